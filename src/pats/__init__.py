@@ -1,0 +1,66 @@
+"""PATS: sensitivity-aware noisy fine-tuning of pretrained language models.
+
+Source: Zhang et al. 2022, "PATS: Sensitivity-aware Noisy Learning for Pretrained Language Models".
+``import pats`` needs torch alone; what runs, compares and reports comes with ``pats-finetune[run]``.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pats import optim, philox
+from pats._errors import InputError
+from pats._noise import Noise
+from pats._perturb import Perturbation, perturb
+from pats._scope import param_groups, scope
+from pats._sensitivity import sensitivity
+from pats.methods.noisytune import noisytune_
+
+if TYPE_CHECKING:
+    from pats import hf
+    from pats.run import Result, Run, finetune
+    from pats.study import Study, StudyResult, compare
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "InputError",
+    "Noise",
+    "Perturbation",
+    "Result",
+    "Run",
+    "Study",
+    "StudyResult",
+    "compare",
+    "finetune",
+    "hf",
+    "noisytune_",
+    "optim",
+    "param_groups",
+    "perturb",
+    "philox",
+    "scope",
+    "sensitivity",
+]
+
+# Names that need more than torch, by the module that brings them.
+_LAZY = {
+    "hf": "pats",
+    "Result": "pats.run",
+    "Run": "pats.run",
+    "finetune": "pats.run",
+    "Study": "pats.study",
+    "StudyResult": "pats.study",
+    "compare": "pats.study",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'pats' has no attribute {name!r}")
+    if name == "hf":
+        return importlib.import_module("pats.hf")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,151 @@
+"""``perturb``: PATS on any torch optimizer, in one line."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from torch import nn
+from torch.optim import Optimizer
+
+from pats._engine import Engine, Target, iterate
+from pats._errors import InputError
+from pats._noise import Noise
+from pats._scope import Scope, canonical_name, named_parameters
+from pats._scope import scope as names_in_scope
+
+R = TypeVar("R")
+
+
+def perturb(
+    optimizer: Optimizer, model: nn.Module, noise: Noise | None = None, scope: Scope = "encoder"
+) -> "Perturbation":
+    """Add PATS to an optimizer that exists.
+
+    Around every ``optimizer.step()``, the sensitivity |θ·g| is measured before the update and the noise
+    q·z is added after it (Eq. 1-5):
+
+        θ_j ← (base optimizer's update of θ_j) + q_j z_j
+
+    Args:
+        optimizer: Any torch optimizer that steps once a call, or a wrapper with ``.optimizer`` such as
+            Accelerate's. With wrappers that replace parameters (FSDP2), attach after ``prepare``, or
+            build the optimizer from ``pats.param_groups``.
+        model: The model whose parameters it trains.
+        noise: The settings; None is ``Noise()``. They are written into the optimizer's groups as
+            ``noise_lam``, ``noise_p``, ..., where they can be scheduled and are saved.
+        scope: Which parameters are perturbed, as in ``pats.scope``.
+
+    Returns:
+        A handle with ``remove()``, ``stats()`` and ``names``.
+
+    Raises:
+        InputError: The optimizer lacks a parameter in scope, or carries PATS already.
+
+    A step whose gradients GradScaler found infinite is neither measured nor counted. A parameter
+    without a gradient is left alone. See ``Noise`` for zero and non-finite gradients.
+    """
+    return Perturbation(optimizer, model, noise if noise is not None else Noise(), scope)
+
+
+class Perturbation:
+    """PATS attached to an optimizer; made by ``pats.perturb``.
+
+    Attributes:
+        names: Canonical names of the parameters in scope, in the model's order.
+    """
+
+    def __init__(self, optimizer: Optimizer, model: nn.Module, noise: Noise, scope: Scope) -> None:
+        while not isinstance(optimizer, Optimizer) or hasattr(optimizer, "optimizer"):
+            if not hasattr(optimizer, "optimizer"):
+                raise InputError(f"perturb needs a torch optimizer, not a {type(optimizer).__name__}")
+            optimizer = optimizer.optimizer  # Accelerate's wrapper is an Optimizer itself
+        if any("noise_lam" in group for group in optimizer.param_groups):
+            raise InputError(
+                "this optimizer carries PATS already: remove the first perturbation, or build a "
+                "pats.optim optimizer with noise=None"
+            )
+        self.names: list[str] = names_in_scope(model, scope)
+        named = named_parameters(model)
+        self._by_identity = {id(named[name]): name for name in self.names}
+        self._wanted = set(self.names)
+        self._optimizer = optimizer
+        self._engine = Engine(optimizer, self._targets)
+        for _ in self._targets():  # raises where the optimizer lacks a parameter in scope
+            pass
+        self._fill = noise
+        self._engine.fill(optimizer.param_groups, noise)
+        self._handles = [
+            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_post_hook(self._after_step),
+            optimizer.register_load_state_dict_pre_hook(self._engine.before_load),
+            optimizer.register_load_state_dict_post_hook(self._engine.after_load),
+        ]
+
+    def remove(self) -> None:
+        """Detach: later steps are the base optimizer's alone. The state keeps s̄; twice is harmless."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        for group in self._optimizer.param_groups:
+            for key in [key for key in group if key.startswith("noise_")]:
+                del group[key]
+
+    def stats(self) -> dict[str, dict[str, float]]:
+        """How much noise the last step added, by matrix.
+
+        Returns:
+            For every perturbed matrix: ``noise_rms`` (over all its entries), ``update_rms`` (the base
+            update, observed on at most 4,096 evenly spaced entries), ``noise_over_update``,
+            ``noise_over_weight`` (noise_rms / std of the weights), ``gated`` (share of entries whose
+            gate was open), ``zero`` (share of those with r = 0), ``sigma_max``, and ``skipped`` (steps
+            so far without noise because of a non-finite sensitivity). Empty before the first step.
+        """
+        return self._engine.stats()
+
+    def _targets(self) -> Iterator[Target]:
+        seen = set()
+        for group, parameter, name in iterate(self._optimizer.param_groups):
+            short = self._by_identity.get(id(parameter)) if name is None else canonical_name(name)
+            if short in self._wanted:
+                seen.add(short)
+                yield group, parameter, short
+        missing = next((name for name in self.names if name not in seen), None)
+        if missing is not None:
+            raise InputError(
+                f"{missing!r} is in scope but not among the optimizer's parameters: give the optimizer "
+                "all parameters in scope (pats.param_groups does), narrow the scope, or attach PATS "
+                "after the model is wrapped"
+            )
+
+    def _before_step(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        # A group added since then, or loaded from a checkpoint without PATS, takes our settings.
+        self._engine.fill(optimizer.param_groups, self._fill)
+        closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+        if closure is None:
+            self._engine.measure()
+            return None
+        wrapped = self._measured_closure(closure)
+        if "closure" in kwargs:
+            return args, {**kwargs, "closure": wrapped}
+        return (args[0], wrapped, *args[2:]), kwargs
+
+    def _measured_closure(self, closure: Callable[[], R]) -> Callable[[], R]:
+        calls = 0
+
+        def measured() -> R:
+            nonlocal calls
+            calls += 1
+            if calls > 1:
+                raise RuntimeError(
+                    f"{type(self._optimizer).__name__} evaluates its closure more than once a step; PATS "
+                    "measures one gradient a step and cannot serve it: use an optimizer that steps once"
+                )
+            loss = closure()
+            self._engine.measure()
+            return loss
+
+        return measured
+
+    def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._engine.perturb()

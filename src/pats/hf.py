@@ -1,0 +1,101 @@
+"""PATS in ``transformers.Trainer``."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from pats._errors import InputError
+from pats._imports import try_import
+from pats._noise import Noise
+from pats._perturb import perturb
+from pats._scope import Scope, param_groups
+from pats.optim import Adamax, AdamW
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+OURS = ("adamax", "adamw")
+
+
+class _Factory:
+    """Trainer's factory form: the only one that receives the model."""
+
+    def __init__(self, build: Callable[[nn.Module], Optimizer]) -> None:
+        self._build = build
+
+    def __call__(self, model: nn.Module, **kwargs: Any) -> Optimizer:
+        return self._build(model)
+
+
+def optimizer_cls_and_kwargs(
+    args: "TrainingArguments",
+    optim: str = "adamax",
+    noise: Noise | None = None,
+    scope: Scope = "encoder",
+) -> tuple[Callable[..., Optimizer], dict[str, Any]]:
+    """What ``Trainer(optimizer_cls_and_kwargs=...)`` takes to train with PATS.
+
+    ::
+
+        Trainer(model, args, optimizer_cls_and_kwargs=pats.hf.optimizer_cls_and_kwargs(args), ...)
+
+    Learning rate, betas, ε and weight decay come from ``args`` (Trainer itself does not read them on
+    this path). The decay spares biases and norms, as Trainer's own does.
+
+    Args:
+        args: The Trainer's arguments.
+        optim: ``"adamax"`` or ``"adamw"`` of ``pats.optim``, or any name that
+            ``TrainingArguments(optim=...)`` takes: for those ``pats.perturb`` is attached.
+        noise: The settings; None is ``Noise()``.
+        scope: Which parameters are perturbed, as in ``pats.scope``.
+
+    Returns:
+        A factory and its keyword arguments, which are empty.
+
+    Raises:
+        InputError: ``optim`` is unknown.
+    """
+    settings = noise if noise is not None else Noise()
+    if optim in OURS:
+        cls = Adamax if optim == "adamax" else AdamW
+
+        def build(model: nn.Module) -> Optimizer:
+            return cls(
+                param_groups(model, scope, args.weight_decay),
+                lr=args.learning_rate,
+                betas=(args.adam_beta1, args.adam_beta2),
+                eps=args.adam_epsilon,
+                noise=settings,
+            )
+
+        return _Factory(build), {}
+    return _Factory(_of_trainer(args, optim, settings, scope)), {}
+
+
+def _of_trainer(
+    args: "TrainingArguments", optim: str, noise: Noise, scope: Scope
+) -> Callable[[nn.Module], Optimizer]:
+    transformers = try_import("transformers", "run")
+    names = try_import("transformers.training_args", "run").OptimizerNames
+    known = sorted(name.value for name in names)
+    if optim not in known:
+        raise InputError(
+            f"optim is {optim!r}, but must be one of: {', '.join(dict.fromkeys([*OURS, *known]))}"
+        )
+    chosen = names(optim)
+
+    def build(model: nn.Module) -> Optimizer:
+        before, args.optim = args.optim, chosen
+        try:
+            cls, kwargs = transformers.Trainer.get_optimizer_cls_and_kwargs(args, model)
+        finally:
+            args.optim = before
+        if not isinstance(cls, type) or not issubclass(cls, Optimizer) or {"params", "model"} & set(kwargs):
+            raise InputError(f"optim={optim!r} builds its optimizer in a way that PATS cannot join")
+        optimizer = cls(param_groups(model, scope, args.weight_decay), **kwargs)
+        perturb(optimizer, model, noise, scope)
+        return optimizer
+
+    return build

@@ -1,0 +1,70 @@
+"""AdamW with PATS."""
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import ParamsT
+
+from pats._noise import Noise
+from pats.optim._noisy import NoisyMixin, unhooked_step
+
+
+class AdamW(NoisyMixin, torch.optim.AdamW):
+    """torch's AdamW, followed by the noise of PATS.
+
+        θ ← θ - lr·wd·θ;   θ ← θ - lr·m̂/(√v̂ + ε) + q·z
+
+    ``noise=None`` equals ``torch.optim.AdamW`` bit for bit on the same path. The sensitivity sees θ before
+    the decay.
+
+    Args:
+        params: Groups from ``pats.param_groups``; any of torch's forms with ``noise=None``.
+        lr: Learning rate, a float or a one-element tensor.
+        betas: β₁ and β₂.
+        eps: The optimizer's ε.
+        weight_decay: Decoupled decay, torch's default of 0.01.
+        amsgrad: As torch.
+        maximize: As torch; the sensitivity then sees -g.
+        foreach: As torch: None chooses, True and False are obeyed.
+        capturable: As torch.
+        differentiable: As torch; only with ``noise=None``.
+        fused: As torch for the base update; the noise is added in plain torch operations.
+        noise: Settings of PATS, written into every group as ``noise_lam``, ...; None adds no noise.
+        state_dtype: ``torch.float32`` keeps the moments of half-precision parameters in float32.
+
+    Raises:
+        InputError: Noise is on and a group lacks names or ``in_scope``.
+    """
+
+    _base_step = unhooked_step(torch.optim.AdamW)
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        noise: Noise | None = None,
+        state_dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize=maximize,
+            foreach=foreach,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+        )
+        self._install(noise, state_dtype)

@@ -1,0 +1,202 @@
+"""SAGE (Liang et al. 2022): a learning rate for every parameter, guided by its sensitivity.
+
+    I_t = |θ_t ⊙ g_t|                     θ before the update and its decay, g after clipping
+    E_t = β₃E_{t-1} + (1-β₃)I_t,  E_0 = 0
+    U_t = |I_t - E_t|
+    R_t = U_t/(E_t + ε²)                  eps_mode="code", as the authors' repository
+    R_t = (U_t + ε)/(E_t + ε)             eps_mode="paper"
+
+The learning rate of every entry in scope is multiplied by R_t. There is no clamp: without bias correction
+R lies in [0, max(1, β₃/(1-β₃))]. An entry that is exactly zero stays zero. The authors' code covers weights
+and biases of the attention and feed-forward layers, which is ``scope="encoder"`` of ``pats.param_groups``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from pats._engine import SENSITIVITY, restore_dtypes
+from pats._errors import InputError
+from pats._noise import moving_average_, sensitivity, state_dtype
+
+
+class _SAGE(Optimizer):
+    def __init__(
+        self,
+        groups: Any,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        beta3: float = 0.75,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        eps_mode: str = "code",
+        **more: Any,
+    ) -> None:
+        if eps_mode not in ("code", "paper"):
+            raise InputError(f"eps_mode is {eps_mode!r}, but must be one of: code, paper")
+        for name, beta in (("betas[0]", betas[0]), ("betas[1]", betas[1]), ("beta3", beta3)):
+            if not 0 <= beta < 1:
+                raise InputError(f"{name} is {beta!r}, but must be at least 0 and below 1")
+        for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
+            if not value >= 0:
+                raise InputError(f"{name} is {value!r}, but must be at least 0")
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "beta3": beta3,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "eps_mode": eps_mode,
+            **more,
+        }
+        super().__init__(groups, defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Torch's; the group must carry ``in_scope``."""
+        super().add_param_group(param_group)
+        if "in_scope" not in self.param_groups[-1]:
+            raise InputError(
+                "SAGE needs in_scope in every parameter group: build the groups with pats.param_groups(model)"
+            )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Torch's, but E keeps the dtype it was saved in."""
+        super().load_state_dict(state_dict)
+        restore_dtypes(self, state_dict)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """One step.
+
+        Args:
+            closure: Evaluates the loss and its gradients once; optional.
+
+        Returns:
+            What the closure returned.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, parameter.grad, group)
+        return loss
+
+    def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _factor(
+        self, theta: Tensor, grad: Tensor, group: dict[str, Any], correction: float = 1.0
+    ) -> Tensor | float:
+        """R_t, and E_t updated; 1 out of scope. ``correction`` divides E where its bias is corrected."""
+        if not group["in_scope"]:
+            return 1.0
+        state = self.state[theta]
+        dtype = state_dtype(theta)
+        if SENSITIVITY not in state:
+            state[SENSITIVITY] = torch.zeros_like(theta, dtype=dtype)
+        current = sensitivity(theta.to(dtype), grad.to(dtype))
+        moving_average_(state[SENSITIVITY], current.clone(), group["beta3"])
+        average = state[SENSITIVITY] / correction
+        uncertainty = (current - average).abs_()
+        eps = group["eps"]
+        if group["eps_mode"] == "paper":
+            return (uncertainty + eps) / (average + eps)
+        return uncertainty / (average + eps**2)
+
+
+class SAGEAdamax(_SAGE):
+    """Adamax with SAGE, as the authors' ``usadamax``.
+
+        m ← β₁m + (1-β₁)g;   u ← max(β₂u, |g| + ε);   q = m/(u + ε) + wd·θ;   θ ← θ - lr·R ⊙ q
+
+    There is no bias correction, ε enters twice, and the decay is multiplied by R and lr.
+
+    Args:
+        groups: From ``pats.param_groups``; groups out of scope have R = 1.
+        lr: Learning rate; the authors advise 2 to 5 times that of plain fine-tuning.
+        betas: β₁ and β₂.
+        beta3: β₃; the authors use 0.6 to 0.9.
+        eps: ε.
+        weight_decay: wd.
+        eps_mode: ``"code"`` or ``"paper"``, see the module.
+
+    A parameter without a gradient is skipped. A non-finite sensitivity leaves E as it was.
+    """
+
+    def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[theta]
+        if not state:
+            state["step"] = torch.zeros(())
+            state["exp_avg"] = torch.zeros_like(theta)
+            state["exp_inf"] = torch.zeros_like(theta)
+        (beta1, beta2), eps = group["betas"], group["eps"]
+        state["step"] += 1
+        state["exp_avg"].lerp_(grad, 1 - beta1)
+        torch.maximum(state["exp_inf"].mul_(beta2), grad.abs().add_(eps), out=state["exp_inf"])
+        update = state["exp_avg"] / (state["exp_inf"] + eps)
+        factor = self._factor(theta, grad, group)
+        if group["weight_decay"]:
+            update.add_(theta, alpha=group["weight_decay"])
+        theta.sub_((factor * update * group["lr"]).to(theta.dtype))
+
+
+class SAGEAdamW(_SAGE):
+    """AdamW with SAGE, as the authors' ``usadamw``.
+
+        m ← β₁m + (1-β₁)g;   v ← β₂v + (1-β₂)g²;   D = √v + ε
+        Ê = E/(1-β₃ᵗ);   R = |I - Ê|/(Ê + ε²)
+        θ ← θ - lr·√(1-β₂ᵗ)/(1-β₁ᵗ)·R ⊙ m/D;   then   θ ← θ - lr₀·wd·θ
+
+    lr₀ is the rate before the schedule (``initial_lr``, where a scheduler has set it), as in the authors'
+    code; the decay is not multiplied by R. With bias correction the first step moves nothing but decay.
+
+    Args:
+        groups: From ``pats.param_groups``; groups out of scope have R = 1.
+        lr: Learning rate.
+        betas: β₁ and β₂.
+        beta3: β₃.
+        eps: ε, outside the root and before the correction.
+        weight_decay: wd.
+        eps_mode: ``"code"`` or ``"paper"``, see the module.
+        correct_bias: False leaves out the corrections of m, v and E.
+
+    A parameter without a gradient is skipped. A non-finite sensitivity leaves E as it was.
+    """
+
+    def __init__(
+        self,
+        groups: Any,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        beta3: float = 0.75,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        eps_mode: str = "code",
+        correct_bias: bool = True,
+    ) -> None:
+        super().__init__(groups, lr, betas, beta3, eps, weight_decay, eps_mode, correct_bias=correct_bias)
+
+    def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[theta]
+        if not state:
+            state["step"] = torch.zeros(())
+            state["exp_avg"] = torch.zeros_like(theta)
+            state["exp_avg_sq"] = torch.zeros_like(theta)
+        (beta1, beta2), beta3 = group["betas"], group["beta3"]
+        state["step"] += 1
+        t = int(state["step"])
+        state["exp_avg"].lerp_(grad, 1 - beta1)
+        state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        denominator = state["exp_avg_sq"].sqrt().add_(group["eps"])
+        corrected = group["correct_bias"]
+        size = group["lr"] * ((1 - beta2**t) ** 0.5 / (1 - beta1**t) if corrected else 1.0)
+        factor = self._factor(theta, grad, group, 1 - beta3**t if corrected else 1.0)
+        theta.sub_((factor * (state["exp_avg"] / denominator) * size).to(theta.dtype))
+        if group["weight_decay"]:
+            theta.sub_(theta * (group.get("initial_lr", group["lr"]) * group["weight_decay"]))

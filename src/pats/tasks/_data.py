@@ -1,0 +1,126 @@
+"""What a task is once it is loaded: named splits of texts with labels, and how it is scored."""
+
+import hashlib
+import json
+import random
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a task: parallel columns of the same length.
+
+    Args:
+        text: First (or only) text of every example.
+        text_pair: Second text of every example; None for a single-text task.
+        label: Class index (classification) or score (regression) of every example; None where the
+            split has no labels, such as GLUE's test sets.
+        group: Optional name of a subset for every example (the phenomenon, in the embedded task);
+            metrics are reported for each group beside the whole.
+    """
+
+    text: tuple[str, ...]
+    text_pair: tuple[str, ...] | None = None
+    label: tuple[float, ...] | None = None
+    group: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def take(self, rows: "list[int]") -> "Split":
+        """The split made of these rows, in this order."""
+
+        def pick(column: tuple[T, ...] | None) -> tuple[T, ...] | None:
+            return None if column is None else tuple(column[row] for row in rows)
+
+        return Split(
+            tuple(self.text[row] for row in rows),
+            pick(self.text_pair),
+            pick(self.label),
+            pick(self.group),
+        )
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A loaded task.
+
+    Args:
+        name: Canonical lower-case name, such as ``"cola"``, ``"grammar"`` or a table's file stem.
+        labels: Names of the classes in the order of their indices; empty for regression.
+        splits: ``"train"`` and one or more dev splits (``"dev"``; MNLI has ``"dev_matched"`` and
+            ``"dev_mismatched"``), and ``"test"`` only where it has labels.
+        metric: The metric that decides, a name in ``pats.tasks.metrics``; over several dev splits
+            it is their mean.
+        metrics: All metrics to report, ``metric`` first.
+        source: ``"folder"``, ``"hub"``, ``"table"`` or ``"embedded"``.
+        notes: What was detected or differs from the official data, in sentences for the user.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    splits: Mapping[str, Split]
+    metric: str
+    metrics: tuple[str, ...]
+    source: str
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def regression(self) -> bool:
+        """True where the label is a score."""
+        return not self.labels
+
+    @property
+    def dev_splits(self) -> tuple[str, ...]:
+        """Names of the splits on which epochs and methods are chosen."""
+        return tuple(name for name in self.splits if name.startswith("dev"))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of everything a result depends on: labels, texts and label values of every split."""
+        content = {name: [split.text, split.text_pair, split.label] for name, split in self.splits.items()}
+        text = json.dumps([self.labels, content], ensure_ascii=False, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def stratify(
+    groups: Sequence[Hashable], strata: Sequence[int], shares: Mapping[str, float], seed: int
+) -> dict[str, list[int]]:
+    """Divide rows into parts of given shares, stratum by stratum, without dividing a group.
+
+    Args:
+        groups: Group of every row, such as its text; rows of one group stay together.
+        strata: Stratum of every row, such as its class; a group has that of its first row.
+        shares: Share of every part, of sum 1. A stratum reaches every part if it has that many
+            groups; the earlier part wins a tie.
+        seed: Seed of the order within strata.
+
+    Returns:
+        The rows of every part, ascending. Without rows, every part is empty.
+    """
+    blocks: dict[Hashable, list[int]] = {}
+    for row, group in enumerate(groups):
+        blocks.setdefault(group, []).append(row)
+    by_stratum: dict[int, list[list[int]]] = {}
+    for block in blocks.values():
+        by_stratum.setdefault(strata[block[0]], []).append(block)
+    generator = random.Random(seed)
+    parts: dict[str, list[int]] = {name: [] for name in shares}
+    for _, stratum in sorted(by_stratum.items()):
+        generator.shuffle(stratum)
+        stratum.sort(key=len, reverse=True)  # large groups first, so that small ones even out
+        total = sum(len(block) for block in stratum)
+        room = {name: share * total for name, share in shares.items()}
+        unserved = list(shares)
+        for left, block in zip(range(len(stratum), 0, -1), stratum, strict=True):
+            part = max(unserved if len(unserved) >= left else shares, key=room.__getitem__)
+            parts[part] += block
+            room[part] -= len(block)
+            if part in unserved:
+                unserved.remove(part)
+    return {name: sorted(rows) for name, rows in parts.items()}
