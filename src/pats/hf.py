@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 OURS = ("adamax", "adamw")
 
 
-class _Factory:
-    """Trainer's factory form: the only one that receives the model."""
-
-    def __init__(self, build: Callable[[nn.Module], Optimizer]) -> None:
-        self._build = build
-
-    def __call__(self, model: nn.Module, **kwargs: Any) -> Optimizer:
-        return self._build(model)
+Build = Callable[[nn.Module], Optimizer]
 
 
 def optimizer_cls_and_kwargs(
@@ -34,7 +27,7 @@ def optimizer_cls_and_kwargs(
     optim: str = "adamax",
     noise: Noise | None = None,
     scope: Scope = "encoder",
-) -> tuple[Callable[..., Optimizer], dict[str, Any]]:
+) -> tuple[Callable[[], Build], dict[str, Any]]:
     """What ``Trainer(optimizer_cls_and_kwargs=...)`` takes to train with PATS.
 
     ::
@@ -52,7 +45,7 @@ def optimizer_cls_and_kwargs(
         scope: Which parameters are perturbed, as in ``pats.scope``.
 
     Returns:
-        A factory and its keyword arguments, which are empty.
+        Trainer's factory form, the only one that receives the model, and no further arguments.
 
     Raises:
         InputError: ``optim`` is unknown.
@@ -70,13 +63,12 @@ def optimizer_cls_and_kwargs(
                 noise=settings,
             )
 
-        return _Factory(build), {}
-    return _Factory(_of_trainer(args, optim, settings, scope)), {}
+        return (lambda: build), {}
+    joined = _of_trainer(args, optim, settings, scope)
+    return (lambda: joined), {}
 
 
-def _of_trainer(
-    args: "TrainingArguments", optim: str, noise: Noise, scope: Scope
-) -> Callable[[nn.Module], Optimizer]:
+def _of_trainer(args: "TrainingArguments", optim: str, noise: Noise, scope: Scope) -> Build:
     transformers = try_import("transformers", "run")
     names = try_import("transformers.training_args", "run").OptimizerNames
     known = sorted(name.value for name in names)

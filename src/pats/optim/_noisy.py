@@ -1,7 +1,7 @@
 """What ``pats.optim``'s subclasses of torch's optimizers add to their bases."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ class NoisyMixin(Optimizer):
     A subclass passes torch's arguments on, then calls ``_install``.
     """
 
-    _base_step: Callable[[Any], Any]
+    _base_step: ClassVar[Callable[[Any], Any]]
 
     def _install(self, noise: Noise | None, state_dtype: torch.dtype | None) -> None:
         if state_dtype not in (None, torch.float32):
@@ -92,7 +92,7 @@ class NoisyMixin(Optimizer):
             tensors[:] = [swap.get(id(tensor), tensor) for tensor in tensors]
         return has_complex
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step: torch's update, then the noise.
 
         Args:
@@ -107,7 +107,7 @@ class NoisyMixin(Optimizer):
                 loss = closure()
         if RNG_KEY in self.defaults:
             self._engine.measure()
-        self._base_step()
+        type(self)._base_step(self)
         with torch.no_grad():
             for parameter, updated in self._upcast:
                 parameter.copy_(updated)

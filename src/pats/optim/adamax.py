@@ -1,5 +1,8 @@
 """Adamax with PATS (Algorithm 1)."""
 
+from collections.abc import Callable
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
@@ -37,7 +40,7 @@ class Adamax(NoisyMixin, torch.optim.Adamax):
     A parameter without a gradient is skipped; for zero and non-finite ones see ``pats.Noise``.
     """
 
-    _base_step = unhooked_step(torch.optim.Adamax)
+    _base_step: ClassVar[Callable[[Any], Any]] = unhooked_step(torch.optim.Adamax)
 
     def __init__(
         self,

@@ -1,5 +1,8 @@
 """AdamW with PATS."""
 
+from collections.abc import Callable
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
@@ -35,7 +38,7 @@ class AdamW(NoisyMixin, torch.optim.AdamW):
         InputError: Noise is on and a group lacks names or ``in_scope``.
     """
 
-    _base_step = unhooked_step(torch.optim.AdamW)
+    _base_step: ClassVar[Callable[[Any], Any]] = unhooked_step(torch.optim.AdamW)
 
     def __init__(
         self,

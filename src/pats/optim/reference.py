@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pats import philox
+from pats._engine import restore_dtypes
 from pats._errors import InputError
 from pats._noise import Noise, state_dtype
 from pats._scope import canonical_name
@@ -63,8 +64,13 @@ class PATSAdamax(Optimizer):
                     "pats.param_groups(model)"
                 )
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Torch's, but s̄ keeps the dtype it was saved in."""
+        super().load_state_dict(state_dict)
+        restore_dtypes(self, state_dict)
+
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One iteration of Algorithm 1, lines 6 to 15.
 
         Args:
@@ -98,6 +104,7 @@ class PATSAdamax(Optimizer):
         t = int(state["step"])
         M, U = state["exp_avg"], state["exp_inf"]
 
+        assert theta.grad is not None
         G = -theta.grad if group["maximize"] else theta.grad  # line 6
         S = theta.to(dtype) * G.to(dtype)  # line 7
         if not noise.signed:

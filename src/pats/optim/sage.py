@@ -68,7 +68,7 @@ class _SAGE(Optimizer):
         restore_dtypes(self, state_dict)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step.
 
         Args:
@@ -102,9 +102,9 @@ class _SAGE(Optimizer):
             state[SENSITIVITY] = torch.zeros_like(theta, dtype=dtype)
         current = sensitivity(theta.to(dtype), grad.to(dtype))
         moving_average_(state[SENSITIVITY], current.clone(), group["beta3"])
-        average = state[SENSITIVITY] / correction
+        average: Tensor = state[SENSITIVITY] / correction
         uncertainty = (current - average).abs_()
-        eps = group["eps"]
+        eps: float = group["eps"]
         if group["eps_mode"] == "paper":
             return (uncertainty + eps) / (average + eps)
         return uncertainty / (average + eps**2)

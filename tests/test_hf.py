@@ -1,0 +1,146 @@
+"""PATS in transformers.Trainer and in an Accelerate loop, against the plain loop."""
+
+import pytest
+import torch
+import transformers
+from torch.utils.data import DataLoader
+
+import pats
+
+NOISE = pats.Noise.paper(lam=1e-4)
+LR, STEPS, BATCH = 1e-3, 4, 4
+
+
+def model():
+    config = transformers.BertConfig(
+        vocab_size=30,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    torch.manual_seed(0)
+    return transformers.BertForSequenceClassification(config)
+
+
+def rows():
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(3, 30, (STEPS * BATCH, 6), generator=generator)
+    return [{"input_ids": row, "labels": row[0] % 2} for row in ids]
+
+
+def arguments(folder, **more):
+    defaults = {
+        "learning_rate": LR,
+        "lr_scheduler_type": "constant",
+        "max_steps": STEPS,
+        "per_device_train_batch_size": BATCH,
+        "report_to": "none",
+        "save_strategy": "no",
+        "max_grad_norm": 0.0,
+        "disable_tqdm": True,
+        "use_cpu": True,
+        "train_sampling_strategy": "sequential",
+    }
+    return transformers.TrainingArguments(str(folder), **(defaults | more))
+
+
+def trained(folder, optim, noise=NOISE, **more):
+    args = arguments(folder, **more)
+    net = model()
+    trainer = transformers.Trainer(
+        net,
+        args,
+        train_dataset=rows(),
+        optimizer_cls_and_kwargs=pats.hf.optimizer_cls_and_kwargs(args, optim, noise),
+    )
+    trainer.train()
+    return net, trainer
+
+
+def plain_loop(make):
+    net = model().train()
+    optimizer = make(net)
+    for batch in DataLoader(rows(), BATCH):
+        optimizer.zero_grad()
+        net(**batch).loss.backward()
+        optimizer.step()
+    return net
+
+
+def same(left, right):
+    return all(torch.equal(p, q) for p, q in zip(left.parameters(), right.parameters(), strict=True))
+
+
+def test_trainer_reaches_the_weights_of_the_plain_loop(tmp_path):
+    net, _ = trained(tmp_path, "adamax")
+    loop = plain_loop(
+        lambda m: pats.optim.Adamax(
+            pats.param_groups(m, weight_decay=0.0), lr=LR, betas=(0.9, 0.999), noise=NOISE
+        )
+    )
+    assert same(net, loop)
+
+
+def test_accelerate_reaches_the_weights_of_the_plain_loop():
+    accelerate = pytest.importorskip("accelerate")
+    accelerator = accelerate.Accelerator(cpu=True)
+    net = model().train()
+    net, optimizer, loader = accelerator.prepare(
+        net, torch.optim.Adamax(net.parameters(), lr=LR), DataLoader(rows(), BATCH)
+    )
+    perturbation = pats.perturb(optimizer, net, NOISE)
+    for batch in loader:
+        optimizer.zero_grad()
+        accelerator.backward(net(**batch).loss)
+        optimizer.step()
+    loop = plain_loop(lambda m: pats.optim.Adamax(pats.param_groups(m), lr=LR, noise=NOISE))
+    assert same(net, loop)
+    assert all(row["noise_rms"] > 0 for name, row in perturbation.stats().items() if "weight" in name)
+
+
+@pytest.mark.parametrize("optim", ["adamax", "adamw"])
+def test_settings_come_from_the_arguments(tmp_path, optim):
+    more = {
+        "adam_beta1": 0.8,
+        "adam_beta2": 0.99,
+        "adam_epsilon": 1e-7,
+        "weight_decay": 0.03,
+        "learning_rate": 2e-4,
+    }
+    _, trainer = trained(tmp_path, optim, **more)
+    groups = trainer.optimizer.param_groups
+    for group in groups:
+        assert group["betas"] == (0.8, 0.99)
+        assert group["eps"] == 1e-7
+        assert group["initial_lr"] == 2e-4
+    decay = {n: g["weight_decay"] for g in groups for n in g["param_names"]}
+    assert decay["bert.encoder.layer.0.output.dense.weight"] == 0.03
+    assert decay["bert.encoder.layer.0.output.dense.bias"] == 0.0
+    assert decay["bert.encoder.layer.0.output.LayerNorm.weight"] == 0.0
+
+
+@pytest.mark.parametrize("optim", ["adamw_torch", "adamw_torch_fused", "adafactor", "sgd"])
+def test_any_optimizer_that_trainer_builds_is_perturbed(tmp_path, optim):
+    noisy, trainer = trained(tmp_path, optim)
+    silent, _ = trained(tmp_path, optim, pats.Noise(p=0.0))
+    assert trainer.args.optim == transformers.TrainingArguments(str(tmp_path), use_cpu=True).optim
+    inside = set(pats.scope(noisy))
+    moved = {
+        name
+        for (name, p), q in zip(noisy.named_parameters(), silent.parameters(), strict=True)
+        if not torch.equal(p, q)
+    }
+    assert {name for name in inside if name.endswith("weight")} <= moved
+
+
+def test_gradient_accumulation_measures_once_a_step(tmp_path):
+    _, trainer = trained(tmp_path, "adamax", gradient_accumulation_steps=2, max_steps=2)
+    assert {int(state["step"]) for state in trainer.optimizer.state.values()} == {2}
+
+
+def test_unknown_optimizer():
+    with pytest.raises(pats.InputError, match=r"optim is 'nope', but must be one of: adamax, adamw"):
+        pats.hf.optimizer_cls_and_kwargs(arguments("."), "nope")

@@ -1,0 +1,111 @@
+import math
+
+import pytest
+import torch
+
+import pats
+from pats._noise import intensity, mean_of, moving_average_, sensitivity, sigma
+
+BAD = [
+    ({"lam": -1e-6}, "lam is -1e-06, but must be a number of at least 0"),
+    ({"lam": "x"}, "lam is 'x'"),
+    ({"lam": None}, "lam is None"),
+    ({"lam": math.nan}, "lam is nan"),
+    ({"gamma": -1}, "gamma"),
+    ({"beta": 1.0}, "beta is 1.0, but must be at least 0 and below 1"),
+    ({"beta": -0.1}, "beta"),
+    ({"p": 1.5}, "p is 1.5, but must be 0 or between"),
+    ({"p": 2**-13}, "p is"),
+    ({"eps": -1e-8}, "eps"),
+    ({"eps_mode": "none"}, "eps_mode is 'none', but must be one of: absolute, algorithm1, relative"),
+    ({"intensity": "sd"}, "intensity is 'sd', but must be one of: variance, std"),
+    ({"scale": "linear"}, "scale is 'linear', but must be one of: constant, lr"),
+    ({"signed": 1}, "signed is 1"),
+    ({"seed": 0.5}, "seed is 0.5"),
+    ({"seed": True}, "seed is True"),
+    ({"scale": "lr"}, "kappa is None"),
+    ({"kappa": 1.0}, 'kappa is 1.0, but scale="constant"'),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD, ids=[m for _, m in BAD])
+def test_values_out_of_range_are_refused(changes, message):
+    with pytest.raises(pats.InputError) as caught:
+        pats.Noise(**changes)
+    assert str(caught.value).startswith(message)
+
+
+def test_defaults_are_the_design():
+    assert pats.Noise() == pats.Noise(
+        2e-6, 2e-3, 0.75, 0.2, 1e-2, "relative", "variance", False, "constant", None, 0
+    )
+    paper = pats.Noise.paper(seed=4)
+    assert (paper.eps, paper.eps_mode, paper.lam, paper.seed) == (1e-8, "absolute", 2e-6, 4)
+    with pytest.raises(AttributeError):
+        paper.lam = 1.0
+
+
+@pytest.mark.parametrize(
+    "noise", [pats.Noise(), pats.Noise.paper(), pats.Noise(scale="lr", kappa=1.0, lam=None)]
+)
+def test_group_round_trip(noise):
+    assert pats.Noise.from_group(noise.to_group()) == noise
+
+
+@pytest.mark.parametrize(
+    ("noise", "expected"),
+    [
+        (pats.Noise(lam=2.0), 2.0),
+        (pats.Noise(scale="lr", kappa=3.0), 9e-4),
+        (pats.Noise(scale="lr", kappa=3.0, intensity="std"), 3e-2),
+    ],
+)
+def test_lam_t(noise, expected):
+    assert noise.lam_t(1e-2) == pytest.approx(expected)
+
+
+# s̄, settings, expected r for λ = 1
+CASES = [
+    ([1.0, 3.0], {"eps": 0.0, "gamma": 0.0}, [2.0, 2 / 3]),
+    ([1.0, 3.0], {"eps": 0.0, "gamma": 1.0}, [1.0, 0.0]),
+    ([1.0, 3.0], {"eps": 1.0, "gamma": 0.0}, [1.0, 0.5]),
+    ([1.0, 3.0], {"eps": 1.0, "eps_mode": "algorithm1", "gamma": 0.0}, [2 / 1.5, 2 / 3.5]),
+    ([1.0, 3.0], {"eps": 1.0, "eps_mode": "relative", "gamma": 0.0}, [2 / 3, 2 / 5]),
+    ([0.0, 2.0], {"eps": 0.0, "gamma": 0.0}, [0.0, 0.5]),  # 1/0 is not finite and counts as 0
+    ([0.0, 2.0], {"eps": 1e-2, "eps_mode": "relative", "gamma": 0.0}, [100.0, 1 / 2.01]),
+    ([0.0, 0.0], {"eps": 0.0, "gamma": 0.0}, [0.0, 0.0]),  # 0/0 is 0
+    ([0.0, 0.0], {"eps": 0.5, "eps_mode": "relative"}, [0.0, 0.0]),
+    ([-1.0, 3.0], {"eps": 0.0, "gamma": 0.0, "signed": True}, [0.0, 1 / 3]),  # negative ratio: no noise
+]
+
+
+@pytest.mark.parametrize(("average", "settings", "expected"), CASES)
+def test_intensity(average, settings, expected):
+    noise = pats.Noise(**({"eps_mode": "absolute", "lam": 1.0} | settings))
+    s = torch.tensor(average, dtype=torch.float64)
+    mean = mean_of([s.sum().item()], 2, s.dtype)
+    r = intensity(s, mean, 2, 1.0, noise)
+    assert r.tolist() == pytest.approx(expected)
+    assert sigma(r, noise).tolist() == pytest.approx([math.sqrt(x) for x in expected])
+
+
+def test_std_reading_takes_r_itself():
+    r = torch.tensor([4.0])
+    assert sigma(r, pats.Noise(intensity="std")).item() == 4.0
+    assert sigma(r, pats.Noise(intensity="variance")).item() == 2.0
+
+
+def test_moving_average_keeps_entries_that_are_not_finite():
+    average = torch.tensor([1.0, 1.0, 1.0])
+    s = sensitivity(torch.tensor([2.0, -2.0, 1.0]), torch.tensor([1.0, 3.0, math.nan]))
+    assert moving_average_(average, s, 0.75) == 1
+    assert average.tolist() == [1.25, 2.25, 1.0]
+
+
+def test_signed_sensitivity():
+    assert sensitivity(torch.tensor([2.0]), torch.tensor([-3.0]), signed=True).item() == -6.0
+
+
+def test_mean_is_rounded_once():
+    assert mean_of([1.0, 2**-30], 1, torch.float32) == 1.0
+    assert mean_of([1.0, 2**-30], 1, torch.float64) == 1.0 + 2**-30
