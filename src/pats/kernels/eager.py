@@ -101,11 +101,11 @@ def perturb_(
     flat_theta, flat_average = contiguous.view(-1), average.view(-1)
     for start, count in chunks(0, theta.numel()):
         index, z = gated(key(noise.seed, name), step, start, count, gate, device=theta.device)
-        index += start
-        r = intensity(flat_average[index].double(), mean, theta.numel(), lam, noise)
-        deviation = sigma(r, noise)
+        here = flat_theta[start : start + count]
+        selected = flat_average[start : start + count].index_select(0, index).double()
+        deviation = sigma(intensity(selected, mean, theta.numel(), lam, noise), noise)
         q = z.mul_(deviation)
-        flat_theta[index] = (flat_theta[index].double() + q).to(theta.dtype)
+        here.scatter_(0, index, here.index_select(0, index).double().add_(q).to(theta.dtype))
         if index.numel():
             added.gated += index.numel()
             added.zero += int((deviation == 0).sum())

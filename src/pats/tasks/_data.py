@@ -111,11 +111,12 @@ def stratify(
         by_stratum.setdefault(strata[block[0]], []).append(block)
     generator = random.Random(seed)
     parts: dict[str, list[int]] = {name: [] for name in shares}
+    room = dict.fromkeys(shares, 0.0)  # what a stratum leaves over is made good by the next one
     for _, stratum in sorted(by_stratum.items()):
         generator.shuffle(stratum)
         stratum.sort(key=len, reverse=True)  # large groups first, so that small ones even out
         total = sum(len(block) for block in stratum)
-        room = {name: share * total for name, share in shares.items()}
+        room = {name: room[name] + share * total for name, share in shares.items()}
         unserved = list(shares)
         for left, block in zip(range(len(stratum), 0, -1), stratum, strict=True):
             part = max(unserved if len(unserved) >= left else shares, key=room.__getitem__)
