@@ -132,6 +132,9 @@ def _is_real(value: object) -> bool:
     return real and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]
 
 
+DEFAULT = Noise()
+
+
 def state_dtype(parameter: Tensor) -> torch.dtype:
     """Dtype of s̄: float32, or float64 for a float64 parameter."""
     return torch.float64 if parameter.dtype == torch.float64 else torch.float32

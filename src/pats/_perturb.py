@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from pats._engine import Engine, Target, iterate
 from pats._errors import InputError
-from pats._noise import Noise
+from pats._noise import DEFAULT, Noise
 from pats._scope import Scope, canonical_name, named_parameters
 from pats._scope import scope as names_in_scope
 
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 def perturb(
-    optimizer: Optimizer, model: nn.Module, noise: Noise | None = None, scope: Scope = "encoder"
+    optimizer: Optimizer, model: nn.Module, noise: Noise = DEFAULT, scope: Scope = "encoder"
 ) -> "Perturbation":
     """Add PATS to an optimizer that exists.
 
@@ -30,7 +30,7 @@ def perturb(
             Accelerate's. With wrappers that replace parameters (FSDP2), attach after ``prepare``, or
             build the optimizer from ``pats.param_groups``.
         model: The model whose parameters it trains.
-        noise: The settings; None is ``Noise()``. They are written into the optimizer's groups as
+        noise: The settings. They are written into the optimizer's groups as
             ``noise_lam``, ``noise_p``, ..., where they can be scheduled and are saved.
         scope: Which parameters are perturbed, as in ``pats.scope``.
 
@@ -43,7 +43,7 @@ def perturb(
     A step whose gradients GradScaler found infinite is neither measured nor counted. A parameter
     without a gradient is left alone. See ``Noise`` for zero and non-finite gradients.
     """
-    return Perturbation(optimizer, model, noise if noise is not None else Noise(), scope)
+    return Perturbation(optimizer, model, noise, scope)
 
 
 class Perturbation:

@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from pats._errors import InputError
 from pats._imports import try_import
-from pats._noise import Noise
+from pats._noise import DEFAULT, Noise
 from pats._perturb import perturb
 from pats._scope import Scope, param_groups
 from pats.optim import Adamax, AdamW
@@ -25,7 +25,7 @@ Build = Callable[[nn.Module], Optimizer]
 def optimizer_cls_and_kwargs(
     args: "TrainingArguments",
     optim: str = "adamax",
-    noise: Noise | None = None,
+    noise: Noise | None = DEFAULT,
     scope: Scope = "encoder",
 ) -> tuple[Callable[[], Build], dict[str, Any]]:
     """What ``Trainer(optimizer_cls_and_kwargs=...)`` takes to train with PATS.
@@ -41,7 +41,7 @@ def optimizer_cls_and_kwargs(
         args: The Trainer's arguments.
         optim: ``"adamax"`` or ``"adamw"`` of ``pats.optim``, or any name that
             ``TrainingArguments(optim=...)`` takes: for those ``pats.perturb`` is attached.
-        noise: The settings; None is ``Noise()``.
+        noise: The settings; None adds no noise.
         scope: Which parameters are perturbed, as in ``pats.scope``.
 
     Returns:
@@ -50,7 +50,6 @@ def optimizer_cls_and_kwargs(
     Raises:
         InputError: ``optim`` is unknown.
     """
-    settings = noise if noise is not None else Noise()
     if optim in OURS:
         cls = Adamax if optim == "adamax" else AdamW
 
@@ -60,11 +59,11 @@ def optimizer_cls_and_kwargs(
                 lr=args.learning_rate,
                 betas=(args.adam_beta1, args.adam_beta2),
                 eps=args.adam_epsilon,
-                noise=settings,
+                noise=noise,
             )
 
         return (lambda: build), {}
-    joined = _of_trainer(args, optim, settings, scope)
+    joined = _of_trainer(args, optim, noise, scope)
     return (lambda: joined), {}
 
 
@@ -87,7 +86,8 @@ def _of_trainer(args: "TrainingArguments", optim: str, noise: Noise, scope: Scop
         if not isinstance(cls, type) or not issubclass(cls, Optimizer) or {"params", "model"} & set(kwargs):
             raise InputError(f"optim={optim!r} builds its optimizer in a way that PATS cannot join")
         optimizer = cls(param_groups(model, scope, args.weight_decay), **kwargs)
-        perturb(optimizer, model, noise, scope)
+        if noise is not None:
+            perturb(optimizer, model, noise, scope)
         return optimizer
 
     return build
