@@ -1,0 +1,32 @@
+"""One run: ``Run`` → data → model → ``transformers.Trainer`` with a method → ``Result``."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pats.run.result import Epoch, Result
+from pats.run.spec import Run
+
+if TYPE_CHECKING:
+    from pats.run._check import Check, check
+    from pats.run._finetune import finetune
+    from pats.run._predict import Prediction, predict
+
+__all__ = ["Check", "Epoch", "Prediction", "Result", "Run", "check", "finetune", "predict"]
+
+# What needs transformers is imported when it is first used, so that a Run can be made quickly.
+_LAZY = {
+    "Check": "_check",
+    "check": "_check",
+    "finetune": "_finetune",
+    "Prediction": "_predict",
+    "predict": "_predict",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pats._imports import try_import
+
+    try_import("transformers", "run")
+    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)

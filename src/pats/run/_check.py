@@ -1,0 +1,157 @@
+"""``check``: how much noise a run would accumulate, against the spread of the weights."""
+
+import math
+from dataclasses import dataclass
+from itertools import islice
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from transformers import get_scheduler, set_seed
+
+from pats import methods, tasks
+from pats._errors import InputError
+from pats._noise import Noise, intensity, state_dtype
+from pats._scope import named_parameters
+from pats._scope import scope as names_in
+from pats.kernels import eager
+from pats.methods.pats import PatsOptions
+from pats.run import batches, environment, model
+from pats.run._finetune import load_data, own_generators
+from pats.run._training import SCHEDULES
+from pats.run.outcome import kind
+from pats.run.spec import Run
+
+LARGE = 0.25  # accumulated noise over the weights' spread from which check warns
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a run's noise amounts to.
+
+    Args:
+        accumulated: A by kind of matrix, the largest over its layers; see ``check``.
+        steps: Optimizer steps of the run.
+        batches: Batches that were measured.
+        path: Execution path of the noise.
+        warnings: Sentences for the user; empty where nothing is conspicuous.
+    """
+
+    accumulated: dict[str, float]
+    steps: int
+    batches: int
+    path: str
+    warnings: tuple[str, ...]
+
+
+def check(run: Run, *, count: int = 8) -> Check:
+    """Expected accumulated noise of a PATS run, from the sensitivities of a few batches.
+
+        A = √(p · Σ_t mean_j σ_{j,t}²) / std(W)
+
+    with σ² = r, or r² in the reading ``intensity="std"``, and r_{j,t} = λ_t·max(s̄/(s̄_j+ε) - γ, 0). It is
+    the distance that the noise alone walks over the whole schedule, with the sensitivities of now and
+    without the pull of the gradient, in units of the standard deviation of the matrix.
+
+    The model is measured as loaded, in training mode, with clipped gradients and the moving average
+    of the method, but without any update. Random generators are seeded by ``data_seed`` and put back.
+
+    Args:
+        run: The run; its method must be ``"pats"``.
+        count: Batches to measure, at least 1.
+
+    Raises:
+        InputError: The method is another, or the run cannot be set up. A matrix without spread, or
+            without any sensitivity, is reported as 0.
+    """
+    method = methods.create(run.method, run.options)
+    if not isinstance(method.options, PatsOptions):
+        raise InputError(f"check measures the noise of method 'pats', not of {run.method!r}")
+    if count < 1:
+        raise InputError(f"count is {count!r}, but must be a whole number from 1")
+    noise, data = method.options.noise(run.noise_seed), load_data(run)
+    with own_generators():
+        loaded = model.load(run.model, data.labels, run.max_length, run.init_seed, run.revision)
+        train = batches.subset(data.splits["train"], run.fraction, run.data_seed, data.regression)
+        steps = run.steps or math.ceil(run.epochs * math.ceil(len(train) / run.batch_size))
+        averages = _averages(run, loaded, train, data, noise, method.options.scope, count)
+    power = _power(run, noise, steps)
+    named = named_parameters(loaded.model)
+    found: dict[str, float] = {}
+    for name, (average, mean) in averages.items():
+        walked = _walk(named[name], average, mean, noise, power)
+        found[kind(name)] = max(found.get(kind(name), 0.0), walked)
+    measured = min(count, math.ceil(len(train) / run.batch_size))
+    return Check(found, steps, measured, "eager", _warnings(found))
+
+
+def _averages(
+    run: Run,
+    loaded: model.Loaded,
+    train: tasks.Split,
+    data: tasks.TaskData,
+    noise: Noise,
+    scope: str,
+    count: int,
+) -> dict[str, tuple[Tensor, float]]:
+    """s̄_j and s̄ of every matrix in scope after ``count`` batches."""
+    set_seed(run.data_seed)
+    device, classifier = environment.device(), cast(nn.Module, loaded.model)
+    classifier.to(device).train()
+    in_bf16 = environment.bf16(run.precision, device)
+    collate = batches.collator(loaded.tokenizer)
+    order = torch.randperm(len(train)).tolist()
+    rows = train.take(order[: count * run.batch_size])
+    features = batches.encode(loaded.tokenizer, rows, loaded.max_length, data.regression)
+    named = named_parameters(classifier)
+    averages = {
+        name: torch.zeros_like(named[name], dtype=state_dtype(named[name]), requires_grad=False)
+        for name in names_in(classifier, scope)
+    }
+    means = dict.fromkeys(averages, 0.0)
+    starts = range(0, len(features), run.batch_size)
+    for start in islice(starts, count):
+        batch = collate(features[start : start + run.batch_size])
+        classifier.zero_grad()
+        with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
+            loss = classifier(**{key: value.to(device) for key, value in batch.items()}).loss
+        loss.backward()
+        if run.clip:
+            nn.utils.clip_grad_norm_(classifier.parameters(), run.clip)
+        with torch.no_grad():
+            for name, average in averages.items():
+                grad = named[name].grad
+                if grad is not None:
+                    means[name] = eager.measure_(average, named[name], grad, noise).mean
+    return {name: (average, means[name]) for name, average in averages.items()}
+
+
+def _power(run: Run, noise: Noise, steps: int) -> float:
+    """Σ_t λ_t over the schedule, or Σ_t λ_t² in the reading ``intensity="std"``."""
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=run.lr)
+    warmup = math.ceil(steps * run.warmup)
+    schedule = get_scheduler(SCHEDULES[run.schedule], optimizer, warmup, steps)
+    rates = (run.lr * schedule.lr_lambdas[0](step) for step in range(steps))
+    power = 1 if noise.intensity == "variance" else 2
+    return math.fsum(noise.lam_t(rate) ** power for rate in rates)
+
+
+def _walk(weight: Tensor, average: Tensor, mean: float, noise: Noise, power: float) -> float:
+    if weight.numel() < 2 or mean == 0:
+        return 0.0
+    unit = intensity(average.double(), mean, average.numel(), 1.0, noise)
+    square = float((unit if noise.intensity == "variance" else unit.square()).mean())
+    spread = float(weight.detach().double().std())
+    return math.sqrt(noise.p * power * square) / spread if spread else 0.0
+
+
+def _warnings(found: dict[str, float]) -> tuple[str, ...]:
+    large = {name: value for name, value in found.items() if value > LARGE}
+    if not large:
+        return ()
+    worst = max(large, key=lambda name: large[name])
+    return (
+        f"The noise alone would move {len(large)} of {len(found)} kinds of matrix by more than "
+        f"{LARGE:g} of their weights' standard deviation, {worst} by {large[worst]:.2f}: use a smaller "
+        'lam, fewer steps, or scale="lr" with kappa.',
+    )

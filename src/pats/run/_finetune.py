@@ -1,0 +1,386 @@
+"""``finetune``: one run from its settings to its result, resumable."""
+
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModelForSequenceClassification, TrainerState, set_seed
+
+from pats import methods, tasks
+from pats._errors import InputError
+from pats.run import batches, environment, model, outcome
+from pats.run._training import Diverged, Engine, Monitor, Progress, arguments
+from pats.run.events import Journal, Listener
+from pats.run.files import remove, write_atomic
+from pats.run.result import Epoch, Result
+from pats.run.spec import Run
+
+RESULT, PREDICTIONS, EVENTS = "result.json", "predictions.csv.gz", "events.jsonl"
+MODEL, CHECKPOINT = "model", "checkpoint"
+
+
+def finetune(
+    run: Run,
+    out: str | Path | None = None,
+    *,
+    on_event: Listener | None = None,
+    keep_model: bool = True,
+) -> Result:
+    """Fine-tune a model as ``run`` says.
+
+    The folder ``out`` gets ``result.json`` (written last, in one move), ``predictions.csv.gz``,
+    ``events.jsonl``, ``model/`` (the best epoch's weights on dev, which
+    ``AutoModelForSequenceClassification`` and ``pats predict`` load) and, until the end,
+    ``checkpoint/``. Called again on the folder of
+
+    - a finished run, it returns that result;
+    - a run that was stopped or killed, it continues after the last finished epoch and ends, on the
+      same machine, with the same weights as a run left alone;
+    - a failed run, it tries again from the last checkpoint.
+
+    The global random generators of Python, numpy and torch are seeded for the run and put back
+    afterwards. A method does not touch them, so runs that differ in the method alone share the
+    fresh head (``init_seed``), the order of the data and dropout (``data_seed``).
+
+    Args:
+        run: The settings.
+        out: Folder for everything; None keeps nothing but the result.
+        on_event: Called with every event, a dict with ``event`` (``start``, ``progress``, ``epoch``,
+            ``end``); see ``pats.run.events``.
+        keep_model: False deletes the weights at the end.
+
+    Returns:
+        The result, with ``run.fingerprint`` filled in. Its status is ``"failed"`` where the loss or a
+        weight became non-finite; the last good checkpoint then stays.
+
+    Raises:
+        InputError: The data, model or method cannot be used as asked, or ``out`` holds another run.
+    """
+    with ExitStack() as stack:
+        folder = Path(out or stack.enter_context(TemporaryDirectory(prefix="pats-")))
+        method = methods.create(run.method, run.options)
+        data = load_data(run)
+        run = replace(run, fingerprint=data.fingerprint)
+        finished = _finished(folder, run, keep_model)
+        if finished is not None:
+            return finished
+        progress = _progress(folder, run)
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = Journal(None if out is None else folder / EVENTS, on_event)
+        stack.enter_context(journal)  # before the model, whose download may take long
+        stack.enter_context(own_generators())
+        session = _Session(run, method, data, folder, progress, journal, out is not None)
+        return session.perform(keep_model)
+
+
+@dataclass
+class _Session:
+    """What the steps of one run share."""
+
+    run: Run
+    method: methods.Method[Any]
+    data: tasks.TaskData
+    folder: Path
+    progress: Progress
+    journal: Journal
+    resumable: bool
+    seconds: dict[str, float] = field(default_factory=dict)
+    resumed_at: int = 0
+
+    def __post_init__(self) -> None:
+        with self._timed("load"):
+            self.device = environment.device()
+            self.in_bf16 = environment.bf16(self.run.precision, self.device)
+            self.loaded = model.load(
+                self.run.model,
+                self.data.labels,
+                self.run.max_length,
+                self.run.init_seed,
+                self.run.revision,
+            )
+            self.collate = batches.collator(self.loaded.tokenizer)
+            whole = self.data.splits["train"]
+            self.splits = {
+                **self.data.splits,
+                "train": batches.subset(whole, self.run.fraction, self.run.data_seed, self.data.regression),
+            }
+            self.features = {
+                name: batches.encode(
+                    self.loaded.tokenizer, split, self.loaded.max_length, self.data.regression
+                )
+                for name, split in self.splits.items()
+            }
+
+    def perform(self, keep_model: bool) -> Result:
+        """Train, score the best epoch's weights, write everything down."""
+        started = time.perf_counter()
+        engine = self._engine()
+        error = None
+        try:
+            self._train(engine)
+        except Diverged as diverged:
+            error = str(diverged)
+        optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)
+        trained_steps = engine.state.global_step - self.resumed_at
+        sensitivity: dict[str, Any] = {}
+        telemetry: dict[str, Any] = {}
+        if optimizer is not None and error is None:
+            sensitivity = outcome.sensitivities(optimizer)
+            telemetry = outcome.by_kind(self.method.telemetry(optimizer))
+        del engine, optimizer  # the exported weights are loaded next
+        best = _best_folder(self.folder, self.progress.best_step)
+        test: Mapping[str, float] | None = None
+        predictions: dict[str, str] = {}
+        if error is None:
+            assert best is not None
+            test, predictions = self._predict(best)
+        if best is not None and best.name != MODEL:
+            remove(self.folder / MODEL)
+            best.rename(self.folder / MODEL)
+        self.seconds["total"] = time.perf_counter() - started + self.seconds["load"]
+        train_seconds = self.seconds.get("train", 0.0)
+        examples = trained_steps * self.run.batch_size
+        result = Result(
+            run=self.run,
+            run_id=self.run.id,
+            status="done" if error is None else "failed",
+            metric=self.data.metric,
+            epochs=tuple(self.progress.epochs),
+            best_epoch=self.progress.best,
+            test=test,
+            error=error,
+            sizes={name: len(split) for name, split in self.splits.items()},
+            labels=self.data.labels,
+            sensitivity=sensitivity,
+            telemetry=telemetry,
+            predictions=predictions,
+            timings={name: round(value, 3) for name, value in self.seconds.items()}
+            | {"examples_per_second": round(examples / train_seconds, 2) if train_seconds else 0.0},
+            environment=environment.describe(self.device, self.in_bf16),
+        )
+        write_atomic(self.folder / RESULT, result.to_json().encode())
+        if result.status == "done":
+            _settle(self.folder, keep_model)
+        self.journal.emit("end", status=result.status, best=result.best, error=error)
+        return result
+
+    def _engine(self) -> Engine:
+        run = self.run
+        training = methods.Training(
+            optimizer=run.optimizer,
+            lr=run.lr,
+            betas=run.betas,
+            eps=run.eps,
+            weight_decay=run.weight_decay,
+            seed=run.noise_seed,
+            fresh=self.loaded.fresh,
+        )
+        checkpoints = self.folder / CHECKPOINT
+        monitor = Monitor(self.journal, self.progress, checkpoints, run.batch_size)
+        self.method.prepare_(self.loaded.model, training)
+        engine = Engine(
+            self.loaded.model,
+            arguments(run, checkpoints, self.device, self.in_bf16, self.resumable),
+            self.features["train"],
+            self.collate,
+            build=lambda module: self.method.optimizer(module, training),
+            judge=self._judge,
+            callback=monitor,
+        )
+        monitor.engine = engine
+        return engine
+
+    def _train(self, engine: Engine) -> None:
+        checkpoints = self.folder / CHECKPOINT
+        source = self.progress.checkpoint and str(checkpoints / self.progress.checkpoint)
+        self.resumed_at = self.progress.epochs[-1].step if source else 0
+        self.journal.emit(
+            "start",
+            run_id=self.run.id,
+            task=self.data.name,
+            method=self.run.method,
+            notes=list(self.data.notes),
+            examples=len(self.splits["train"]),
+            epochs=self.run.epochs,
+            resumed_at=self.resumed_at,
+            device=str(self.device),
+            precision="bf16" if self.in_bf16 else "fp32",
+        )
+        set_seed(self.run.data_seed)
+        evaluated = self.seconds.setdefault("evaluate", 0.0)
+        with model.quiet(), self._timed("train"):
+            engine.train(resume_from_checkpoint=source)
+        self.seconds["train"] -= self.seconds["evaluate"] - evaluated
+
+    def _judge(self, state: TrainerState, train_loss: float) -> dict[str, float]:
+        """Evaluate on every dev split; keep the weights where they are the first best ones."""
+        with self._timed("evaluate"):
+            self._check_weights(state.global_step)
+            metrics, degenerate = self._on_dev(self.loaded.model)
+            epoch = Epoch(state.epoch or 0.0, state.global_step, train_loss, metrics, degenerate)
+            epochs, best = self.progress.epochs, self.progress.best
+            epochs.append(epoch)
+            key = self.data.metric
+            improved = best is None or metrics[key] > epochs[best].metrics[key]
+            if improved:
+                self.progress.best = len(epochs) - 1
+                self._export(epoch.step)
+        self.journal.emit(
+            "epoch",
+            epoch=round(epoch.epoch, 4),
+            step=epoch.step,
+            steps=state.max_steps,
+            train_loss=train_loss,
+            metrics=metrics,
+            best=improved,
+            degenerate=degenerate,
+        )
+        return metrics
+
+    def _check_weights(self, step: int) -> None:
+        for name, parameter in self.loaded.model.named_parameters():
+            if not bool(torch.isfinite(parameter).all()):
+                raise Diverged(
+                    f"the parameter {name!r} is not finite after step {step}: lower the learning rate "
+                    "or the noise"
+                )
+
+    def _on_dev(self, module: torch.nn.Module) -> tuple[dict[str, float], bool]:
+        outputs = {name: self._scores(module, name) for name in self.data.dev_splits}
+        return outcome.judge(self.data, outputs)
+
+    def _scores(self, module: torch.nn.Module, split: str) -> NDArray[np.float32]:
+        return batches.scores(
+            module, self.features[split], self.collate, 4 * self.run.batch_size, self.in_bf16
+        )
+
+    def _export(self, step: int) -> None:
+        checkpoints = self.folder / CHECKPOINT
+        checkpoints.mkdir(exist_ok=True)
+        train = self.data.splits["train"]
+        card = {
+            "run_id": self.run.id,
+            "step": step,
+            "task": self.data.name,
+            "labels": list(self.data.labels),
+            "pair": train.text_pair is not None,
+            "text": self.run.text,
+            "text_pair": self.run.text_pair,
+            "max_length": self.loaded.max_length,
+        }
+        folder = checkpoints / f"best-{step}"
+        model.export(self.loaded.model, self.loaded.tokenizer, card, folder)
+
+    def _predict(self, best: Path) -> tuple[Mapping[str, float] | None, dict[str, str]]:
+        """Score dev and test with the exported weights, which also proves that they load."""
+        with self._timed("predict"), model.quiet():
+            module = AutoModelForSequenceClassification.from_pretrained(
+                best, dtype=torch.float32, use_safetensors=True
+            ).to(self.device)
+            names = [*self.data.dev_splits, *(["test"] if "test" in self.splits else [])]
+            outputs = {name: self._scores(module, name) for name in names}
+            test = None
+            if "test" in outputs:
+                test, _ = outcome.judge(self.data, {"test": outputs["test"]})
+            digest = outcome.write_predictions(self.folder / PREDICTIONS, self.data, outputs)
+        return test, {"file": PREDICTIONS, "blake2b": digest}
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - started
+
+
+def load_data(run: Run) -> tasks.TaskData:
+    data = tasks.load(
+        run.task,
+        run.data,
+        text=run.text,
+        text_pair=run.text_pair,
+        label=run.label,
+        kind=run.kind,
+        seed=run.data_seed,
+        options=run.task_options,  # type: ignore[arg-type]
+    )
+    if run.fingerprint not in (None, data.fingerprint):
+        raise InputError(
+            f"the data of {data.name!r} have changed since this run was planned (fingerprint "
+            f"{data.fingerprint}, expected {run.fingerprint}): bring the old data back, or plan it anew"
+        )
+    return data
+
+
+def _finished(folder: Path, run: Run, keep_model: bool) -> Result | None:
+    """The result that stands in the folder; None where the run is still to be done."""
+    try:
+        result = Result.from_json((folder / RESULT).read_text("utf-8"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # not there, or not whole: the run is made (again)
+    _refuse_other(folder, run, result.run_id)
+    if result.status != "done" or (keep_model and _best_folder(folder, _step(result)) is None):
+        return None
+    _settle(folder, keep_model)
+    return result
+
+
+def _step(result: Result) -> int | None:
+    return None if result.best_epoch is None else result.epochs[result.best_epoch].step
+
+
+def _progress(folder: Path, run: Run) -> Progress:
+    """Where to continue; a fresh start where nothing whole is there."""
+    checkpoints = folder / CHECKPOINT
+    progress = Progress.load(checkpoints)
+    if progress is not None:
+        _refuse_other(folder, run, progress.run_id)
+        whole = (checkpoints / str(progress.checkpoint)).is_dir()
+        if whole and _best_folder(folder, progress.best_step) is not None:
+            return progress
+    remove(checkpoints)
+    return Progress(run.id)
+
+
+def _best_folder(folder: Path, step: int | None) -> Path | None:
+    """Where the weights of the best epoch stand: with the checkpoints, at the end in ``model``."""
+    for candidate in (folder / CHECKPOINT / f"best-{step}", folder / MODEL):
+        card = model.read_card(candidate)
+        if card is not None and card.get("step") == step:
+            return candidate
+    return None
+
+
+def _refuse_other(folder: Path, run: Run, run_id: str) -> None:
+    if run_id != run.id:
+        raise InputError(
+            f"the folder {folder} holds another run ({run_id}, this one is {run.id}): choose another "
+            "folder, or delete it"
+        )
+
+
+def _settle(folder: Path, keep_model: bool) -> None:
+    """Delete what a finished run needs no more."""
+    remove(folder / CHECKPOINT)
+    if not keep_model:
+        remove(folder / MODEL)
+
+
+@contextmanager
+def own_generators() -> Iterator[None]:
+    """Put the global random generators back as they were."""
+    python, array = random.getstate(), np.random.get_state()
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(array)

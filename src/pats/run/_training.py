@@ -1,0 +1,231 @@
+"""``transformers.Trainer`` as the engine of a run: what differs from Trainer's defaults, and only that."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from pats.run.batches import Collate, Feature
+from pats.run.events import Journal
+from pats.run.files import remove, write_atomic
+from pats.run.result import Epoch
+from pats.run.spec import Run
+
+PROGRESS = 2.0  # seconds between two progress events, at least
+PROGRESS_FILE = "progress.json"
+
+SCHEDULES = {
+    "linear": "linear",
+    "cosine": "cosine",
+    "constant": "constant_with_warmup",
+}
+
+
+class Diverged(Exception):
+    """The loss or a weight is not finite; the message is a sentence for the user."""
+
+
+@dataclass
+class Progress:
+    """What a run knows of itself between epochs; saved beside every checkpoint.
+
+    Args:
+        run_id: The run that it belongs to.
+        checkpoint: Name of Trainer's checkpoint folder to continue from.
+        epochs: Evaluations so far.
+        best: Index of the first best one on dev.
+    """
+
+    run_id: str
+    checkpoint: str | None = None
+    epochs: list[Epoch] = field(default_factory=list)
+    best: int | None = None
+
+    @property
+    def best_step(self) -> int | None:
+        """The optimizer step of the best epoch."""
+        return None if self.best is None else self.epochs[self.best].step
+
+    def save(self, folder: Path) -> None:
+        """Write the file that a resume starts from."""
+        write_atomic(folder / PROGRESS_FILE, json.dumps(asdict(self)).encode())
+
+    @classmethod
+    def load(cls, folder: Path) -> "Progress | None":
+        """What ``save`` wrote; None where there is nothing whole."""
+        try:
+            values = json.loads((folder / PROGRESS_FILE).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return cls(**values | {"epochs": [Epoch(**epoch) for epoch in values["epochs"]]})
+
+
+class Engine(Trainer):
+    """Trainer with the method's optimizer, our evaluation, and a stop at what is not finite.
+
+    Args:
+        model: The classifier.
+        arguments: From ``arguments``.
+        train: Encoded examples.
+        collate: Pads a batch.
+        build: Makes the optimizer.
+        judge: Evaluates at the end of an epoch, given the mean training loss.
+        callback: Progress and checkpoints.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        arguments: TrainingArguments,
+        train: list[Feature],
+        collate: Collate,
+        build: Callable[[nn.Module], Optimizer],
+        judge: Callable[[TrainerState, float], dict[str, float]],
+        callback: TrainerCallback,
+    ) -> None:
+        self._build, self._judge, self._classifier = build, judge, model
+        self.losses: list[float] = []
+        super().__init__(
+            model=model,
+            args=arguments,
+            train_dataset=train,
+            eval_dataset=[],
+            data_collator=collate,
+            callbacks=[callback],
+        )
+        self.remove_callback(PrinterCallback)  # it prints Trainer's logs where the bar is off
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
+        """The method's optimizer, once."""
+        if self.optimizer is None:
+            self.optimizer = self._build(self._classifier if model is None else model)
+        return self.optimizer
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Trainer's, and a stop before the optimizer sees a loss that is not finite."""
+        loss = super().training_step(*args, **kwargs)
+        value = float(loss)
+        if not math.isfinite(value):
+            raise Diverged(
+                f"the training loss became {value} at step {self.state.global_step + 1}: lower the "
+                "learning rate or the noise"
+            )
+        self.losses.append(value)
+        return loss
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Our evaluation of every dev split in place of Trainer's."""
+        mean = math.fsum(self.losses) / max(len(self.losses), 1)
+        self.losses.clear()
+        metrics = self._judge(self.state, mean)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+class Monitor(TrainerCallback):
+    """Tells the journal how far a run is, and makes checkpoints resumable.
+
+    Args:
+        journal: Where events go.
+        progress: The run's progress, filled by the evaluation.
+        folder: Where Trainer puts checkpoints.
+        batch_size: Examples a step.
+    """
+
+    def __init__(self, journal: Journal, progress: Progress, folder: Path, batch_size: int) -> None:
+        self._journal, self._progress, self._folder = journal, progress, folder
+        self._batch_size = batch_size
+        self._told, self._told_step = time.monotonic(), 0
+        self.engine: Engine | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Count from here: a resumed run starts in the middle."""
+        self._told, self._told_step = time.monotonic(), state.global_step
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """At most every few seconds, say how far it is."""
+        now = time.monotonic()
+        seconds, steps = now - self._told, state.global_step - self._told_step
+        if seconds < PROGRESS or self.engine is None:
+            return
+        recent = self.engine.losses[-steps:]
+        self._journal.emit(
+            "progress",
+            step=state.global_step,
+            steps=state.max_steps,
+            epoch=round(state.epoch or 0.0, 4),
+            loss=math.fsum(recent) / len(recent),
+            lr=kwargs["optimizer"].param_groups[0]["lr"],
+            examples_per_second=round(steps * self._batch_size / seconds, 2),
+        )
+        self._told, self._told_step = now, state.global_step
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> TrainerControl:
+        """The last epoch leaves no checkpoint: nothing would continue from it."""
+        if state.global_step >= state.max_steps:
+            control.should_save = False
+        return control
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """A checkpoint counts once ``progress.json`` names it; then older ones go."""
+        self._progress.checkpoint = f"checkpoint-{state.global_step}"
+        self._progress.save(self._folder)
+        keep = {self._progress.checkpoint, f"best-{self._progress.best_step}"}
+        for other in self._folder.iterdir():
+            if other.is_dir() and other.name not in keep:
+                remove(other)
+
+
+def arguments(
+    run: Run, folder: Path, device: torch.device, in_bf16: bool, resumable: bool
+) -> TrainingArguments:
+    """Trainer's arguments for a run."""
+    made = TrainingArguments(
+        output_dir=str(folder),
+        learning_rate=run.lr,
+        lr_scheduler_type=SCHEDULES[run.schedule],
+        warmup_steps=run.warmup,
+        num_train_epochs=run.epochs,
+        max_steps=run.steps or -1,
+        per_device_train_batch_size=run.batch_size,
+        max_grad_norm=run.clip,
+        bf16=in_bf16,
+        seed=run.data_seed,
+        data_seed=run.data_seed,
+        train_sampling_strategy="group_by_length",
+        eval_strategy="epoch",
+        save_strategy="epoch" if resumable else "no",
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        use_cpu=device.type == "cpu",
+        dataloader_pin_memory=device.type == "cuda",
+    )
+    made._n_gpu = min(made.n_gpu, 1)  # more would be DataParallel, with a larger batch than asked for
+    return made

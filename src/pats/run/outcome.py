@@ -1,0 +1,178 @@
+"""What a run found, condensed: metrics, predictions, sensitivities, telemetry."""
+
+import csv
+import gzip
+import hashlib
+import io
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.optim import Optimizer
+
+from pats.run.batches import predictions, probabilities
+from pats.run.files import write_atomic
+from pats.tasks import Split, TaskData, metrics
+
+Outputs = Mapping[str, NDArray[np.float32]]
+
+INSENSITIVE = 5e-8  # the paper's figure 2 counts parameters below it
+_SAMPLE = 1_000_000  # entries over which Gini's coefficient is taken
+
+
+def judge(data: TaskData, outputs: Outputs) -> tuple[dict[str, float], bool]:
+    """Metrics over splits, and whether all predictions were one constant.
+
+    Args:
+        data: The task.
+        outputs: The model's outputs by split.
+
+    Returns:
+        The task's metrics, over several splits their mean; each split's own under
+        ``"<split>/<metric>"`` where there are several, each group's under ``"<group>/<metric>"``.
+    """
+    predicted = {name: predictions(out, data.regression) for name, out in outputs.items()}
+    found = {
+        name: metrics.compute(data.metrics, values, _labels(data.splits[name]))
+        for name, values in predicted.items()
+    }
+    merged = {metric: fmean(own[metric] for own in found.values()) for metric in data.metrics}
+    if len(found) > 1:
+        for name, own in found.items():
+            merged |= {f"{name}/{metric}": value for metric, value in own.items()}
+    for name, values in predicted.items():
+        merged |= _by_group(data, data.splits[name], values)
+    constant = all(metrics.degenerate(values) for values in predicted.values())
+    return merged, constant
+
+
+def _by_group(data: TaskData, split: Split, predicted: NDArray[Any]) -> dict[str, float]:
+    if split.group is None:
+        return {}
+    groups, labels = np.asarray(split.group), np.asarray(_labels(split))
+    return {
+        f"{group}/{data.metric}": metrics.compute(
+            [data.metric], predicted[groups == group], labels[groups == group]
+        )[data.metric]
+        for group in sorted(set(split.group))
+    }
+
+
+def _labels(split: Split) -> tuple[float, ...]:
+    assert split.label is not None
+    return split.label
+
+
+def write_predictions(path: Path, data: TaskData, outputs: Outputs) -> str:
+    """Write ``predictions.csv.gz``: split, row, label, prediction, and a probability for every class.
+
+    Rows are numbered from 0 within their split. The same predictions give the same file.
+
+    Returns:
+        Hash of the table's text.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    columns = [f"p_{label}" for label in data.labels]
+    table.writerow(["split", "row", "label", "prediction", *columns])
+    for name, out in outputs.items():
+        for row, (label, predicted) in enumerate(
+            zip(_labels(data.splits[name]), predictions(out, data.regression), strict=True)
+        ):
+            if data.regression:
+                table.writerow([name, row, f"{label:.7g}", f"{predicted:.7g}"])
+            else:
+                named = data.labels[int(label)], data.labels[int(predicted)]
+                shares = (f"{share:.7g}" for share in probabilities(out[row : row + 1])[0])
+                table.writerow([name, row, *named, *shares])
+    content = text.getvalue().encode()
+    packed = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:
+        file.write(content)
+    write_atomic(path, packed.getvalue())
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def sensitivities(optimizer: Optimizer) -> dict[str, Any]:
+    """Summary of the moving averages of the sensitivity that the optimizer holds, in scope.
+
+    Args:
+        optimizer: One whose state has ``"sensitivity"``; without any, nothing is summarised.
+
+    Returns:
+        ``entries``, ``mean``, ``cv`` (standard deviation over mean), ``gini`` (on at most a million
+        evenly spaced entries) and ``insensitive`` (share below 5·10⁻⁸), over absolute values.
+    """
+    held = [
+        optimizer.state[parameter]["sensitivity"].detach().abs().flatten()
+        for group in optimizer.param_groups
+        if group.get("in_scope", True)
+        for parameter in group["params"]
+        if "sensitivity" in optimizer.state.get(parameter, {})
+    ]
+    entries = sum(part.numel() for part in held)
+    if not entries:
+        return {}
+    mean = math.fsum(float(part.sum(dtype=torch.float64)) for part in held) / entries
+    spread = math.fsum(float((part.double() - mean).square().sum()) for part in held) / entries
+    below = sum(int((part < INSENSITIVE).sum()) for part in held)
+    stride = -(-entries // _SAMPLE)
+    sample = torch.cat([part[::stride].double().cpu() for part in held])
+    return {
+        "entries": entries,
+        "mean": _short(mean),
+        "cv": _short(math.sqrt(spread) / mean if mean else 0.0),
+        "gini": _short(_gini(sample)),
+        "insensitive": _short(below / entries),
+    }
+
+
+def _gini(values: torch.Tensor) -> float:
+    """Gini's coefficient: 0 where all are equal, towards 1 where one holds everything."""
+    ordered = values.sort().values
+    count, total = len(ordered), float(ordered.sum())
+    if total == 0:
+        return 0.0
+    rank = torch.arange(1, count + 1, dtype=torch.float64)
+    return float((2 * rank - count - 1) @ ordered) / (count * total)
+
+
+def kind(name: str) -> str:
+    """A parameter's name without the number of its layer: ``encoder.layer.*.output.dense.weight``."""
+    return re.sub(r"(?<=\.)\d+(?=\.)", "*", name)
+
+
+def by_kind(stats: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Per-parameter measurements condensed by kind of matrix.
+
+    A kind's value is the mean over its layers, for ``*_max`` the largest and for ``skipped`` the sum;
+    values that are not finite are left out.
+    """
+    grouped: dict[str, list[Mapping[str, float]]] = {}
+    for name, values in stats.items():
+        grouped.setdefault(kind(name), []).append(values)
+    condensed: dict[str, dict[str, float]] = {}
+    for name, members in grouped.items():
+        condensed[name] = {}
+        for key in members[0]:
+            finite = [member[key] for member in members if math.isfinite(member[key])]
+            if finite:
+                condensed[name][key] = _short(_merge(key, finite))
+    return condensed
+
+
+def _merge(key: str, values: list[float]) -> float:
+    if key == "skipped":
+        return sum(values)
+    return max(values) if key.endswith("_max") else fmean(values)
+
+
+def _short(value: float) -> float:
+    """Six significant digits, so that a result stays small."""
+    return float(f"{value:.6g}")

@@ -1,0 +1,165 @@
+"""``Run``: everything that determines one fine-tuning, and nothing else."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from pats._errors import InputError
+
+SCHEMA = 1  # part of every id: a change of meaning of any field starts new results
+
+Value = int | float | bool | str | None
+
+_CHOICES = {
+    "optimizer": ("adamax", "adamw"),
+    "schedule": ("linear", "constant", "cosine"),
+    "precision": ("auto", "fp32", "bf16"),
+    "kind": (None, "classification", "regression"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fine-tuning: model, data, method, optimisation and three seeds.
+
+    The defaults are preset ``paper`` (section 3 and appendix A.2 of the paper), completed where the
+    paper is silent: clipping of the global gradient norm at 1.0, no weight decay, the checkpoint's
+    dropout, 128 tokens.
+
+    Args:
+        model: ``"minilm"`` (the embedded model), a folder, or a name on the hub.
+        revision: Revision of a model on the hub; None is its default branch.
+        task: A GLUE task, ``"grammar"``, or None where ``data`` is a table.
+        data: A GLUE folder or a table; None takes GLUE from the hub.
+        text: Column of the first text of a table; None guesses it. ``text_pair`` and ``label``
+            likewise.
+        kind: ``"classification"``, ``"regression"`` or None to detect it.
+        task_options: Options of the embedded task, such as ``{"size": 1000}``.
+        fingerprint: Hash of the loaded data. Where given, it stands for ``data`` in the id, and a run
+            on other data is refused.
+        method: Name of a method in ``pats.methods``.
+        options: The method's own options; missing ones take its defaults.
+        optimizer: ``"adamax"`` or ``"adamw"``.
+        lr: Peak learning rate.
+        weight_decay: Weight decay of all but biases and norms.
+        betas: Decay rates of the optimizer's moments.
+        eps: The optimizer's ε.
+        schedule: Shape of the learning rate after warm-up.
+        warmup: Share of all steps with a linearly rising learning rate, in [0, 1).
+        epochs: Passes over the training data. ``steps``, where given, ends the run earlier or later.
+        steps: Optimizer steps; None follows from ``epochs``.
+        batch_size: Examples a step.
+        max_length: Longest input in tokens; longer ones are truncated.
+        clip: Largest global norm of the gradient; 0 switches clipping off.
+        precision: ``"auto"`` is bf16 autocast where the machine computes in bf16, else fp32.
+        fraction: Share of the training data, in (0, 1]; smaller shares are subsets of larger ones.
+        init_seed: Seeds the weights that the checkpoint lacks, such as the head.
+        data_seed: Seeds subset, order and dropout (and the split of a table without splits).
+        noise_seed: Seeds the method's own noise, and nothing else.
+
+    Raises:
+        InputError: A value is out of its range.
+    """
+
+    model: str = "minilm"
+    revision: str | None = None
+    task: str | None = None
+    data: str | None = None
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+    kind: str | None = None
+    task_options: Mapping[str, Value] = field(default_factory=dict)
+    fingerprint: str | None = None
+    method: str = "pats"
+    options: Mapping[str, Value] = field(default_factory=dict)
+    optimizer: str = "adamax"
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    schedule: str = "linear"
+    warmup: float = 0.1
+    epochs: float = 10
+    steps: int | None = None
+    batch_size: int = 32
+    max_length: int = 128
+    clip: float = 1.0
+    precision: str = "auto"
+    fraction: float = 1.0
+    init_seed: int = 0
+    data_seed: int = 0
+    noise_seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "task_options", dict(self.task_options))
+        object.__setattr__(self, "options", dict(self.options))
+        object.__setattr__(self, "betas", tuple(self.betas))
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                choices = ", ".join(str(choice) for choice in allowed if choice is not None)
+                raise InputError(f"{name} is {getattr(self, name)!r}, but must be one of: {choices}")
+        self._check("lr", 0, math.inf)
+        self._check("weight_decay", 0, math.inf)
+        self._check("eps", 0, math.inf)
+        self._check("warmup", 0, 1, open_end=True)
+        self._check("epochs", 0, math.inf, open_start=True)
+        self._check("clip", 0, math.inf)
+        self._check("fraction", 0, 1, open_start=True)
+        for beta in self.betas:
+            if not 0 <= beta < 1:
+                raise InputError(f"betas are {self.betas}, but each must be at least 0 and below 1")
+        for name in ("batch_size", "max_length", *(["steps"] if self.steps is not None else [])):
+            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
+                raise InputError(f"{name} is {getattr(self, name)!r}, but must be a whole number from 1")
+        for name in ("init_seed", "data_seed", "noise_seed"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and 0 <= value < 2**32):
+                raise InputError(f"{name} is {value!r}, but must be a whole number from 0 to 2**32-1")
+
+    def _check(
+        self, name: str, low: float, high: float, open_start: bool = False, open_end: bool = False
+    ) -> None:
+        value = getattr(self, name)
+        fine = isinstance(value, int | float) and not isinstance(value, bool)
+        fine = fine and math.isfinite(value) and low <= value <= high
+        fine = fine and not (open_start and value == low) and not (open_end and value == high)
+        if not fine:
+            start = f"above {low}" if open_start else f"at least {low}"
+            end = "" if high == math.inf else (f" and below {high}" if open_end else f" and at most {high}")
+            raise InputError(f"{name} is {value!r}, but must be a number {start}{end}")
+
+    @property
+    def id(self) -> str:
+        """Hash of the run's content, 16 hexadecimal digits; a known fingerprint replaces the path."""
+        content = self.to_dict() | {"schema": SCHEMA}
+        if self.fingerprint is not None:
+            content["data"] = None
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self) | {"betas": list(self.betas)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Run":
+        """The run that ``to_dict`` described.
+
+        Raises:
+            InputError: A key is not a field of ``Run``.
+        """
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise InputError(
+                f"unknown setting {unknown[0]!r} of a run; the settings are: {', '.join(sorted(known))}"
+            )
+        return cls(**values)
+
+    def with_seed(self, seed: int) -> "Run":
+        """The same run with all three seeds set to ``seed``."""
+        return replace(self, init_seed=seed, data_seed=seed, noise_seed=seed)

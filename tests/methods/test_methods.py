@@ -1,0 +1,180 @@
+from dataclasses import fields
+
+import pytest
+import torch
+from torch import nn
+
+from pats import InputError, Noise, optim
+from pats.methods import Training, create, registry
+
+# One row a method: its options with their defaults, and its optimizers.
+TABLE = {
+    "vanilla": ({}, optim.Adamax, optim.AdamW),
+    "noisytune": ({"intensity": 0.15, "scope": "pretrained"}, optim.Adamax, optim.AdamW),
+    "sage": (
+        {"beta3": 0.75, "eps": 1e-6, "eps_mode": "code", "scope": "encoder"},
+        optim.SAGEAdamax,
+        optim.SAGEAdamW,
+    ),
+    "pats": (
+        {
+            **{f.name: getattr(Noise.paper(), f.name) for f in fields(Noise) if f.name != "seed"},
+            "scope": "encoder",
+        },
+        optim.Adamax,
+        optim.AdamW,
+    ),
+}
+
+WRONG = [
+    ("sage", {"beta3": 1.0}, "beta3 is 1.0"),
+    ("sage", {"eps": 0.0}, "eps is 0.0"),
+    ("sage", {"eps_mode": "other"}, "code, paper"),
+    ("sage", {"beta": 0.5}, "beta3, eps, eps_mode, scope"),
+    ("sage", {"beta3": "much"}, "must be a number"),
+    ("sage", {"beta3": True}, "must be a number"),
+    ("noisytune", {"intensity": -0.1}, "intensity is -0.1"),
+    ("noisytune", {"intensity": float("inf")}, "intensity is inf"),
+    ("noisytune", {"intensity": float("nan")}, "must be a number"),
+    ("vanilla", {"lam": 1e-6}, "it has none"),
+    ("pats", {"lam": -1e-6}, "lam is -1e-06"),
+    ("pats", {"p": 1.5}, "p is 1.5"),
+    ("pats", {"beta": 1.0}, "beta is 1.0"),
+    ("pats", {"seed": 3}, "no option 'seed'"),
+    ("pats", {"signed": 1}, "true or false"),
+    ("pats", {"kappa": 1.0}, "kappa"),
+    ("nothing", {}, "noisytune, pats, sage, vanilla"),
+]
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dense, self.norm = nn.Linear(4, 4), nn.LayerNorm(4)
+
+    def forward(self, x):
+        return self.norm(x + self.dense(x).tanh())
+
+
+class Tower(nn.Module):
+    base_model_prefix = "tower"
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([Block(), Block()])
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class Classifier(nn.Module):
+    base_model_prefix = "tower"
+
+    def __init__(self):
+        super().__init__()
+        self.tower, self.head = Tower(), nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.head(self.tower(x))
+
+
+def trained(method, training, steps=3):
+    torch.manual_seed(0)
+    model = Classifier()
+    data = torch.randn(8, 4)
+    method.prepare_(model, training)
+    optimizer = method.optimizer(model, training)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(data).square().mean().backward()
+        optimizer.step()
+    return model, optimizer
+
+
+def test_every_method_has_a_row():
+    assert set(registry()) == set(TABLE)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_defaults(name):
+    options = create(name).options
+    assert {f.name: getattr(options, f.name) for f in registry()[name].option_fields()} == TABLE[name][0]
+    assert registry()[name].summary
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("base", [1, 2], ids=["adamax", "adamw"])
+def test_optimizer(name, base):
+    training = Training(optimizer=("", "adamax", "adamw")[base], lr=0.25, betas=(0.5, 0.75))
+    model, optimizer = trained(create(name), training, steps=1)
+    assert type(optimizer) is TABLE[name][base]
+    assert {g["lr"] for g in optimizer.param_groups} == {0.25}
+    assert {tuple(g["betas"]) for g in optimizer.param_groups} == {(0.5, 0.75)}
+    assert {g["weight_decay"] for g in optimizer.param_groups} == {0}
+    held = [name for g in optimizer.param_groups for name in g["param_names"]]
+    assert sorted(held) == sorted(name for name, _ in model.named_parameters())
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_weight_decay_spares_biases_and_norms(name):
+    _, optimizer = trained(create(name), Training(weight_decay=0.1), steps=1)
+    for group in optimizer.param_groups:
+        for parameter in group["param_names"]:
+            spared = parameter.endswith("bias") or "norm" in parameter
+            assert group["weight_decay"] == (0 if spared else 0.1)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_global_generator_is_untouched(name):
+    states = []
+    for method in (create("vanilla"), create(name)):
+        trained(method, Training())
+        states.append(torch.get_rng_state())
+    assert torch.equal(*states)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_seed_decides(name):
+    def weights(seed):
+        model, _ = trained(create(name), Training(seed=seed))
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert torch.equal(weights(1), weights(2)) == (name in ("vanilla", "sage"))
+
+
+def test_vanilla_is_torch():
+    model, _ = trained(create("vanilla"), Training(lr=0.01))
+    torch.manual_seed(0)
+    other, data = Classifier(), torch.randn(8, 4)
+    optimizer = torch.optim.Adamax(other.parameters(), lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        other(data).square().mean().backward()
+        optimizer.step()
+    for ours, theirs in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_pats_takes_its_options():
+    method = create("pats", {"scope": "head", "scale": "lr", "kappa": 1, "p": 0.5})
+    _, optimizer = trained(method, Training(seed=7))
+    inside = [g for g in optimizer.param_groups if g["in_scope"]]
+    assert [name for g in inside for name in g["param_names"]] == ["head.weight", "head.bias"]
+    assert {k: inside[0][f"noise_{k}"] for k in ("scale", "kappa", "p", "seed", "eps_mode")} == {
+        "scale": "lr",
+        "kappa": 1,
+        "p": 0.5,
+        "seed": 7,
+        "eps_mode": "absolute",
+    }
+    assert set(method.telemetry(optimizer)) == {"head.weight", "head.bias"}
+
+
+@pytest.mark.parametrize(("name", "options", "said"), WRONG)
+def test_wrong_options(name, options, said):
+    with pytest.raises(InputError, match=r"^[^\n]+$") as error:
+        create(name, options)
+    assert said in str(error.value)

@@ -1,0 +1,238 @@
+import json
+import shutil
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+import torch
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModelForSequenceClassification,
+    GPT2Config,
+    GPT2Model,
+    RobertaConfig,
+    RobertaModel,
+)
+
+from pats import InputError
+from pats.run import model
+
+
+@pytest.fixture
+def broken(tiny_bert, tmp_path):
+    """A copy of the tiny model to damage."""
+    return shutil.copytree(tiny_bert, tmp_path / "broken")
+
+
+def edit_config(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def pickle_only(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def cut(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def foreign(folder):
+    weights = load_file(folder / "model.safetensors")
+    save_file({f"other.{k}": v for k, v in weights.items()}, folder / "model.safetensors")
+
+
+def no_tokenizer(folder):
+    (folder / "tokenizer.json").unlink()
+
+
+DAMAGES = {
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "has no weights"),
+    "pickle only": (pickle_only, "save_pretrained"),
+    "no config": (lambda f: (f / "config.json").unlink(), "has no config.json"),
+    "broken config": (lambda f: (f / "config.json").write_text("{"), "cannot be loaded"),
+    "unknown kind": (lambda f: edit_config(f, model_type="nothing"), "cannot be loaded"),
+    "no classifier": (lambda f: edit_config(f, model_type="clip"), "no sequence classifier"),
+    "own code": (
+        lambda f: edit_config(f, model_type="own", auto_map={"AutoConfig": "own.C", "AutoModel": "own.M"}),
+        "brings its own code",
+    ),
+    "cut weights": (cut, "are damaged"),
+    "foreign weights": (foreign, "do not fit"),
+    "other size": (lambda f: edit_config(f, hidden_size=64), "do not fit"),
+    "no tokenizer": (no_tokenizer, "has no tokenizer"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_folder(broken, damage):
+    spoil, said = DAMAGES[damage]
+    spoil(broken)
+    with pytest.raises(InputError, match=r"^[^\n]+$") as error:
+        model.load(str(broken), ("a", "b"), 32, 0)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["./nothing", "/nothing", "~/nothing", "a/b/c"])
+def test_missing_folder(name):
+    with pytest.raises(InputError, match="is no folder"):
+        model.resolve(name)
+
+
+def test_missing_minilm(monkeypatch):
+    monkeypatch.setattr(model, "_PACKAGE", "no_such_package")
+    with pytest.raises(InputError, match="demo"):
+        model.resolve("minilm")
+
+
+def test_changed_minilm(monkeypatch, minilm):
+    monkeypatch.setattr(model, "_MINILM_SHA256", "0" * 64)
+    with pytest.raises(InputError, match="not the expected ones"):
+        model.resolve("minilm")
+
+
+# What a hub answers about a repository: status, error code, files.
+HUB = {
+    "unknown": ((404, "RepoNotFound", []), "is not on the Hugging Face hub"),
+    "no revision": ((404, "RevisionNotFound", []), "check its name and revision"),
+    "pickle only": ((200, "", ["config.json", "pytorch_model.bin", "vocab.txt"]), "save_pretrained"),
+    "no config": ((200, "", ["model.safetensors", "vocab.txt"]), "has no config.json"),
+    "broken": ((500, "", []), "cannot be asked"),
+}
+
+
+@pytest.fixture
+def hub(request, monkeypatch):
+    """A hub of our own that gives one answer to everything."""
+    (status, code, files), said = HUB[request.param]
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            if code:
+                self.send_header("X-Error-Code", code)
+            body = json.dumps({"id": "a/b", "siblings": [{"rfilename": name} for name in files]})
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    yield said
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("hub", HUB, indirect=True)
+def test_hub(hub):
+    with pytest.raises(InputError, match=r"^[^\n]+$") as error:
+        model.resolve("nobody/no-such-model")
+    assert hub in str(error.value)
+
+
+def test_unreachable_hub(monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(InputError, match="cannot be asked"):
+        model.resolve("nobody/no-such-model")
+
+
+@pytest.mark.parametrize("labels", [("x", "y", "z"), ("no", "yes"), ()])
+def test_load(tiny_bert, labels):
+    loaded = model.load(str(tiny_bert), labels, 128, 0)
+    assert loaded.model.config.num_labels == (len(labels) or 1)
+    assert loaded.fresh == {"classifier.weight", "classifier.bias"}
+    assert loaded.max_length == 64  # the model has no more positions
+    if labels:
+        assert loaded.model.config.id2label == dict(enumerate(labels))
+        assert loaded.model.config.label2id == {label: i for i, label in enumerate(labels)}
+
+
+def test_fresh_head_depends_on_the_init_seed(tiny_bert):
+    heads = [model.load(str(tiny_bert), ("a", "b"), 32, s).model.classifier.weight for s in (1, 1, 2)]
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+def test_head_of_another_size_is_fresh(tiny_bert, tmp_path):
+    first = model.load(str(tiny_bert), ("a", "b", "c"), 32, 0)
+    model.export(first.model, first.tokenizer, {"step": 1}, tmp_path / "three")
+    assert model.read_card(tmp_path / "three") == {"step": 1}
+    again = model.load(str(tmp_path / "three"), ("x", "y", "z"), 32, 0)
+    assert again.fresh == frozenset()
+    other = model.load(str(tmp_path / "three"), ("x", "y"), 32, 0)
+    assert other.fresh == {"classifier.weight", "classifier.bias"}
+
+
+def test_half_precision_checkpoint_is_trained_in_float32(tiny_bert, tmp_path):
+    half = AutoModelForSequenceClassification.from_pretrained(tiny_bert, dtype=torch.bfloat16)
+    shutil.copytree(tiny_bert, tmp_path / "half")
+    half.save_pretrained(tmp_path / "half")
+    loaded = model.load(str(tmp_path / "half"), ("a", "b"), 32, 0)
+    assert {p.dtype for p in loaded.model.parameters()} == {torch.float32}
+
+
+def small(kind, tiny_bert, folder):
+    size = len(json.loads((tiny_bert / "tokenizer.json").read_text())["model"]["vocab"])
+    shutil.copytree(tiny_bert, folder)
+    if kind == "gpt2":
+        GPT2Model(
+            GPT2Config(
+                vocab_size=size,
+                n_positions=40,
+                n_embd=32,
+                n_layer=2,
+                n_head=2,
+                bos_token_id=2,
+                eos_token_id=3,
+            )
+        ).save_pretrained(folder)
+    else:
+        RobertaModel(
+            RobertaConfig(
+                vocab_size=size,
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=64,
+                max_position_embeddings=42,
+                pad_token_id=1,
+                type_vocab_size=1,
+            )
+        ).save_pretrained(folder)
+    return folder
+
+
+def test_no_padding_token_takes_the_end_token(tiny_bert, tmp_path):
+    folder = small("gpt2", tiny_bert, tmp_path / "gpt2")
+    path = folder / "tokenizer_config.json"
+    config = {k: v for k, v in json.loads(path.read_text()).items() if k != "pad_token"}
+    path.write_text(json.dumps(config | {"eos_token": "[SEP]"}))
+    loaded = model.load(str(folder), ("a", "b"), 128, 0)
+    assert loaded.tokenizer.pad_token == "[SEP]"
+    assert loaded.model.config.pad_token_id == loaded.tokenizer.pad_token_id
+    assert loaded.max_length == 40
+    path.write_text(json.dumps(config))
+    with pytest.raises(InputError, match="neither a padding nor an end token"):
+        model.load(str(folder), ("a", "b"), 128, 0)
+
+
+def test_tokenizer_gives_what_the_model_takes(tiny_bert, tmp_path):
+    folder = small("gpt2", tiny_bert, tmp_path / "gpt2")
+    edit_config(folder, model_type="gpt2")
+    path = folder / "tokenizer_config.json"
+    names = ["input_ids", "attention_mask", "of_no_use"]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_input_names": names}))
+    loaded = model.load(str(folder), ("a", "b"), 128, 0)
+    assert loaded.tokenizer.model_input_names == names[:2]
+
+
+def test_positions_behind_the_padding_index(tiny_bert, tmp_path):
+    loaded = model.load(str(small("roberta", tiny_bert, tmp_path / "r")), ("a", "b"), 128, 0)
+    assert loaded.max_length == 40
