@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pats._noise import GROUP_KEYS, RNG_KEY, Noise, state_dtype
-from pats.kernels.eager import Added, Measured, measure_, perturb_
+from pats.kernels import Added, Measured, measure_, perturb_
 from pats.philox import RNG_VERSION
 
 SENSITIVITY = "sensitivity"

@@ -1,0 +1,27 @@
+"""Builds the fused CPU kernel where there is a C compiler; the rest of the build is in ``pyproject.toml``."""
+
+from glob import glob
+
+from setuptools import Extension, setup
+
+FOLDER = "src/pats/kernels/cpu"
+
+setup(
+    ext_modules=[
+        Extension(
+            "pats.kernels.cpu._core",
+            sources=sorted(glob(f"{FOLDER}/*.c")),
+            depends=sorted(glob(f"{FOLDER}/*.h")),
+            # No contraction and no fast math: the same bits on every processor.
+            extra_compile_args=[
+                "-std=c11",
+                "-O3",
+                "-ffp-contract=off",
+                "-fno-math-errno",
+                "-fno-trapping-math",
+                "-fvisibility=hidden",
+            ],
+            optional=True,  # without a compiler the plain torch path serves
+        )
+    ]
+)

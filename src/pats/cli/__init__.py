@@ -1,0 +1,65 @@
+"""The command line ``pats``: one verb a job.
+
+Exit codes: 0, 1 (a run failed), 2 (bad input, said in one sentence on stderr), 130 (Ctrl-C).
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from pats._errors import InputError
+
+VERBS = {
+    "run": "fine-tune one model",
+    "compare": "compare methods on tasks and models over several seeds",
+    "predict": "label the rows of a table with a fine-tuned model",
+    "check": "tell how much noise a run would accumulate",
+    "watch": "show how far a comparison is",
+}
+
+USAGE = "\n".join(
+    [
+        "usage: pats VERB ...",
+        "",
+        "Sensitivity-aware noisy fine-tuning of pretrained language models.",
+        "",
+        *(f"  {verb:9} {summary}" for verb, summary in VERBS.items()),
+        "",
+        "pats VERB --help tells a verb's options, with an example.",
+        "",
+    ]
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb.
+
+    Args:
+        argv: The verb and its arguments; None takes the process's own.
+
+    Returns:
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        sys.stdout.write(USAGE)
+        return 0
+    verb, *rest = arguments
+    try:
+        if verb == "--version":
+            sys.stdout.write(f"pats {import_module('pats').__version__}\n")
+            return 0
+        if verb not in VERBS:
+            raise InputError(f"there is no verb {verb!r}; the verbs are: {', '.join(VERBS)}")
+        # A verb's module is imported when it is asked for: help comes quickly.
+        code: int = import_module(f"pats.cli.{verb}").main(rest)
+    except InputError as error:
+        sys.stderr.write(f"pats: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\npats: stopped; the same command goes on where this one was\n")
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has left; python would complain at its exit
+        return 0
+    return code

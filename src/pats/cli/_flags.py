@@ -1,0 +1,270 @@
+"""Flags: made from the fields of ``Run`` and ``Noise``, read from a YAML file and the command line."""
+
+import argparse
+import inspect
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn, get_args, get_type_hints
+
+from pats._errors import InputError
+from pats.run.spec import Run, Value
+
+NOISE = "noise."  # marks the flags that are options of method pats
+_RENAMED = {"eps": "optimizer-eps"}  # --eps is the ε of PATS
+_NOT_FLAGS = ("options", "task_options", "fingerprint", "method", "betas")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence, and whose absent flags leave no trace.
+
+    Args:
+        verb: The verb, such as ``"run"``.
+        summary: What it does.
+        example: Lines shown at the end of its help.
+    """
+
+    def __init__(self, verb: str, summary: str, example: str) -> None:
+        super().__init__(
+            prog=f"pats {verb}",
+            description=summary,
+            epilog=f"example:\n{inspect.cleandoc(example)}".replace("\n", "\n  "),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            argument_default=argparse.SUPPRESS,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ``InputError`` instead of printing the usage."""
+        raise InputError(f"{message} ({self.prog} --help tells the options)")
+
+    def read(self, argv: Sequence[str]) -> dict[str, Any]:
+        """The flags that were given, the file of ``--config`` first, so that the command line wins.
+
+        Raises:
+            InputError: A flag is unknown, lacks its value, or has one of another type.
+        """
+        values = vars(self.parse_args(argv))
+        path = values.pop("config", None)
+        if path is None:
+            return values
+        from_file = _as_flags(path)
+        found, unknown = self.parse_known_args([text for flag in from_file for text in flag])
+        if unknown:
+            raise InputError(
+                f"{path} has the unknown key {unknown[0].lstrip('-').partition('=')[0]!r}: its keys are "
+                f"the flags of {self.prog} without their dashes"
+            )
+        merged = vars(found)
+        for key, value in values.items():
+            both = isinstance(value, list) and key in ("option", "task_option")
+            merged[key] = [*merged.get(key, []), *value] if both else value
+        merged.pop("config", None)
+        return merged
+
+
+def _as_flags(path: str) -> list[list[str]]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"the file {path} of --config cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"the file {path} of --config is no YAML ({reason}): mend it there") from None
+    if not isinstance(content, dict):
+        raise InputError(f"the file {path} of --config must hold lines such as 'lr: 1e-4'")
+    flags = []
+    for key, value in content.items():
+        flag = "--" + str(key).replace("_", "-")
+        if isinstance(value, Mapping):
+            flags += [[flag, f"{name}={one}"] for name, one in _flat(value).items()]
+        elif isinstance(value, list):
+            flags.append([flag, *(str(one) for one in value)])
+        elif value is True:
+            flags.append([flag])
+        elif value is not None and value is not False:
+            flags.append([f"{flag}={value}"])
+    return flags
+
+
+def _flat(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+# ---------------------------------------------------------------------------------------- types
+
+
+def number(text: str) -> float:
+    """A number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def whole(text: str) -> int:
+    """A whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def truth(text: str) -> bool:
+    """True or false."""
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+def value_of(text: str) -> Value:
+    """What an option's text means: true, false, none, a number, else itself."""
+    words: dict[str, Value] = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def pairs(texts: Sequence[str], flag: str) -> dict[str, Value]:
+    """``["key=value", ...]`` as a mapping.
+
+    Raises:
+        InputError: A text has no ``=``.
+    """
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise InputError(f"{flag} is {text!r}, but must be key=value")
+        found[key.strip()] = value_of(value.strip())
+    return found
+
+
+# ------------------------------------------------------------------------------------ the flags
+
+
+def add_shared(parser: Parser, out: str | None = None) -> None:
+    """Flags of every verb that works: ``--config``, ``--json``, ``--quiet`` and, if told, ``--out``."""
+    if out is not None:
+        parser.add_argument("--out", metavar="DIR", help=out)
+    parser.add_argument("--config", metavar="FILE", help="YAML file of flags; flags given here win")
+    parser.add_argument("--json", action="store_true", help="write the result as JSON on stdout")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def add_run(parser: Parser, skip: Collection[str] = ()) -> None:
+    """Every setting of a run that is a plain value, but those in ``skip``."""
+    group = parser.add_argument_group("settings of a run")
+    group.add_argument("--preset", choices=["paper"], help="the defaults: the paper's settings")
+    _add_fields(group, Run, "", [*_NOT_FLAGS, *skip])
+    group.add_argument("--betas", nargs=2, type=number, metavar="X", help=_help(Run)["betas"])
+    group.add_argument(
+        "--task-option",
+        action="extend",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="option of the embedded task, such as size=1000",
+    )
+
+
+def add_noise(parser: Parser) -> None:
+    """Every setting of ``Noise`` but its seed, which is ``--noise-seed``; and the scope."""
+    from pats._noise import Noise
+
+    group = parser.add_argument_group("settings of the method pats")
+    _add_fields(group, Noise, NOISE, ["seed"])
+    group.add_argument("--scope", dest=f"{NOISE}scope", metavar="TEXT", help="parameters that get noise")
+
+
+def _add_fields(group: Any, cls: type[Any], prefix: str, skip: Collection[str]) -> None:
+    hints, told = get_type_hints(cls), _help(cls)
+    for field in fields(cls):
+        if field.name in skip:
+            continue
+        kinds = get_args(hints[field.name]) or (hints[field.name],)
+        name = field.name if prefix else _RENAMED.get(field.name, field.name)
+        convert, metavar = next(
+            (found for kind, found in _CONVERTERS.items() if kind in kinds), (str, "TEXT")
+        )
+        group.add_argument(
+            "--" + name.replace("_", "-"),
+            dest=prefix + field.name,
+            type=convert,
+            metavar=metavar,
+            help=told.get(field.name, "likewise"),  # a docstring may tell of two fields in one entry
+        )
+
+
+# bool first, as it is an int; float before int, as it takes both.
+_CONVERTERS: dict[type, tuple[Any, str]] = {
+    bool: (truth, "true|false"),
+    float: (number, "X"),
+    int: (whole, "N"),
+}
+
+
+def _help(cls: type[Any]) -> dict[str, str]:
+    """The sentences of a docstring's ``Args:``, by field."""
+    text = inspect.cleandoc(cls.__doc__ or "").partition("Args:\n")[2].partition("\n\n")[0]
+    found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", told).replace("``", "").replace("%", "%%") for name, told in found}
+
+
+# ---------------------------------------------------------------------------------- into a Run
+
+
+def run_settings(values: dict[str, Any]) -> dict[str, Any]:
+    """Take the settings of a run out of the flags' values."""
+    names = {field.name for field in fields(Run)}
+    values.pop("preset", None)
+    settings = {key: values.pop(key) for key in list(values) if key in names}
+    if "task_option" in values:
+        settings["task_options"] = pairs(values.pop("task_option"), "--task-option")
+    return settings
+
+
+def noise_settings(values: dict[str, Any]) -> dict[str, Value]:
+    """Take the options of method pats out of the flags' values."""
+    keys = [key for key in values if key.startswith(NOISE)]
+    return {key.removeprefix(NOISE): values.pop(key) for key in keys}
+
+
+def method_options(values: dict[str, Any], rows: Mapping[str, str]) -> dict[str, dict[str, Value]]:
+    """Options of every row: of ``--option ROW.key=value``, and for method pats of its own flags.
+
+    Args:
+        values: The flags' values; those that are used are taken out.
+        rows: Method by row. Where there is one row alone, ``--option key=value`` is its.
+
+    Raises:
+        InputError: An option is for no row, or there are flags of pats and no row of it.
+    """
+    noise = noise_settings(values)
+    ours = [row for row, method in rows.items() if method == "pats"]
+    if noise and not ours:
+        flag = "--" + next(iter(noise)).replace("_", "-")
+        raise InputError(
+            f"{flag} is a setting of the method pats, which is not used here: leave it out, or use pats"
+        )
+    options: dict[str, dict[str, Value]] = {row: dict(noise) for row in ours if noise}
+    for name, value in pairs(values.pop("option", []), "--option").items():
+        row, dot, key = name.rpartition(".")
+        row = row if dot else next(iter(rows)) if len(rows) == 1 else ""
+        if row not in rows:
+            raise InputError(
+                f"--option {name!r} is for no row: write ROW.key=value with a row of {', '.join(rows)}"
+            )
+        options.setdefault(row, {})[key] = value
+    return options

@@ -1,0 +1,43 @@
+"""``pats check``: how much noise a run would accumulate."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from pats.cli import _flags
+from pats.cli.run import build
+from pats.run import check
+
+EXAMPLE = """
+pats check --task rte --data glue/ --model minilm --lr 3e-4 --lam 2e-6
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Check as the flags say."""
+    parser = _flags.Parser(
+        "check", "Measure a few batches, and tell the noise of a PATS run against its weights.", EXAMPLE
+    )
+    _flags.add_shared(parser)
+    parser.add_argument("--seed", type=_flags.whole, metavar="N", help="sets all three seeds")
+    parser.add_argument("--batches", type=_flags.whole, metavar="N", help="batches to measure (8)")
+    _flags.add_run(parser)
+    _flags.add_noise(parser)
+    values = parser.read(argv)
+    as_json = values.pop("json", False)
+    values.pop("quiet", None)
+    count = values.pop("batches", 8)
+    found = check(build(values), count=count)
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n")
+        return 0
+    lines = [
+        f"Accumulated noise over the spread of the weights, after {found.steps} steps "
+        f"(from {found.batches} batches; path: {found.path}):"
+    ]
+    width = max((len(name) for name in found.accumulated), default=0)
+    lines += [f"  {name:{width}}  {value:.3g}" for name, value in found.accumulated.items()]
+    lines += [f"Warning: {warning}" for warning in found.warnings]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0

@@ -1,0 +1,84 @@
+"""``pats compare``: methods × tasks × models × seeds, and their table."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from rich.console import Console
+
+from pats.cli import _flags
+from pats.report import render
+from pats.run import Run
+from pats.study import Study, compare
+
+EXAMPLE = """
+pats compare --tasks cola rte --data glue/ --models minilm --methods vanilla pats --seeds 5 --out out
+pats compare --data reviews.csv --label stars --lr-grid 5e-5 1e-4 3e-4 --seeds 8 --out out/reviews
+pats compare --tasks rte --data glue/ --methods vanilla pats std=pats --option std.intensity=std
+"""
+LISTS = ("tasks", "models", "methods", "lr_grid")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Compare as the flags say."""
+    parser = _flags.Parser(
+        "compare",
+        "Compare methods over several seeds; what is done is never done again. Learning rates: --lr, else "
+        "the paper's Table 2, else the best of --lr-grid, else plain fine-tuning's in Table 2, else 1e-4.",
+        EXAMPLE,
+    )
+    _flags.add_shared(parser, "folder of the comparison (default: out)")
+    add = parser.add_argument
+    add("--tasks", "--task", nargs="+", metavar="T", help="names of tasks; none takes the table of --data")
+    add("--models", "--model", nargs="+", metavar="M", help="names or folders of models (default: minilm)")
+    add("--methods", "--method", nargs="+", metavar="NAME", help="methods, or LABEL=NAME for a variant")
+    add("--seeds", nargs="+", type=_flags.whole, metavar="N", help="a number of seeds, or the seeds (5)")
+    add("--lr-grid", nargs="+", type=_flags.number, metavar="X", help="rates to tune over, one run each")
+    add("--tuning-seed", type=_flags.whole, metavar="N", help="seed of the tuning runs, not reported")
+    add("--no-control", action="store_true", help="no plain fine-tuning at the rate of PATS")
+    add("--option", action="extend", nargs="+", metavar="ROW.KEY=VALUE", help="option of a row's method")
+    add("--workers", type=_flags.whole, metavar="N", help="processes at a time (default: what fits)")
+    add("--retries", type=_flags.whole, metavar="N", help="attempts a killed run gets (default: 3)")
+    add("--keep-models", action="store_true", help="keep the weights of every run")
+    _flags.add_run(parser, ["task", "model", "init_seed", "data_seed", "noise_seed"])
+    _flags.add_noise(parser)
+    values = parser.read(argv)
+    as_json, quiet = values.pop("json", False), values.pop("quiet", False)
+    how = {key: values.pop(key) for key in ("out", "workers", "retries", "keep_models") if key in values}
+    study = build(values)
+    result = compare(study, **how, console=None if quiet else Console(stderr=True))
+    if as_json:
+        sys.stdout.write(json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n")
+    else:
+        render.show(result.page, _wide())
+    if result.failures:
+        sys.stderr.write(f"pats: {result.failures} of the runs failed; the notes say why\n")
+        return 1
+    return 0
+
+
+def build(values: dict[str, Any]) -> Study:
+    """The study that the flags describe.
+
+    Raises:
+        InputError: A value is out of its range, or names do not fit each other.
+    """
+    settings = _flags.run_settings(values)
+    lr = settings.pop("lr", None)
+    given: dict[str, Any] = {key: tuple(values.pop(key)) for key in LISTS if key in values}
+    seeds = values.pop("seeds", [5])
+    given |= {"lr": lr, "seeds": seeds[0] if len(seeds) == 1 else tuple(seeds)}
+    given["control"] = not values.pop("no_control", False)
+    if "tuning_seed" in values:
+        given["tuning_seed"] = values.pop("tuning_seed")
+    # Rows are known once the study is made, and options need rows.
+    study = Study(**given, run=Run(**settings))
+    return replace(study, options=_flags.method_options(values, dict(study.rows)))
+
+
+def _wide() -> Console:
+    """The terminal, or where there is none a width at which no table is folded."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)

@@ -1,0 +1,40 @@
+"""``pats predict``: labels and scores for a table."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from pats.cli import _flags
+from pats.run import predict
+
+EXAMPLE = """
+pats predict out/model new-reviews.csv --out labelled.csv
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Predict as the flags say."""
+    parser = _flags.Parser("predict", "Label the rows of a table with a fine-tuned model.", EXAMPLE)
+    parser.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model")
+    parser.add_argument("table", metavar="TABLE", help="CSV, TSV, JSONL or Parquet; it needs no labels")
+    parser.add_argument("--out", metavar="FILE", help="CSV to write (default: TABLE.predicted.csv)")
+    parser.add_argument("--text", metavar="COL", help="column of the first text")
+    parser.add_argument("--text-pair", metavar="COL", help="column of the second text")
+    parser.add_argument("--batch-size", type=_flags.whole, metavar="N", help="rows at a time (32)")
+    parser.add_argument("--json", action="store_true", help="write the predictions as JSON on stdout")
+    values = parser.read(argv)
+    as_json, table = values.pop("json", False), values.pop("table")
+    out = values.pop("out", None)
+    if out is None and not as_json:
+        out = str(Path(table).with_suffix(".predicted.csv"))
+    found = predict(values.pop("model"), table, **values, out=out)
+    if as_json:
+        rows = [{"label": one.label, "scores": dict(one.scores)} for one in found]
+        sys.stdout.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+        return 0
+    counts = Counter(one.label for one in found if one.label is not None)
+    told = ", ".join(f"{label} {count}" for label, count in counts.most_common())
+    sys.stdout.write(f"{len(found)} rows in {out}{': ' + told if told else ''}\n")
+    return 0

@@ -1,0 +1,127 @@
+"""``pats run``: one fine-tuning."""
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pats._errors import InputError
+from pats.cli import _flags
+from pats.report.page import METRICS
+from pats.run import Result, Run, finetune
+
+EXAMPLE = """
+pats run --task rte --data glue/ --model bert-base-uncased --method pats --lr 3e-4 --out out/rte
+pats run --data reviews.csv --text review --label stars --model minilm --method pats --out out/reviews
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Fine-tune as the flags say."""
+    parser = _flags.Parser("run", "Fine-tune one model with one method; resumes what was stopped.", EXAMPLE)
+    _flags.add_shared(parser, "folder for the result and the model (needed)")
+    parser.add_argument("--method", metavar="NAME", help="vanilla, noisytune, sage or pats (the default)")
+    parser.add_argument("--seed", type=_flags.whole, metavar="N", help="sets all three seeds")
+    parser.add_argument(
+        "--option", action="extend", nargs="+", metavar="KEY=VALUE", help="option of the method"
+    )
+    _flags.add_run(parser)
+    _flags.add_noise(parser)
+    values = parser.read(argv)
+    out, as_json, quiet = values.pop("out", None), values.pop("json", False), values.pop("quiet", False)
+    run = build(values)
+    if out is None:
+        raise InputError("--out is missing: name the folder for the result and the model")
+    with _Bar(Console(stderr=True, quiet=quiet)) as bar:
+        result = finetune(run, out, on_event=bar.tell)
+    sys.stdout.write(result.to_json() if as_json else _words(result, out))
+    if result.status != "done":
+        sys.stderr.write(f"pats: the run failed: {result.error}\n")
+        return 1
+    return 0
+
+
+def build(values: dict[str, Any]) -> Run:
+    """The run that the flags describe.
+
+    Raises:
+        InputError: A value is out of its range, or there is nothing to train on.
+    """
+    settings = _flags.run_settings(values)
+    method = settings.get("method", Run.method)
+    options = _flags.method_options(values, {method: method})
+    seed = values.pop("seed", None)
+    if seed is not None:
+        for name in ("init_seed", "data_seed", "noise_seed"):
+            settings.setdefault(name, seed)
+    run = Run(**settings, options=options.get(method, {}))
+    if run.task is None and run.data is None:
+        raise InputError("there is nothing to train on: name --task, or a table with --data")
+    return run
+
+
+def _words(result: Result, out: str) -> str:
+    run, metric = result.run, METRICS.get(result.metric, result.metric)
+    head = f"{run.task or run.data}: {run.method} on {run.model}, lr {run.lr:g}"
+    lines = [head, f"status    {result.status}"]
+    if result.best_epoch is not None and result.best is not None and result.last is not None:
+        best = result.epochs[result.best_epoch]
+        lines.append(f"dev       {metric} {100 * result.best:.1f} at epoch {best.epoch:g}, the best one")
+        lines.append(f"          {100 * result.last:.1f} at the last epoch")
+        lines += ["          the model predicts one constant"] if result.degenerate else []
+    if result.test is not None:
+        lines.append(f"test      {metric} {100 * result.test[result.metric]:.1f}")
+    if result.status == "done":
+        lines += [f"time      {result.timings['total']:.0f} s", f"model     {out}/model"]
+    return "\n".join(lines) + "\n"
+
+
+class _Bar:
+    """A progress bar on a terminal, else a line an epoch."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=console.quiet or not console.is_terminal,
+        )
+        self._task = self._progress.add_task("starting", total=None)
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """Show an event of the run."""
+        if event["event"] == "start":
+            for note in event["notes"]:
+                self._console.print(note, style="dim", markup=False, highlight=False)
+        if event["event"] == "epoch":
+            scores = ", ".join(
+                f"{name} {100 * value:.1f}" for name, value in event["metrics"].items() if "/" not in name
+            )
+            told = f"epoch {event['epoch']:g}: loss {event['train_loss']:.3f}, dev {scores}"
+            self._console.print(told + (" (best so far)" if event["best"] else ""), highlight=False)
+        if event["event"] in ("progress", "epoch"):
+            loss = event.get("loss", event.get("train_loss"))
+            self._progress.update(
+                self._task,
+                completed=event["step"],
+                total=event["steps"],
+                description=f"epoch {event['epoch']:.1f}, loss {loss:.3f}",
+            )
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()

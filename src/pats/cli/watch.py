@@ -1,0 +1,47 @@
+"""``pats watch``: how far a comparison is, from its folder alone."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.live import Live
+
+from pats.cli import _flags
+from pats.study.live import REFRESH, Clock, RunState, draw, look
+from pats.study.spec import Cell
+from pats.study.store import Store
+
+EXAMPLE = """
+pats watch out
+pats watch out --json
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Show the state once, or on a terminal until all runs have ended."""
+    parser = _flags.Parser("watch", "Show how far a comparison is; it may run, or have died.", EXAMPLE)
+    parser.add_argument("folder", metavar="OUT", help="folder of the comparison")
+    parser.add_argument("--once", action="store_true", help="show it once")
+    parser.add_argument("--json", action="store_true", help="write the state once, as JSON on stdout")
+    values = parser.read(argv)
+    store, clock = Store(values["folder"]), Clock()
+    states = _look(store)
+    console = Console()
+    if values.get("json"):
+        sys.stdout.write(json.dumps([state.to_dict() for state in states], indent=1) + "\n")
+    elif values.get("once") or not console.is_terminal:
+        console.print(draw(states, None))
+    else:
+        with Live(draw(states, clock.left(states)), console=console, auto_refresh=False) as live:
+            while any(state.state in ("waiting", "running") for state in states):
+                time.sleep(REFRESH)
+                states = _look(store)
+                live.update(draw(states, clock.left(states)), refresh=True)
+    return 0
+
+
+def _look(store: Store) -> list[RunState]:
+    cells = [Cell.from_dict(cell) for cell in store.study()["cells"]]
+    return look(store, cells)

@@ -1,0 +1,97 @@
+// Normal quantile of (word + 1/2) / T.
+//
+//     x = (2 word + 1 - T) / T,  1 - |x| from the nearer end in integers,  w = -log(1 - x^2)
+//     z = x (C0 + w Q(w)),       C0 = sqrt(pi / 2)
+//
+// Q is a least-maximum fit of the exact quantile: in w up to 6, in sqrt(w) beyond (relative error of z below
+// 0.1 * 2^-24 both). Only w and Q of the middle are float32: they weigh less than one half in z.
+#ifndef PATS_NORMAL_H
+#define PATS_NORMAL_H
+
+#define NORMAL_CENTRE 6.0f
+#define NORMAL_C0 1.2533141373155003
+
+static inline int32_t bits_of(float value) {
+    int32_t bits;
+    memcpy(&bits, &value, 4);
+    return bits;
+}
+
+static inline float float_of(int32_t bits) {
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+// -log(y) of a normal y in (0, 1].
+static inline float minus_log(float y) {
+    int32_t exponent = (bits_of(y) - 0x3f3504f3) >> 23;  // mantissa in [sqrt(1/2), sqrt(2))
+    float f = float_of(bits_of(y) - exponent * (1 << 23)) - 1.0f, e = (float)exponent;
+    float r = -0x1.41f7a8p-4f;
+    r = r * f + 0x1.07d5c8p-3f;
+    r = r * f - 0x1.0ce0fcp-3f;
+    r = r * f + 0x1.226dacp-3f;
+    r = r * f - 0x1.547870p-3f;
+    r = r * f + 0x1.99a59cp-3f;
+    r = r * f - 0x1.000220p-2f;
+    r = r * f + 0x1.55554ap-2f;
+    r = f * f * (r * f - 0.5f);
+    // log 2 in two parts: the product with the first is exact.
+    return -(e * 0x1.62e000p-1f + (f + (r + e * 0x1.0bfbe8p-15f)));
+}
+
+static inline float middle(float w) {
+    float q = 0x1.e20478p-31f;
+    q = q * w - 0x1.243f0ap-25f;
+    q = q * w + 0x1.20b5f6p-21f;
+    q = q * w - 0x1.127e22p-18f;
+    q = q * w + 0x1.5355bcp-17f;
+    q = q * w + 0x1.c0b4e4p-15f;
+    q = q * w - 0x1.605df4p-13f;
+    q = q * w - 0x1.b1dec0p-9f;
+    q = q * w + 0x1.0ba43cp-6f;
+    q = q * w + 0x1.4ffddp-2f;
+    return q;
+}
+
+static double beyond(double w) {
+    static const double c[] = {
+        1.5495426127398646,   -3.483066356525774,  4.339809133309703,     -3.0643862476098276,
+        1.3708519426911863,   -0.4112736532597046, 0.08442778166993067,   -0.011757641737060495,
+        0.0010654250090163673, -5.679241705201471e-05, 1.3530603699021931e-06};
+    double s = sqrt(w), q = c[10];
+    for (int k = 9; k >= 0; --k) q = q * s + c[k];
+    return q;
+}
+
+// z of `count` words below the threshold; count is at most PATS_TILE.
+static void normal_quantile(double *restrict z, const uint32_t *restrict word, int64_t count,
+                            uint64_t threshold) {
+    float w[PATS_TILE], y[PATS_TILE];
+    const double total = (double)threshold, inverse = 1.0 / total;
+    for (int64_t k = 0; k < count; ++k) {
+        // A word is made a double through int32, for which every instruction set has a conversion.
+        double value = (double)(int32_t)(word[k] ^ 0x80000000u) + 2147483648.0;
+        double from_centre = 2.0 * value + 1.0 - total;
+        double nearer = (total - fabs(from_centre)) * inverse;
+        z[k] = from_centre * inverse;
+        y[k] = (float)(nearer * (2.0 - nearer));
+    }
+    int32_t largest = 0;
+    for (int64_t k = 0; k < count; ++k) {
+        w[k] = minus_log(y[k]);
+        y[k] = middle(w[k]);
+        int32_t bits = bits_of(w[k]);
+        largest = bits > largest ? bits : largest;
+    }
+    if (largest <= bits_of(NORMAL_CENTRE)) {
+        for (int64_t k = 0; k < count; ++k) z[k] *= NORMAL_C0 + (double)w[k] * (double)y[k];
+        return;
+    }
+    for (int64_t k = 0; k < count; ++k) {
+        double q = w[k] > NORMAL_CENTRE ? beyond((double)w[k]) : (double)y[k];
+        z[k] *= NORMAL_C0 + (double)w[k] * q;
+    }
+}
+
+#endif

@@ -1,0 +1,62 @@
+// The fused CPU kernel of PATS: what the Python side and the instruction sets share.
+//
+// C11, no headers of torch or Python, no OpenMP: threads are borrowed from torch through a pointer to its
+// torch_parallel_for. Everything is plain IEEE arithmetic without contraction, so that every instruction
+// set and every number of threads gives the same bits.
+#ifndef PATS_H
+#define PATS_H
+
+#include <stdint.h>
+
+#define PATS_ABI 1
+
+enum { PATS_TILE = 1024 };          // elements handled at once: all scratch stays in the first-level cache
+enum { PATS_BLOCK = 16 * PATS_TILE };  // elements of one partial sum, and the unit of work of a thread
+enum { PATS_FLOAT32 = 0, PATS_BFLOAT16 = 1 };
+enum { PATS_PLAIN = 0, PATS_ADAMAX = 1, PATS_ADAMW = 2 };
+
+// One parameter and what is to be done with it; pats.kernels.cpu mirrors it field by field.
+typedef struct {
+    void *theta;       // parameter, of `dtype`
+    const void *grad;  // gradient, of `dtype`
+    float *average;    // sensitivity's moving average, or null: no noise
+    float *first;      // m
+    float *second;     // u of Adamax, v of AdamW
+    int64_t numel;
+    uint64_t threshold;  // T: the gate is open iff word < T; 0 is no noise
+    uint32_t key0, key1, step, purpose;
+    int32_t dtype, base;
+    int32_t is_signed, is_std;  // readings of Eq. 1 and of N(0, R)
+    double lam, gamma;
+    double eps_absolute, eps_relative;  // eps of Eq. 4 is absolute + relative * |mean|
+    double grad_factor;                 // -1 for maximize, over the gradient's scale
+    double beta;                        // of the sensitivity
+    double beta1, beta2, eps, decay;    // of the base optimizer; decay is what its rule multiplies
+    double size, root;                  // lr / (1 - beta1^t), and sqrt(1 - beta2^t) of AdamW
+    // Results.
+    double mean;  // of the sensitivity's average; pats_perturb takes it from here
+    int64_t nonfinite, gated, zero;
+    double square, sigma_max, update_square;
+} pats_matrix;
+
+// What one block adds up to.
+typedef struct {
+    double sum, square, sigma_max, update_square;
+    int64_t nonfinite, gated, zero;
+} pats_partial;
+
+// One instruction set's code: elements [begin, end) of a matrix, begin at a multiple of PATS_TILE.
+typedef struct {
+    const char *name;
+    void (*words)(uint32_t *out, uint64_t first_block, int64_t blocks, uint32_t step, uint32_t purpose,
+                  uint32_t key0, uint32_t key1);
+    void (*normal)(double *out, const uint32_t *word, int64_t count, uint64_t threshold);
+    void (*measure)(const pats_matrix *m, int64_t begin, int64_t end, pats_partial *to);
+    void (*update)(const pats_matrix *m, int64_t begin, int64_t end, pats_partial *to);
+} pats_isa;
+
+extern const pats_isa pats_isa_baseline;
+extern const pats_isa pats_isa_avx2;
+extern const pats_isa pats_isa_avx512;
+
+#endif

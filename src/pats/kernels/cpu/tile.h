@@ -1,0 +1,182 @@
+// The two passes, one tile at a time; included once by every instruction set.
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "pats.h"
+#include "philox.h"
+#include "normal.h"
+
+enum { LANES = 16 };  // of a sum: the same on every instruction set, so that rounding is the same too
+enum { PAD = 16 };    // room behind a tile, written by whole vectors
+
+// Round to the nearest bfloat16, ties to even; a NaN stays one.
+static inline uint16_t to_bfloat16(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    uint32_t nan = (bits >> 16) | 0x40u;
+    return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
+}
+
+static inline float from_bfloat16(uint16_t value) {
+    return float_of((int32_t)((uint32_t)value << 16));
+}
+
+static void widen(float *restrict to, const uint16_t *restrict from, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] = from_bfloat16(from[i]);
+}
+
+static void narrow(uint16_t *restrict to, const float *restrict from, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] = to_bfloat16(from[i]);
+}
+
+static double add_up(const double lane[LANES]) {
+    double half[LANES / 2], sum = 0.0;
+    for (int l = 0; l < LANES / 2; ++l) half[l] = lane[l] + lane[l + LANES / 2];
+    for (int l = 0; l < LANES / 2; ++l) sum += half[l];
+    return sum;
+}
+
+static double sum_of(const float *restrict value, int64_t count) {
+    double lane[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; ++l) lane[l] += (double)value[i + l];
+    for (int l = 0; i < count; ++i, ++l) lane[l] += (double)value[i];
+    return add_up(lane);
+}
+
+static double square_of(const double *restrict value, int64_t count) {
+    double lane[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; ++l) lane[l] += value[i + l] * value[i + l];
+    for (int l = 0; i < count; ++i, ++l) lane[l] += value[i] * value[i];
+    return add_up(lane);
+}
+
+static double sum_squares(const float *restrict value, int64_t count) {
+    double lane[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; ++l) lane[l] += (double)value[i + l] * (double)value[i + l];
+    for (int l = 0; i < count; ++i, ++l) lane[l] += (double)value[i] * (double)value[i];
+    return add_up(lane);
+}
+
+// Eq. 1 and 2 of one tile: the new average, and how many entries were not finite.
+static int32_t average_tile(float *restrict average, const float *restrict theta, const float *restrict grad,
+                            int64_t count, float factor, float beta, float rest, int32_t sign_mask) {
+    int32_t nonfinite = 0;
+    for (int64_t i = 0; i < count; ++i) {
+        float s = float_of(bits_of(theta[i] * (grad[i] * factor)) & sign_mask);
+        float updated = rest * s + beta * average[i];
+        int32_t finite = fabsf(s) <= FLT_MAX;
+        average[i] = finite ? updated : average[i];
+        nonfinite += 1 - finite;
+    }
+    return nonfinite;
+}
+
+static void measure(const pats_matrix *m, int64_t begin, int64_t end, pats_partial *to) {
+    float theta_tile[PATS_TILE], grad_tile[PATS_TILE];
+    const int32_t sign_mask = m->is_signed ? -1 : 0x7fffffff;
+    for (int64_t at = begin; at < end; at += PATS_TILE) {
+        int64_t count = end - at < PATS_TILE ? end - at : PATS_TILE;
+        const float *theta = theta_tile, *grad = grad_tile;
+        if (m->dtype == PATS_BFLOAT16) {
+            widen(theta_tile, (const uint16_t *)m->theta + at, count);
+            widen(grad_tile, (const uint16_t *)m->grad + at, count);
+        } else {
+            theta = (const float *)m->theta + at;
+            grad = (const float *)m->grad + at;
+        }
+        to->nonfinite += average_tile(m->average + at, theta, grad, count, (float)m->grad_factor,
+                                      (float)m->beta, (float)(1.0 - m->beta), sign_mask);
+        to->sum += sum_of(m->average + at, count);
+    }
+}
+
+// Eq. 4: z becomes q = sigma z. Returns the largest r; counts the entries with r = 0.
+static double scale_draws(double *restrict z, const float *restrict average, int64_t count,
+                          const pats_matrix *m, int64_t *zero) {
+    double largest[LANES] = {0};
+    int64_t none = 0;
+    const double mean = m->mean, eps = m->eps_absolute + m->eps_relative * fabs(mean);
+    const double gamma = m->gamma, lam = m->lam;
+    double r[PATS_TILE + PAD];
+    for (int64_t k = 0; k < count; ++k) {
+        double value = (mean / ((double)average[k] + eps) - gamma) * lam;
+        value = value > 0.0 ? value : 0.0;       // false for NaN
+        value = value <= DBL_MAX ? value : 0.0;  // as any other r that is not finite
+        none += value == 0.0;
+        r[k] = value;
+    }
+    *zero += none;
+    if (m->is_std)
+        for (int64_t k = 0; k < count; ++k) z[k] *= r[k];
+    else
+        for (int64_t k = 0; k < count; ++k) z[k] *= sqrt(r[k]);
+    for (int64_t k = count; k < count + PAD; ++k) r[k] = 0.0;
+    for (int64_t k = 0; k < count; k += LANES)
+        for (int l = 0; l < LANES; ++l) largest[l] = r[k + l] > largest[l] ? r[k + l] : largest[l];
+    double top = 0.0;
+    for (int l = 0; l < LANES; ++l) top = largest[l] > top ? largest[l] : top;
+    return top;
+}
+
+// The noise of one tile, q where the gate is open and -0 elsewhere: x + -0 is x for every x.
+static void noise_tile(float *restrict noise, const float *restrict average, uint64_t first, int64_t count,
+                       const pats_matrix *m, pats_partial *to) {
+    uint32_t word[PATS_TILE], index[PATS_TILE + PAD], open[PATS_TILE + PAD];
+    float chosen[PATS_TILE];
+    double q[PATS_TILE];
+    philox_words(word, first / 4, (count + 3) / 4, m->step, m->purpose, m->key0, m->key1);
+    int64_t found = select_open(index, open, word, count, (uint32_t)(m->threshold - 1));
+    for (int64_t i = 0; i < count; ++i) noise[i] = -0.0f;
+    for (int64_t k = 0; k < found; ++k) chosen[k] = average[index[k]];
+    normal_quantile(q, open, found, m->threshold);
+    double r = scale_draws(q, chosen, found, m, &to->zero);
+    for (int64_t k = 0; k < found; ++k) noise[index[k]] = (float)q[k];
+    double sigma = m->is_std ? r : sqrt(r);
+    to->gated += found;
+    to->square += square_of(q, found);
+    to->sigma_max = sigma > to->sigma_max ? sigma : to->sigma_max;
+}
+
+static void add_tile(float *restrict theta, const float *restrict noise, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) theta[i] += noise[i];
+}
+
+#include "base.h"
+
+// Pass 2: the base optimizer's update, then the noise.
+static void update(const pats_matrix *m, int64_t begin, int64_t end, pats_partial *to) {
+    float theta_tile[PATS_TILE], grad_tile[PATS_TILE], noise[PATS_TILE];
+    const int noisy = m->average && m->threshold && m->lam != 0.0 && m->mean != 0.0 && !m->nonfinite;
+    if (m->base == PATS_PLAIN && !noisy) return;
+    for (int64_t at = begin; at < end; at += PATS_TILE) {
+        int64_t count = end - at < PATS_TILE ? end - at : PATS_TILE;
+        float *theta = theta_tile;
+        if (m->dtype == PATS_BFLOAT16)
+            widen(theta_tile, (const uint16_t *)m->theta + at, count);
+        else
+            theta = (float *)m->theta + at;
+        if (m->base != PATS_PLAIN) {
+            const float *grad = grad_tile;
+            if (m->dtype == PATS_BFLOAT16)
+                widen(grad_tile, (const uint16_t *)m->grad + at, count);
+            else
+                grad = (const float *)m->grad + at;
+            to->update_square += base_tile(theta, grad, m->first + at, m->second + at, count, m);
+        }
+        if (noisy) {
+            noise_tile(noise, m->average + at, (uint64_t)at, count, m, to);
+            add_tile(theta, noise, count);
+        }
+        if (m->dtype == PATS_BFLOAT16) narrow((uint16_t *)m->theta + at, theta_tile, count);
+    }
+}
+
+const pats_isa PATS_ISA = {PATS_ISA_NAME, philox_words, normal_quantile, measure, update};

@@ -1,0 +1,1 @@
+"""Statistics and tables: reads results only, never models."""

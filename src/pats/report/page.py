@@ -1,0 +1,276 @@
+"""The page that a study prints: a verdict in three sentences, then the tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pats.report import paper, statistics, table1
+from pats.report.table1 import Group, Line
+
+METRICS = {
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "matthews": "Matthews correlation",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One table of texts: a title, column heads, and rows of as many texts."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a study has to say: ``verdict`` in words, then ``grids``, then ``notes`` below them."""
+
+    verdict: tuple[str, ...]
+    grids: tuple[Grid, ...]
+    notes: tuple[str, ...]
+
+
+def page(groups: Sequence[Group], notes: Sequence[str] = ()) -> Page:
+    """The page of a study.
+
+    Args:
+        groups: Its tables (``table1.groups``), at least one.
+        notes: Sentences about the data or the choice of a model, put before the page's own notes.
+    """
+    grids = [_grid(group) for group in groups]
+    if len(groups) > 1:
+        grids.insert(0, _summary(groups))
+    return Page(_verdict(groups), tuple(grids), (*notes, *_notes(groups)))
+
+
+def _number(value: float | None, sign: bool = False, digits: int = 1) -> str:
+    return "-" if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def _metric(group: Group) -> str:
+    name = next((line.cell.metric for line in group.lines if line.cell.metric), None)
+    return METRICS.get(name, name) if name else "score"
+
+
+def _name(model: str) -> str:
+    return model.rstrip("/").rpartition("/")[2] or model
+
+
+def _mean(line: Line) -> str:
+    return _number(line.mean) + ("" if line.std is None else f" ± {line.std:.1f}")
+
+
+# ------------------------------------------------------------------------------------------- tables
+
+
+def _grid(group: Group) -> Grid:
+    extra = group.split == "test"
+    printed = any(line.paper is not None for line in group.lines)
+    heads = ["method", "lr", "seeds", f"{group.split} mean ± std", "every seed"]
+    heads += ["dev"] if extra else []
+    heads += ["last epoch", "vs vanilla [95 %]", "p"]
+    heads += ["paper"] if printed else []
+    rows = []
+    for line in group.lines:
+        difference = line.difference
+        gap = "" if difference is None else _number(difference.mean, sign=True)
+        if difference is not None and difference.interval is not None:
+            gap += " [{:+.1f}, {:+.1f}]".format(*difference.interval)
+        row = [
+            line.cell.label,
+            f"{line.cell.lr:g}",
+            str(len(line.scores)) + _flags(line),
+            _mean(line),
+            " ".join(_number(line.scores.get(o.seed)) for o in line.cell.outcomes),
+        ]
+        row += [_average(line.cell.dev)] if extra else []
+        row += [_average(line.cell.last), gap, _p(line)]
+        row += [_number(line.paper, digits=2)] if printed else []
+        rows.append(tuple(row))
+    title = f"{group.task} · {_name(group.model)} · {_metric(group)} × 100 on {group.split}"
+    return Grid(title, tuple(heads), tuple(rows))
+
+
+def _average(scores: dict[int, float]) -> str:
+    return _number(sum(scores.values()) / len(scores) if scores else None)
+
+
+def _flags(line: Line) -> str:
+    flags = [f"{len(line.failures)} failed"] if line.failures else []
+    flags += [f"{line.degenerate} constant"] if line.degenerate else []
+    return f" ({', '.join(flags)})" if flags else ""
+
+
+def _p(line: Line) -> str:
+    if line.cell.control:
+        return "control"
+    return "" if line.p is None else f"{line.p:.3f}" + (" *" if line.significant else "")
+
+
+def _summary(groups: Sequence[Group]) -> Grid:
+    tasks = tuple(dict.fromkeys(group.task for group in groups))
+    over = {(row.model, row.label): row for row in table1.overall(groups)}
+    heads = ("model", "method", *tasks, *(("Avg", "IQM [95 %]", "P(better)") if over else ()))
+    lines = {(g.model, line.cell.label, g.task): line for g in groups for line in g.lines}
+    rows = []
+    for model, label in dict.fromkeys((model, label) for model, label, _ in lines):
+        row = [_name(model), label]
+        for task in tasks:
+            line = lines.get((model, label, task))
+            row.append("-" if line is None else _beside(line.mean, line.paper))
+        whole = over.get((model, label))
+        if whole is not None:
+            spread = "-"
+            if whole.iqm is not None:
+                spread = f"{whole.iqm[0]:.2f} [{whole.iqm[1][0]:.2f}, {whole.iqm[1][1]:.2f}]"
+            row.append(_beside(whole.average, whole.paper))
+            row += [spread, _number(whole.improvement, digits=2)]
+        row += [""] * (len(heads) - len(row))
+        rows.append(tuple(row))
+    return Grid("All tasks: mean score × 100 (in brackets the paper's)", heads, tuple(rows))
+
+
+def _beside(ours: float | None, theirs: float | None) -> str:
+    return _number(ours) + ("" if theirs is None else f" ({theirs:.2f})")
+
+
+# -------------------------------------------------------------------------------------------- words
+
+
+def _verdict(groups: Sequence[Group]) -> tuple[str, str, str]:
+    return _what(groups), _outcome(groups), _shown(groups)
+
+
+def _what(groups: Sequence[Group]) -> str:
+    tasks = list(dict.fromkeys(group.task for group in groups))
+    models = list(dict.fromkeys(_name(group.model) for group in groups))
+    methods = dict.fromkeys(line.cell.label for g in groups for line in g.lines if not line.cell.control)
+    seeds = max(len(line.cell.outcomes) for group in groups for line in group.lines)
+    splits = {group.split for group in groups}
+    where = "the test set" if splits == {"test"} else "the dev set"
+    if len(splits) > 1:
+        where = "the test set where there is one, else the dev set"
+    how = f"{_metric(groups[0])} × 100" if len(groups) == 1 else "each task's metric × 100"
+    return (
+        f"{_count(len(methods), 'method')} fine-tuned {_listed(models)} on {_listed(tasks)} with "
+        f"{_count(seeds, 'seed')} each; a score is {how} on {where}, at the epoch that was best on "
+        "dev."
+    )
+
+
+def _outcome(groups: Sequence[Group]) -> str:
+    if len(groups) == 1:
+        plain = groups[0].baseline
+        told = [
+            f"{line.cell.label} {_number(line.mean)}"
+            + (f" ({line.difference.mean:+.1f})" if line.difference else "")
+            for line in groups[0].lines
+            if line is not plain and not line.cell.control
+        ]
+        start = f"Plain fine-tuning scored {_number(plain.mean)}" if plain else "Scores are"
+        rest = (", " if plain else " ") + ", ".join(told) if told else ""
+        return f"{start}{rest}."
+    gaps: dict[str, list[float]] = {}
+    for group in groups:
+        for line in group.tested:
+            assert line.difference is not None
+            gaps.setdefault(line.cell.label, []).append(line.difference.mean)
+    if not gaps:
+        return "Nothing was compared with plain fine-tuning."
+    told = [
+        f"{label} by {sum(values) / len(values):+.1f} on average, above it on "
+        f"{sum(value > 0 for value in values)} of {len(values)} tables"
+        for label, values in gaps.items()
+    ]
+    return f"Against plain fine-tuning the scores differ: {'; '.join(told)}."
+
+
+def _shown(groups: Sequence[Group]) -> str:
+    tested = [(group, line) for group in groups for line in group.tested]
+    if not tested:
+        return "There is no difference to judge: no method has scores beside plain fine-tuning's."
+    found = [(group, line) for group, line in tested if line.significant]
+    if found:
+        told = "; ".join(_told(group, line, len(groups) > 1) for group, line in found)
+        rest = "" if len(found) == len(tested) else "; no other difference was shown"
+        return f"After Holm's correction, at 5 %: {told}{rest}."
+    n = max(line.difference.n for _, line in tested if line.difference)
+    family = max(group.family for group in groups)
+    needed = statistics.seeds_needed(family)
+    least = [
+        line.difference.detectable
+        for _, line in tested
+        if line.difference and line.difference.detectable is not None
+    ]
+    if n < needed:
+        start = (
+            f"No difference can be shown with {_count(n, 'seed')}, whatever the scores "
+            f"({needed} seeds would allow it for {_count(family, 'comparison')})"
+        )
+    else:
+        start = f"No difference to plain fine-tuning was shown with {_count(n, 'seed')}"
+    if not least:
+        return f"{start}; one seed says nothing about the spread."
+    low, high = _number(min(least)), _number(max(least))
+    size = low if low == high else f"{low} to {high}, depending on the row"
+    return f"{start}; the smallest difference this number of seeds could have shown is about {size}."
+
+
+def _told(group: Group, line: Line, where: bool) -> str:
+    assert line.difference is not None
+    place = f" on {group.task} with {_name(group.model)}" if where else ""
+    gap = f"{line.difference.mean:+.1f}"
+    if line.difference.interval is not None:
+        gap += " (95 % interval {:+.1f} to {:+.1f})".format(*line.difference.interval)
+    return f"{line.cell.label} differs from plain fine-tuning by {gap}{place}, p = {line.p:.3f}"
+
+
+def _notes(groups: Sequence[Group]) -> list[str]:
+    family = max(group.family for group in groups)
+    notes = []
+    if family:
+        notes.append(
+            "vs vanilla: mean difference paired by seed, t interval (BCa from 20 seeds); p: sign-flip "
+            f"test, Holm over {_count(family, 'method')}; * marks p ≤ 0.05, never with fewer than "
+            f"{statistics.seeds_needed(family)} seeds. Intervals are over seeds, not over examples."
+        )
+    if any(group.split == "dev" for group in groups):
+        notes.append(
+            "Scores on dev at an epoch chosen on dev (the paper's protocol) are optimistic, for all "
+            "methods alike; the column 'last epoch' is without that choice."
+        )
+    if any(line.cell.control for group in groups for line in group.lines):
+        notes.append(
+            "A control row is plain fine-tuning at the learning rate of another method, so that a "
+            "gain of the rate is not taken for one of the method."
+        )
+    if table1.overall(groups):
+        notes.append(
+            "IQM: interquartile mean over all runs, each task scaled from its worst (0) to its best "
+            "run (1), bootstrap within tasks; P(better): probability that a run beats a plain one."
+        )
+    if any(line.paper is not None for group in groups for line in group.lines):
+        notes.append(f"The paper's numbers: {paper.SOURCE}.")
+    constant = sum(line.degenerate for group in groups for line in group.lines)
+    if constant:
+        notes.append(f"{_count(constant, 'run')} predicted one constant; counted in, never dropped.")
+    for group in groups:
+        for line in group.lines:
+            notes += [
+                f"Failed: {group.task}, {_name(group.model)}, {line.cell.label}, seed "
+                f"{outcome.seed}: {outcome.failure}"
+                for outcome in line.failures
+            ]
+    return notes

@@ -1,0 +1,227 @@
+"""Statistics for few seeds: paired differences, exact tests, and what could have been shown at all.
+
+Every function takes plain sequences of finite numbers and refuses others with ``ValueError``. What
+needs at least two values returns None for fewer. Random parts are seeded, so that a table printed
+twice is the same table.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+ALPHA = 0.05
+EXACT_UP_TO = 12  # 2**12 sign patterns are enumerated; more seeds take random ones
+FLIPS = 10_000
+BCA_FROM = 20  # below, bootstrap intervals of a mean are too narrow (engine.md section 5)
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A difference between two methods, paired by seed.
+
+    Args:
+        n: Pairs.
+        mean: Mean difference, in the unit of the scores.
+        interval: 95 % interval of the mean; None below two pairs.
+        p: Two-sided sign-flip p-value; None below two pairs.
+        detectable: Smallest true difference that these seeds would have shown in 80 % of studies;
+            None below two pairs.
+    """
+
+    n: int
+    mean: float
+    interval: tuple[float, float] | None
+    p: float | None
+    detectable: float | None
+
+
+def _array(values: Sequence[float]) -> Array:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
+        raise ValueError("needs a non-empty sequence of finite numbers")
+    return array
+
+
+def iqm(values: Sequence[float]) -> float:
+    """Interquartile mean: the mean of what is left without the lowest and highest quarter.
+
+    Of n values, ⌊n/4⌋ are cut at either end (``scipy.stats.trim_mean``), so that below four values
+    it is the mean.
+    """
+    return float(stats.trim_mean(_array(values), 0.25))
+
+
+def std(values: Sequence[float]) -> float | None:
+    """Sample standard deviation (n - 1); None for one value."""
+    array = _array(values)
+    return float(array.std(ddof=1)) if array.size > 1 else None
+
+
+def interval(values: Sequence[float], level: float = 1 - ALPHA) -> tuple[float, float] | None:
+    """Confidence interval of the mean: Student's t below 20 values, from there on BCa bootstrap.
+
+    Equal values give an interval of width 0, one value gives None.
+    """
+    array = _array(values)
+    if array.size < 2:
+        return None
+    mean = float(array.mean())
+    if np.ptp(array) == 0:
+        return mean, mean
+    if array.size < BCA_FROM:
+        low, high = stats.t.interval(level, array.size - 1, mean, stats.sem(array))
+    else:
+        low, high = stats.bootstrap(
+            (array,), np.mean, confidence_level=level, method="BCa", rng=np.random.default_rng(0)
+        ).confidence_interval
+    return float(low), float(high)
+
+
+def sign_flip(differences: Sequence[float]) -> float | None:
+    """Two-sided p-value of the mean under random signs: under the null, either sign is as likely.
+
+    All 2ⁿ sign patterns up to n = 12, so that p ≥ 2/2ⁿ; beyond, 10,000 random ones (seeded) with the
+    observed pattern counted in. One difference gives None.
+    """
+    array = _array(differences)
+    n = array.size
+    if n < 2:
+        return None
+    if n <= EXACT_UP_TO:
+        bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+        means = np.abs((1 - 2 * bits) @ array)
+        extra = 0
+    else:
+        signs = np.random.default_rng(0).integers(0, 2, size=(FLIPS, n)) * 2 - 1
+        means = np.abs(signs @ array)
+        extra = 1
+    observed = abs(float(array.sum()))
+    # Patterns that only rounding separates from the observed one count as equal to it.
+    reached = int((means >= observed - 1e-9 * float(np.abs(array).sum())).sum())
+    return (reached + extra) / (means.size + extra)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the order given; none for none."""
+    m = len(p_values)
+    adjusted = [0.0] * m
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(m), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (m - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def can_be_significant(n: int, family: int, alpha: float = ALPHA) -> bool:
+    """Whether n pairs can reach α/m at all: the smallest sign-flip p is 2/2ⁿ."""
+    return n >= seeds_needed(family, alpha)
+
+
+def seeds_needed(family: int, alpha: float = ALPHA) -> int:
+    """The smallest n with 2/2ⁿ ≤ α/m for a family of m comparisons."""
+    return next(n for n in range(2, 10_000) if 2.0 ** (1 - n) <= alpha / max(family, 1))
+
+
+def detectable(spread: float, n: int, alpha: float = ALPHA, power: float = 0.8) -> float | None:
+    """Smallest true mean difference that a two-sided paired t test finds with this power.
+
+    Args:
+        spread: Standard deviation of the paired differences.
+        n: Pairs.
+        alpha: Level of the test, after division by the family's size.
+        power: Share of studies that would find it.
+
+    Returns:
+        The difference in the unit of ``spread``; None below two pairs.
+    """
+    if n < 2:
+        return None
+    degrees = n - 1
+    critical = float(stats.t.ppf(1 - alpha / 2, degrees))
+
+    def shortfall(shift: float) -> float:
+        # Two-sided: the far tail counts, small as it is.
+        near = stats.nct.sf(critical, degrees, shift)
+        return float(near + stats.nct.cdf(-critical, degrees, shift)) - power
+
+    low, high = 0.0, critical + 1.0
+    while shortfall(high) < 0:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if shortfall(middle) < 0 else (low, middle)
+    return high * spread / math.sqrt(n)
+
+
+def paired(ours: Sequence[float], theirs: Sequence[float], family: int = 1) -> Paired:
+    """Compare two methods on the same seeds, ``ours - theirs``.
+
+    Args:
+        ours: Scores of one method, one a seed.
+        theirs: Scores of the other, in the same order of seeds.
+        family: Comparisons made; it lowers the level of ``detectable``. ``p`` is not adjusted: see
+            ``holm``.
+
+    Raises:
+        ValueError: The lengths differ, or a score is not finite.
+    """
+    a, b = _array(ours), _array(theirs)
+    if a.size != b.size:
+        raise ValueError(f"{a.size} and {b.size} scores cannot be paired")
+    difference = (a - b).tolist()
+    spread = std(difference)
+    least = None if spread is None else detectable(spread, a.size, ALPHA / max(family, 1))
+    return Paired(a.size, float(np.mean(difference)), interval(difference), sign_flip(difference), least)
+
+
+def probability_of_improvement(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """P(A > B) + P(A = B)/2 for independent draws of the two methods: Mann-Whitney U / (n·m)."""
+    a, b = _array(ours), _array(theirs)
+    return float(stats.mannwhitneyu(a, b).statistic) / (a.size * b.size)
+
+
+def normalise(scores: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, dict[str, list[float]]]:
+    """Scores by task and method, brought to [0, 1] within each task over all its methods and seeds.
+
+    Metrics of different tasks have different spreads; here 0 is the worst and 1 the best run of a
+    task. A task on which all runs are equal gives 0.5.
+    """
+    result = {}
+    for task, methods in scores.items():
+        pool = _array([score for values in methods.values() for score in values])
+        low, width = float(pool.min()), float(np.ptp(pool))
+        result[task] = {
+            method: [(score - low) / width if width else 0.5 for score in values]
+            for method, values in methods.items()
+        }
+    return result
+
+
+def stratified(
+    tasks: Sequence[Sequence[float]],
+    statistic: Callable[[Sequence[float]], float] = iqm,
+    resamples: int = 2000,
+    level: float = 1 - ALPHA,
+) -> tuple[float, tuple[float, float]]:
+    """A statistic over all tasks' runs, with a percentile interval from a bootstrap within each task.
+
+    Args:
+        tasks: The runs' scores, one sequence a task, on a common scale (``normalise``).
+        statistic: From all the runs' scores to a number.
+        resamples: Bootstrap samples; they are seeded.
+        level: Level of the interval.
+    """
+    arrays = [_array(task) for task in tasks]
+    draw = np.random.default_rng(0)
+    found = [
+        statistic(np.concatenate([draw.choice(array, array.size) for array in arrays]).tolist())
+        for _ in range(resamples)
+    ]
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return statistic(np.concatenate(arrays).tolist()), (float(low), float(high))

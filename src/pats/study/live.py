@@ -1,0 +1,205 @@
+"""How far a study is, read from its store alone, and shown while it runs."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pats.run.spec import Run
+from pats.study.spec import Cell
+from pats.study.store import Store, read_error
+
+REFRESH = 1.0  # seconds between two looks at the store
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How far one run is.
+
+    Args:
+        run_id: Its id.
+        task: Name of its task.
+        model: Name of its model.
+        label: Row of the table.
+        seed: Its seed.
+        state: ``"waiting"``, ``"running"``, ``"done"`` or ``"failed"``.
+        share: Share of its steps that is done, in [0, 1].
+        epoch: Passes over the data so far; None before the first sign.
+        loss: Last training loss; None before the first.
+        score: Best dev score × 100 of a finished run.
+        error: Why it failed.
+    """
+
+    run_id: str
+    task: str
+    model: str
+    label: str
+    seed: int
+    state: str
+    share: float = 0.0
+    epoch: float | None = None
+    loss: float | None = None
+    score: float | None = None
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def look(store: Store, cells: Sequence[Cell]) -> list[RunState]:
+    """The state of every run of the cells."""
+    return [_state(store, cell, run) for cell in cells for run in cell.runs]
+
+
+def _state(store: Store, cell: Cell, run: Run) -> RunState:
+    place = (run.id, cell.task, cell.model, cell.label, run.data_seed)
+    result = store.result(run.id)
+    if result is not None:
+        score = None if result.best is None else 100 * result.best
+        failed = result.status != "done"
+        return RunState(*place, "failed" if failed else "done", 1.0, score=score, error=result.error)
+    attempts = store.attempts(run.id)
+    if not attempts:
+        return RunState(*place, "waiting")
+    if not store.held(run.id):
+        error = read_error(attempts[-1])
+        if error is not None:
+            return RunState(*place, "failed", 1.0, error=error)
+    event = _last(attempts[-1] / "events.jsonl")
+    share = event["step"] / event["steps"] if event.get("steps") else 0.0
+    state = "running" if store.held(run.id) else "waiting"
+    loss = event.get("loss", event.get("train_loss"))
+    return RunState(*place, state, share, event.get("epoch"), loss)
+
+
+def _last(events: Path) -> dict[str, Any]:
+    """The last progress or epoch; a torn last line is passed over."""
+    try:
+        with events.open("rb") as file:
+            file.seek(max(0, events.stat().st_size - 8192))
+            lines = file.read().decode("utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return {}
+    for line in reversed(lines):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("event") in ("progress", "epoch"):
+            return event
+    return {}
+
+
+class Clock:
+    """The time that is left, from the pace since the first look."""
+
+    def __init__(self) -> None:
+        self._start: tuple[float, float] | None = None
+
+    def left(self, states: Sequence[RunState]) -> float | None:
+        """Seconds; None while nothing has moved."""
+        done, now = sum(state.share for state in states), time.monotonic()
+        if self._start is None:
+            self._start = (done, now)
+        gained = done - self._start[0]
+        return (len(states) - done) * (now - self._start[1]) / gained if gained > 0 else None
+
+
+def draw(states: Sequence[RunState], left: float | None) -> RenderableType:
+    """A bar and one line a cell."""
+    count = {name: sum(state.state == name for state in states) for name in ("done", "running", "failed")}
+    line = f"{count['done']} of {len(states)} runs done, {count['running']} running"
+    line += f", {count['failed']} failed" if count["failed"] else ""
+    line += "" if left is None else f", about {duration(left)} left"
+    table = Table(box=None, pad_edge=False)
+    for head in ("task", "model", "method", "done", "now"):
+        table.add_column(head, overflow="ellipsis", no_wrap=True)
+    cells: dict[tuple[str, str, str], list[RunState]] = {}
+    for state in states:
+        cells.setdefault((state.task, state.model, state.label), []).append(state)
+    for (task, model, label), runs in cells.items():
+        done = [state for state in runs if state.state == "done"]
+        texts = (task, model, label, f"{len(done)}/{len(runs)}", _now(runs))
+        table.add_row(*(Text(text) for text in texts))
+    total = sum(state.share for state in states)
+    return Group(Text(line), ProgressBar(total=len(states) or 1, completed=total, width=60), table)
+
+
+def _now(runs: Sequence[RunState]) -> str:
+    told = []
+    for run in runs:
+        if run.state == "running":
+            text = f"seed {run.seed}: " + ("starting" if run.epoch is None else f"epoch {run.epoch:.1f}")
+            told.append(text + ("" if run.loss is None else f", loss {run.loss:.3f}"))
+        elif run.state == "failed":
+            told.append(f"seed {run.seed} failed: {run.error}")
+    scores = [run.score for run in runs if run.state == "done" and run.score is not None]
+    return "; ".join(told) or " ".join(f"{score:.1f}" for score in scores)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``"40 s"``, ``"12 min"``, ``"3 h 05 min"``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Display:
+    """Shows a study while it runs: a live table on a terminal, else a line for every finished run.
+
+    Args:
+        store: The study's store.
+        cells: What runs.
+        console: Where to; None shows nothing.
+    """
+
+    def __init__(self, store: Store, cells: Sequence[Cell], console: Console | None) -> None:
+        self._store, self._cells, self._console = store, cells, console
+        self._places = {run.id: (cell, run) for cell in cells for run in cell.runs}
+        self._clock = Clock()
+        self._next = 0.0
+        self._live: Live | None = None
+
+    def tick(self) -> None:
+        """Look again, at most once a second."""
+        if self._live is not None and time.monotonic() >= self._next:
+            states = look(self._store, self._cells)
+            self._live.update(draw(states, self._clock.left(states)), refresh=True)
+            self._next = time.monotonic() + REFRESH
+
+    def changed(self, run: Run) -> None:
+        """Say that a run has ended."""
+        if self._live is not None or self._console is None:
+            return
+        cell, run = self._places[run.id]
+        state = _state(self._store, cell, run)
+        ended = sum(self._store.result(run_id) is not None for run_id in self._places)
+        what = f"dev {state.score:.1f}" if state.state == "done" else f"failed: {state.error}"
+        where = f"{cell.task} {cell.model} {cell.label} seed {run.data_seed}"
+        self._console.print(Text(f"[{ended}/{len(self._places)}] {where}: {what}"), soft_wrap=True)
+
+    def __enter__(self) -> "Display":
+        if self._console is not None and self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()

@@ -1,0 +1,86 @@
+"""What is looked at before the first run starts, so that bad input fails at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from pats import methods, tasks
+from pats.run.spec import Run
+from pats.study.spec import Study
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a study's tasks turned out to be.
+
+    Args:
+        fingerprints: Of the data, by task and data seed.
+        labels: Names of the classes by task; empty for regression.
+        notes: What was detected, in sentences.
+    """
+
+    fingerprints: Mapping[tuple[str, int], str]
+    labels: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+
+
+def load_data(study: Study) -> Data:
+    """Load every task once; a table of one's own once a seed, as the seed splits it.
+
+    Raises:
+        InputError: A task is unknown, or its data are missing or damaged.
+    """
+    seeds = (*study.seed_list, *([study.tuning_seed] if study.lr_grid else []))
+    fingerprints: dict[tuple[str, int], str] = {}
+    labels: dict[str, tuple[str, ...]] = {}
+    notes: list[str] = []
+    for task in study.task_list:
+        base = study.base(task, study.model_list[0])
+        data = _load(base, seeds[0])
+        labels[task] = data.labels
+        notes += [f"{task}: {note}" for note in data.notes]
+        for seed in seeds:
+            own = data if data.source != "table" or seed == seeds[0] else _load(base, seed)
+            fingerprints[task, seed] = own.fingerprint
+    return Data(fingerprints, labels, tuple(dict.fromkeys(notes)))
+
+
+def _load(run: Run, seed: int) -> tasks.TaskData:
+    return tasks.load(
+        run.task,
+        run.data,
+        text=run.text,
+        text_pair=run.text_pair,
+        label=run.label,
+        kind=run.kind,
+        seed=seed,
+        options=run.task_options,  # type: ignore[arg-type]
+    )
+
+
+def check_methods(study: Study) -> None:
+    """Check every row's method and options.
+
+    Raises:
+        InputError: A method is unknown, or one of its options is unknown or out of its range.
+    """
+    for label, method in study.rows:
+        methods.create(method, study.options.get(label))
+
+
+def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:
+    """Load every model once, and let every row build its optimizer, which finds its scope.
+
+    Raises:
+        InputError: A model cannot be used, or a scope matches nothing in it.
+    """
+    from pats.run import model
+    from pats.run._finetune import own_generators
+
+    classes = next(iter(labels.values()))
+    for name in study.model_list:
+        run = replace(study.run, model=name)
+        with own_generators():
+            loaded = model.load(name, classes, run.max_length, run.init_seed, run.revision)
+        training = methods.Training(optimizer=run.optimizer, fresh=loaded.fresh)
+        for label, method in study.rows:
+            methods.create(method, study.options.get(label)).optimizer(loaded.model, training)

@@ -1,0 +1,283 @@
+"""``Study``: a grid of runs, and the rule that gives every cell its learning rate."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import Any
+
+from pats._errors import InputError
+from pats.report import paper
+from pats.run.spec import Run, Value
+
+BASELINE = "vanilla"
+TUNING_SEED = 1_000_003
+
+Place = tuple[str, str, str]  # task, model, row label
+Fingerprints = Mapping[tuple[str, int], str]  # by task and data seed
+_NONE: Mapping[Any, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The runs of one row of the table on one task with one model.
+
+    Args:
+        task: Name of the task, or of the table.
+        model: Name or folder of the model.
+        label: Name of the row.
+        method: Name of the method in ``pats.methods``.
+        lr: Peak learning rate of all its runs.
+        runs: One run a seed; the seed is the run's ``data_seed``.
+        control: Plain fine-tuning at another row's learning rate.
+    """
+
+    task: str
+    model: str
+    label: str
+    method: str
+    lr: float
+    runs: tuple[Run, ...]
+    control: bool = False
+
+    @property
+    def place(self) -> Place:
+        """What names the cell within its study."""
+        return self.task, self.model, self.label
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        named = {f.name: getattr(self, f.name) for f in fields(self)}
+        return named | {"runs": [run.to_dict() for run in self.runs]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Cell":
+        """The cell that ``to_dict`` described."""
+        return cls(**{**values, "runs": tuple(Run.from_dict(run) for run in values["runs"])})
+
+
+@dataclass(frozen=True)
+class Study:
+    """Tasks × models × methods × seeds.
+
+    The learning rate of a cell is the first of these that exists: ``lr``; with Adamax, the paper's
+    Table 2 (plain fine-tuning and PATS on BERT-base and RoBERTa-large); the best of ``lr_grid`` on
+    dev at ``tuning_seed``; plain fine-tuning's rate in Table 2; ``run.lr``.
+
+    Args:
+        tasks: Names of tasks; empty takes the task or table of ``run``.
+        models: Names or folders of models; empty takes the model of ``run``.
+        methods: Rows of the table: names of methods, or ``"label=name"`` for a variant of one.
+        seeds: A number of seeds (0, 1, ...), or the seeds themselves. Seed k sets all three of a run.
+        run: Settings that all runs share.
+        options: Options of a row's method, by the row's label.
+        lr: One learning rate for every cell.
+        lr_grid: Rates to tune over, the same for every method: one run each.
+        tuning_seed: Seed of the tuning runs; it is not among ``seeds`` and not reported.
+        control: Adds plain fine-tuning at the rate of PATS where the two rates differ.
+
+    Raises:
+        InputError: A value is out of its range, or names do not fit each other.
+    """
+
+    tasks: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    methods: tuple[str, ...] = (BASELINE, "noisytune", "sage", "pats")
+    seeds: int | tuple[int, ...] = 5
+    run: Run = field(default_factory=Run)
+    options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    lr: float | None = None
+    lr_grid: tuple[float, ...] = ()
+    tuning_seed: int = TUNING_SEED
+    control: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("tasks", "models", "methods", "lr_grid"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise InputError(f"{name} is {value!r}, but must be a list")
+            object.__setattr__(self, name, tuple(value))
+            repeated = [entry for entry in value if list(value).count(entry) > 1]
+            if repeated:
+                raise InputError(f"{name} has {repeated[0]!r} twice: name it once")
+        object.__setattr__(self, "options", {k: dict(v) for k, v in self.options.items()})
+        if isinstance(self.seeds, Sequence):
+            object.__setattr__(self, "seeds", tuple(self.seeds))
+        self._check_seeds()
+        labels = [label for label, _ in self.rows]
+        if not labels:
+            raise InputError("methods is empty: name at least one method")
+        if len(set(labels)) < len(labels):
+            raise InputError(f"two rows have the same label: {', '.join(labels)}")
+        for label in self.options:
+            if label not in labels:
+                raise InputError(
+                    f"there are options for {label!r}, which is not a row of this study: "
+                    f"the rows are {', '.join(labels)}"
+                )
+        for rate in (*self.lr_grid, *([] if self.lr is None else [self.lr])):
+            number = isinstance(rate, int | float) and not isinstance(rate, bool)
+            if not (number and math.isfinite(rate) and rate >= 0):
+                raise InputError(f"lr is {rate!r}, but must be a number at least 0")
+        if not self.tasks and self.run.task is None and self.run.data is None:
+            raise InputError("there is nothing to train on: name --tasks, or a table with --data")
+
+    def _check_seeds(self) -> None:
+        counted = isinstance(self.seeds, int) and not isinstance(self.seeds, bool)
+        seeds = self.seed_list if counted or isinstance(self.seeds, tuple) else ()
+        whole = [isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**32 for s in seeds]
+        if not seeds or not all(whole) or len(set(seeds)) < len(seeds):
+            raise InputError(
+                f"seeds is {self.seeds!r}, but must be a number of at least 1, "
+                "or a list of different whole numbers of at least 0"
+            )
+        if self.lr_grid and self.tuning_seed in seeds:
+            raise InputError(
+                f"tuning_seed is {self.tuning_seed}, which is one of the reported seeds: take another"
+            )
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds that are reported."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    @property
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """Label and method of every row."""
+        pairs = (text.partition("=") for text in self.methods)
+        return tuple((label.strip(), (name or label).strip()) for label, _, name in pairs)
+
+    @property
+    def task_list(self) -> tuple[str, ...]:
+        """Names of the tasks; a table is named by its file or folder."""
+        if self.tasks:
+            return self.tasks
+        return (self.run.task or PurePath(str(self.run.data)).stem,)
+
+    @property
+    def model_list(self) -> tuple[str, ...]:
+        """Names or folders of the models."""
+        return self.models or (self.run.model,)
+
+    def base(self, task: str, model: str) -> Run:
+        """The settings that all runs on a task with a model share."""
+        run = replace(self.run, model=model)
+        if not self.tasks:
+            return run
+        # The embedded task needs no data, also where GLUE's folder is given for the others.
+        return replace(run, task=task, data=None if task == "grammar" else run.data)
+
+    def make(self, place: Place, method: str, lr: float, seed: int, fingerprints: Fingerprints) -> Run:
+        """One run of the grid."""
+        task, model, label = place
+        return replace(
+            self.base(task, model),
+            method=method,
+            options=self.options.get(label, {}),
+            lr=lr,
+            fingerprint=fingerprints.get((task, seed)),
+        ).with_seed(seed)
+
+    def rate(self, place: Place, method: str) -> float | None:
+        """The learning rate of a cell; None where ``lr_grid`` is to find it."""
+        if self.lr is not None:
+            return self.lr
+        task, model, _ = place
+        adamax = self.run.optimizer == "adamax"
+        cell = paper.learning_rate(task, model, method) if adamax else None
+        if cell is not None or self.lr_grid:
+            return cell
+        plain = paper.learning_rate(task, model, BASELINE) if adamax else None
+        return self.run.lr if plain is None else plain
+
+    def tuning(self, fingerprints: Fingerprints = _NONE) -> dict[Place, tuple[Run, ...]]:
+        """The tuning runs, for every cell without a rate: one for each rate of the grid."""
+        return {
+            place: tuple(self.make(place, method, lr, self.tuning_seed, fingerprints) for lr in self.lr_grid)
+            for place, method in self._places()
+            if self.rate(place, method) is None
+        }
+
+    def cells(
+        self,
+        fingerprints: Fingerprints = _NONE,
+        tuned: Mapping[Place, float] = _NONE,
+    ) -> list[Cell]:
+        """All cells, control rows next to plain fine-tuning.
+
+        Args:
+            fingerprints: Of the data, by task and data seed, to stand for the data in the runs' ids.
+            tuned: The rates that ``tuning`` found; every cell of ``tuning`` must be there.
+        """
+        rates = {place: self._rate(place, method, tuned) for place, method in self._places()}
+        found = []
+        for place, method in self._places():
+            found.append(self._cell(place, method, rates[place], fingerprints))
+            if self.control and place[2] == BASELINE:
+                found += self._controls(place, rates, fingerprints)
+        return found
+
+    def runs(
+        self,
+        fingerprints: Fingerprints = _NONE,
+        tuned: Mapping[Place, float] = _NONE,
+    ) -> list[Run]:
+        """The runs of all cells, seed by seed, so that a study that is cut short is balanced."""
+        cells = self.cells(fingerprints, tuned)
+        return [cell.runs[index] for index in range(len(self.seed_list)) for cell in cells]
+
+    def _places(self) -> list[tuple[Place, str]]:
+        return [
+            ((task, model, label), method)
+            for task in self.task_list
+            for model in self.model_list
+            for label, method in self.rows
+        ]
+
+    def _rate(self, place: Place, method: str, tuned: Mapping[Place, float]) -> float:
+        rate = self.rate(place, method)
+        return tuned[place] if rate is None else rate
+
+    def _cell(
+        self,
+        place: Place,
+        method: str,
+        lr: float,
+        fingerprints: Fingerprints,
+        control: str | None = None,
+    ) -> Cell:
+        runs = tuple(self.make(place, method, lr, seed, fingerprints) for seed in self.seed_list)
+        task, model, label = place
+        return Cell(task, model, control or label, method, lr, runs, control is not None)
+
+    def _controls(self, plain: Place, rates: Mapping[Place, float], fingerprints: Fingerprints) -> list[Cell]:
+        seen = {rates[plain]}
+        found = []
+        for label, method in self.rows:
+            rate = rates[(*plain[:2], label)]
+            if method == "pats" and rate not in seen:
+                seen.add(rate)
+                name = f"{BASELINE} at {label}'s rate"
+                found.append(self._cell(plain, BASELINE, rate, fingerprints, control=name))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self) | {"run": self.run.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Study":
+        """The study that ``to_dict`` described.
+
+        Raises:
+            InputError: A key is not a field of ``Study``.
+        """
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise InputError(
+                f"unknown setting {unknown[0]!r} of a study; the settings are: {', '.join(sorted(known))}"
+            )
+        run = values.get("run", {})
+        return cls(**{**values, "run": run if isinstance(run, Run) else Run.from_dict(run)})

@@ -1,0 +1,241 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pats import InputError
+from pats.cli import VERBS, _flags, compare, main, run
+from pats.run.spec import Run
+from tiny import make_table, make_tiny_bert
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    make_tiny_bert(folder / "bert")
+    make_table(folder / "texts.csv", rows=80)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(inputs):
+    """The folder of a finished ``pats run``."""
+    out = inputs / "out"
+    arguments = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--out", str(out)]
+    assert main(["run", *arguments, "--lr", "1e-3", "--epochs", "1", "--quiet"]) == 0
+    return out
+
+
+@pytest.mark.parametrize("argv", [[], ["--help"], ["help"]])
+def test_help(argv, capsys):
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert all(verb in out for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_has_an_example(verb, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([verb, "--help"])
+    assert f"example:\n  pats {verb} " in capsys.readouterr().out
+
+
+BAD = [
+    ([], ["fly"], "no verb 'fly'"),
+    (["run"], ["--lr", "fast"], "'fast' is not a number"),
+    (["run"], ["--lr", "nan"], "lr is nan"),
+    (["run"], ["--lam", "-1"], "lam is -1.0"),
+    (["run"], ["--p", "1.5"], "p is 1.5"),
+    (["run"], ["--beta", "1"], "beta is 1.0"),
+    (["run"], ["--eps", "-1"], "eps is -1.0"),
+    (["run"], ["--signed", "maybe"], "neither true nor false"),
+    (["run"], ["--epochs"], "expected one argument"),
+    (["run"], ["--epoch", "3"], "unrecognized arguments: --epoch"),
+    (["run"], ["--method", "patz"], "no method 'patz'"),
+    (["run"], ["--method", "vanilla", "--lam", "1e-6"], "--lam is a setting of the method pats"),
+    (["run"], ["--option", "kappa"], "must be key=value"),
+    (["run"], ["--option", "sage.beta3=0.5"], "is for no row"),
+    (["run"], ["--option", "nothing=1"], "no option 'nothing'"),
+    (["run"], ["--text", "body"], "body"),
+    (["run"], ["--task", "cola", "--data", "./nowhere"], "nowhere"),
+    (["run"], ["--task", "colla"], "no task 'colla'"),
+    (["run"], ["--model", "./nowhere"], "nowhere"),
+    (["run"], ["--scope", "nothing_is_called_so"], "nothing_is_called_so"),
+    (["run"], ["--preset", "fast"], "invalid choice: 'fast'"),
+    (["run"], ["--config", "./nowhere.yaml"], "nowhere.yaml"),
+    (["compare"], ["--methods", "vanilla", "patz"], "no method 'patz'"),
+    (["compare"], ["--seeds", "0"], "seeds is 0"),
+    (["compare"], ["--workers", "0"], "workers is 0"),
+    (["compare"], ["--lr-grid", "1e-4", "x"], "'x' is not a number"),
+    (["compare"], ["--methods", "vanilla", "--lam", "1e-6"], "--lam is a setting of the method pats"),
+]
+
+
+@pytest.mark.parametrize(("verb", "flags", "said"), BAD, ids=[" ".join(bad[1]) for bad in BAD])
+def test_bad_input_is_one_sentence_and_exit_code_2(verb, flags, said, inputs, tmp_path, capsys):
+    base = ["--data", str(inputs / "texts.csv"), "--out", str(tmp_path / "out")] if verb else []
+    base += ["--model", str(inputs / "bert"), "--quiet"] if verb else []
+    if "--task" in flags and "--data" not in flags:
+        base = base[2:]
+    assert main([*verb, *base, *flags]) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.startswith("pats: ")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["run", "--task", "rte"], "--out is missing"),
+        (["run", "--out", "x"], "nothing to train on"),
+        (["compare"], "nothing to train on"),
+        (["predict", "nowhere", "x.csv"], "nowhere"),
+        (["watch", "nowhere"], "holds no study"),
+        (["check", "--task", "rte", "--method", "sage"], "--method"),
+    ],
+)
+def test_missing_input(argv, said, capsys):
+    assert main(argv) == 2
+    assert said in capsys.readouterr().err
+
+
+def run_of(*argv):
+    parser = _flags.Parser("run", "", "")
+    parser.add_argument("--method")
+    parser.add_argument("--seed", type=_flags.whole)
+    parser.add_argument("--option", action="extend", nargs="+")
+    parser.add_argument("--config")
+    _flags.add_run(parser)
+    _flags.add_noise(parser)
+    return run.build(parser.read(argv))
+
+
+@pytest.mark.parametrize(
+    ("argv", "run"),
+    [
+        ([], Run(task="rte")),
+        (["--seed", "3"], Run(task="rte").with_seed(3)),
+        (["--seed", "3", "--noise-seed", "4"], Run(task="rte", init_seed=3, data_seed=3, noise_seed=4)),
+        (["--eps", "1e-3"], Run(task="rte", options={"eps": 1e-3})),
+        (["--optimizer-eps", "1e-3"], Run(task="rte", eps=1e-3)),
+        (["--signed", "true", "--scope", "all"], Run(task="rte", options={"signed": True, "scope": "all"})),
+        (["--betas", "0.8", "0.9"], Run(task="rte", betas=(0.8, 0.9))),
+        (["--steps", "5", "--clip", "0"], Run(task="rte", steps=5, clip=0.0)),
+        (
+            ["--method", "sage", "--option", "beta3=0.5", "sage.eps=1e-7"],
+            Run(task="rte", method="sage", options={"beta3": 0.5, "eps": 1e-7}),
+        ),
+        (["--task-option", "size=1000"], Run(task="rte", task_options={"size": 1000})),
+        (["--preset", "paper"], Run(task="rte")),
+    ],
+)
+def test_flags_become_a_run(argv, run):
+    assert run_of("--task", "rte", *argv) == run
+
+
+def test_every_setting_is_a_flag(capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    told = capsys.readouterr().out
+    names = set(Run().to_dict()) - {"options", "task_options", "fingerprint", "eps"}
+    names |= {"lam", "gamma", "beta", "p", "eps", "eps_mode", "intensity", "signed", "scale", "kappa"}
+    for name in [*names, "optimizer_eps", "task_option", "option", "seed", "out", "config", "json"]:
+        assert f"--{name.replace('_', '-')} " in told, name
+
+
+def test_config_file_and_flags_that_win(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("task: rte\nlr: 3e-4\nlam: 1e-6\nbetas: [0.8, 0.9]\noption:\n  pats.kappa: none\n")
+    made = run_of("--config", str(path), "--lr", "1e-5")
+    assert (made.lr, made.betas) == (1e-5, (0.8, 0.9))
+    assert made.options == {"lam": 1e-6, "kappa": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tusk: rte", "unknown key 'tusk'"),
+        ("lr: fast", "'fast' is not a number"),
+        ("- rte", "must hold lines such as"),
+        ("a: [", "is no YAML"),
+    ],
+)
+def test_bad_config_file(tmp_path, text, said):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said):
+        run_of("--config", str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("true", True), ("None", None), ("3", 3), ("1e-3", 1e-3), ("encoder", "encoder"), ("1_x", "1_x")],
+)
+def test_value_of(text, value):
+    found = _flags.value_of(text)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_compare_flags_become_a_study():
+    values = {"tasks": ["rte"], "methods": ["vanilla", "pats", "std=pats"], "seeds": [3, 5], "lr": 1e-4}
+    values |= {"noise.lam": 1e-6, "option": ["std.intensity=std", "std.lam=2"], "no_control": True}
+    study = compare.build(values)
+    assert study.seeds == (3, 5)
+    assert study.control is False
+    assert study.options == {"pats": {"lam": 1e-6}, "std": {"lam": 2, "intensity": "std"}}
+    assert values == {}
+
+
+def test_run_predict_and_json(trained, inputs, capsys):
+    assert (trained / "model" / "config.json").exists()
+    # Run again, it returns the result that stands there.
+    arguments = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--out", str(trained)]
+    assert main(["run", *arguments, "--lr", "1e-3", "--epochs", "1", "--quiet", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["status"] == "done"
+    table, out = str(inputs / "texts.csv"), inputs / "labelled.csv"
+    assert main(["predict", str(trained / "model"), table, "--out", str(out)]) == 0
+    assert "80 rows in" in capsys.readouterr().out
+    assert len(out.read_text().splitlines()) == 81
+    assert main(["predict", str(trained / "model"), table, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["label"] for row in rows} <= {"good", "bad"}
+
+
+def test_check(inputs, capsys):
+    arguments = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--batches", "2"]
+    assert main(["check", *arguments]) == 0
+    assert "Accumulated noise over the spread of the weights" in capsys.readouterr().out
+    assert main(["check", *arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["batches"] == 2
+
+
+def test_a_failed_run_is_exit_code_1(inputs, tmp_path, capsys):
+    arguments = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert")]
+    arguments += ["--out", str(tmp_path), "--lr", "1e30", "--clip", "0", "--epochs", "1", "--quiet"]
+    assert main(["run", *arguments, "--method", "vanilla", "--warmup", "0"]) == 1
+    captured = capsys.readouterr()
+    assert "the run failed: " in captured.err
+    assert "status    failed" in captured.out
+
+
+def test_compare_and_watch(inputs, tmp_path, capsys):
+    arguments = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--seeds", "1"]
+    arguments += ["--method", "vanilla", "--epochs", "1", "--lr", "1e-3", "--out", str(tmp_path), "--json"]
+    assert main(["compare", *arguments]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["cells"][0]["method"] == "vanilla"
+    assert "[1/1] texts" in captured.err
+    assert main(["watch", str(tmp_path), "--json"]) == 0
+    assert [state["state"] for state in json.loads(capsys.readouterr().out)] == ["done"]
+    assert main(["watch", str(tmp_path)]) == 0
+    assert "1 of 1 runs done" in capsys.readouterr().out
+
+
+def test_help_needs_no_transformers():
+    code = "import sys; from pats.cli import main; main([]); sys.exit('transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0

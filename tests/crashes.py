@@ -1,0 +1,81 @@
+"""Killing a comparison, and what must be the same afterwards."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+
+def start(inputs, cwd, *extra):
+    """``pats compare`` on ``inputs`` (``bert/``, ``texts.csv``), in the background, into ``cwd/out``."""
+    command = [sys.executable, "-m", "pats.cli", "compare", "--out", "out", "--quiet"]
+    command += ["--data", str(inputs / "texts.csv"), "--models", str(inputs / "bert")]
+    command += ["--methods", "vanilla", "pats", "--seeds", "1", "--lr", "3e-3"]
+    command += ["--epochs", "12", "--batch-size", "8", "--workers", "2", *extra]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def finish(process):
+    """What a comparison printed, which must end well."""
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return out
+
+
+def results(out):
+    """Every result without timings and environment, with the hash of its predictions, by run."""
+    found = {}
+    for path in sorted(out.glob("runs/*/result.json")):
+        content = json.loads(path.read_text())
+        del content["timings"], content["environment"]
+        predictions = (path.parent / "predictions.csv.gz").read_bytes()
+        found[path.parent.name] = (content, hashlib.sha256(predictions).hexdigest())
+    return found
+
+
+def events(out):
+    """All lines of all journals."""
+    return [line for path in out.glob("runs/*/attempts/*/events.jsonl") for line in path.open()]
+
+
+def workers(out):
+    """Process ids of the leased attempts whose process lives."""
+    found = []
+    for path in out.glob("runs/*/attempts/*/spec.json"):
+        pid = json.loads(path.read_text()).get("lease", {}).get("pid")
+        if pid is not None and alive(pid):
+            found.append(pid)
+    return found
+
+
+def alive(pid):
+    """Whether a process lives; one that only waits to be reaped does not."""
+    try:
+        os.kill(pid, 0)
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def wait_for(condition, process=None, seconds=120):
+    """Wait until the condition holds, or the process has ended; returns whether it held."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        if process is not None and process.poll() is not None:
+            return False
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
+def kill(process):
+    """kill -9, and take its exit."""
+    process.send_signal(signal.SIGKILL)
+    process.communicate()

@@ -1,0 +1,302 @@
+"""An oracle for the noise stream, Algorithm 1, SAGE and NoisyTune: NumPy float64 and Python ints.
+
+It shares no line with the library and imports neither it nor torch, so that agreement means
+something. Where a formula can be written in more than one way, the way of the text is taken.
+Matrices are addressed by name; every class holds its own copies.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+Array = NDArray[np.float64]
+Grads = Mapping[str, Array | None]
+
+LOW32 = 0xFFFFFFFF
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
+
+
+# ---------------------------------------------------------------------------- the noise stream
+
+
+def philox(counter: tuple[int, ...], key: tuple[int, int]) -> tuple[int, ...]:
+    """One Philox4x32-10 block in Python ints: four counter words and two key words to four."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(ROUNDS):
+        p0, p1 = MULTIPLIERS[0] * c0, MULTIPLIERS[1] * c2
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & LOW32, (p0 >> 32) ^ c3 ^ k1, p0 & LOW32
+        k0, k1 = (k0 + WEYL[0]) & LOW32, (k1 + WEYL[1]) & LOW32
+    return c0, c1, c2, c3
+
+
+def key_of(seed: int, name: str) -> tuple[int, int]:
+    """The two key words of a matrix: low half first."""
+    digest = blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
+    value = int.from_bytes(digest, "little")
+    return value & LOW32, value >> 32
+
+
+def words(seed: int, name: str, step: int, start: int, count: int, purpose: int = 0) -> NDArray[np.uint32]:
+    """Words of the elements [start, start + count), row-major and global."""
+    if count == 0:
+        return np.empty(0, np.uint32)
+    first, last = start // 4, (start + count - 1) // 4
+    block = np.arange(last - first + 1, dtype=np.uint64) + np.uint64(first)
+    low, shift = np.uint64(LOW32), np.uint64(32)
+    c0, c1 = block & low, block >> shift
+    c2, c3 = np.full_like(block, step), np.full_like(block, purpose)
+    k0, k1 = key_of(seed, name)
+    for _ in range(ROUNDS):
+        # A product of two 32-bit numbers fits 64 bits, so nothing wraps.
+        p0, p1 = c0 * np.uint64(MULTIPLIERS[0]), c2 * np.uint64(MULTIPLIERS[1])
+        c0, c1, c2, c3 = (
+            (p1 >> shift) ^ c1 ^ np.uint64(k0),
+            p1 & low,
+            (p0 >> shift) ^ c3 ^ np.uint64(k1),
+            p0 & low,
+        )
+        k0, k1 = (k0 + WEYL[0]) & LOW32, (k1 + WEYL[1]) & LOW32
+    stream = np.stack([c0, c1, c2, c3], axis=1).reshape(-1).astype(np.uint32)
+    return stream[start - 4 * first :][:count]
+
+
+def quantile(word: NDArray[np.uint32], levels: int) -> Array:
+    """Normal quantile of (word + 1/2) / levels, for words below levels, from the nearer end."""
+    twice = 2 * word.astype(np.int64) + 1
+    lower = twice <= levels
+    odd = np.where(lower, twice, 2 * levels - twice)
+    z: Array = ndtri(odd.astype(np.float64) / (2.0 * levels))
+    return np.where(lower, z, -z)
+
+
+def draw(seed: int, name: str, step: int, start: int, count: int, p: float, purpose: int = 0) -> Array:
+    """Bernoulli(p) times standard normal, both from one word."""
+    levels = round(p * 2**32)
+    word = words(seed, name, step, start, count, purpose)
+    out = np.zeros(count)
+    gate = word.astype(np.int64) < levels
+    out[gate] = quantile(word[gate], levels)
+    return out
+
+
+# ---------------------------------------------------------------------------- Algorithm 1
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The settings of the noise; the fields bear the library's names."""
+
+    lam: float = 2e-6
+    gamma: float = 2e-3
+    beta: float = 0.75
+    p: float = 0.2
+    eps: float = 1e-2
+    eps_mode: str = "relative"
+    intensity: str = "variance"
+    signed: bool = False
+    scale: str = "constant"
+    kappa: float | None = None
+    seed: int = 0
+
+    def lam_at(self, lr: float) -> float:
+        """The basic noise of a step."""
+        if self.scale == "constant":
+            return self.lam
+        assert self.kappa is not None
+        sigma = self.kappa * lr
+        return sigma**2 if self.intensity == "variance" else sigma
+
+    def sigma(self, sbar: Array, lr: float, dtype: type[np.floating] = np.float64) -> Array:
+        """Eq. 3 and 4 and the standard deviation that follows; the mean is rounded to `dtype`."""
+        mean = float(dtype(math.fsum(sbar.ravel()) / sbar.size))
+        eps = {
+            "absolute": self.eps,
+            "algorithm1": self.eps / sbar.size,
+            "relative": self.eps * abs(mean),
+        }[self.eps_mode]
+        with np.errstate(all="ignore"):
+            below = sbar + eps
+            ratio = np.where((below == 0) & (mean == 0), 0.0, mean / below)
+            r = self.lam_at(lr) * np.maximum(ratio - self.gamma, 0.0)
+        r = np.where(np.isfinite(r), r, 0.0)
+        return np.sqrt(r) if self.intensity == "variance" else r
+
+
+@dataclass
+class Matrix:
+    """What an optimizer holds of one parameter."""
+
+    theta: Array
+    step: int = 0
+    m: Array = field(init=False)
+    u: Array = field(init=False)
+    sbar: Array = field(init=False)
+    delta: Array = field(init=False)  # the base optimizer's last update
+    q: Array = field(init=False)  # the last noise, gate included
+    skipped: int = 0
+
+    def __post_init__(self) -> None:
+        self.theta = np.array(self.theta, dtype=np.float64)
+        for name in ("m", "u", "sbar", "delta", "q"):
+            setattr(self, name, np.zeros_like(self.theta))
+
+
+class PATSAdamax:
+    """Algorithm 1 with torch's Adamax: coupled decay, the optimizer's eps inside the maximum."""
+
+    def __init__(
+        self,
+        params: Mapping[str, Array],
+        lr: float,
+        noise: Noise | None,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        maximize: bool = False,
+    ) -> None:
+        self.matrices = {name: Matrix(theta) for name, theta in params.items()}
+        self.lr, self.noise, self.betas, self.eps = lr, noise, betas, eps
+        self.weight_decay, self.maximize = weight_decay, maximize
+
+    def step(self, grads: Grads) -> None:
+        """One update of every matrix that has a gradient."""
+        for name, matrix in self.matrices.items():
+            grad = grads[name]
+            if grad is not None:
+                self._step(name, matrix, -grad if self.maximize else grad)
+
+    def _step(self, name: str, a: Matrix, g: Array) -> None:
+        with np.errstate(all="ignore"):
+            finite = self._measure(a, g) if self.noise else True
+            a.step += 1
+            a.delta = self._update(a, g)
+        a.q = np.zeros_like(a.theta)
+        if self.noise and not finite:
+            a.skipped += 1
+        elif self.noise and a.theta.size:
+            z = draw(self.noise.seed, name, a.step, 0, a.theta.size, self.noise.p)
+            a.q = self.noise.sigma(a.sbar, self.lr) * z.reshape(a.theta.shape)
+        a.theta = a.theta + a.delta + a.q
+
+    def _update(self, a: Matrix, g: Array) -> Array:
+        """The base optimizer's change of theta."""
+        b1, b2 = self.betas
+        g = g + self.weight_decay * a.theta if self.weight_decay else g
+        a.m = b1 * a.m + (1 - b1) * g
+        a.u = np.maximum(b2 * a.u, np.abs(g) + self.eps)
+        return -self.lr / (1 - b1**a.step) * a.m / a.u
+
+    def _measure(self, a: Matrix, g: Array) -> bool:
+        """Eq. 1 and 2; true where every entry is finite."""
+        assert self.noise
+        beta = self.noise.beta
+        s = a.theta * g if self.noise.signed else np.abs(a.theta * g)
+        finite = np.isfinite(s)
+        a.sbar = np.where(finite, beta * a.sbar + (1 - beta) * s, a.sbar)
+        return bool(finite.all())
+
+
+class PATSAdamW(PATSAdamax):
+    """The same noise on torch's AdamW: decoupled decay, eps beside the corrected root."""
+
+    def _update(self, a: Matrix, g: Array) -> Array:
+        b1, b2 = self.betas
+        a.m = b1 * a.m + (1 - b1) * g
+        a.u = b2 * a.u + (1 - b2) * g**2
+        below = np.sqrt(a.u / (1 - b2**a.step)) + self.eps
+        decay: Array = -self.lr * self.weight_decay * a.theta
+        return decay - self.lr / (1 - b1**a.step) * a.m / below
+
+
+# ---------------------------------------------------------------------------- SAGE
+
+
+class _SAGE:
+    """What both forms share: matrices, settings, and the quotient R."""
+
+    def __init__(
+        self,
+        params: Mapping[str, Array],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        beta3: float = 0.75,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        eps_mode: str = "code",
+        in_scope: bool = True,
+    ) -> None:
+        self.matrices = {name: Matrix(theta) for name, theta in params.items()}
+        self.lr, self.betas, self.beta3, self.eps = lr, betas, beta3, eps
+        self.weight_decay, self.eps_mode, self.in_scope = weight_decay, eps_mode, in_scope
+
+    def step(self, grads: Grads, schedule: float = 1.0) -> None:
+        """One update; `schedule` is s(t), the multiplier of the base rate."""
+        for name, matrix in self.matrices.items():
+            grad = grads[name]
+            if grad is not None:
+                self._step(matrix, grad, schedule)
+
+    def _step(self, a: Matrix, g: Array, schedule: float) -> None:
+        raise NotImplementedError
+
+    def _ratio(self, a: Matrix, g: Array, correction: float) -> Array:
+        if not self.in_scope:
+            return np.ones_like(a.theta)
+        now = np.abs(a.theta * g)
+        a.sbar = self.beta3 * a.sbar + (1 - self.beta3) * now
+        mean = a.sbar / correction
+        change = np.abs(now - mean)
+        paper = self.eps_mode == "paper"
+        ratio: Array = (change + self.eps) / (mean + self.eps) if paper else change / (mean + self.eps**2)
+        return ratio
+
+
+class SAGEAdamax(_SAGE):
+    """No bias correction anywhere, eps twice, decay added to the step and scaled by R."""
+
+    def _step(self, a: Matrix, g: Array, schedule: float) -> None:
+        b1, b2 = self.betas
+        a.m = b1 * a.m + (1 - b1) * g
+        a.u = np.maximum(b2 * a.u, np.abs(g) + self.eps)
+        q = a.m / (a.u + self.eps)
+        ratio = self._ratio(a, g, 1.0)
+        if self.weight_decay > 0:
+            q = q + self.weight_decay * a.theta
+        a.step += 1
+        a.theta = a.theta - self.lr * schedule * ratio * q
+
+
+class SAGEAdamW(_SAGE):
+    """Everything bias-corrected; decay after the update, at the base rate, free of R."""
+
+    def _step(self, a: Matrix, g: Array, schedule: float) -> None:
+        b1, b2 = self.betas
+        a.step += 1
+        a.m = b1 * a.m + (1 - b1) * g
+        a.u = b2 * a.u + (1 - b2) * g**2
+        below = np.sqrt(a.u) + self.eps
+        ratio = self._ratio(a, g, 1 - self.beta3**a.step)
+        size = self.lr * schedule * ratio * math.sqrt(1 - b2**a.step) / (1 - b1**a.step)
+        a.theta = a.theta - size * a.m / below
+        a.theta = a.theta - self.lr * self.weight_decay * a.theta
+
+
+# ---------------------------------------------------------------------------- NoisyTune
+
+
+def noisytune(name: str, weights: Array, intensity: float = 0.15, seed: int = 0) -> Array:
+    """W + U(-intensity/2, intensity/2) * std(W), std unbiased, one entry left alone."""
+    if weights.size < 2:
+        return weights.copy()
+    word = words(seed, name, 0, 0, weights.size, purpose=2).astype(np.float64)
+    centred = (word + 0.5) / 2.0**32 - 0.5
+    noise: Array = intensity * weights.std(ddof=1) * centred
+    return weights + noise.reshape(weights.shape)

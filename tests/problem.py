@@ -1,0 +1,162 @@
+"""The problem, the paths and the settings that the acceptance tests share."""
+
+import functools
+
+import numpy as np
+import torch
+from torch import nn
+
+import oracle
+import pats
+
+STEPS = 20
+LR = 1e-2
+SPREAD = 0.05  # of the weights, near BERT's
+ULP = 2.0**-24
+
+
+def initial_weights(big=False):
+    rng = np.random.default_rng(1)
+    shapes = {
+        "layer.0.weight": (24, 16),
+        "layer.0.bias": (16,),
+        "layer.1.weight": (5, 3, 2),
+        "layer.1.transposed": (6, 9),
+        "schicht.größe": (13,),
+        "one": (1,),
+        "scalar": (),
+        "empty": (0, 3),
+    }
+    if big:  # more than one chunk of the library, with a remainder
+        shapes = {"big": (257, 259), "odd": (65537,)}
+    weights = {name: SPREAD * rng.standard_normal(shape) for name, shape in shapes.items()}
+    if not big:
+        weights["layer.0.bias"][::3] = 0.0  # sensitivity 0 as long as they stay 0
+    return {name: np.asarray(weight) for name, weight in weights.items()}
+
+
+def gradients(weights, t, dtype=np.float64):
+    """Step 2 lacks a gradient, step 4 is all zeros, one tensor stays dead until 6, one column ever."""
+    rng = np.random.default_rng(100 + t)
+    grads = {name: 0.1 * rng.standard_normal(weight.shape) for name, weight in weights.items()}
+    if "layer.0.weight" in grads:
+        grads["layer.0.weight"][:, 0] = 0.0
+        if t < 6:
+            grads["schicht.größe"][:] = 0.0
+    if t == 4:
+        grads = {name: np.zeros(weight.shape) for name, weight in weights.items()}
+    grads = {name: np.asarray(grad).astype(dtype).astype(np.float64) for name, grad in grads.items()}
+    return grads | {"layer.1.weight": None} if t == 2 and "layer.1.weight" in grads else grads
+
+
+def lr_at(t):
+    return LR * (1 - t / 40)
+
+
+def model_of(weights, dtype=torch.float64):
+    model = nn.Module()
+    for name, weight in weights.items():
+        *path, leaf = name.split(".")
+        owner = model
+        for part in path:
+            if not hasattr(owner, part):
+                owner.add_module(part, nn.Module())
+            owner = getattr(owner, part)
+        tensor = torch.tensor(weight, dtype=dtype)
+        if leaf == "transposed":  # the index is row-major whatever the memory layout
+            tensor = tensor.t().contiguous().t()
+        owner.register_parameter(leaf, nn.Parameter(tensor))
+    return model
+
+
+def give(model, grads):
+    for name, parameter in model.named_parameters():
+        grad = grads[name]
+        parameter.grad = None
+        if grad is not None:  # in the layout of its parameter, as autograd leaves it
+            parameter.grad = torch.empty_like(parameter).copy_(torch.tensor(grad))
+
+
+def numpy_of(tensor):
+    return tensor.detach().double().numpy().copy()
+
+
+def close(actual, expected, tolerance):
+    np.testing.assert_allclose(
+        numpy_of(actual), expected, rtol=tolerance, atol=tolerance * SPREAD, equal_nan=True
+    )
+
+
+def perturbed(base, model, noise, scope="all", **options):
+    optimizer = base(model.named_parameters(), **options)
+    pats.perturb(optimizer, model, noise, scope=scope)
+    return optimizer
+
+
+def ours_on(base, model, noise, scope="all", **options):
+    return base(pats.param_groups(model, scope=scope), noise=noise, **options)
+
+
+ADAMAX_PATHS = {
+    "reference": functools.partial(ours_on, pats.optim.reference.PATSAdamax),
+    "single": functools.partial(ours_on, pats.optim.Adamax, foreach=False),
+    "foreach": functools.partial(ours_on, pats.optim.Adamax, foreach=True),
+    "perturb": functools.partial(perturbed, torch.optim.Adamax),
+}
+ADAMW_PATHS = {
+    "single": functools.partial(ours_on, pats.optim.AdamW, foreach=False),
+    "foreach": functools.partial(ours_on, pats.optim.AdamW, foreach=True),
+    "fused": functools.partial(ours_on, pats.optim.AdamW, fused=True),
+    "perturb": functools.partial(perturbed, torch.optim.AdamW),
+}
+
+ABSOLUTE = {"eps": 1e-8, "eps_mode": "absolute"}
+NOISES = {
+    "default": {},
+    "paper": ABSOLUTE,
+    "algorithm1": {"eps": 1e-8, "eps_mode": "algorithm1"},
+    "relative 1e-3": {"eps": 1e-3},
+    "no eps": {"eps": 0.0, "eps_mode": "absolute"},
+    "std": {"intensity": "std", "eps": 1e-12, "eps_mode": "absolute"},
+    "std relative": {"intensity": "std", "lam": 1e-3},
+    "lr": {"scale": "lr", "kappa": 1.0},
+    "lr std": {"scale": "lr", "kappa": 0.3, "intensity": "std"},
+    "lr std algorithm1": {
+        "scale": "lr",
+        "kappa": 3.0,
+        "intensity": "std",
+        "eps": 1e-6,
+        "eps_mode": "algorithm1",
+    },
+    "p 1": {"p": 1.0},
+    "p 0": {"p": 0.0},
+    "p least": {"p": 2.0**-12, "lam": 1e-2},
+    "p half": {"p": 0.5, "beta": 0.0},
+    "gamma 0": {"gamma": 0.0, "seed": 2**40 + 1},
+    "gamma large": {"gamma": 0.8, "beta": 0.9, "seed": -3},
+    "lam 0": {"lam": 0.0},
+    "signed": {"signed": True},
+    "signed paper": {"signed": True, **ABSOLUTE},
+    "signed algorithm1": {"signed": True, "eps": 1e-8, "eps_mode": "algorithm1"},
+    "signed std": {"signed": True, "intensity": "std", "lam": 1e-3},
+    "signed lr": {"signed": True, "scale": "lr", "kappa": 1.0, "p": 1.0},
+}
+OPTIONS = {
+    "decay": {"weight_decay": 0.1},
+    "maximize": {"maximize": True},
+    "decay, maximize": {"weight_decay": 0.1, "maximize": True},
+    "betas": {"betas": (0.8, 0.99), "eps": 1e-4},
+}
+ROWS = {
+    **{name: (noise, {}) for name, noise in NOISES.items()},
+    **{name: ({}, options) for name, options in OPTIONS.items()},
+    "signed, maximize": ({"signed": True}, {"maximize": True, "weight_decay": 0.1}),
+}
+BASES = {
+    "adamax": (oracle.PATSAdamax, ADAMAX_PATHS, set(ROWS)),
+    "adamw": (
+        oracle.PATSAdamW,
+        ADAMW_PATHS,
+        {"default", "paper", "std", "lr", "signed", "decay", "betas"},
+    ),
+}

@@ -1,0 +1,139 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pats.report import statistics as S
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [([1.0], 1.0), ([1, 2, 3, 100], 2.5), ([1, 1, 2, 2, 3, 3, 50, 90], 2.5)]
+)
+def test_iqm(values, expected):
+    assert S.iqm(values) == expected
+
+
+@pytest.mark.parametrize("bad", [[], [1.0, math.nan], [1.0, math.inf], [[1.0]]])
+def test_refuses_what_is_no_sequence_of_finite_numbers(bad):
+    with pytest.raises(ValueError, match="finite"):
+        S.iqm(bad)
+
+
+def test_t_interval_golden():
+    # mean 3, sd √2.5, t(.975, 4) = 2.776445
+    low, high = S.interval([1, 2, 3, 4, 5])
+    assert (low, high) == pytest.approx((3 - 1.963243, 3 + 1.963243), abs=1e-6)
+
+
+def test_interval_of_one_and_of_equal_values():
+    assert S.interval([1.0]) is None
+    assert S.interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
+    assert S.interval([2.0] * 25) == (2.0, 2.0)
+
+
+def test_bca_from_twenty_values_is_scipys_and_repeats():
+    values = np.random.default_rng(3).exponential(size=20)
+    found = stats.bootstrap((values,), np.mean, method="BCa", rng=np.random.default_rng(0))
+    assert S.interval(values) == pytest.approx(tuple(found.confidence_interval))
+    assert S.interval(values) == S.interval(values)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 8, 12])
+def test_sign_flip_is_scipys_exact_permutation_test(n):
+    values = np.random.default_rng(n).normal(0.5, 1, n)
+    ours = S.sign_flip(values)
+    theirs = stats.permutation_test(
+        (values,), np.mean, permutation_type="samples", n_resamples=np.inf, vectorized=True
+    )
+    assert ours == pytest.approx(theirs.pvalue)
+
+
+@pytest.mark.parametrize(("n", "smallest"), [(2, 0.5), (3, 0.25), (5, 0.0625), (6, 0.03125)])
+def test_sign_flip_cannot_go_below_its_smallest(n, smallest):
+    assert S.sign_flip([1.0] * n) == smallest
+    assert S.sign_flip([0.1, *[0.1] * (n - 1)]) == smallest  # whatever rounding does to equal sums
+
+
+def test_sign_flip_edges():
+    assert S.sign_flip([1.0]) is None
+    assert S.sign_flip([0.0] * 5) == 1.0
+    assert S.sign_flip([0.0] * 15) == 1.0
+    assert S.sign_flip([1.0] * 20) == pytest.approx(1 / 10_001)
+
+
+@pytest.mark.parametrize("n", [6, 14])
+def test_sign_flip_under_the_null_rejects_at_most_its_level(n):
+    draw = np.random.default_rng(7)
+    rejected = np.mean([S.sign_flip(draw.standard_t(3, n)) <= 0.05 for _ in range(400)])
+    assert rejected <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)
+
+
+def test_t_interval_under_the_null_covers():
+    draw = np.random.default_rng(1)
+    found = [S.interval(draw.normal(size=5)) for _ in range(2000)]
+    assert np.mean([low <= 0 <= high for low, high in found]) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("raw", "adjusted"),
+    [
+        ([], []),
+        ([0.04], [0.04]),
+        ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),
+        ([0.9, 0.5, 0.001], [1.0, 1.0, 0.003]),
+    ],
+)
+def test_holm(raw, adjusted):
+    assert S.holm(raw) == pytest.approx(adjusted)
+
+
+@pytest.mark.parametrize(("family", "needed"), [(0, 6), (1, 6), (2, 7), (3, 7), (4, 8), (10, 9)])
+def test_seeds_needed(family, needed):
+    assert S.seeds_needed(family) == needed
+    assert 2 / 2**needed <= 0.05 / max(family, 1) < 2 / 2 ** (needed - 1)
+    assert S.can_be_significant(needed, family)
+    assert not S.can_be_significant(needed - 1, family)
+
+
+@pytest.mark.parametrize("n", [3, 5, 10, 30])
+def test_detectable_has_the_power_it_promises(n):
+    shift = S.detectable(2.0, n)
+    values = np.random.default_rng(n).normal(shift, 2.0, size=(4000, n))
+    assert np.mean(stats.ttest_1samp(values, 0, axis=1).pvalue <= 0.05) == pytest.approx(0.8, abs=0.025)
+
+
+def test_detectable_golden_and_edges():
+    assert S.detectable(1.0, 10) == pytest.approx(0.996, abs=0.002)
+    assert S.detectable(1.0, 1) is None
+    assert S.detectable(0.0, 5) == 0.0
+    assert S.detectable(1.0, 5, alpha=0.01) > S.detectable(1.0, 5)
+
+
+def test_paired():
+    found = S.paired([3.0, 4.0, 5.0], [1.0, 1.0, 1.0], family=3)
+    assert (found.n, found.mean, found.p) == (3, 3.0, 0.25)
+    assert found.interval == pytest.approx(stats.t.interval(0.95, 2, 3, 1 / math.sqrt(3)))
+    assert found.detectable == pytest.approx(S.detectable(1.0, 3, 0.05 / 3))
+    assert S.paired([1.0], [2.0]) == S.Paired(1, -1.0, None, None, None)
+    with pytest.raises(ValueError, match="paired"):
+        S.paired([1.0], [1.0, 2.0])
+
+
+def test_probability_of_improvement_counts_pairs():
+    ours, theirs = [1.0, 2.0, 3.0], [2.0, 2.0]
+    pairs = [(a > b) + (a == b) / 2 for a, b in itertools.product(ours, theirs)]
+    assert S.probability_of_improvement(ours, theirs) == pytest.approx(np.mean(pairs))
+
+
+def test_normalise():
+    found = S.normalise({"a": {"x": [1.0, 3.0], "y": [2.0]}, "b": {"x": [4.0], "y": [4.0]}})
+    assert found == {"a": {"x": [0.0, 1.0], "y": [0.5]}, "b": {"x": [0.5], "y": [0.5]}}
+
+
+def test_stratified_resamples_within_tasks():
+    # Within its task every score is the same, so no sample differs from the whole.
+    assert S.stratified([[0.0] * 5, [1.0] * 5], np.mean) == (0.5, (0.5, 0.5))
+    value, (low, high) = S.stratified([[0.0, 1.0, 2.0, 3.0], [5.0, 6.0, 7.0, 8.0]])
+    assert low < value < high

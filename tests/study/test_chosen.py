@@ -1,0 +1,63 @@
+import json
+
+import pytest
+
+from made import made
+from pats.report.table1 import Cell, Outcome
+from pats.run.spec import Run
+from pats.study import chosen
+from pats.study.store import Store
+
+
+def cell(label, scores, task="rte"):
+    outcomes = []
+    for seed, score in enumerate(scores):
+        run = Run(task=task, method="vanilla", weight_decay=len(label)).with_seed(seed)
+        result = None if score is None else made(run, [score], None if score is None else score / 2)
+        outcomes.append(Outcome(seed, run.id, result))
+    return Cell(task, "minilm", label, "vanilla", 1e-4, tuple(outcomes))
+
+
+@pytest.mark.parametrize(
+    ("cells", "label", "seed"),
+    [
+        ([cell("a", [0.5, 0.6]), cell("bb", [0.9, 0.1])], "a", 1),  # by mean, not by the best run
+        ([cell("a", [0.5, 0.6]), cell("bb", [0.6, 0.5])], "a", 1),  # the first of equals
+        ([cell("a", [0.5, 0.6]), cell("bb", [0.9, None])], "a", 1),  # failures disqualify
+        ([cell("a", [None, 0.6]), cell("bb", [0.9, None])], "bb", 0),  # unless all have some
+        ([cell("a", [0.9], "cola"), cell("bb", [0.5])], "bb", 0),  # of its own task
+    ],
+)
+def test_choose(cells, label, seed):
+    choice = chosen.choose(cells, "rte")
+    assert (choice.label, choice.seed) == (label, seed)
+    assert choice.test == pytest.approx(choice.dev / 2)
+
+
+def test_nothing_to_choose():
+    assert chosen.choose([cell("a", [None])], "rte") is None
+
+
+def test_best_of_a_cell(tmp_path):
+    store, runs = Store(tmp_path), [Run(task="rte").with_seed(seed) for seed in range(3)]
+    ids = [run.id for run in runs]
+    assert chosen.best(store, ids) is None
+    for run, score in zip(runs, [0.5, 0.7, 0.7], strict=True):
+        attempt = store.claim(run)
+        (attempt / "result.json").write_text(made(run, [score]).to_json())
+        store.commit(attempt, run.id)
+    assert chosen.best(store, ids) == ids[1]
+
+
+def test_export_replaces_and_survives_its_source(tmp_path):
+    source, target = tmp_path / "attempt" / "model", tmp_path / "out" / "model"
+    for run_id in ("first", "second"):
+        source.mkdir(parents=True)
+        (source / "pats.json").write_text(json.dumps({"run_id": run_id}))
+        chosen.export(source, target)
+        (source / "pats.json").unlink()
+        source.rmdir()
+        assert chosen.exported(target, run_id)
+    assert not chosen.exported(target, "first")
+    assert not chosen.exported(tmp_path / "nowhere", "first")
+    assert [path.name for path in target.parent.iterdir()] == ["model"]

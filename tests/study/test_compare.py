@@ -1,0 +1,126 @@
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+
+from pats import InputError, Run, Study, compare
+from pats.run.model import read_card
+from pats.study.store import Store
+from pats.study.worker import work
+
+
+class Inline:
+    """An engine that does every attempt at once, in this process."""
+
+    def __init__(self):
+        self.states = []
+
+    def submit(self, attempt):
+        self.states.append((str(attempt), "done" if work(attempt) == 0 else "failed"))
+        return str(attempt)
+
+    def poll(self):
+        states, self.states = self.states, []
+        return states
+
+    def cancel(self, handle):
+        pass
+
+    def capacity(self):
+        return 1 - len(self.states)
+
+
+@pytest.fixture(scope="module")
+def study(study_inputs):
+    run = Run(data=str(study_inputs / "texts.csv"), epochs=1, lr=1e-3, batch_size=16)
+    return Study(models=(str(study_inputs / "bert"),), methods=("vanilla", "std=pats"), seeds=1, run=run)
+
+
+@pytest.fixture(scope="module")
+def finished(study, tmp_path_factory):
+    out = tmp_path_factory.mktemp("compare") / "out"
+    options = {"std": {"intensity": "std"}}
+    return compare(replace(study, options=options, lr_grid=(1e-4, 3e-3)), out, engine=Inline())
+
+
+def weights(out):
+    return sorted(path for path in out.glob("runs/**/*.safetensors"))
+
+
+def test_result(finished):
+    (group,) = finished.groups
+    assert [line.cell.label for line in group.lines if not line.cell.control] == ["vanilla", "std"]
+    assert group.split == "test"
+    assert finished.failures == 0
+    assert len(finished.page.verdict) == 3
+    json.dumps(finished.to_dict(), allow_nan=False)
+
+
+def test_tuning_picked_the_best_rate_of_the_grid(finished):
+    store = Store(finished.out)
+    reported = {outcome.run_id for cell in finished.cells for outcome in cell.outcomes}
+    for cell in finished.cells:
+        if cell.control:
+            continue
+        tuning = [
+            result
+            for path in finished.out.glob("runs/*")
+            if path.name not in reported and (result := store.result(path.name)).run.method == cell.method
+        ]
+        assert sorted(result.run.lr for result in tuning) == [1e-4, 3e-3]
+        assert cell.lr == max(tuning, key=lambda result: (result.best, -result.run.lr)).run.lr
+
+
+def test_files(finished):
+    out = finished.out
+    assert finished.page.verdict[0] in (out / "table1.md").read_text()
+    rows = list(csv.DictReader((out / "runs.csv").open()))
+    assert len(rows) == len(finished.cells)
+    assert not list(out.glob(".*"))
+
+
+def test_only_the_chosen_model_stays(finished):
+    (choice,) = finished.chosen.values()
+    assert read_card(finished.out / "model")["run_id"] == choice.run_id
+    assert weights(finished.out) == []
+
+
+def test_a_model_that_was_lost_is_made_again_with_the_same_weights(finished):
+    model = finished.out / "model" / "model.safetensors"
+    before, card = model.read_bytes(), finished.out / "model" / "pats.json"
+    model.unlink()
+    card.unlink()
+    again = compare(finished.study, finished.out, engine=Inline())
+    assert model.read_bytes() == before
+    assert again.page == finished.page
+    assert weights(finished.out) == []
+
+
+def test_several_tasks_a_larger_study_and_kept_models(study, study_inputs, tmp_path):
+    run = replace(study.run, data=None, task_options={"size": 100, "dev_size": 100}, max_length=16, steps=2)
+    first = Study(tasks=("grammar",), models=study.models, methods=("vanilla",), seeds=1, run=run, lr=1e-4)
+    small = compare(first, tmp_path, engine=Inline())
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/result.json")}
+    large = compare(replace(first, seeds=2), tmp_path, engine=Inline(), keep_models=True)
+    assert small.groups[0].split == large.groups[0].split == "dev"
+    assert len(list(tmp_path.glob("runs/*/result.json"))) == 2
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(weights(tmp_path)) >= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"methods": ("vanila",)}, "no method 'vanila'"),
+        ({"options": {"std": {"lamda": 1.0}}}, "no option 'lamda'"),
+        ({"options": {"std": {"beta": 1.0}}}, "beta is 1.0"),
+        ({"options": {"std": {"scope": "nothing_is_called_so"}}}, "nothing_is_called_so"),
+        ({"models": ("./nowhere",)}, "nowhere"),
+        ({"tasks": ("colla",)}, "no task 'colla'"),
+    ],
+)
+def test_bad_input_fails_before_any_run(study, tmp_path, change, said):
+    with pytest.raises(InputError, match=said):
+        compare(replace(study, **change), tmp_path)
+    assert not (tmp_path / "runs").exists()
