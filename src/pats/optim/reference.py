@@ -33,7 +33,7 @@ class PATSAdamax(Optimizer):
         InputError: A group lacks names or ``in_scope``.
 
     Scalars are Python floats and every matrix is processed with whole-matrix temporaries in its state's
-    dtype. Non-finite sensitivities as in design: the entry keeps its s̄_j, the matrix gets no noise.
+    dtype. An entry with a non-finite s_j keeps its s̄_j, and its matrix gets no noise at that step.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from scipy import stats
 ALPHA = 0.05
 EXACT_UP_TO = 12  # 2**12 sign patterns are enumerated; more seeds take random ones
 FLIPS = 10_000
-BCA_FROM = 20  # below, bootstrap intervals of a mean are too narrow (engine.md section 5)
+BCA_FROM = 20  # below, bootstrap intervals of a mean are too narrow: at n = 5 they miss in 16-18 %
 
 Array = NDArray[np.float64]
 

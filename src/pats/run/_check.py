@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import get_scheduler, set_seed
 
-from pats import methods, tasks
+from pats import kernels, methods, tasks
 from pats._errors import InputError
 from pats._noise import Noise, intensity, state_dtype
 from pats._scope import named_parameters
 from pats._scope import scope as names_in
-from pats.kernels import eager
 from pats.methods.pats import PatsOptions
 from pats.run import batches, environment, model
 from pats.run._finetune import load_data, own_generators
@@ -82,7 +81,8 @@ def check(run: Run, *, count: int = 8) -> Check:
         walked = _walk(named[name], average, mean, noise, power)
         found[kind(name)] = max(found.get(kind(name), 0.0), walked)
     measured = min(count, math.ceil(len(train) / run.batch_size))
-    return Check(found, steps, measured, "eager", _warnings(found))
+    path = str(kernels.info()) if environment.device().type == "cpu" else "eager"
+    return Check(found, steps, measured, path, _warnings(found))
 
 
 def _averages(
@@ -122,7 +122,7 @@ def _averages(
             for name, average in averages.items():
                 grad = named[name].grad
                 if grad is not None:
-                    means[name] = eager.measure_(average, named[name], grad, noise).mean
+                    means[name] = kernels.measure_(average, named[name], grad, noise).mean
     return {name: (average, means[name]) for name, average in averages.items()}
 
 
