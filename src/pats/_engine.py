@@ -162,33 +162,39 @@ class Engine:
                 group.setdefault(key, value)
 
     def before_load(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
-        """Hook before ``load_state_dict``: refuse another stream, name settings that differ."""
-        groups = []
-        for current, loaded in zip(optimizer.param_groups, state_dict["param_groups"], strict=False):
-            ours = {key: current[key] for key in GROUP_KEYS if key in current}
-            if ours and loaded.get(RNG_KEY, RNG_VERSION) != RNG_VERSION:
-                raise ValueError(
-                    f"the checkpoint's noise stream has rng_version {loaded[RNG_KEY]}, this version of "
-                    f"PATS draws rng_version {RNG_VERSION}: continue with the version that wrote it"
-                )
-            differ = [k for k in ours if k in loaded and loaded[k] != ours[k]]
-            if differ:
-                told = ", ".join(f"{k} {loaded[k]!r} instead of {ours[k]!r}" for k in differ)
-                warnings.warn(
-                    f"the checkpoint's noise settings replace the present ones: {told}",
-                    stacklevel=4,
-                )
-            # A checkpoint of the plain optimizer lacks our entries: the present ones stay.
-            groups.append({**{k: v for k, v in current.items() if k != "params"}, **loaded})
-        rest = state_dict["param_groups"][len(groups) :]  # torch itself refuses another number
+        """Hook before ``load_state_dict``."""
         self._saved = state_dict  # a hook after the load sees only what torch has cast already
-        return {**state_dict, "param_groups": [*groups, *rest]}
+        return merged(optimizer, state_dict)
 
     def after_load(self, optimizer: Optimizer) -> None:
         """Hook after ``load_state_dict``."""
         if self._saved is not None:
             restore_dtypes(optimizer, self._saved)
             self._saved = None
+
+
+def merged(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
+    """A state dict about to be loaded, with the entries of ours that it lacks.
+
+    Raises:
+        ValueError: It belongs to another noise stream. Other settings that differ warn, and win.
+    """
+    groups = []
+    for current, loaded in zip(optimizer.param_groups, state_dict["param_groups"], strict=False):
+        ours = {key: current[key] for key in GROUP_KEYS if key in current}
+        if ours and loaded.get(RNG_KEY, RNG_VERSION) != RNG_VERSION:
+            raise ValueError(
+                f"the checkpoint's noise stream has rng_version {loaded[RNG_KEY]}, this version of "
+                f"PATS draws rng_version {RNG_VERSION}: continue with the version that wrote it"
+            )
+        differ = [key for key in ours if key in loaded and loaded[key] != ours[key]]
+        if differ:
+            told = ", ".join(f"{key} {loaded[key]!r} instead of {ours[key]!r}" for key in differ)
+            warnings.warn(f"the checkpoint's noise settings replace the present ones: {told}", stacklevel=4)
+        # A checkpoint of the plain optimizer lacks our entries: the present ones stay.
+        groups.append({**{k: v for k, v in current.items() if k != "params"}, **loaded})
+    rest = state_dict["param_groups"][len(groups) :]  # torch itself refuses another number
+    return {**state_dict, "param_groups": [*groups, *rest]}
 
 
 def restore_dtypes(optimizer: Optimizer, saved: dict[str, Any]) -> None:

@@ -64,7 +64,7 @@ def test_resume_from_a_file_ends_with_the_same_bits(name, dtype):
     for group in last.param_groups:
         for p, q in zip(group["params"], model.parameters(), strict=False):
             assert p.dtype == q.dtype
-    for (left, right) in zip(last.state.values(), again.state.values(), strict=True):
+    for left, right in zip(last.state.values(), again.state.values(), strict=True):
         assert left.keys() == right.keys()
         for key in left:
             assert torch.equal(left[key], right[key]), key
@@ -93,16 +93,16 @@ def test_groups_hold_plain_values():
         assert len(fields) == 12
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", MAKERS)
 def test_another_stream_raises_and_other_settings_warn(name):
-    model, optimizer = train(network(), OURS[name])
+    model, optimizer = train(network(), MAKERS[name])
     state = optimizer.state_dict()
     other = copy.deepcopy(state)
     for group in other["param_groups"]:
         group["noise_rng_version"] = 2
     with pytest.raises(ValueError, match="rng_version 2"):
-        OURS[name](model).load_state_dict(other)
-    fresh = OURS[name](model, pats.Noise.paper(lam=5e-4, seed=3))
+        MAKERS[name](model).load_state_dict(other)
+    fresh = MAKERS[name](model, pats.Noise.paper(lam=5e-4, seed=3))
     with pytest.warns(UserWarning, match=r"noise_lam 0\.0001 instead of 0\.0005"):
         fresh.load_state_dict(state)
     assert fresh.param_groups[0]["noise_lam"] == 1e-4
@@ -122,7 +122,9 @@ def test_a_checkpoint_of_the_plain_optimizer_goes_on_with_noise(name):
     assert {int(state["step"]) for state in optimizer.state.values()} == {6}
 
 
-@pytest.mark.parametrize("mode", [("absolute", 1e-8), ("algorithm1", 1e-8), ("relative", 1e-2), ("absolute", 0.0)])
+@pytest.mark.parametrize(
+    "mode", [("absolute", 1e-8), ("algorithm1", 1e-8), ("relative", 1e-2), ("absolute", 0.0)]
+)
 @pytest.mark.parametrize("name", MAKERS)
 def test_dummy_steps_with_zero_gradients_leave_the_weights_alone(name, mode):
     """Distributed checkpointing and ZeRO step once with zero gradients (and lr 0) to create state."""
@@ -138,7 +140,9 @@ def test_dummy_steps_with_zero_gradients_leave_the_weights_alone(name, mode):
     assert torch.equal(before, weights(model))
 
 
-@pytest.mark.parametrize("clone", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "clone", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))], ids=["deepcopy", "pickle"]
+)
 @pytest.mark.parametrize("name", ["adamax", "adamw"])
 def test_a_copy_of_the_optimizer_still_perturbs(name, clone):
     _, optimizer = train(network(), MAKERS[name])

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pats import philox
-from pats._engine import restore_dtypes
+from pats._engine import merged, restore_dtypes
 from pats._errors import InputError
 from pats._noise import Noise, state_dtype
 from pats._scope import canonical_name
@@ -65,8 +65,8 @@ class PATSAdamax(Optimizer):
                 )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Torch's, but s̄ keeps the dtype it was saved in."""
-        super().load_state_dict(state_dict)
+        """Torch's, with the checks of the other paths; s̄ keeps the dtype it was saved in."""
+        super().load_state_dict(merged(self, state_dict))
         restore_dtypes(self, state_dict)
 
     @torch.no_grad()
@@ -127,7 +127,7 @@ class PATSAdamax(Optimizer):
         if noise.eps_mode == "absolute":
             eps = torch.tensor(noise.eps, dtype=torch.float64)
         elif noise.eps_mode == "algorithm1":
-            eps = torch.tensor(noise.eps / N, dtype=torch.float64)
+            eps = torch.tensor(noise.eps / max(N, 1), dtype=torch.float64)
         else:
             eps = noise.eps * mean.double().abs()
         ratio = mean.double() / (S_bar.double() + eps)
