@@ -67,7 +67,7 @@ def optimizer_cls_and_kwargs(
     return (lambda: joined), {}
 
 
-def _of_trainer(args: "TrainingArguments", optim: str, noise: Noise, scope: Scope) -> Build:
+def _of_trainer(args: "TrainingArguments", optim: str, noise: Noise | None, scope: Scope) -> Build:
     transformers = try_import("transformers", "run")
     names = try_import("transformers.training_args", "run").OptimizerNames
     known = sorted(name.value for name in names)

@@ -4,6 +4,7 @@ import signal
 import sys
 
 import pytest
+
 from crashes import alive, events, finish, kill, results, start, wait_for, workers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def left_alone(study_inputs, tmp_path_factory):
     """Folder in which the comparison ran undisturbed, and its output."""
     folder = tmp_path_factory.mktemp("left_alone")
-    return folder, finish(start(study_inputs, folder)))
+    return folder, finish(start(study_inputs, folder))
 
 
 def test_a_finished_comparison_does_nothing_and_prints_the_same(study_inputs, left_alone):
