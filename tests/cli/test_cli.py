@@ -239,3 +239,17 @@ def test_compare_and_watch(inputs, tmp_path, capsys):
 def test_help_needs_no_transformers():
     code = "import sys; from pats.cli import main; main([]); sys.exit('transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.parametrize("verb", ["run", "compare"])
+def test_out_that_is_a_file_is_one_sentence(verb, inputs, tmp_path, capsys):
+    (tmp_path / "taken").write_text("mine", encoding="utf-8")
+    shared = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert")]
+    assert (
+        main([verb, *shared, "--lr", "1e-3", "--epochs", "1", "--quiet", "--out", str(tmp_path / "taken")])
+        == 2
+    )
+    err = capsys.readouterr().err
+    assert "taken" in err
+    assert err.count("\n") == 1
+    assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"

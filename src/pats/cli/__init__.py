@@ -56,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         sys.stderr.write(f"pats: {error}\n")
         return 2
+    except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        sys.stderr.write(f"pats: {error.filename} cannot be used ({error.strerror}): choose another path\n")
+        return 2
     except KeyboardInterrupt:
         sys.stderr.write("\npats: stopped; the same command goes on where this one was\n")
         return 130
