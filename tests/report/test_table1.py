@@ -178,3 +178,29 @@ def test_csv():
 def test_same_results_print_the_same_page():
     cells = [cell("vanilla", PLAIN), cell("pats", BETTER)]
     assert render.markdown(words(cells)) == render.markdown(words([replace(one) for one in cells]))
+
+
+def test_parts_of_dev_stand_in_a_table_of_their_own():
+    def in_parts(label, scores):
+        plain = cell(label, scores, task="mnli")
+        outcomes = []
+        for outcome in plain.outcomes:
+            epochs = tuple(
+                replace(
+                    epoch,
+                    metrics={
+                        **epoch.metrics,
+                        f"dev_matched/{outcome.result.metric}": 0.5,
+                        f"dev_mismatched/{outcome.result.metric}": 0.25 * outcome.seed,
+                        "dev_matched/other": 0.9,
+                    },
+                )
+                for epoch in outcome.result.epochs
+            )
+            outcomes.append(replace(outcome, result=replace(outcome.result, epochs=epochs)))
+        return replace(plain, outcomes=tuple(outcomes))
+
+    grids = words([in_parts("vanilla", PLAIN), in_parts("pats", BETTER)]).grids
+    assert grids[-1].heads == ("part of dev", "vanilla", "pats")
+    assert grids[-1].rows == (("dev_matched", "50.0", "50.0"), ("dev_mismatched", "25.0", "25.0"))
+    assert len(words([cell("vanilla", PLAIN), cell("pats", BETTER)]).grids) == len(grids) - 1

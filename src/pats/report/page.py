@@ -42,6 +42,7 @@ def page(groups: Sequence[Group], notes: Sequence[str] = ()) -> Page:
         notes: Sentences about the data or the choice of a model, put before the page's own notes.
     """
     grids = [_grid(group) for group in groups]
+    grids += [grid for grid in map(_parts, groups) if grid is not None]
     if len(groups) > 1:
         grids.insert(0, _summary(groups))
     return Page(_verdict(groups), tuple(grids), (*notes, *_notes(groups)))
@@ -101,6 +102,31 @@ def _grid(group: Group) -> Grid:
         rows.append(tuple(row))
     title = f"{group.task} · {_name(group.model)} · {_metric(group)} × 100 on {group.split}"
     return Grid(title, tuple(heads), tuple(rows))
+
+
+def _parts(group: Group) -> Grid | None:
+    """The deciding metric on every part of dev: each split of MNLI, each phenomenon of the embedded task."""
+    columns: list[dict[str, list[float]]] = []
+    for line in group.lines:
+        found: dict[str, list[float]] = {}
+        for result in line.cell.results.values():
+            assert result.best_epoch is not None
+            for name, value in result.epochs[result.best_epoch].metrics.items():
+                part, slash, metric = name.rpartition("/")
+                if slash and metric == result.metric:
+                    found.setdefault(part, []).append(100 * value)
+        columns.append(found)
+    parts = list(dict.fromkeys(part for column in columns for part in column))
+    if not parts:
+        return None
+    rows = [
+        (part, *(_number(sum(c[part]) / len(c[part])) if part in c else "-" for c in columns))
+        for part in parts
+    ]
+    title = (
+        f"{group.task} · {_name(group.model)} · {_metric(group)} × 100 on each part of dev, mean over seeds"
+    )
+    return Grid(title, ("part of dev", *(line.cell.label for line in group.lines)), tuple(rows))
 
 
 def _average(scores: dict[int, float]) -> str:
