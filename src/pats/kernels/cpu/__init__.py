@@ -9,6 +9,7 @@ the same bits.
 import ctypes
 import glob
 import os
+from collections.abc import Mapping
 from ctypes import c_char_p, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from pats._noise import Noise
 from pats.kernels.eager import Added, Measured
 from pats.philox import PATS, key, threshold
 
-ABI = 1
+ABI = 2
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 
@@ -36,10 +37,13 @@ class Matrix(ctypes.Structure):
         ("threshold", c_uint64),
         *((name, c_uint32) for name in ("key0", "key1", "step", "purpose")),
         *((name, c_int32) for name in ("dtype", "base", "is_signed", "is_std")),
-        *((name, c_double) for name in ("lam", "gamma", "eps_absolute", "eps_relative", "grad_factor", "beta")),
+        *(
+            (name, c_double)
+            for name in ("lam", "gamma", "eps_absolute", "eps_relative", "grad_factor", "beta")
+        ),
         *((name, c_double) for name in ("beta1", "beta2", "eps", "decay", "size", "root")),
         ("mean", c_double),
-        *((name, c_int64) for name in ("nonfinite", "gated", "zero")),
+        *((name, c_int64) for name in ("nonfinite", "gated", "zero", "observed")),
         *((name, c_double) for name in ("square", "sigma_max", "update_square")),
     )
 
@@ -134,7 +138,7 @@ def measure_(
         "dtype": DTYPES[theta.dtype],
         "grad_factor": (-1.0 if maximize else 1.0) / grad_scale,
     }
-    _fill(matrices[0], fields)
+    fill(matrices[0], fields)
     run(matrices, MEASURE)
     torch.autograd.graph.increment_version(average)
     return Measured(matrices[0].mean, matrices[0].nonfinite)
@@ -169,7 +173,7 @@ def perturb_(
         "step": step & 0xFFFFFFFF,
     }
     matrix = matrices[0]
-    _fill(matrix, fields)
+    fill(matrix, fields)
     run(matrices, UPDATE)
     if contiguous is not theta and contiguous.data_ptr() != theta.data_ptr():
         theta.copy_(contiguous)
@@ -178,6 +182,7 @@ def perturb_(
     return Added(matrix.gated, matrix.zero, matrix.square, matrix.sigma_max)
 
 
-def _fill(matrix: Matrix, fields: dict[str, float | None]) -> None:
+def fill(matrix: Matrix, fields: Mapping[str, float | None]) -> None:
+    """Set fields by name."""
     for name, value in fields.items():
         setattr(matrix, name, value)

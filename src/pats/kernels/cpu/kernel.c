@@ -100,6 +100,7 @@ static pats_partial run_pass(pass p) {
         total.nonfinite += part->nonfinite;
         total.gated += part->gated;
         total.zero += part->zero;
+        total.observed += part->observed;
     }
     return total;
 }
@@ -114,6 +115,7 @@ static void second_pass(pats_matrix *m, pats_partial *partial) {
     pats_partial total = run_pass((pass){m, partial, isa->update});
     m->gated = total.gated;
     m->zero = total.zero;
+    m->observed = total.observed;
     m->square = total.square;
     m->sigma_max = total.sigma_max;
     m->update_square = total.update_square;

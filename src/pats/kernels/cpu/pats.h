@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define PATS_ABI 1
+#define PATS_ABI 2
 
 enum { PATS_TILE = 1024 };          // elements handled at once: all scratch stays in the first-level cache
 enum { PATS_BLOCK = 16 * PATS_TILE };  // elements of one partial sum, and the unit of work of a thread
@@ -35,14 +35,14 @@ typedef struct {
     double size, root;                  // lr / (1 - beta1^t), and sqrt(1 - beta2^t) of AdamW
     // Results.
     double mean;  // of the sensitivity's average; pats_perturb takes it from here
-    int64_t nonfinite, gated, zero;
+    int64_t nonfinite, gated, zero, observed;  // `observed` entries make up `update_square`
     double square, sigma_max, update_square;
 } pats_matrix;
 
 // What one block adds up to.
 typedef struct {
     double sum, square, sigma_max, update_square;
-    int64_t nonfinite, gated, zero;
+    int64_t nonfinite, gated, zero, observed;
 } pats_partial;
 
 // One instruction set's code: elements [begin, end) of a matrix, begin at a multiple of PATS_TILE.

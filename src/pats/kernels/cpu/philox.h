@@ -29,20 +29,18 @@ static void philox_block(uint32_t out[4], uint64_t block, uint32_t step, uint32_
 enum { PHILOX_LANES = 8 };
 
 static inline void philox_lanes(uint32_t *out, uint64_t block, uint32_t step, uint32_t purpose,
-                                uint32_t key0, uint32_t key1) {
+                                const uint64_t key[20]) {
     const __m512i m0 = _mm512_set1_epi64(PHILOX_M0), m1 = _mm512_set1_epi64(PHILOX_M1);
     __m512i c0 = _mm512_add_epi64(_mm512_set1_epi64((int64_t)block), _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0));
     __m512i c1 = _mm512_srli_epi64(c0, 32);
     __m512i c2 = _mm512_set1_epi64(step), c3 = _mm512_set1_epi64(purpose);
     for (int round = 0; round < 10; ++round) {
         __m512i p0 = _mm512_mul_epu32(c0, m0), p1 = _mm512_mul_epu32(c2, m1);
-        __m512i k0 = _mm512_set1_epi64(key0), k1 = _mm512_set1_epi64(key1);
+        __m512i k0 = _mm512_set1_epi64((int64_t)key[2 * round]), k1 = _mm512_set1_epi64((int64_t)key[2 * round + 1]);
         c0 = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p1, 32), c1, k0, 0x96);
         c2 = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p0, 32), c3, k1, 0x96);
         c1 = p1;
         c3 = p0;
-        key0 += PHILOX_W0;
-        key1 += PHILOX_W1;
     }
     __m512i a = _mm512_mask_blend_epi32(0xAAAA, c0, _mm512_slli_epi64(c1, 32));
     __m512i b = _mm512_mask_blend_epi32(0xAAAA, c2, _mm512_slli_epi64(c3, 32));
@@ -56,20 +54,18 @@ static inline void philox_lanes(uint32_t *out, uint64_t block, uint32_t step, ui
 enum { PHILOX_LANES = 4 };
 
 static inline void philox_lanes(uint32_t *out, uint64_t block, uint32_t step, uint32_t purpose,
-                                uint32_t key0, uint32_t key1) {
+                                const uint64_t key[20]) {
     const __m256i m0 = _mm256_set1_epi64x(PHILOX_M0), m1 = _mm256_set1_epi64x(PHILOX_M1);
     __m256i c0 = _mm256_add_epi64(_mm256_set1_epi64x((int64_t)block), _mm256_set_epi64x(3, 2, 1, 0));
     __m256i c1 = _mm256_srli_epi64(c0, 32);
     __m256i c2 = _mm256_set1_epi64x(step), c3 = _mm256_set1_epi64x(purpose);
     for (int round = 0; round < 10; ++round) {
         __m256i p0 = _mm256_mul_epu32(c0, m0), p1 = _mm256_mul_epu32(c2, m1);
-        __m256i k0 = _mm256_set1_epi64x(key0), k1 = _mm256_set1_epi64x(key1);
+        __m256i k0 = _mm256_set1_epi64x((int64_t)key[2 * round]), k1 = _mm256_set1_epi64x((int64_t)key[2 * round + 1]);
         c0 = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p1, 32), c1), k0);
         c2 = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p0, 32), c3), k1);
         c1 = p1;
         c3 = p0;
-        key0 += PHILOX_W0;
-        key1 += PHILOX_W1;
     }
     __m256i a = _mm256_blend_epi32(c0, _mm256_slli_epi64(c1, 32), 0xAA);
     __m256i b = _mm256_blend_epi32(c2, _mm256_slli_epi64(c3, 32), 0xAA);
@@ -82,41 +78,22 @@ static inline void philox_lanes(uint32_t *out, uint64_t block, uint32_t step, ui
 enum { PHILOX_LANES = 1 };
 
 static inline void philox_lanes(uint32_t *out, uint64_t block, uint32_t step, uint32_t purpose,
-                                uint32_t key0, uint32_t key1) {
-    philox_block(out, block, step, purpose, key0, key1);
+                                const uint64_t key[20]) {
+    philox_block(out, block, step, purpose, (uint32_t)key[0], (uint32_t)key[1]);
 }
 #endif
 
 static void philox_words(uint32_t *out, uint64_t first_block, int64_t blocks, uint32_t step,
                          uint32_t purpose, uint32_t key0, uint32_t key1) {
+    uint64_t key[20];
+    for (uint32_t round = 0; round < 10; ++round) {
+        key[2 * round] = key0 + round * PHILOX_W0;
+        key[2 * round + 1] = key1 + round * PHILOX_W1;
+    }
     int64_t i = 0;
     for (; i + PHILOX_LANES <= blocks; i += PHILOX_LANES)
-        philox_lanes(out + 4 * i, first_block + (uint64_t)i, step, purpose, key0, key1);
+        philox_lanes(out + 4 * i, first_block + (uint64_t)i, step, purpose, key);
     for (; i < blocks; ++i) philox_block(out + 4 * i, first_block + (uint64_t)i, step, purpose, key0, key1);
-}
-
-// Positions and words of the open gates (word <= limit) among the first `count`; returns how many.
-static int64_t select_open(uint32_t *index, uint32_t *open, const uint32_t *word, int64_t count,
-                           uint32_t limit) {
-    int64_t found = 0, i = 0;
-#if defined(PATS_AVX512)
-    __m512i position = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    const __m512i top = _mm512_set1_epi32((int32_t)limit), next = _mm512_set1_epi32(16);
-    for (; i + 16 <= count; i += 16) {
-        __m512i w = _mm512_loadu_si512(word + i);
-        __mmask16 mask = _mm512_cmple_epu32_mask(w, top);
-        _mm512_storeu_si512(index + found, _mm512_maskz_compress_epi32(mask, position));
-        _mm512_storeu_si512(open + found, _mm512_maskz_compress_epi32(mask, w));
-        position = _mm512_add_epi32(position, next);
-        found += __builtin_popcount(mask);
-    }
-#endif
-    for (; i < count; ++i) {
-        index[found] = (uint32_t)i;
-        open[found] = word[i];
-        found += word[i] <= limit;
-    }
-    return found;
 }
 
 #endif

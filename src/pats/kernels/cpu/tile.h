@@ -5,6 +5,7 @@
 
 #include "pats.h"
 #include "philox.h"
+#include "gate.h"
 #include "normal.h"
 
 enum { LANES = 16 };  // of a sum: the same on every instruction set, so that rounding is the same too
@@ -98,14 +99,14 @@ static void measure(const pats_matrix *m, int64_t begin, int64_t end, pats_parti
     }
 }
 
-// Eq. 4: z becomes q = sigma z. Returns the largest r; counts the entries with r = 0.
+// Eq. 4: z becomes q = sigma z, for a multiple of PAD entries. Returns the largest r; counts those with r = 0.
 static double scale_draws(double *restrict z, const float *restrict average, int64_t count,
                           const pats_matrix *m, int64_t *zero) {
     double largest[LANES] = {0};
     int64_t none = 0;
     const double mean = m->mean, eps = m->eps_absolute + m->eps_relative * fabs(mean);
     const double gamma = m->gamma, lam = m->lam;
-    double r[PATS_TILE + PAD];
+    double r[PATS_TILE];
     for (int64_t k = 0; k < count; ++k) {
         double value = (mean / ((double)average[k] + eps) - gamma) * lam;
         value = value > 0.0 ? value : 0.0;       // false for NaN
@@ -118,7 +119,6 @@ static double scale_draws(double *restrict z, const float *restrict average, int
         for (int64_t k = 0; k < count; ++k) z[k] *= r[k];
     else
         for (int64_t k = 0; k < count; ++k) z[k] *= sqrt(r[k]);
-    for (int64_t k = count; k < count + PAD; ++k) r[k] = 0.0;
     for (int64_t k = 0; k < count; k += LANES)
         for (int l = 0; l < LANES; ++l) largest[l] = r[k + l] > largest[l] ? r[k + l] : largest[l];
     double top = 0.0;
@@ -126,22 +126,27 @@ static double scale_draws(double *restrict z, const float *restrict average, int
     return top;
 }
 
-// The noise of one tile, q where the gate is open and -0 elsewhere: x + -0 is x for every x.
+// The noise of one tile: q where the gate is open, else -0, which changes nothing that it is added to.
 static void noise_tile(float *restrict noise, const float *restrict average, uint64_t first, int64_t count,
                        const pats_matrix *m, pats_partial *to) {
-    uint32_t word[PATS_TILE], index[PATS_TILE + PAD], open[PATS_TILE + PAD];
-    float chosen[PATS_TILE];
+    uint32_t word[PATS_TILE], open[PATS_TILE + PAD];
+    uint16_t where[PATS_TILE + PAD];
+    float chosen[PATS_TILE + PAD], picked[PATS_TILE + PAD];
     double q[PATS_TILE];
     philox_words(word, first / 4, (count + 3) / 4, m->step, m->purpose, m->key0, m->key1);
-    int64_t found = select_open(index, open, word, count, (uint32_t)(m->threshold - 1));
-    for (int64_t i = 0; i < count; ++i) noise[i] = -0.0f;
-    for (int64_t k = 0; k < found; ++k) chosen[k] = average[index[k]];
-    normal_quantile(q, open, found, m->threshold);
-    double r = scale_draws(q, chosen, found, m, &to->zero);
-    for (int64_t k = 0; k < found; ++k) noise[index[k]] = (float)q[k];
+    int64_t found = pick_open(where, open, chosen, word, average, count, (uint32_t)(m->threshold - 1));
+    // Whole vectors only: what fills the last one has no intensity, and so no noise.
+    int64_t whole = (found + PAD - 1) / PAD * PAD;
+    for (int64_t k = found; k < whole; ++k) open[k] = 0, chosen[k] = INFINITY;
+    normal_quantile(q, open, whole, m->threshold);
+    double r = scale_draws(q, chosen, whole, m, &to->zero);
+    for (int64_t k = 0; k < whole; ++k) picked[k] = (float)q[k];
+    for (int64_t k = whole; k < whole + PAD; ++k) picked[k] = 0.0f;  // put_back reads ahead
+    to->zero -= whole - found;
+    put_back(noise, where, picked, count, found);
     double sigma = m->is_std ? r : sqrt(r);
     to->gated += found;
-    to->square += square_of(q, found);
+    to->square += square_of(q, whole);
     to->sigma_max = sigma > to->sigma_max ? sigma : to->sigma_max;
 }
 
@@ -151,11 +156,12 @@ static void add_tile(float *restrict theta, const float *restrict noise, int64_t
 
 #include "base.h"
 
-// Pass 2: the base optimizer's update, then the noise.
+// Pass 2: the base optimizer's update and the noise, of one block.
 static void update(const pats_matrix *m, int64_t begin, int64_t end, pats_partial *to) {
-    float theta_tile[PATS_TILE], grad_tile[PATS_TILE], noise[PATS_TILE];
+    float theta_tile[PATS_TILE], grad_tile[PATS_TILE], noise[PATS_TILE + PAD], changes[PATS_TILE];
     const int noisy = m->average && m->threshold && m->lam != 0.0 && m->mean != 0.0 && !m->nonfinite;
     if (m->base == PATS_PLAIN && !noisy) return;
+    for (int64_t i = 0; i < PATS_TILE; ++i) noise[i] = -0.0f;
     for (int64_t at = begin; at < end; at += PATS_TILE) {
         int64_t count = end - at < PATS_TILE ? end - at : PATS_TILE;
         float *theta = theta_tile;
@@ -163,17 +169,22 @@ static void update(const pats_matrix *m, int64_t begin, int64_t end, pats_partia
             widen(theta_tile, (const uint16_t *)m->theta + at, count);
         else
             theta = (float *)m->theta + at;
-        if (m->base != PATS_PLAIN) {
+        if (noisy) noise_tile(noise, m->average + at, (uint64_t)at, count, m, to);
+        if (m->base == PATS_PLAIN) {
+            add_tile(theta, noise, count);
+        } else {
             const float *grad = grad_tile;
             if (m->dtype == PATS_BFLOAT16)
                 widen(grad_tile, (const uint16_t *)m->grad + at, count);
             else
                 grad = (const float *)m->grad + at;
-            to->update_square += base_tile(theta, grad, m->first + at, m->second + at, count, m);
-        }
-        if (noisy) {
-            noise_tile(noise, m->average + at, (uint64_t)at, count, m, to);
-            add_tile(theta, noise, count);
+            // The telemetry of the update looks at one tile of a block.
+            float *change = at == begin ? changes : NULL;
+            base_tile(theta, grad, m->first + at, m->second + at, noise, count, m, change);
+            if (change) {
+                to->update_square += sum_squares(change, count);
+                to->observed += count;
+            }
         }
         if (m->dtype == PATS_BFLOAT16) narrow((uint16_t *)m->theta + at, theta_tile, count);
     }
