@@ -1,0 +1,51 @@
+// The open gates of a tile: picked out before the draw, which is costly, and put back after it.
+//
+// `where` remembers them: a mask for every 16 entries with AVX-512, their positions elsewhere.
+#ifndef PATS_GATE_H
+#define PATS_GATE_H
+
+// Words of the open gates (word <= limit) and the averages that stand there; returns how many.
+static int64_t pick_open(uint16_t *restrict where, uint32_t *restrict open, float *restrict chosen,
+                         const uint32_t *restrict word, const float *restrict average, int64_t count,
+                         uint32_t limit) {
+    int64_t found = 0;
+#if defined(PATS_AVX512)
+    const __m512i top = _mm512_set1_epi32((int32_t)limit);
+    for (int64_t i = 0; i < count; i += 16) {
+        __mmask16 valid = count - i < 16 ? (__mmask16)((1u << (count - i)) - 1u) : (__mmask16)0xffff;
+        __m512i w = _mm512_maskz_loadu_epi32(valid, word + i);
+        __mmask16 mask = _mm512_mask_cmple_epu32_mask(valid, w, top);
+        _mm512_storeu_si512(open + found, _mm512_maskz_compress_epi32(mask, w));
+        _mm512_storeu_ps(chosen + found, _mm512_maskz_compress_ps(mask, _mm512_maskz_loadu_ps(valid, average + i)));
+        where[i / 16] = mask;
+        found += __builtin_popcount(mask);
+    }
+#else
+    for (int64_t i = 0; i < count; ++i) {
+        where[found] = (uint16_t)i;
+        open[found] = word[i];
+        chosen[found] = average[i];
+        found += word[i] <= limit;
+    }
+#endif
+    return found;
+}
+
+// The picked values where the gate is open, else -0. `noise` has room for whole vectors.
+static void put_back(float *restrict noise, const uint16_t *restrict where, const float *restrict picked,
+                     int64_t count, int64_t found) {
+#if defined(PATS_AVX512)
+    const __m512 nothing = _mm512_set1_ps(-0.0f);
+    (void)found;
+    for (int64_t i = 0; i < count; i += 16) {
+        __mmask16 mask = where[i / 16];
+        _mm512_storeu_ps(noise + i, _mm512_mask_expand_ps(nothing, mask, _mm512_loadu_ps(picked)));
+        picked += __builtin_popcount(mask);
+    }
+#else
+    for (int64_t i = 0; i < count; ++i) noise[i] = -0.0f;
+    for (int64_t k = 0; k < found; ++k) noise[where[k]] = picked[k];
+#endif
+}
+
+#endif
