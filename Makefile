@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint soak clean
+.PHONY: setup demo test lint soak sanitize clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.stamp
@@ -29,6 +29,15 @@ lint: setup  ## Style, formatting, types
 
 soak: setup  ## What is too long for `make test`: kill loops
 	$(BIN)/python -m pytest -m soak --timeout 3600
+
+KERNEL := src/pats/kernels/cpu
+SANITIZE := gcc -std=c11 -O1 -g -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-sanitize-recover=all \
+	-I $(KERNEL) tests/soak/kernel_driver.c $(KERNEL)/*.c -lm -lpthread
+
+sanitize:  ## The C kernel under AddressSanitizer, UBSan and ThreadSanitizer
+	mkdir -p out
+	$(SANITIZE) -fsanitize=address,undefined -o out/kernel_asan && out/kernel_asan
+	$(SANITIZE) -fsanitize=thread -o out/kernel_tsan && out/kernel_tsan
 
 clean:
 	rm -rf $(VENV) out
