@@ -119,7 +119,8 @@ def param_groups(
         raise InputError(f"weight_decay is {weight_decay!r}, but must be at least 0, or None")
     named = named_parameters(model)
     inside = set(_scope_names(model, scope))
-    undecayed = {name for name in named if name.endswith("bias") or name in _norm_names(model)}
+    norms = _norm_names(model)
+    undecayed = {name for name in named if name.endswith("bias") or name in norms}
     groups = []
     for in_scope in (True, False):
         members = [name for name in named if (name in inside) == in_scope]
