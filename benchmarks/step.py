@@ -1,118 +1,132 @@
-"""One optimizer step: torch's own optimizers, PATS in plain torch operations, and the fused CPU kernel.
+"""One optimizer step: torch's own optimizers, PATS in plain torch operations, and PATS in one kernel.
 
-    python benchmarks/step.py --shapes minilm --threads 1 2 --rounds 21
+    python benchmarks/step.py --shapes minilm bert-base roberta-large --threads 1 2
 
-All paths take turns in one process on the same parameters, and the medians of a row are compared with each
-other only: absolute times depend on what else the machine does. Writes ``benchmarks/results/step.json``.
+All paths take turns in one process on the same parameters of an encoder's layers, through the public
+optimizers, Python included. The ratios are the result: absolute times depend on what else the machine does.
+Writes ``benchmarks/results/step.json``.
 """
 
 import argparse
-import json
 import os
-import platform
-import statistics
-import time
-from collections.abc import Callable, Sequence
-from datetime import date
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch.optim.adamax import adamax
 
-from pats._noise import Noise
-from pats.kernels import cpu, eager
-from pats.kernels.cpu import fused
+from common import SHAPES, Encoder, groups, in_turn, medians, ratio, write
+from pats import Noise, optim
 
-RESULTS = Path(__file__).with_name("results") / "step.json"
+LR = 1e-6
 
-# Encoder layers, width, width of the feed-forward layer.
-SHAPES = {"minilm": (6, 384, 1536), "bert-base": (12, 768, 3072), "roberta-large": (24, 1024, 4096)}
-
-LR, BETAS, EPS = 1e-5, (0.9, 0.999), 1e-8
+# Bytes a parameter that a step must move, everything in float32: read θ g m u, write θ m u; PATS reads and
+# writes s̄ too, and reads θ, g and s̄ twice where the first pass has left the cache.
+BYTES = {"base": 28, "PATS, cached": 36, "PATS, streamed": 48}
 
 
-def encoder(layers: int, width: int, inner: int) -> list[Tensor]:
-    """Parameters of an encoder's layers, with gradients."""
-    layer = [(width, width), (width,)] * 4 + [(inner, width), (inner,), (width, inner), (width,)]
-    parameters = [torch.nn.Parameter(torch.randn(shape) * 0.05) for _ in range(layers) for shape in layer]
-    for parameter in parameters:
-        parameter.grad = torch.randn_like(parameter) * 1e-3
-    return [*parameters]
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Without the kernels, as on a machine that has none."""
+    os.environ["PATS_KERNEL"] = "eager"
+    try:
+        yield
+    finally:
+        del os.environ["PATS_KERNEL"]
 
 
-def ours(parameters: Sequence[Tensor], rule: str, noise: Noise | None) -> Callable[[], object]:
-    """A step of the fused kernel with states of its own."""
-    states = [tuple(torch.zeros_like(p).detach() for _ in range(3)) for p in parameters]
-    count = 0
+def plain(step: Callable[[], object]) -> Callable[[], object]:
+    """The step of an optimizer without the kernels."""
 
-    def step() -> object:
-        nonlocal count
-        count += 1
-        base = getattr(fused, rule)(LR, BETAS, EPS, 0.0, count)
-        jobs = [
-            fused.Job(p, g, m, v, base, LR, count, noise=noise, average=average, name=str(i))
-            for i, (p, (m, v, average)) in enumerate(zip(parameters, states, strict=True))
-            if (g := p.grad) is not None
-        ]
-        return fused.step_(jobs)
+    def run() -> None:
+        with plain_torch():
+            step()
 
-    return step
+    return run
 
 
-def plain(parameters: Sequence[Tensor], noise: Noise) -> Callable[[], object]:
-    """The noise alone, in plain torch operations."""
-    averages = [torch.zeros_like(p).detach() for p in parameters]
+def compiled(model: Encoder) -> Callable[[], object]:
+    """torch.compile of torch's own single-tensor Adamax."""
+    parameters = [*model.parameters()]
+    first, second = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
+    steps = [torch.zeros(()) for _ in parameters]
 
-    @torch.no_grad()
-    def step() -> None:
-        for i, (p, average) in enumerate(zip(parameters, averages, strict=True)):
-            assert p.grad is not None
-            mean = eager.measure_(average, p, p.grad, noise).mean
-            eager.perturb_(p, average, mean, noise, name=str(i), step=1, lr=LR)
+    @torch.compile
+    def update() -> None:
+        adamax(
+            parameters,  # type: ignore[arg-type]
+            [p.grad for p in parameters],  # type: ignore[misc]
+            first,
+            second,
+            steps,
+            foreach=False,
+            eps=1e-8,
+            beta1=0.9,
+            beta2=0.999,
+            lr=LR,
+            weight_decay=0.0,
+            capturable=True,
+        )
 
-    return step
+    return torch.no_grad()(update)
 
 
-def measure(shape: str, threads: int, rounds: int, slow: bool) -> dict[str, object]:
-    """Median milliseconds of every path, taken in turn."""
-    torch.set_num_threads(threads)
-    parameters = encoder(*SHAPES[shape])
-    numel = sum(p.numel() for p in parameters)
-    paths: dict[str, Callable[[], object]] = {
-        "torch Adamax foreach": torch.optim.Adamax(parameters, lr=LR, foreach=True).step,
-        "torch AdamW fused": torch.optim.AdamW(parameters, lr=LR, fused=True).step,
-        "Adamax fused": ours(parameters, "adamax", None),
-        "PATS Adamax fused": ours(parameters, "adamax", Noise()),
-        "AdamW fused": ours(parameters, "adamw", None),
-        "PATS AdamW fused": ours(parameters, "adamw", Noise()),
+def paths_of(model: Encoder, slow: bool, compile_too: bool) -> dict[str, Callable[[], object]]:
+    """The steps to be compared, by name."""
+    noise = Noise(lam=1e-12)  # as costly as any other
+    p = [*model.parameters()]
+    found: dict[str, Callable[[], object]] = {
+        "torch Adamax, foreach": torch.optim.Adamax(p, lr=LR, foreach=True).step,
+        "torch AdamW, fused": torch.optim.AdamW(p, lr=LR, fused=True).step,
+        "Adamax, fused": optim.Adamax(groups(model), lr=LR, fused=True).step,
+        "PATS Adamax, fused": optim.Adamax(groups(model), lr=LR, fused=True, noise=noise).step,
+        "AdamW without noise, fused": optim.AdamW(groups(model), lr=LR, fused=True, noise=Noise(p=0.0)).step,
+        "PATS AdamW, fused": optim.AdamW(groups(model), lr=LR, fused=True, noise=noise).step,
     }
     if slow:
-        paths["PATS noise alone, plain torch"] = plain(parameters, Noise())
-    times: dict[str, list[float]] = {name: [] for name in paths}
-    for turn in range(rounds + 2):
-        for name, step in paths.items():
-            begin = time.perf_counter()
-            step()
-            if turn >= 2:  # the first two warm up
-                times[name].append(1e3 * (time.perf_counter() - begin))
-    median = {name: statistics.median(values) for name, values in times.items()}
+        kwargs: dict[str, Any] = {"lr": LR, "foreach": True, "noise": noise}
+        found["PATS Adamax, torch operations"] = plain(optim.Adamax(groups(model), **kwargs).step)
+        found["PATS Adamax, foreach and noise kernel"] = optim.Adamax(groups(model), **kwargs).step
+    if compile_too:
+        found["torch Adamax, compiled"] = compiled(model)
+    return found
 
-    # Two paths of one turn saw the same machine, so the median of the ratios is steadier than theirs.
-    def ratio(over: str, under: str) -> float:
-        pairs = zip(times[over], times[under], strict=True)
-        return round(statistics.median(a / b for a, b in pairs), 3)
 
+RATIOS = (
+    ("PATS Adamax, fused", "torch Adamax, foreach"),
+    ("PATS Adamax, fused", "Adamax, fused"),
+    ("PATS AdamW, fused", "torch AdamW, fused"),
+    ("Adamax, fused", "torch Adamax, foreach"),
+    ("PATS Adamax, fused", "torch Adamax, compiled"),
+    ("PATS Adamax, fused", "PATS Adamax, torch operations"),
+)
+
+
+def measure(shape: str, threads: int, rounds: int, slow: bool, compile_too: bool) -> dict[str, Any]:
+    """One row: all paths on the parameters of one encoder."""
+    torch.set_num_threads(threads)
+    model = Encoder(*SHAPES[shape][:3])
+    times = in_turn(paths_of(model, slow, compile_too), rounds)
+    median = medians(times)
+    pats_ms, base_ms = median["PATS Adamax, fused"], median["Adamax, fused"]
     return {
         "shapes": shape,
-        "parameters": numel,
         "threads": threads,
+        "parameters": model.numel,
         "rounds": rounds,
-        "median_ms": {name: round(value, 2) for name, value in median.items()},
-        "best_ms": {name: round(min(values), 2) for name, values in times.items()},
-        "ns_per_parameter": {name: round(1e6 * value / numel, 3) for name, value in median.items()},
-        "PATS Adamax over torch Adamax": ratio("PATS Adamax fused", "torch Adamax foreach"),
-        "PATS Adamax over Adamax fused": ratio("PATS Adamax fused", "Adamax fused"),
-        "PATS AdamW over torch AdamW fused": ratio("PATS AdamW fused", "torch AdamW fused"),
+        "load": round(os.getloadavg()[0], 1),
+        "median_ms": median,
+        "best_ms": {name: round(min(values), 3) for name, values in times.items()},
+        "ns_per_parameter": {name: round(1e6 * ms / model.numel, 3) for name, ms in median.items()},
+        "gigabytes_per_second": {
+            "Adamax, fused": round(BYTES["base"] * model.numel / base_ms / 1e6, 1),
+            "PATS Adamax, fused, at 36 bytes": round(BYTES["PATS, cached"] * model.numel / pats_ms / 1e6, 1),
+            "PATS Adamax, fused, at 48 bytes": round(
+                BYTES["PATS, streamed"] * model.numel / pats_ms / 1e6, 1
+            ),
+        },
+        "ratios": {f"{a} / {b}": ratio(times, a, b) for a, b in RATIOS if a in times and b in times},
     }
 
 
@@ -122,28 +136,19 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["minilm"])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--plain", action="store_true", help="also the slow path in plain torch")
+    parser.add_argument("--fast", action="store_true", help="leave out the slow and the compiled paths")
     parser.add_argument("--dry", action="store_true", help="print only")
     arguments = parser.parse_args()
-    if cpu.LIBRARY is None:
-        parser.error("the C kernel has not been built: install a C compiler and reinstall")
-    about = {
-        "date": date.today().isoformat(),
-        "torch": torch.__version__,
-        "isa": cpu.LIBRARY.pats_isa_name().decode(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-    }
-    rows = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    rows = []
     for shape in arguments.shapes:
         for threads in arguments.threads:
-            row = {**measure(shape, threads, arguments.rounds, arguments.plain), **about}
-            row["load"] = round(os.getloadavg()[0], 1)  # above `cores`, others were taking turns too
-            print(json.dumps(row, indent=1))
-            rows = [r for r in rows if (r["shapes"], r["threads"]) != (shape, threads)] + [row]
+            slow = not arguments.fast
+            row = measure(shape, threads, arguments.rounds, slow, slow and shape == "minilm")
+            rows.append(row)
+            for name, value in {**row["best_ms"], **row["ratios"]}.items():
+                print(f"{shape:14} {threads} threads  {name:60} {value:10.3f}")
     if not arguments.dry:
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+        write("step", ("shapes", "threads"), rows)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_accelerate_reaches_the_weights_of_the_plain_loop():
         optimizer.zero_grad()
         accelerator.backward(net(**batch).loss)
         optimizer.step()
-    loop = plain_loop(lambda m: pats.optim.Adamax(pats.param_groups(m), lr=LR, noise=NOISE))
+    loop = plain_loop(lambda m: pats.optim.Adamax(pats.param_groups(m), lr=LR, foreach=False, noise=NOISE))
     assert same(net, loop)
     assert all(row["noise_rms"] > 0 for name, row in perturbation.stats().items() if "weight" in name)
 

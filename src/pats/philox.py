@@ -85,7 +85,7 @@ def words(
     """
     _check_range(start, count)
     parts = [
-        _words(key(seed, name), step, first, size, purpose, device).to(torch.uint32)
+        words_of(key(seed, name), step, first, size, purpose, device).to(torch.uint32)
         for first, size in chunks(start, count)
     ]
     return torch.cat(parts) if parts else torch.empty(0, dtype=torch.uint32, device=device)
@@ -119,26 +119,21 @@ def draw(
     _check_range(start, count)
     out = torch.zeros(count, dtype=torch.float64, device=device)
     for first, size in chunks(start, count):
-        index, normal = gated(key(seed, name), step, first, size, threshold(p), purpose, device)
+        index, normal = gated(words_of(key(seed, name), step, first, size, purpose, device), threshold(p))
         out[first - start + index] = normal
     return out
 
 
-def gated(
-    key: tuple[int, int],
-    step: int,
-    start: int,
-    count: int,
-    threshold: int,
-    purpose: int = PATS,
-    device: torch.device | str | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The elements of one chunk whose gate is open, and their normal draws.
+def gated(word: Tensor, threshold: int) -> tuple[Tensor, Tensor]:
+    """The elements whose gate is open, and their normal draws.
+
+    Args:
+        word: int64 tensor of words, one an element.
+        threshold: T.
 
     Returns:
-        Positions relative to ``start`` (int64, ascending) and standard normal draws (float64).
+        Positions (int64, ascending) and standard normal draws (float64).
     """
-    word = _words(key, step, start, count, purpose, device)
     index = (word < threshold).nonzero().squeeze(1)
     return index, normal_quantile(word[index], threshold)
 
@@ -173,20 +168,30 @@ def _check_range(start: int, count: int) -> None:
         raise ValueError(f"elements {start} to {start + count - 1} leave the range 0 to 2**64 - 1")
 
 
-def _words(
+def words_of(
     key: tuple[int, int],
     step: int,
     start: int,
     count: int,
-    purpose: int,
-    device: torch.device | str | None,
+    purpose: int = PATS,
+    device: torch.device | str | None = None,
 ) -> Tensor:
-    """Words as int64, since uint32 has no arithmetic in torch."""
+    """Words of consecutive elements as int64, since uint32 has no arithmetic in torch."""
     first, last = start // 4, (start + count + 3) // 4
     block = torch.arange(first, last, dtype=torch.int64, device=device)
+    return _blocks(key, step, block, purpose).view(-1)[start - 4 * first : start - 4 * first + count]
+
+
+def words_at(key: tuple[int, int], step: int, index: Tensor, purpose: int = PATS) -> Tensor:
+    """Words of any elements, int64, like ``index``, the elements' global row-major indices."""
+    block = torch.div(index, 4, rounding_mode="floor")
+    return _blocks(key, step, block, purpose).gather(1, (index % 4).unsqueeze(1)).squeeze(1)
+
+
+def _blocks(key: tuple[int, int], step: int, block: Tensor, purpose: int) -> Tensor:
+    """The four words of every block, a row each."""
     step_word, purpose_word = torch.full_like(block, step & _LOW), torch.full_like(block, purpose)
-    words = philox4x32((block & _LOW, block >> 32, step_word, purpose_word), key)
-    return torch.stack(words, dim=1).view(-1)[start - 4 * first : start - 4 * first + count]
+    return torch.stack(philox4x32((block & _LOW, block >> 32, step_word, purpose_word), key), dim=1)
 
 
 def philox4x32(

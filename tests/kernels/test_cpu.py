@@ -5,24 +5,26 @@ import dataclasses
 import pytest
 import torch
 
+from jobs import NAME, halves, job, made, step_of
 from pats import kernels, philox
 from pats._errors import InputError
 from pats._noise import Noise
-from pats.kernels import cpu, eager
+from pats.kernels import Piece, cpu, eager
+from pats.kernels.cpu import library
+from pats.kernels.job import mean_of
 
 ISAS = ("avx512", "avx2", "baseline")
-NAME = "encoder.layer.0.attention.weight"
 UNIT = 2.0**-24
 
-built = pytest.mark.skipif(cpu.LIBRARY is None, reason="the C kernel has not been built")
+built = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
 
 
 @pytest.fixture(params=ISAS)
 def isa(request):
-    if not cpu.LIBRARY.pats_choose(request.param.encode()):
+    if not library.LIBRARY.pats_choose(request.param.encode()):
         pytest.skip(f"this processor lacks {request.param}")
     yield request.param
-    cpu.LIBRARY.pats_choose(None)
+    library.LIBRARY.pats_choose(None)
 
 
 @pytest.fixture
@@ -32,27 +34,11 @@ def threads():
     torch.set_num_threads(before)
 
 
-def made(shape, dtype=torch.float32, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    theta = torch.randn(shape, generator=generator) * 0.05
-    grad = torch.randn(shape, generator=generator) * 1e-3
-    average = torch.rand(shape, generator=generator) * 1e-4
-    return theta.to(dtype), grad.to(dtype), average
-
-
-def step_of(path, theta, grad, average, noise, **more):
-    """Both passes on copies; what they return, and the copies."""
-    theta, average = theta.clone(), average.clone()
-    measured = path.measure_(average, theta, grad, noise, **more)
-    added = path.perturb_(theta, average, measured.mean, noise, name=NAME, step=3, lr=1e-3)
-    return theta, average, measured, added
-
-
 @built
 @pytest.mark.parametrize("first", [0, 2**32 - 8, 2**32, 2**40 + 4, 2**62 - 32])
 def test_words_equal_the_stream(isa, first):
     out = torch.empty(4 * 29, dtype=torch.int32)
-    cpu.LIBRARY.pats_words(out.data_ptr(), first, 29, 7, 1, *philox.key(5, NAME))
+    library.LIBRARY.pats_words(out.data_ptr(), first, 29, 7, 1, *philox.key(5, NAME))
     assert torch.equal(out.view(torch.uint32), philox.words(5, NAME, 7, 4 * first, 4 * 29, purpose=1))
 
 
@@ -70,7 +56,7 @@ def test_quantile(isa, threshold):
     )
     z = torch.empty(len(word), dtype=torch.float64)
     as_words = word.to(torch.uint32)
-    cpu.LIBRARY.pats_normal(z.data_ptr(), as_words.data_ptr(), len(word), threshold)
+    library.LIBRARY.pats_normal(z.data_ptr(), as_words.data_ptr(), len(word), threshold)
     exact = philox.normal_quantile(word, threshold)
     # Tighter than promised, and relative near the centre too.
     assert ((z - exact).abs() <= 1.5 * UNIT * exact.abs()).all()
@@ -110,7 +96,8 @@ def test_agrees_with_plain_torch(isa, case):
     # The average as ours: the second pass alone is compared, entry by entry.
     exact, mine = ours[1].clone(), ours[0]
     wide = theta.double()
-    added = eager.perturb_(wide, exact, ours[2].mean, noise, name=NAME, step=3, lr=1e-3)
+    settings = {key: value for key, value in case.items() if key != "grad_scale"}
+    (added,) = eager.perturb([job(wide, grad, exact, noise, **settings)], ours[2][None])
     q = (wide - theta.double()).abs()
     if dtype == torch.float32:
         bound = 4 * UNIT * torch.maximum(theta.double().abs(), q)
@@ -118,12 +105,11 @@ def test_agrees_with_plain_torch(isa, case):
         bound = 2.0**-8 * wide.abs() + UNIT
     assert ((mine.double() - wide).abs() <= bound).all()
     assert torch.equal(mine[q == 0], theta[q == 0])
-    assert (ours[3].gated, ours[3].zero) == (added.gated, added.zero)
-    assert ours[3].square == pytest.approx(added.square, rel=1e-6)
-    assert ours[3].sigma_max == pytest.approx(added.sigma_max, rel=1e-6)
+    assert torch.equal(ours[3][:2], added[:2])
+    torch.testing.assert_close(ours[3][2:4], added[2:4], rtol=1e-6, atol=0.0)
     other = step_of(eager, theta, grad, average, noise, **case)
     torch.testing.assert_close(ours[1], other[1], rtol=4 * UNIT, atol=2 * UNIT * 1e-4)
-    assert ours[2].mean == pytest.approx(other[2].mean, rel=1e-6)
+    torch.testing.assert_close(ours[2], other[2], rtol=1e-6, atol=0.0)
 
 
 @built
@@ -133,13 +119,61 @@ def test_same_bits_on_every_set_and_number_of_threads(dtype, threads):
     found = []
     for name in ISAS:
         for count in (1, 2, 3):
-            if cpu.LIBRARY.pats_choose(name.encode()):
+            if library.LIBRARY.pats_choose(name.encode()):
                 threads(count)
                 found.append(step_of(cpu, theta, grad, average, Noise()))
-    cpu.LIBRARY.pats_choose(None)
+    library.LIBRARY.pats_choose(None)
     for other in found[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(other[:2], found[0][:2], strict=True))
-        assert other[2:] == found[0][2:]
+        assert all(torch.equal(a, b) for a, b in zip(other, found[0], strict=True))
+
+
+# How a matrix of 37 x 41 may be cut: for every part, the slice and its pieces.
+SHARDS = {
+    "rows": lambda i, j: ([slice(i, j), slice(None)], [Piece(0, (j - i) * 41, i * 41, 2000, 2000)]),
+    "columns": lambda i, j: ([slice(None), slice(i, j)], [Piece(0, 37 * (j - i), i, j - i, 41)]),
+    "every second row": lambda i, j: (
+        [slice(i, j, 2), slice(None)],
+        [Piece(k * 41, 41, row * 41, 41, 41) for k, row in enumerate(range(i, j, 2))],
+    ),
+}
+CUTS = {"rows": [(0, 13), (13, 14), (14, 37)], "columns": [(0, 3), (3, 4), (4, 41)]}
+CUTS["every second row"] = [(0, 37), (1, 37)]
+
+
+@pytest.mark.parametrize("path", [pytest.param(cpu, marks=built), eager], ids=["cpu", "eager"])
+@pytest.mark.parametrize("cut", SHARDS)
+@pytest.mark.parametrize("noise", [Noise(), Noise.paper(p=1.0)], ids=["default", "every entry"])
+def test_shards_get_the_noise_of_the_whole(path, cut, noise):
+    theta, grad, average = made((37, 41))
+    whole = step_of(path, theta, grad, average, noise)
+    jobs, parts = [], []
+    for i, j in CUTS[cut]:
+        where, pieces = SHARDS[cut](i, j)
+        part = [t[tuple(where)].contiguous() for t in (theta, grad, average)]
+        jobs.append(job(*part, noise, numel=37 * 41, pieces=tuple(pieces)))
+        parts.append((where, part))
+    sums = path.measure(jobs, 1.0)
+    path.perturb(jobs, sums.sum(0).expand(len(jobs), 2))
+    for where, part in parts:
+        assert torch.equal(part[0], whole[0][tuple(where)])
+        assert torch.equal(part[2], whole[1][tuple(where)])
+
+
+@pytest.mark.parametrize("path", [pytest.param(cpu, marks=built), eager], ids=["cpu", "eager"])
+def test_elements_beyond_the_low_word_of_the_counter(path):
+    """More than 2**34 elements, without allocating them: the shard stands far behind the start."""
+    theta, grad, average = made((9, 7))
+    start, numel = 2**34 - 32, 2**35
+    pieces = (Piece(0, 63, start, 2**35, 2**35),)
+    noise = Noise(p=1.0, lam=1e-2, gamma=0.0, eps=1.0)
+    this = job(theta.clone(), grad, average, noise, numel=numel, pieces=pieces)
+    sums = path.measure([this], 1.0)
+    sums[0, 0] = float(this.average.mean()) * numel
+    path.perturb([this], sums)
+    z = philox.draw(0, NAME, 3, start, 63, 1.0).view(9, 7)
+    mean = float(mean_of(sums, [numel], torch.float32))
+    r = 1e-2 * mean / (this.average.double() + mean)
+    torch.testing.assert_close(this.theta.double(), theta + r.sqrt() * z, rtol=1e-6, atol=1e-7)
 
 
 LAYOUTS = {
@@ -159,8 +193,7 @@ def test_layouts(layout):
         grad = grad[:1].expand_as(theta)
     average = torch.zeros(theta.shape)
     dense = step_of(cpu, theta.contiguous(), grad.contiguous(), average, Noise())
-    measured = cpu.measure_(average, theta, grad, Noise())
-    cpu.perturb_(theta, average, measured.mean, Noise(), name=NAME, step=3, lr=1e-3)
+    halves(cpu, [job(theta, grad, average, Noise())])
     assert torch.equal(theta, dense[0])
     assert torch.equal(average, dense[1])
 
@@ -170,21 +203,22 @@ def test_layouts(layout):
 def test_nonfinite_entries_keep_their_average(isa, bad):
     theta, grad, average = made((50, 41))
     grad[3, 5] = grad[49, 40] = bad
-    kept = average.clone()
-    measured = cpu.measure_(average, theta, grad, Noise())
-    assert measured.nonfinite == 2
-    assert average[3, 5] == kept[3, 5]
-    assert average[49, 40] == kept[49, 40]
-    assert average.isfinite().all()
+    after, found, sums, tally = step_of(cpu, theta, grad, average, Noise())
+    assert sums[1] == 2
+    assert found[3, 5] == average[3, 5]
+    assert found[49, 40] == average[49, 40]
+    assert found.isfinite().all()
+    assert torch.equal(after, theta)
+    assert not tally.any()
 
 
 @built
 def test_zero_gradients_add_no_noise(isa):
     theta, grad, average = made((50, 41))
     for noise in (Noise(), Noise.paper(), Noise(eps=0.0)):
-        after, _, measured, added = step_of(cpu, theta, torch.zeros_like(grad), average * 0, noise)
-        assert measured.mean == 0
-        assert added == eager.Added()
+        after, _, sums, tally = step_of(cpu, theta, torch.zeros_like(grad), average * 0, noise)
+        assert not sums.any()
+        assert not tally.any()
         assert torch.equal(after, theta)
 
 
@@ -193,8 +227,8 @@ def test_no_sensitivity_and_no_eps_count_as_zero(isa):
     theta, grad, average = made((50, 41))
     grad[:, ::2] = 0
     average[:, ::2] = 0
-    after, _, _, added = step_of(cpu, theta, grad, average, Noise(eps=0.0, p=1.0))
-    assert added.zero >= 50 * 21
+    after, _, _, tally = step_of(cpu, theta, grad, average, Noise(eps=0.0, p=1.0))
+    assert tally[1] >= 50 * 21
     assert torch.equal(after[:, ::2], theta[:, ::2])
 
 
@@ -210,20 +244,26 @@ def test_negative_zero_stays_where_the_gate_is_closed(isa):
 def test_versions_are_counted():
     theta, grad, average = made((8, 8))
     before = theta._version, average._version
-    measured = cpu.measure_(average, theta, grad, Noise())
-    cpu.perturb_(theta, average, measured.mean, Noise(), name=NAME, step=1, lr=1e-3)
+    halves(cpu, [job(theta, grad, average, Noise())])
     assert theta._version > before[0]
     assert average._version > before[1]
+
+
+def chosen(theta, grad, average, noise):
+    """One step on the path that is chosen for the tensors: θ after it, and the path."""
+    theta = theta.clone()
+    (batch,) = kernels.batches([job(theta, grad, average.clone(), noise)])
+    batch.measure()
+    batch.perturb()
+    return theta, batch.path
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 def test_other_dtypes_take_the_plain_path(dtype):
     theta, grad, average = made((9, 9), dtype)
-    average = average.to(torch.float64 if dtype == torch.float64 else torch.float32)
-    ours = step_of(kernels, theta, grad, average, Noise())
-    plain = step_of(eager, theta, grad, average, Noise())
-    assert torch.equal(ours[0], plain[0])
-    assert ours[2:] == plain[2:]
+    ours, path = chosen(theta, grad, average, Noise())
+    assert path is eager
+    assert torch.equal(ours, step_of(eager, theta, grad, average, Noise())[0])
 
 
 @built
@@ -235,7 +275,7 @@ def test_environment_forces_a_path(monkeypatch):
     }
     for path, expected in bits.items():
         monkeypatch.setenv("PATS_KERNEL", path)
-        assert torch.equal(step_of(kernels, theta, grad, average, Noise())[0], expected)
+        assert torch.equal(chosen(theta, grad, average, Noise())[0], expected)
         assert kernels.info().path == path
     monkeypatch.setenv("PATS_KERNEL", "gpu")
     with pytest.raises(InputError, match="PATS_KERNEL is 'gpu', but must be one of: eager, cpu"):
@@ -243,14 +283,14 @@ def test_environment_forces_a_path(monkeypatch):
 
 
 def test_without_the_library(monkeypatch):
-    monkeypatch.setattr(cpu, "LIBRARY", None)
+    monkeypatch.setattr(library, "LIBRARY", None)
     assert dataclasses.asdict(kernels.info()) == {
         "path": "eager",
         "isa": None,
         "threads": torch.get_num_threads(),
     }
     theta, grad, average = made((9, 9))
-    assert step_of(kernels, theta, grad, average, Noise())[3].gated > 0
+    assert not torch.equal(chosen(theta, grad, average, Noise())[0], theta)
     monkeypatch.setenv("PATS_KERNEL", "cpu")
     with pytest.raises(InputError, match="has not been built"):
         kernels.info()

@@ -1,22 +1,23 @@
-"""Adamax and AdamW with the noise in one call, against float64 and against torch."""
+"""Adamax and AdamW with the noise in one call: against float64, against torch and against plain torch."""
 
 import pytest
 import torch
 
+from jobs import BETAS, EPS, LR, halves, job, rule
 from pats._noise import Noise
 from pats.kernels import cpu, eager
-from pats.kernels.cpu import fused
+from pats.kernels.cpu import library
 
 UNIT = 2.0**-24
-LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
 
-pytestmark = pytest.mark.skipif(cpu.LIBRARY is None, reason="the C kernel has not been built")
+built = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
+PATHS = [pytest.param(cpu, marks=built, id="cpu"), pytest.param(eager, id="eager")]
 
 
-def made(shape, dtype, seed=0):
+def made(shape, dtype, seed=0, moments=torch.float32):
     generator = torch.Generator().manual_seed(seed)
     theta = (torch.randn(shape, generator=generator) * 0.05).to(dtype)
-    return theta, *(torch.zeros(shape) for _ in range(3))
+    return theta, torch.zeros(shape, dtype=moments), torch.zeros(shape, dtype=moments), torch.zeros(shape)
 
 
 def gradient(theta, step):
@@ -24,12 +25,12 @@ def gradient(theta, step):
     return grad.to(theta.dtype)
 
 
-def exact_update(rule, theta, grad, first, second, step, decay, maximize):
+def exact_update(name, theta, grad, first, second, step, decay, maximize):
     """θ, m, and u or v after the base update, in float64."""
-    g = (-grad if maximize else grad) + (decay * theta if rule == "adamax" else 0)
+    g = (-grad if maximize else grad) + (decay * theta if name == "adamax" else 0)
     first = BETAS[0] * first + (1 - BETAS[0]) * g
     size = LR / (1 - BETAS[0] ** step)
-    if rule == "adamax":
+    if name == "adamax":
         second = torch.maximum(BETAS[1] * second, g.abs() + EPS)
         return theta - size * first / second, first, second
     second = BETAS[1] * second + (1 - BETAS[1]) * g * g
@@ -37,7 +38,8 @@ def exact_update(rule, theta, grad, first, second, step, decay, maximize):
     return theta * (1 - LR * decay) - size * first / norm, first, second
 
 
-@pytest.mark.parametrize("rule", ["adamax", "adamw"])
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("name", ["adamax", "adamw"])
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize(
     ("shape", "noise", "maximize"),
@@ -52,48 +54,40 @@ def exact_update(rule, theta, grad, first, second, step, decay, maximize):
     ],
     ids=["matrix", "every entry", "no noise", "block and one", "one", "no dimension", "empty"],
 )
-def test_steps_are_exact(rule, decay, shape, noise, maximize):
+def test_steps_are_exact(path, name, decay, shape, noise, maximize):
     theta, first, second, average = made(shape, torch.float32)
     for step in range(1, 6):
         grad = gradient(theta, step)
         wide = [t.double() for t in (theta, grad, first, second)]
-        base, m, v = exact_update(rule, *wide, step, decay, maximize)
-        kept = average.clone()
-        job = fused.Job(
-            theta,
-            grad,
-            first,
-            second,
-            getattr(fused, rule)(LR, BETAS, EPS, decay, step),
-            LR,
-            step,
-            maximize,
-            noise,
-            average if noise else None,
-            "w",
-        )
-        before = wide[0]
-        (stepped,) = fused.step_([job])
+        base, m, v = exact_update(name, *wide, step, decay, maximize)
+        kept, before = average.clone(), wide[0]
+        settings = {"maximize": maximize, "step": step, "name": "w"}
+        this = job(theta, grad, average if noise else None, noise, **settings)
+        this.rule = rule(name, first, second, decay)
+        sums, (tally,) = path.step([this])
         exact = base.clone()
         if noise:
-            measured = eager.measure_(kept, before.float(), grad, noise, maximize)
+            told = eager.measure([job(before.float(), grad, kept, noise, **settings)], 1.0)
             torch.testing.assert_close(average, kept, rtol=4 * UNIT, atol=1e-12)
-            assert stepped.measured.mean == pytest.approx(measured.mean, rel=1e-6)
-            added = eager.perturb_(exact, average, stepped.measured.mean, noise, name="w", step=step, lr=LR)
-            assert (stepped.added.gated, stepped.added.zero) == (added.gated, added.zero)
-            assert stepped.added.square == pytest.approx(added.square, rel=1e-6)
+            torch.testing.assert_close(sums, told, rtol=1e-6, atol=0.0)
+            (added,) = eager.perturb([job(exact, grad, average, noise, **settings)], sums)
+            assert torch.equal(tally[:2], added[:2])
+            torch.testing.assert_close(tally[2:4], added[2:4], rtol=1e-6, atol=0.0)
         bound = torch.stack([before.abs(), (base - before).abs(), (exact - base).abs()]).amax(0)
         assert ((theta.double() - exact).abs() <= 4 * UNIT * bound).all()
         torch.testing.assert_close(first.double(), m, rtol=4 * UNIT, atol=4 * UNIT * 1e-3)
         torch.testing.assert_close(second.double(), v, rtol=4 * UNIT, atol=0.0)
         update = (base - before).reshape(-1)
-        observed = [part for block in update.split(16384) for part in block[:1024]]
-        square = sum(float(part) ** 2 for part in observed) / max(len(observed), 1)
-        assert stepped.update_square == pytest.approx(square, rel=1e-5)
+        part = 1024 if path is cpu else 16384
+        observed = [block[:part] for block in update.split(16384)]
+        square = sum(float(part.square().sum()) for part in observed)
+        assert float(tally[4]) == pytest.approx(square, rel=1e-5)
+        assert tally[5] == sum(part.numel() for part in observed)
 
 
-@pytest.mark.parametrize(("rule", "torchs"), [("adamax", torch.optim.Adamax), ("adamw", torch.optim.AdamW)])
-def test_without_noise_follows_torch(rule, torchs):
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("name", "torchs"), [("adamax", torch.optim.Adamax), ("adamw", torch.optim.AdamW)])
+def test_without_noise_follows_torch(path, name, torchs):
     theta, first, second, _ = made((77, 51), torch.float32)
     theirs = torch.nn.Parameter(theta.clone())
     optimizer = torchs([theirs], lr=LR, betas=BETAS, eps=EPS, weight_decay=0.01)
@@ -104,66 +98,139 @@ def test_without_noise_follows_torch(rule, torchs):
         if step > 1:
             state = optimizer.state[theirs]
             first.copy_(state["exp_avg"])
-            second.copy_(state["exp_inf" if rule == "adamax" else "exp_avg_sq"])
+            second.copy_(state["exp_inf" if name == "adamax" else "exp_avg_sq"])
         before = theta.abs()
-        base = getattr(fused, rule)(LR, BETAS, EPS, 0.01, step)
-        fused.step_([fused.Job(theta, theirs.grad, first, second, base, LR, step)])
+        path.step(
+            [job(theta, theirs.grad, None, None, step=step, rule=rule(name, first, second, 0.01), name="w")]
+        )
         optimizer.step()
         assert ((theta - theirs).abs() <= 2 * 2.0**-23 * before.clamp(min=LR)).all()
 
 
-def test_bfloat16_is_rounded_once():
-    theta, first, second, average = made((65, 33), torch.bfloat16)
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("moments", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["adamax", "adamw"])
+def test_bfloat16_is_rounded_once(path, moments, name):
+    theta, first, second, average = made((65, 33), torch.bfloat16, moments=moments)
     wide = theta.float()
-    states = [t.clone() for t in (first, second, average)]
+    states = [first.clone().float(), second.clone().float(), average.clone()]
     grad = gradient(theta, 1)
-    base = fused.adamax(LR, BETAS, EPS, 0.0, 1)
-    fused.step_(
-        [fused.Job(theta, grad, first, second, base, LR, 1, noise=Noise(), average=average, name="w")]
-    )
-    job = fused.Job(wide, grad.float(), *states[:2], base, LR, 1, noise=Noise(), average=states[2], name="w")
-    fused.step_([job])
-    assert torch.equal(theta, wide.to(torch.bfloat16))
+    path.step([job(theta, grad, average, Noise(), rule=rule(name, first, second), step=1)])
+    path.step([job(wide, grad.float(), states[2], Noise(), rule=rule(name, *states[:2]), step=1)])
+    # The plain path rounds from float64, so a tie in float32 may fall to the other side.
+    assert (theta != wide.to(torch.bfloat16)).sum() <= (0 if path is cpu else 2)
     assert torch.equal(average, states[2])
+    assert torch.equal(first, states[0].to(moments))
+    assert torch.equal(second, states[1].to(moments))
 
 
+@built
+@pytest.mark.parametrize("noise", [Noise(), None], ids=["noise", "no noise"])
+def test_stochastic_rounding_is_the_streams(noise):
+    """Bit by bit as the plain path, wherever both hold the same value before rounding."""
+    found = []
+    for path in (cpu, eager):
+        theta, first, second, average = made((129, 65), torch.bfloat16)
+        this = job(theta, gradient(theta, 1), average if noise else None, noise, step=1)
+        this.rule = rule("adamax", first, second, stochastic_rounding=True)
+        path.step([this])
+        found.append(theta)
+    differ = found[0] != found[1]
+    assert differ.float().mean() < 1e-3
+    assert not torch.equal(found[0], made((129, 65), torch.bfloat16)[0])
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_stochastic_rounding_keeps_small_updates_on_average(path):
+    """An update of a 50th of a unit in the last place is lost by rounding, and kept on average at random."""
+    size = 0.02 * 2.0**-8
+    ends = {}
+    for stochastic in (True, False):
+        theta = torch.ones(40_000, dtype=torch.bfloat16)
+        for step in range(1, 51):
+            first, second = torch.full((40_000,), -1.0), torch.ones(40_000)
+            this = job(theta, torch.full_like(theta, -1.0), None, None, step=step)
+            this.rule = rule("adamax", first, second, stochastic_rounding=stochastic)
+            this.lr = size * (1 - BETAS[0] ** step)
+            path.step([this])
+        ends[stochastic] = float(theta.double().mean()) - 1
+    assert ends[False] == 0
+    assert ends[True] == pytest.approx(50 * size, rel=0.05)
+
+
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_nonfinite_gradient_updates_as_torch_and_adds_no_noise(bad):
+@pytest.mark.parametrize(("name", "torchs"), [("adamax", torch.optim.Adamax), ("adamw", torch.optim.AdamW)])
+def test_nonfinite_gradient_updates_as_torch_and_adds_no_noise(path, bad, name, torchs):
     theta, first, second, average = made((9, 9), torch.float32)
     theirs = torch.nn.Parameter(theta.clone())
     theirs.grad = gradient(theta, 1)
     theirs.grad[2, 2] = bad
-    torch.optim.Adamax([theirs], lr=LR).step()
-    base = fused.adamax(LR, BETAS, EPS, 0.0, 1)
-    job = fused.Job(theta, theirs.grad, first, second, base, LR, 1, noise=Noise(), average=average, name="w")
-    (stepped,) = fused.step_([job])
-    assert stepped.measured.nonfinite == 1
-    assert stepped.added == eager.Added()
+    torchs([theirs], lr=LR, weight_decay=0.0).step()
+    this = job(theta, theirs.grad, average, Noise(), rule=rule(name, first, second), step=1)
+    sums, tally = path.step([this])
+    assert sums[0, 1] == 1
+    assert not tally[0, :4].any()
     torch.testing.assert_close(theta, theirs.detach(), rtol=1e-6, atol=1e-9, equal_nan=True)
 
 
-def test_many_parameters_equal_one_at_a_time():
+@pytest.mark.parametrize("path", PATHS)
+def test_many_parameters_equal_one_at_a_time(path):
     shapes = [(40, 50), (3,), (0,), (130, 131)]
-    together, alone = ([made(shape, torch.float32, i) for i, shape in enumerate(shapes)] for _ in range(2))
-    base = fused.adamw(LR, BETAS, EPS, 0.01, 1)
+    together, alone, apart = (
+        [made(shape, torch.float32, i) for i, shape in enumerate(shapes)] for _ in range(3)
+    )
 
     def jobs(tensors):
         return [
-            fused.Job(t, gradient(t, i), m, v, base, LR, 1, noise=Noise(), average=a, name=str(i))
+            job(t, gradient(t, i), a, Noise(), rule=rule("adamw", m, v, 0.01), step=1, name=str(i))
             for i, (t, m, v, a) in enumerate(tensors)
         ]
 
-    fused.step_(jobs(together))
-    for job in jobs(alone):
-        fused.step_([job])
-    assert all(
-        torch.equal(a, b) for x, y in zip(together, alone, strict=True) for a, b in zip(x, y, strict=True)
-    )
+    path.step(jobs(together))
+    for one in jobs(alone):
+        path.step([one])
+    halves(path, jobs(apart))
+    for other in (alone, apart):
+        assert all(
+            torch.equal(a, b) for x, y in zip(together, other, strict=True) for a, b in zip(x, y, strict=True)
+        )
 
 
+LAYOUTS = {
+    "transposed": lambda t: t.t(),
+    "every second": lambda t: t[:, ::2],
+    "unaligned": lambda t: t.reshape(-1)[1:],
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(path, layout):
+    theta, first, second, average = made((40, 31), torch.float32)
+    grad = gradient(theta, 1)
+    views = [LAYOUTS[layout](t) for t in (theta, grad, first, second)]
+    average = LAYOUTS[layout](average).contiguous()
+    dense = [t.contiguous().clone() for t in (*views, average)]
+    path.step([job(*views[:2], average, Noise(), rule=rule("adamax", *views[2:]), step=1)])
+    path.step([job(*dense[:2], dense[4], Noise(), rule=rule("adamax", *dense[2:4]), step=1)])
+    for view, copy in zip((*views, average), dense, strict=True):
+        assert torch.equal(view, copy)
+
+
+@built
 def test_refusals():
-    ok, grad = torch.zeros(4, 4), torch.zeros(4, 4)
-    assert fused.refusal(ok, grad, ok) is None
-    assert "float64" in fused.refusal(ok.double(), grad.double(), ok)
-    assert "state_dtype" in fused.refusal(ok.bfloat16(), grad.bfloat16(), ok.bfloat16())
-    assert "contiguous" in fused.refusal(ok.t(), grad[:, ::2], ok)
+    ok, average = torch.zeros(4, 4), torch.zeros(4, 4)
+
+    def why(theta, grad=None, average=average, moments=ok):
+        grad = theta if grad is None else grad
+        return cpu.refusal(job(theta, grad, average, Noise(), rule=rule("adamax", moments, moments)))
+
+    assert why(ok) is None
+    assert why(ok.t(), ok[:, ::2]) is None
+    assert "float64" in why(ok.double())
+    assert "float16" in why(ok, ok.half())
+    assert "dense" in why(ok, ok.to_sparse())
+    assert "sensitivity" in why(ok, average=average.double())
+    assert "moments" in why(ok, moments=ok.bfloat16())
+    assert why(ok.bfloat16(), moments=ok.bfloat16()) is None

@@ -1,23 +1,23 @@
-"""Execution paths of the two passes over a parameter: measure, then perturb.
+"""Execution paths of a step: plain torch (``eager``), C (``cpu``) and Triton (``triton``).
 
-Pass 1 reads θ, g and s̄, writes s̄ and returns its mean, which must be known before the noise; pass 2 adds
-the noise after the base optimizer's update. ``pats.kernels.eager`` is the path in plain torch, on any device
-and dtype, ``pats.kernels.cpu`` the one in C. The environment variable ``PATS_KERNEL`` forces one of them:
-``eager``, or ``cpu``, which then must be there.
+``batches`` sorts jobs by the fastest path that their tensors allow. The environment variable ``PATS_KERNEL``
+forces one: ``eager``, which takes everything, or ``cpu`` or ``triton``, which then must be there and still
+leave to ``eager`` what they cannot do.
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
-from torch import Tensor
 
 from pats._errors import InputError
-from pats._noise import Noise
 from pats.kernels import cpu, eager
-from pats.kernels.eager import Added, Measured
+from pats.kernels.cpu import library
+from pats.kernels.job import Batch, Job, Path, Piece, Rule, whole
 
-__all__ = ["Added", "Info", "Measured", "info", "measure_", "perturb_"]
+__all__ = ["Batch", "Info", "Job", "Piece", "Rule", "batches", "fused_refusal", "info", "whole"]
 
 _PATHS = ("eager", "cpu")
 
@@ -47,53 +47,44 @@ def info() -> Info:
     Raises:
         InputError: ``PATS_KERNEL`` asks for a path that does not exist, or has not been built.
     """
-    if not _use_cpu():
+    if forced() == "eager" or library.LIBRARY is None:
         return Info("eager", None, torch.get_num_threads())
-    assert cpu.LIBRARY is not None
-    return Info("cpu", cpu.LIBRARY.pats_isa_name().decode(), torch.get_num_threads())
+    return Info("cpu", library.LIBRARY.pats_isa_name().decode(), torch.get_num_threads())
 
 
-def _use_cpu() -> bool:
-    forced = os.environ.get("PATS_KERNEL")
-    if not forced:
-        return cpu.LIBRARY is not None
-    if forced not in _PATHS:
+def forced() -> str | None:
+    """What ``PATS_KERNEL`` asks for.
+
+    Raises:
+        InputError: It asks for a path that does not exist, or has not been built.
+    """
+    wanted = os.environ.get("PATS_KERNEL")
+    if not wanted:
+        return None
+    if wanted not in _PATHS:
         raise InputError(
-            f"the environment variable PATS_KERNEL is {forced!r}, but must be one of: {', '.join(_PATHS)}"
+            f"the environment variable PATS_KERNEL is {wanted!r}, but must be one of: {', '.join(_PATHS)}"
         )
-    if forced == "cpu" and cpu.LIBRARY is None:
+    if wanted == "cpu" and library.LIBRARY is None:
         raise InputError(
             "the environment variable PATS_KERNEL asks for cpu, but the C kernel has not been built: install "
             "a C compiler and reinstall pats-finetune, or unset it"
         )
-    return forced == "cpu"
+    return wanted
 
 
-def measure_(
-    average: Tensor,
-    theta: Tensor,
-    grad: Tensor,
-    noise: Noise,
-    maximize: bool = False,
-    grad_scale: float = 1.0,
-) -> Measured:
-    """Pass 1: Eq. 1-3 on the fastest path that the tensors allow; see ``pats.kernels.eager.measure_``."""
-    fast = average.dtype == torch.float32 and cpu.takes(theta, grad) and _use_cpu()
-    path = cpu.measure_ if fast else eager.measure_
-    return path(average, theta, grad, noise, maximize, grad_scale)
+def fused_refusal(job: Job) -> str | None:
+    """Why no path but the plain one can do a job; None where one can."""
+    if forced() == "eager":
+        return "the environment variable PATS_KERNEL asks for eager"
+    return cpu.refusal(job)
 
 
-def perturb_(
-    theta: Tensor,
-    average: Tensor,
-    mean: float,
-    noise: Noise,
-    *,
-    name: str,
-    step: int,
-    lr: float,
-) -> Added:
-    """Pass 2: Eq. 4 and 5 on the fastest path that the tensors allow; see ``pats.kernels.eager.perturb_``."""
-    fast = average.dtype == torch.float32 and cpu.takes(theta) and _use_cpu()
-    path = cpu.perturb_ if fast else eager.perturb_
-    return path(theta, average, mean, noise, name=name, step=step, lr=lr)
+def batches(jobs: Iterable[Job]) -> list[Batch]:
+    """The jobs, by path and device; each batch keeps their order."""
+    found: dict[tuple[str, torch.device], Batch] = {}
+    for job in jobs:
+        path = eager if fused_refusal(job) else cpu
+        batch = found.setdefault((path.__name__, job.theta.device), Batch(cast(Path, path)))
+        batch.jobs.append(job)
+    return [*found.values()]

@@ -1,116 +1,138 @@
-"""The two passes in plain torch operations, chunk by chunk: no temporary of a parameter's size."""
+"""The execution path in plain torch operations, on any device and dtype: the reference of the others.
 
-from dataclasses import dataclass
+Chunk by chunk, so that no temporary has a parameter's size. Noise and base update are formed in float64 and
+rounded once.
+"""
+
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from pats._noise import Noise, intensity, mean_of, moving_average_, sensitivity, sigma
-from pats.philox import CHUNK, chunks, gated, key, threshold
+from pats._noise import intensity, moving_average_, sensitivity, sigma
+from pats.kernels.job import Job, Piece, mean_of
+from pats.kernels.update import STOCHASTIC_ROUNDING, base_update, round_stochastically
+from pats.philox import CHUNK, chunks, gated, key, threshold, words_at, words_of
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What pass 1 found in one matrix.
-
-    Args:
-        mean: s̄ of this step (Eq. 3).
-        nonfinite: Entries whose s_j was not finite; the matrix gets no noise if there is one.
-    """
-
-    mean: float
-    nonfinite: int
+def measure(jobs: Sequence[Job], grad_scale: float) -> Tensor:
+    """Pass 1: see ``pats.kernels.job.Path``."""
+    return torch.stack([_measure(job, grad_scale) for job in jobs])
 
 
-@dataclass
-class Added:
-    """What pass 2 added to one matrix: totals over the entries whose gate was open.
-
-    Args:
-        gated: Entries whose gate was open.
-        zero: Those of them with r = 0.
-        square: Sum of the squares of the noise.
-        sigma_max: Largest standard deviation.
-    """
-
-    gated: int = 0
-    zero: int = 0
-    square: float = 0.0
-    sigma_max: float = 0.0
+def perturb(jobs: Sequence[Job], sums: Tensor) -> Tensor:
+    """Pass 2: see ``pats.kernels.job.Path``."""
+    return torch.stack([_perturb(job, sums[i : i + 1]) for i, job in enumerate(jobs)])
 
 
-def measure_(
-    average: Tensor,
-    theta: Tensor,
-    grad: Tensor,
-    noise: Noise,
-    maximize: bool = False,
-    grad_scale: float = 1.0,
-) -> Measured:
-    """Pass 1: Eq. 1-3. Updates s̄ in place.
+def step(jobs: Sequence[Job]) -> tuple[Tensor, Tensor]:
+    """Both passes: see ``pats.kernels.job.Path``."""
+    sums = measure(jobs, 1.0)
+    return sums, perturb(jobs, sums)
 
-    Args:
-        average: s̄, contiguous, float32 (float64 for a float64 parameter), shape of θ.
-        theta: θ before this step's update.
-        grad: ∇L after clipping.
-        noise: β and ``signed``.
-        maximize: The optimizer ascends: ∇L is negated.
-        grad_scale: The gradient is still multiplied by this factor, and is divided by it here.
-    """
-    flat_average, flat_theta, flat_grad = average.view(-1), theta.reshape(-1), grad.reshape(-1)
-    sums, nonfinite = [], 0
-    factor = (-1.0 if maximize else 1.0) / grad_scale
-    for start in range(0, flat_average.numel(), CHUNK):
+
+def _measure(job: Job, grad_scale: float) -> Tensor:
+    sums = torch.zeros(2, dtype=torch.float64, device=job.theta.device)
+    if job.noise is None or job.average is None:
+        return sums
+    average, theta, grad = job.average.view(-1), job.theta.reshape(-1), job.grad.reshape(-1)
+    factor = (-1.0 if job.maximize else 1.0) / grad_scale
+    for start in range(0, average.numel(), CHUNK):
         part = slice(start, start + CHUNK)
-        here = flat_average[part]
-        g = flat_grad[part].to(here.dtype)
-        s = sensitivity(flat_theta[part].to(here.dtype), g if factor == 1.0 else g * factor, noise.signed)
-        nonfinite += int(moving_average_(here, s, noise.beta))
-        sums.append(float(here.sum(dtype=torch.float64)))
-    return Measured(mean_of(sums, max(average.numel(), 1), average.dtype), nonfinite)
+        here = average[part]
+        g = grad[part].to(here.dtype)
+        s = sensitivity(theta[part].to(here.dtype), g if factor == 1.0 else g * factor, job.noise.signed)
+        sums[1] += moving_average_(here, s, job.noise.beta)
+        sums[0] += here.sum(dtype=torch.float64)
+    return sums
 
 
-def perturb_(
-    theta: Tensor,
-    average: Tensor,
-    mean: float,
-    noise: Noise,
-    *,
-    name: str,
-    step: int,
-    lr: float,
-) -> Added:
-    """Pass 2: Eq. 4 and 5. Adds q_j·z_j to θ in place, in float64, rounded once.
+def _perturb(job: Job, sums: Tensor) -> Tensor:
+    tally = torch.zeros(6, dtype=torch.float64, device=job.theta.device)
+    noisy = job.noise is not None and job.average is not None and not bool(sums[0, 1])
+    mean = 0.0
+    if noisy:
+        assert job.noise is not None
+        assert job.average is not None
+        mean = float(mean_of(sums, [job.numel], job.average.dtype))
+        noisy = mean != 0 and job.noise.p != 0 and job.noise.lam_t(float(job.lr)) != 0
+    if not noisy and job.rule is None:
+        return tally
+    changed = [job.theta, *((job.rule.first, job.rule.second) if job.rule else ())]
+    dense = [tensor.contiguous() for tensor in changed]
+    flat, *moments = (tensor.view(-1) for tensor in dense)
+    grad, step = job.grad.reshape(-1), int(job.step)
+    for part, where in _chunks(job.pieces):
+        here = flat[part]
+        value = here.double()
+        if job.rule is not None:
+            value = value - _update(job, value, grad[part], [m[part] for m in moments], step, tally)
+        if noisy:
+            index, q = _noise(job, part, where, mean, step, tally)
+            value.scatter_add_(0, index, q)
+        if job.rule is not None and job.rule.stochastic_rounding and here.dtype == torch.bfloat16:
+            word = _words(job, where, step, STOCHASTIC_ROUNDING)
+            here.copy_(round_stochastically(value.float(), word))
+        else:
+            here.copy_(value)
+    for original, copy in zip(changed, dense, strict=True):
+        if copy is not original:
+            original.copy_(copy)
+    return tally
 
-    Only entries whose gate is open are touched.
 
-    Args:
-        theta: θ after the base optimizer's update.
-        average: s̄_j of this step, contiguous.
-        mean: s̄ of this step.
-        noise: The settings.
-        name: Canonical name of the parameter, which selects its stream.
-        step: Optimizer step after the update, 1-based.
-        lr: This step's learning rate, for ``scale="lr"``.
-    """
-    added = Added()
-    lam, gate = noise.lam_t(lr), threshold(noise.p)
-    if lam == 0 or gate == 0 or mean == 0:
-        return added
-    contiguous = theta.contiguous()
-    flat_theta, flat_average = contiguous.view(-1), average.view(-1)
-    for start, count in chunks(0, theta.numel()):
-        index, z = gated(key(noise.seed, name), step, start, count, gate, device=theta.device)
-        here = flat_theta[start : start + count]
-        selected = flat_average[start : start + count].index_select(0, index).double()
-        deviation = sigma(intensity(selected, mean, theta.numel(), lam, noise), noise)
-        q = z.mul_(deviation)
-        here.scatter_(0, index, here.index_select(0, index).double().add_(q).to(theta.dtype))
-        if index.numel():
-            added.gated += index.numel()
-            added.zero += int((deviation == 0).sum())
-            added.square += float(q.square().sum())
-            added.sigma_max = max(added.sigma_max, float(deviation.max()))
-    if not theta.is_contiguous():
-        theta.copy_(contiguous)
-    return added
+def _update(
+    job: Job, theta: Tensor, grad: Tensor, moments: Sequence[Tensor], step: int, tally: Tensor
+) -> Tensor:
+    """Δ of a chunk in float64; its m and u or v are changed."""
+    assert job.rule is not None
+    first, second = moments
+    g = -grad.double() if job.maximize else grad.double()
+    delta, m, u = base_update(job.rule, theta, g, first.double(), second.double(), float(job.lr), step)
+    first.copy_(m)
+    second.copy_(u)
+    tally[4] += delta.square().sum()
+    tally[5] += delta.numel()
+    return delta
+
+
+def _noise(
+    job: Job, part: slice, where: tuple[int, int] | Tensor, mean: float, step: int, tally: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Positions in a chunk whose gate is open, and their q in float64 (Eq. 4)."""
+    assert job.noise is not None
+    assert job.average is not None
+    gate = threshold(job.noise.p)
+    index, z = gated(_words(job, where, step), gate)
+    selected = job.average.view(-1)[part].index_select(0, index).double()
+    lam = job.noise.lam_t(float(job.lr))
+    deviation = sigma(intensity(selected, mean, job.numel, lam, job.noise), job.noise)
+    q = z.mul_(deviation)
+    if index.numel():
+        tally[0] += index.numel()
+        tally[1] += (deviation == 0).sum()
+        tally[2] += q.square().sum()
+        tally[3] = torch.maximum(tally[3], deviation.max())
+    return index, q
+
+
+def _words(job: Job, where: tuple[int, int] | Tensor, step: int, purpose: int = 0) -> Tensor:
+    stream = key(job.seed, job.name)
+    if isinstance(where, Tensor):
+        return words_at(stream, step, where.to(job.theta.device), purpose)
+    return words_of(stream, step, *where, purpose, job.theta.device)
+
+
+def _chunks(pieces: Sequence[Piece]) -> Iterator[tuple[slice, tuple[int, int] | Tensor]]:
+    """Local slices, and their global elements: (start, count) where consecutive, else a tensor of indices."""
+    for piece in pieces:
+        if piece.run >= piece.count:
+            for start, count in chunks(piece.start, piece.count):
+                local = piece.offset + start - piece.start
+                yield slice(local, local + count), (start, count)
+        else:
+            for first in range(0, piece.count, CHUNK):
+                i = torch.arange(first, min(first + CHUNK, piece.count))
+                index = piece.start + torch.div(i, piece.run, rounding_mode="floor") * piece.stride
+                local = piece.offset + first
+                yield slice(local, local + len(i)), index + i % piece.run

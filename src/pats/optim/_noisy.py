@@ -11,20 +11,35 @@ from pats._engine import Engine, Target, iterate
 from pats._errors import InputError
 from pats._noise import RNG_KEY, Noise
 from pats._scope import canonical_name
+from pats.kernels import Job, Rule, fused_refusal, whole
+
+HALF = (torch.bfloat16, torch.float16)
 
 
 class NoisyMixin(Optimizer):
     """Stands before a torch optimizer among the bases: that optimizer's step, plus PATS.
 
-    A subclass passes torch's arguments on, then calls ``_install``.
+    A subclass passes torch's arguments on, then calls ``_install``. Parameters whose update and noise one
+    kernel does together are taken out of the lists that torch's own step works on.
     """
 
     _base_step: ClassVar[Callable[[Any], Any]]
+    _rule: ClassVar[str]
 
-    def _install(self, noise: Noise | None, state_dtype: torch.dtype | None) -> None:
+    def _install(
+        self,
+        noise: Noise | None,
+        fused: bool | None,
+        state_dtype: torch.dtype | None,
+        stochastic_rounding: bool,
+    ) -> None:
         if state_dtype not in (None, torch.float32):
             raise InputError(f"state_dtype is {state_dtype}, but must be torch.float32 or None")
-        added: dict[str, Any] = {"state_dtype": None if state_dtype is None else "float32"}
+        added: dict[str, Any] = {
+            "fused": fused,
+            "state_dtype": None if state_dtype is None else "float32",
+            "stochastic_rounding": stochastic_rounding,
+        }
         if noise is not None:
             added |= noise.to_group()
         self.defaults.update(added)
@@ -37,11 +52,17 @@ class NoisyMixin(Optimizer):
     def _attach(self) -> None:
         self._engine = Engine(self, self._targets)
         self._upcast: list[tuple[Tensor, Tensor]] = []
+        self._noiseless: list[Job] = []
+        if RNG_KEY in self.defaults:  # GradScaler then unscales before the step, and skips it itself
+            self._step_supports_amp_scaling = False
         self.register_load_state_dict_pre_hook(self._engine.before_load)
         self.register_load_state_dict_post_hook(self._engine.after_load)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        for group in self.param_groups:
+            group.setdefault("fused", None)
+            group.setdefault("stochastic_rounding", False)
         if "_engine" not in self.__dict__:  # a copy or an unpickled optimizer
             self._attach()
 
@@ -51,6 +72,18 @@ class NoisyMixin(Optimizer):
         self._check_group(self.param_groups[-1])
 
     def _check_group(self, group: dict[str, Any]) -> None:
+        rounding = group.get("stochastic_rounding", self.defaults.get("stochastic_rounding", False))
+        if rounding:
+            for option in ("foreach", "capturable", "differentiable", "amsgrad"):
+                if group.get(option):
+                    raise InputError(f"stochastic_rounding=True cannot be combined with {option}=True")
+            if "param_names" not in group:
+                raise InputError(
+                    "stochastic_rounding draws by the parameter's name: build the groups with "
+                    "pats.param_groups(model)"
+                )
+        if group.get("fused", self.defaults.get("fused")) and self._own(group):
+            self._check_fused(group)
         if RNG_KEY not in self.defaults:
             return
         if "param_names" not in group or "in_scope" not in group:
@@ -62,10 +95,43 @@ class NoisyMixin(Optimizer):
             raise InputError("differentiable=True cannot be combined with noise")
         Noise.from_group(group)
 
+    def _check_fused(self, group: dict[str, Any]) -> None:
+        """Raise where ``fused=True`` cannot be had by anybody, at once and not at the first step."""
+        if group.get("foreach"):
+            raise InputError("fused=True and foreach=True contradict each other: leave one of them out")
+        if self._rule == "adamax":
+            for parameter in group["params"]:
+                why = fused_refusal(_bare_job(parameter, parameter, ""))
+                if why is not None:
+                    raise InputError(f"fused=True cannot be had: {why}")
+
+    def _own(self, group: dict[str, Any]) -> bool:
+        """Whether ``fused=True`` means our kernel alone: torch has a fused AdamW, but no fused Adamax."""
+        return self._rule == "adamax" or RNG_KEY in self.defaults
+
     def _targets(self) -> Iterator[Target]:
         groups = (group for group in self.param_groups if group.get("in_scope") and RNG_KEY in group)
         for group, parameter, name in iterate(groups):
             yield group, parameter, canonical_name(cast(str, name))
+
+    def _takes(self, group: dict[str, Any], job: Job) -> bool:
+        """Whether update and noise of a parameter are done together, by ``pats.kernels``."""
+        if group["stochastic_rounding"]:
+            return True  # every path has it
+        mode, noisy = group["fused"], RNG_KEY in group
+        if mode is False or (mode is None and (not noisy or group["foreach"] is not None)):
+            return False
+        if not self._own(group):
+            return False  # torch's own fused AdamW
+        # A tensor of torch's AMP would have to be read; torch's path does that.
+        scaled = getattr(self, "grad_scale", None) is not None or getattr(self, "found_inf", None) is not None
+        special = next((o for o in ("capturable", "differentiable", "amsgrad") if group.get(o)), None)
+        why = f"it does not know {special}=True" if special else fused_refusal(job)
+        if why is None and not scaled:
+            return True
+        if mode and self._rule == "adamax":
+            raise InputError(f"fused=True cannot be had for {job.name or 'a parameter'}: {why}")
+        return False
 
     def _init_group(
         self,
@@ -74,23 +140,61 @@ class NoisyMixin(Optimizer):
         grads: list[Tensor],
         *states: list[Tensor],
     ) -> Any:
-        """Torch's; with ``state_dtype``, half-precision parameters are updated through float32 copies."""
+        """Torch's lists, without the parameters that our kernels update.
+
+        With ``state_dtype``, half-precision parameters are updated through float32 copies.
+        """
         has_complex = super()._init_group(group, params, grads, *states)  # type: ignore[misc]
-        if group["state_dtype"] is None:
-            return has_complex
-        swap: dict[int, Tensor] = {}
+        if group["state_dtype"] is not None:
+            self._widen_states(params, states)
+        rest = []
+        names = dict(zip(map(id, group["params"]), group.get("param_names", ()), strict=False))
         for i, parameter in enumerate(params):
-            if parameter.dtype not in (torch.bfloat16, torch.float16):
+            job = self._engine.fused_job_of(parameter)
+            if job is None and self._engine.job_of(parameter) is None:
+                job = _bare_job(parameter, grads[i], canonical_name(names.get(id(parameter), "")))
+                job.maximize, job.seed = group["maximize"], group.get("noise_seed", 0)
+                job = job if self._takes(group, job) else None
+                if job is not None:
+                    self._noiseless.append(job)
+            if job is None:
+                rest.append(i)
                 continue
-            state = self.state[parameter]
-            for key, value in state.items():
-                if key != "step" and value.dtype == parameter.dtype:
-                    state[key] = swap[id(value)] = value.float()
-            params[i], grads[i] = parameter.float(), grads[i].float()
-            self._upcast.append((parameter, params[i]))
+            first, second, counter = states[0][i], states[1][i], states[-1][i]
+            counter += 1
+            job.step, job.lr = int(counter), group["lr"]
+            job.rule = Rule(
+                self._rule,
+                group["betas"],
+                group["eps"],
+                group["weight_decay"],
+                first.detach(),
+                second.detach(),
+                group["stochastic_rounding"],
+            )
+        if len(rest) < len(params):
+            for tensors in (params, grads, *states):
+                tensors[:] = [tensors[i] for i in rest if i < len(tensors)]
+        if group["state_dtype"] is not None:
+            self._widen_parameters(params, grads)
+        return has_complex
+
+    def _widen_states(self, params: list[Tensor], states: tuple[list[Tensor], ...]) -> None:
+        swap: dict[int, Tensor] = {}
+        for parameter in params:
+            if parameter.dtype in HALF:
+                state = self.state[parameter]
+                for key, value in state.items():
+                    if key != "step" and value.dtype == parameter.dtype:
+                        state[key] = swap[id(value)] = value.float()
         for tensors in states:
             tensors[:] = [swap.get(id(tensor), tensor) for tensor in tensors]
-        return has_complex
+
+    def _widen_parameters(self, params: list[Tensor], grads: list[Tensor]) -> None:
+        for i, parameter in enumerate(params):
+            if parameter.dtype in HALF:
+                params[i], grads[i] = parameter.float(), grads[i].float()
+                self._upcast.append((parameter, params[i]))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step: torch's update, then the noise.
@@ -106,18 +210,25 @@ class NoisyMixin(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         if RNG_KEY in self.defaults:
-            self._engine.measure()
+            self._engine.measure(self._takes)
+        self._noiseless.clear()
         type(self)._base_step(self)
         with torch.no_grad():
             for parameter, updated in self._upcast:
                 parameter.copy_(updated)
         self._upcast.clear()
-        self._engine.perturb()
+        self._engine.perturb(self._noiseless)
+        self._noiseless.clear()
         return loss
 
     def stats(self) -> dict[str, dict[str, float]]:
         """How much noise the last step added, by matrix; see ``pats.Perturbation.stats``."""
         return self._engine.stats()
+
+
+def _bare_job(parameter: Tensor, grad: Tensor, name: str) -> Job:
+    numel = parameter.numel()
+    return Job(parameter.detach(), grad.detach(), name, numel, whole(numel), None, None)
 
 
 def unhooked_step(base: type[Optimizer]) -> Callable[[Any], Any]:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from pats._errors import InputError
 from pats._noise import Noise
 from pats.optim._noisy import NoisyMixin, unhooked_step
 
@@ -30,16 +29,21 @@ class Adamax(NoisyMixin, torch.optim.Adamax):
         maximize: As torch; the sensitivity then sees -g.
         differentiable: As torch; only with ``noise=None``.
         capturable: As torch.
-        fused: None or False; there is no fused Adamax yet, so True raises.
+        fused: Update and noise in one kernel (``pats.kernels``). None: where noise is on, ``foreach`` is None
+            and the tensors allow it. True raises where it cannot be had, and also serves ``noise=None``, then
+            within 2 ulp of max(|θ|, lr) of torch's step. False never.
         noise: Settings of PATS, written into every group as ``noise_lam``, ...; None adds no noise.
         state_dtype: ``torch.float32`` keeps m and u of half-precision parameters in float32.
+        stochastic_rounding: Round bfloat16 parameters up or down at random, so that updates below half a unit
+            in the last place are kept on average; drawn from the noise's stream (purpose 1).
 
     Raises:
-        InputError: Noise is on and a group lacks names or ``in_scope``; ``fused=True``.
+        InputError: Noise is on and a group lacks names or ``in_scope``; ``fused=True`` cannot be had.
 
     A parameter without a gradient is skipped; for zero and non-finite ones see ``pats.Noise``.
     """
 
+    _rule: ClassVar[str] = "adamax"
     _base_step: ClassVar[Callable[[Any], Any]] = unhooked_step(torch.optim.Adamax)
 
     def __init__(
@@ -57,9 +61,8 @@ class Adamax(NoisyMixin, torch.optim.Adamax):
         fused: bool | None = None,
         noise: Noise | None = None,
         state_dtype: torch.dtype | None = None,
+        stochastic_rounding: bool = False,
     ) -> None:
-        if fused:
-            raise InputError("fused=True: there is no fused Adamax yet, leave fused out")
         super().__init__(
             params,
             lr,
@@ -71,4 +74,4 @@ class Adamax(NoisyMixin, torch.optim.Adamax):
             differentiable=differentiable,
             capturable=capturable,
         )
-        self._install(noise, state_dtype)
+        self._install(noise, fused, state_dtype, stochastic_rounding)

@@ -30,14 +30,19 @@ class AdamW(NoisyMixin, torch.optim.AdamW):
         foreach: As torch: None chooses, True and False are obeyed.
         capturable: As torch.
         differentiable: As torch; only with ``noise=None``.
-        fused: As torch for the base update; the noise is added in plain torch operations.
+        fused: With noise, update and noise in one kernel (``pats.kernels``): None where ``foreach`` is None
+            and the tensors allow it, False never, True wherever possible, and torch's fused update followed by
+            the noise elsewhere. As torch with ``noise=None``.
         noise: Settings of PATS, written into every group as ``noise_lam``, ...; None adds no noise.
         state_dtype: ``torch.float32`` keeps the moments of half-precision parameters in float32.
+        stochastic_rounding: Round bfloat16 parameters up or down at random, so that updates below half a unit
+            in the last place are kept on average; drawn from the noise's stream (purpose 1).
 
     Raises:
         InputError: Noise is on and a group lacks names or ``in_scope``.
     """
 
+    _rule: ClassVar[str] = "adamw"
     _base_step: ClassVar[Callable[[Any], Any]] = unhooked_step(torch.optim.AdamW)
 
     def __init__(
@@ -56,6 +61,7 @@ class AdamW(NoisyMixin, torch.optim.AdamW):
         fused: bool | None = None,
         noise: Noise | None = None,
         state_dtype: torch.dtype | None = None,
+        stochastic_rounding: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -70,4 +76,4 @@ class AdamW(NoisyMixin, torch.optim.AdamW):
             differentiable=differentiable,
             fused=fused,
         )
-        self._install(noise, state_dtype)
+        self._install(noise, fused, state_dtype, stochastic_rounding)

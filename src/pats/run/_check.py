@@ -1,6 +1,7 @@
 """``check``: how much noise a run would accumulate, against the spread of the weights."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import cast
@@ -119,11 +120,24 @@ def _averages(
         if run.clip:
             nn.utils.clip_grad_norm_(classifier.parameters(), run.clip)
         with torch.no_grad():
-            for name, average in averages.items():
-                grad = named[name].grad
-                if grad is not None:
-                    means[name] = kernels.measure_(average, named[name], grad, noise).mean
+            means |= _measure(averages, named, noise)
     return {name: (average, means[name]) for name, average in averages.items()}
+
+
+def _measure(averages: Mapping[str, Tensor], named: Mapping[str, Tensor], noise: Noise) -> dict[str, float]:
+    """s̄ of every matrix that has a gradient, after its s̄_j took this batch in."""
+    jobs = [
+        kernels.Job(named[name], grad, name, average.numel(), kernels.whole(average.numel()), noise, average)
+        for name, average in averages.items()
+        if (grad := named[name].grad) is not None
+    ]
+    means = {}
+    for batch in kernels.batches(jobs):
+        batch.measure()
+        assert batch.sums is not None
+        for job, total in zip(batch.jobs, batch.sums[:, 0].tolist(), strict=True):
+            means[job.name] = total / max(job.numel, 1)
+    return means
 
 
 def _power(run: Run, noise: Noise, steps: int) -> float:

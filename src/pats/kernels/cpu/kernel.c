@@ -107,7 +107,8 @@ static pats_partial run_pass(pass p) {
 
 static void first_pass(pats_matrix *m, pats_partial *partial) {
     pats_partial total = run_pass((pass){m, partial, isa->measure});
-    m->mean = (double)(float)(total.sum / (double)(m->numel ? m->numel : 1));
+    m->sum = total.sum;
+    m->mean = (double)(float)(total.sum / (double)(m->total ? m->total : 1));
     m->nonfinite = total.nonfinite;
 }
 

@@ -8,34 +8,41 @@
 
 #include <stdint.h>
 
-#define PATS_ABI 2
+#define PATS_ABI 3
 
 enum { PATS_TILE = 1024 };          // elements handled at once: all scratch stays in the first-level cache
 enum { PATS_BLOCK = 16 * PATS_TILE };  // elements of one partial sum, and the unit of work of a thread
 enum { PATS_FLOAT32 = 0, PATS_BFLOAT16 = 1 };
+enum { PATS_ROUNDING = 1 };  // purpose of the stream's words for stochastic rounding
 enum { PATS_PLAIN = 0, PATS_ADAMAX = 1, PATS_ADAMW = 2 };
 
-// One parameter and what is to be done with it; pats.kernels.cpu mirrors it field by field.
+// One parameter, or a piece of one, and what is to be done with it; pats.kernels.cpu mirrors it field by field.
 typedef struct {
     void *theta;       // parameter, of `dtype`
     const void *grad;  // gradient, of `dtype`
     float *average;    // sensitivity's moving average, or null: no noise
-    float *first;      // m
-    float *second;     // u of Adamax, v of AdamW
-    int64_t numel;
+    void *first;       // m, of `state_dtype`
+    void *second;      // u of Adamax, v of AdamW, like m
+    int64_t numel;     // entries here
+    int64_t total;     // entries of the whole matrix
+    int64_t run, stride;  // entry i is element start + (i / run) * stride + i % run of the whole matrix
+    uint64_t start;
     uint64_t threshold;  // T: the gate is open iff word < T; 0 is no noise
     uint32_t key0, key1, step, purpose;
-    int32_t dtype, base;
+    int32_t dtype, state_dtype, base;
     int32_t is_signed, is_std;  // readings of Eq. 1 and of N(0, R)
+    int32_t rounding;           // 1: a bfloat16 parameter is rounded stochastically
     double lam, gamma;
     double eps_absolute, eps_relative;  // eps of Eq. 4 is absolute + relative * |mean|
     double grad_factor;                 // -1 for maximize, over the gradient's scale
     double beta;                        // of the sensitivity
     double beta1, beta2, eps, decay;    // of the base optimizer; decay is what its rule multiplies
     double size, root;                  // lr / (1 - beta1^t), and sqrt(1 - beta2^t) of AdamW
-    // Results.
-    double mean;  // of the sensitivity's average; pats_perturb takes it from here
-    int64_t nonfinite, gated, zero, observed;  // `observed` entries make up `update_square`
+    // Results of pass 1, which pass 2 reads.
+    double sum, mean;  // of the sensitivity's average: over the entries here, and of the whole matrix
+    int64_t nonfinite;
+    // Results of pass 2.
+    int64_t gated, zero, observed;  // `observed` entries make up `update_square`
     double square, sigma_max, update_square;
 } pats_matrix;
 

@@ -32,6 +32,13 @@ static void narrow(uint16_t *restrict to, const float *restrict from, int64_t co
     for (int64_t i = 0; i < count; ++i) to[i] = to_bfloat16(from[i]);
 }
 
+// A tile as float32: itself, or a copy in `room`.
+static float *opened(float *room, const void *from, int64_t at, int64_t count, int32_t dtype) {
+    if (dtype == PATS_FLOAT32) return (float *)from + at;
+    widen(room, (const uint16_t *)from + at, count);
+    return room;
+}
+
 static double add_up(const double lane[LANES]) {
     double half[LANES / 2], sum = 0.0;
     for (int l = 0; l < LANES / 2; ++l) half[l] = lane[l] + lane[l + LANES / 2];
@@ -81,18 +88,12 @@ static int32_t average_tile(float *restrict average, const float *restrict theta
 }
 
 static void measure(const pats_matrix *m, int64_t begin, int64_t end, pats_partial *to) {
-    float theta_tile[PATS_TILE], grad_tile[PATS_TILE];
+    float room[2][PATS_TILE];
     const int32_t sign_mask = m->is_signed ? -1 : 0x7fffffff;
     for (int64_t at = begin; at < end; at += PATS_TILE) {
         int64_t count = end - at < PATS_TILE ? end - at : PATS_TILE;
-        const float *theta = theta_tile, *grad = grad_tile;
-        if (m->dtype == PATS_BFLOAT16) {
-            widen(theta_tile, (const uint16_t *)m->theta + at, count);
-            widen(grad_tile, (const uint16_t *)m->grad + at, count);
-        } else {
-            theta = (const float *)m->theta + at;
-            grad = (const float *)m->grad + at;
-        }
+        const float *theta = opened(room[0], m->theta, at, count, m->dtype);
+        const float *grad = opened(room[1], m->grad, at, count, m->dtype);
         to->nonfinite += average_tile(m->average + at, theta, grad, count, (float)m->grad_factor,
                                       (float)m->beta, (float)(1.0 - m->beta), sign_mask);
         to->sum += sum_of(m->average + at, count);
@@ -126,14 +127,34 @@ static double scale_draws(double *restrict z, const float *restrict average, int
     return top;
 }
 
+// Words of the entries [at, at + count) of a matrix. `room` holds PATS_TILE + PAD; returns where they begin.
+static const uint32_t *tile_words(uint32_t *room, const pats_matrix *m, int64_t at, int64_t count,
+                                  uint32_t purpose) {
+    if (m->run >= m->numel) {
+        uint64_t first = m->start + (uint64_t)at;
+        philox_words(room, first / 4, ((int64_t)(first % 4) + count + 3) / 4, m->step, purpose, m->key0, m->key1);
+        return room + first % 4;
+    }
+    uint32_t part[PATS_TILE + PAD];
+    for (int64_t done = 0; done < count;) {  // a shard: run by run
+        int64_t row = (at + done) / m->run, within = (at + done) % m->run;
+        int64_t length = m->run - within < count - done ? m->run - within : count - done;
+        uint64_t first = m->start + (uint64_t)(row * m->stride + within);
+        philox_words(part, first / 4, ((int64_t)(first % 4) + length + 3) / 4, m->step, purpose, m->key0, m->key1);
+        memcpy(room + done, part + first % 4, (size_t)length * sizeof *room);
+        done += length;
+    }
+    return room;
+}
+
 // The noise of one tile: q where the gate is open, else -0, which changes nothing that it is added to.
-static void noise_tile(float *restrict noise, const float *restrict average, uint64_t first, int64_t count,
+static void noise_tile(float *restrict noise, const float *restrict average, int64_t at, int64_t count,
                        const pats_matrix *m, pats_partial *to) {
-    uint32_t word[PATS_TILE], open[PATS_TILE + PAD];
+    uint32_t room[PATS_TILE + PAD], open[PATS_TILE + PAD];
     uint16_t where[PATS_TILE + PAD];
     float chosen[PATS_TILE + PAD], picked[PATS_TILE + PAD];
     double q[PATS_TILE];
-    philox_words(word, first / 4, (count + 3) / 4, m->step, m->purpose, m->key0, m->key1);
+    const uint32_t *word = tile_words(room, m, at, count, m->purpose);
     int64_t found = pick_open(where, open, chosen, word, average, count, (uint32_t)(m->threshold - 1));
     // Whole vectors only: what fills the last one has no intensity, and so no noise.
     int64_t whole = (found + PAD - 1) / PAD * PAD;
@@ -156,37 +177,51 @@ static void add_tile(float *restrict theta, const float *restrict noise, int64_t
 
 #include "base.h"
 
+// Round up with the probability of the part that does not fit: its bits, plus the low half of the word, cut off.
+static void narrow_stochastically(uint16_t *restrict to, const float *restrict from, const uint32_t *restrict word,
+                                  int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+        uint32_t bits = (uint32_t)bits_of(from[i]);
+        uint32_t finite = (bits & 0x7f800000u) != 0x7f800000u;
+        to[i] = finite ? (uint16_t)((bits + (word[i] & 0xffffu)) >> 16) : to_bfloat16(from[i]);
+    }
+}
+
 // Pass 2: the base optimizer's update and the noise, of one block.
 static void update(const pats_matrix *m, int64_t begin, int64_t end, pats_partial *to) {
-    float theta_tile[PATS_TILE], grad_tile[PATS_TILE], noise[PATS_TILE + PAD], changes[PATS_TILE];
+    float room[4][PATS_TILE], noise[PATS_TILE + PAD], changes[PATS_TILE];
     const int noisy = m->average && m->threshold && m->lam != 0.0 && m->mean != 0.0 && !m->nonfinite;
     if (m->base == PATS_PLAIN && !noisy) return;
     for (int64_t i = 0; i < PATS_TILE; ++i) noise[i] = -0.0f;
     for (int64_t at = begin; at < end; at += PATS_TILE) {
         int64_t count = end - at < PATS_TILE ? end - at : PATS_TILE;
-        float *theta = theta_tile;
-        if (m->dtype == PATS_BFLOAT16)
-            widen(theta_tile, (const uint16_t *)m->theta + at, count);
-        else
-            theta = (float *)m->theta + at;
-        if (noisy) noise_tile(noise, m->average + at, (uint64_t)at, count, m, to);
+        float *theta = opened(room[0], m->theta, at, count, m->dtype);
+        if (noisy) noise_tile(noise, m->average + at, at, count, m, to);
         if (m->base == PATS_PLAIN) {
             add_tile(theta, noise, count);
         } else {
-            const float *grad = grad_tile;
-            if (m->dtype == PATS_BFLOAT16)
-                widen(grad_tile, (const uint16_t *)m->grad + at, count);
-            else
-                grad = (const float *)m->grad + at;
+            const float *grad = opened(room[1], m->grad, at, count, m->dtype);
+            float *first = opened(room[2], m->first, at, count, m->state_dtype);
+            float *second = opened(room[3], m->second, at, count, m->state_dtype);
             // The telemetry of the update looks at one tile of a block.
             float *change = at == begin ? changes : NULL;
-            base_tile(theta, grad, m->first + at, m->second + at, noise, count, m, change);
+            base_tile(theta, grad, first, second, noise, count, m, change);
             if (change) {
                 to->update_square += sum_squares(change, count);
                 to->observed += count;
             }
+            if (m->state_dtype == PATS_BFLOAT16) {
+                narrow((uint16_t *)m->first + at, first, count);
+                narrow((uint16_t *)m->second + at, second, count);
+            }
         }
-        if (m->dtype == PATS_BFLOAT16) narrow((uint16_t *)m->theta + at, theta_tile, count);
+        if (m->dtype == PATS_BFLOAT16 && m->rounding) {
+            uint32_t words[PATS_TILE + PAD];
+            const uint32_t *word = tile_words(words, m, at, count, PATS_ROUNDING);
+            narrow_stochastically((uint16_t *)m->theta + at, theta, word, count);
+        } else if (m->dtype == PATS_BFLOAT16) {
+            narrow((uint16_t *)m->theta + at, theta, count);
+        }
     }
 }
 

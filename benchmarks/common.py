@@ -1,0 +1,110 @@
+"""What the benchmarks share: the shapes of real encoders, taking turns, and rows with their origin."""
+
+import json
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import pats
+from pats import kernels
+from pats.run import environment
+
+RESULTS = Path(__file__).with_name("results")
+
+# Encoder layers, width, width of the feed-forward layer, rows of the word embeddings.
+SHAPES = {
+    "minilm": (6, 384, 1536, 30522),
+    "bert-base": (12, 768, 3072, 30522),
+    "roberta-large": (24, 1024, 4096, 50265),
+}
+
+
+class Layer(nn.Module):
+    """The matrices of one encoder layer; nothing is computed with them."""
+
+    def __init__(self, width: int, inner: int, device: str) -> None:
+        super().__init__()
+        for name in ("query", "key", "value", "output"):
+            self.add_module(name, nn.Linear(width, width, device=device))
+        self.add_module("up", nn.Linear(width, inner, device=device))
+        self.add_module("down", nn.Linear(inner, width, device=device))
+
+
+class Encoder(nn.Module):
+    """Parameters of an encoder, with gradients as a step finds them."""
+
+    def __init__(self, layers: int, width: int, inner: int, words: int = 0, device: str = "cpu") -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(Layer(width, inner, device) for _ in range(layers))
+        if words:
+            self.embedding = nn.Embedding(words, width, device=device)
+        for parameter in self.parameters():
+            with torch.no_grad():
+                parameter.normal_(0.0, 0.05)
+            parameter.grad = torch.randn_like(parameter) * 1e-3
+
+    @property
+    def numel(self) -> int:
+        """Number of parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def groups(model: nn.Module) -> list[dict[str, Any]]:
+    """Groups in which the layers' matrices are in scope."""
+    return pats.param_groups(model, scope=r"layer\.")
+
+
+def in_turn(
+    paths: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 2
+) -> dict[str, list[float]]:
+    """Milliseconds of every path, taken in turn so that all see the same machine."""
+    times: dict[str, list[float]] = {name: [] for name in paths}
+    for turn in range(rounds + warm_up):
+        for name, step in paths.items():
+            begin = time.perf_counter()
+            step()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if turn >= warm_up:
+                times[name].append(1e3 * (time.perf_counter() - begin))
+    return times
+
+
+def ratio(times: Mapping[str, list[float]], over: str, under: str) -> float:
+    """Median of the ratios of the turns: both saw the same machine, so it is steadier than their medians'."""
+    pairs = zip(times[over], times[under], strict=True)
+    return round(statistics.median(a / b for a, b in pairs), 3)
+
+
+def medians(times: Mapping[str, list[float]]) -> dict[str, float]:
+    """Median milliseconds."""
+    return {name: round(statistics.median(values), 3) for name, values in times.items()}
+
+
+def write(name: str, key: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
+    """Put rows with their origin into a result file, in place of those of equal key."""
+    known = environment.describe(torch.device("cuda" if torch.cuda.is_available() else "cpu"), False)
+    origin = {
+        "date": date.today().isoformat(),
+        "command": "python benchmarks/" + shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "machine": known["accelerator"] or f"{known['cpu']}, {known['cores']} cores, {known['system']}",
+        "torch": torch.__version__,
+        "python": known["python"],
+        "path": str(kernels.info()),
+        "commit": known["git"],
+    }
+    path = RESULTS / f"{name}.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    same = [tuple(row[k] for k in key) for row in rows]
+    kept = [row for row in before if tuple(row[k] for k in key) not in same]
+    content = [*kept, *({**row, **origin} for row in rows)]
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(f"{len(rows)} rows in {path.relative_to(RESULTS.parent.parent)}")

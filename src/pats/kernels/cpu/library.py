@@ -1,0 +1,100 @@
+"""The shared library of the C kernel: where it is, and what it is handed.
+
+``setup.py`` builds it where there is a compiler; without it ``LIBRARY`` is None. It knows no torch: tensors
+are addresses, threads a pointer to ``torch_parallel_for`` of torch's stable C interface.
+"""
+
+import ctypes
+import glob
+import os
+from ctypes import c_char_p, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from pathlib import Path
+from struct import Struct
+from typing import Any
+
+import torch
+
+ABI = 3
+
+MEASURE, UPDATE = 1, 2
+
+# ``pats_matrix`` of ``pats.h``, field by field: what the caller sets, then the results.
+_TYPES: dict[str, Any] = {
+    "P": c_void_p,
+    "q": c_int64,
+    "Q": c_uint64,
+    "I": c_uint32,
+    "i": c_int32,
+    "d": c_double,
+}
+GIVEN = {
+    **dict.fromkeys(("theta", "grad", "average", "first", "second"), "P"),
+    **dict.fromkeys(("numel", "total", "run", "stride"), "q"),
+    **dict.fromkeys(("start", "threshold"), "Q"),
+    **dict.fromkeys(("key0", "key1", "step", "purpose"), "I"),
+    **dict.fromkeys(("dtype", "state_dtype", "base", "is_signed", "is_std", "rounding"), "i"),
+    **dict.fromkeys(("lam", "gamma", "eps_absolute", "eps_relative", "grad_factor", "beta"), "d"),
+    **dict.fromkeys(("beta1", "beta2", "eps", "decay", "size", "root", "sum", "mean"), "d"),
+    "nonfinite": "q",
+}
+RESULTS = {
+    **dict.fromkeys(("gated", "zero", "observed"), "q"),
+    **dict.fromkeys(("square", "sigma_max", "update_square"), "d"),
+}
+
+
+class Matrix(ctypes.Structure):
+    """One parameter, or a piece of one, and what is to be done with it."""
+
+    _fields_ = tuple((name, _TYPES[code]) for name, code in (GIVEN | RESULTS).items())
+
+
+PACKED = Struct("@" + "".join(GIVEN.values()))  # the caller's fields in one write: a step sets thousands
+
+
+def _load() -> ctypes.CDLL | None:
+    for path in sorted(glob.glob(str(Path(__file__).with_name("_core*")))):
+        try:
+            library = ctypes.CDLL(path)
+            current = library.pats_abi() == ABI
+        except (OSError, AttributeError):
+            continue  # built for another system, or no library of ours
+        library.pats_matrix_size.restype = c_int64
+        if not current or library.pats_matrix_size() != ctypes.sizeof(Matrix):
+            continue  # left over from another version
+        library.pats_isa_name.restype = c_char_p
+        library.pats_choose.argtypes = [c_char_p]
+        library.pats_threads.argtypes = [c_void_p]
+        library.pats_run.argtypes = [c_void_p, c_int64, c_int32]
+        library.pats_words.argtypes = [c_void_p, c_uint64, c_int64, c_uint32, c_uint32, c_uint32, c_uint32]
+        library.pats_normal.argtypes = [c_void_p, c_void_p, c_int64, c_uint64]
+        wanted = os.environ.get("PATS_ISA")
+        if not library.pats_choose(wanted.encode() if wanted else None):
+            library.pats_choose(None)
+        library.pats_threads(_parallel_for())
+        return library
+    return None
+
+
+def _parallel_for() -> int | None:
+    """Address of torch's ``torch_parallel_for``; None, which means serial, where torch does not show it."""
+    try:
+        name = "torch_cpu.dll" if os.name == "nt" else "libtorch_cpu"
+        found = glob.glob(str(Path(torch.__file__).parent / "lib" / f"{name}*"))
+        return ctypes.cast(ctypes.CDLL(found[0]).torch_parallel_for, c_void_p).value
+    except (OSError, AttributeError, IndexError):
+        return None
+
+
+LIBRARY = _load()
+
+
+def run(matrices: "ctypes.Array[Matrix]", passes: int) -> None:
+    """Run the passes (``MEASURE``, ``UPDATE`` or both) over the matrices, one after another.
+
+    Raises:
+        MemoryError: No memory for the partial sums; nothing has been changed.
+    """
+    assert LIBRARY is not None
+    if LIBRARY.pats_run(matrices, len(matrices), passes):
+        raise MemoryError("no memory for the partial sums of the sensitivity")

@@ -1,0 +1,158 @@
+"""What an execution path is given: one ``Job`` a parameter, in ``Batch`` es of one path and device.
+
+A step of PATS is ``measure`` (Eq. 1-3), the base optimizer's update, ``perturb`` (Eq. 4-5). Where the path
+does the update itself (``Job.rule`` is set), ``perturb`` does both in one pass, and ``step`` measures and
+updates one matrix after another, so that the second pass finds the matrix in cache.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pats._noise import Noise
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Which elements of the whole matrix some local elements are.
+
+    Local element ``offset + i`` (row-major, ``0 <= i < count``) has the global row-major index
+    ``start + (i // run) * stride + i % run``.
+
+    Args:
+        offset: First local element.
+        count: Number of elements.
+        start: Global index of the first.
+        run: Length of a run of consecutive global indices.
+        stride: Distance of the starts of two runs.
+    """
+
+    offset: int
+    count: int
+    start: int
+    run: int
+    stride: int
+
+
+def whole(numel: int) -> tuple[Piece, ...]:
+    """The pieces of a matrix that is not sharded."""
+    return (Piece(0, numel, 0, max(numel, 1), max(numel, 1)),)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The base optimizer's update of one parameter; see ``pats.kernels.update``.
+
+    Args:
+        name: ``"adamax"`` or ``"adamw"``.
+        betas: β₁ and β₂.
+        eps: ε_opt.
+        weight_decay: Coupled in Adamax, decoupled in AdamW.
+        first: m, changed in place; float32, float64 or θ's dtype.
+        second: u or v, like m.
+        stochastic_rounding: Round a bfloat16 θ up or down at random, with purpose 1 of the stream.
+    """
+
+    name: str
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+    first: Tensor
+    second: Tensor
+    stochastic_rounding: bool = False
+
+
+@dataclass
+class Job:
+    """One parameter of one step, or the shard of it that this process holds.
+
+    Args:
+        theta: θ, local, changed in place.
+        grad: ∇L, local.
+        name: Canonical name of the parameter, which selects its stream.
+        numel: N, entries of the whole matrix.
+        pieces: Where the local entries stand in it.
+        noise: Settings of PATS; None updates without noise.
+        average: s̄, local, contiguous, changed in place; None without noise.
+        maximize: ∇L is negated.
+        seed: Seed of the stream.
+        step: This step's number, 1-based; a one-element tensor on a device is read there.
+        lr: This step's learning rate; a tensor likewise.
+        rule: The base update, where the path does it.
+    """
+
+    theta: Tensor
+    grad: Tensor
+    name: str
+    numel: int
+    pieces: tuple[Piece, ...]
+    noise: Noise | None
+    average: Tensor | None
+    maximize: bool = False
+    seed: int = 0
+    step: int | Tensor = 1
+    lr: float | Tensor = 0.0
+    rule: Rule | None = None
+
+
+SUMS = ("sum", "nonfinite")
+TALLY = ("gated", "zero", "square", "sigma_max", "update_square", "observed")
+
+
+class Path(Protocol):
+    """An execution path: a module with these functions. Rows of tensors follow the jobs."""
+
+    def measure(self, jobs: Sequence[Job], grad_scale: float) -> Tensor:
+        """Eq. 1-3: updates s̄ and returns a row of ``SUMS`` for every job, float64, on the jobs' device.
+
+        The gradient is divided by ``grad_scale``. An entry whose s_j is not finite keeps its s̄_j and is
+        counted; the sum is over the local entries.
+        """
+
+    def perturb(self, jobs: Sequence[Job], sums: Tensor) -> Tensor:
+        """Eq. 4-5, after the base update where a job has a rule; returns a row of ``TALLY`` for every job.
+
+        A matrix with a non-finite sensitivity gets no noise. ``sums`` are those of the whole matrices.
+        """
+
+    def step(self, jobs: Sequence[Job]) -> tuple[Tensor, Tensor]:
+        """``measure`` and ``perturb`` of jobs with a rule, none of them sharded."""
+
+
+@dataclass
+class Batch:
+    """Jobs of one step that one path does together.
+
+    Args:
+        path: Execution path.
+        jobs: The jobs, at least one, on one device.
+        sums: ``SUMS`` of the whole matrices, once measured.
+        tally: ``TALLY`` of this process's entries, once perturbed.
+    """
+
+    path: Path
+    jobs: list[Job] = field(default_factory=list)
+    sums: Tensor | None = None
+    tally: Tensor | None = None
+
+    def measure(self, grad_scale: float = 1.0) -> None:
+        """First half of a step."""
+        self.sums = self.path.measure(self.jobs, grad_scale)
+
+    def perturb(self) -> None:
+        """Second half of a step."""
+        assert self.sums is not None
+        self.tally = self.path.perturb(self.jobs, self.sums)
+
+    def step(self) -> None:
+        """Both halves, with the base update between them."""
+        self.sums, self.tally = self.path.step(self.jobs)
+
+
+def mean_of(sums: Tensor, numel: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Eq. 3: s̄ of every matrix from its float64 sum, rounded once to the dtype of the state."""
+    count = torch.tensor([max(n, 1) for n in numel], dtype=torch.float64, device=sums.device)
+    return (sums[:, 0] / count).to(dtype)
