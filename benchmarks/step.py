@@ -81,7 +81,6 @@ def paths_of(model: Encoder, slow: bool, compile_too: bool) -> dict[str, Callabl
         "torch AdamW, fused": torch.optim.AdamW(p, lr=LR, fused=True).step,
         "Adamax, fused": optim.Adamax(groups(model), lr=LR, fused=True).step,
         "PATS Adamax, fused": optim.Adamax(groups(model), lr=LR, fused=True, noise=noise).step,
-        "AdamW without noise, fused": optim.AdamW(groups(model), lr=LR, fused=True, noise=Noise(p=0.0)).step,
         "PATS AdamW, fused": optim.AdamW(groups(model), lr=LR, fused=True, noise=noise).step,
     }
     if slow:
