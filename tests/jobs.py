@@ -2,8 +2,8 @@
 
 import torch
 
-from pats._noise import state_dtype
-from pats.kernels import Job, Rule, whole
+from pats._noise import Noise, state_dtype
+from pats.kernels import Job, Piece, Rule, whole
 
 NAME = "encoder.layer.0.attention.weight"
 LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
@@ -41,3 +41,53 @@ def step_of(path, theta, grad, average, noise, grad_scale=1.0, **more):
     theta, average = theta.clone(), average.clone()
     sums, tally = halves(path, [job(theta, grad, average, noise, **more)], grad_scale)
     return theta, average, sums[0], tally[0]
+
+
+# What one step may be asked for; without a shape it is (123, 301).
+CASES = {
+    "matrix": {},
+    "paper": {"noise": Noise.paper()},
+    "algorithm1": {"noise": Noise(eps=1e-3, eps_mode="algorithm1")},
+    "std": {"noise": Noise(intensity="std", lam=1e-3)},
+    "signed": {"noise": Noise(signed=True)},
+    "lr": {"noise": Noise(lam=None, scale="lr", kappa=1.0)},
+    "every entry": {"noise": Noise(p=1.0)},
+    "no entry": {"noise": Noise(p=0.0)},
+    "no noise": {"noise": Noise(lam=0.0)},
+    "much spared": {"noise": Noise(gamma=1.0)},
+    "no average": {"noise": Noise(beta=0.0)},
+    "maximize": {"maximize": True, "noise": Noise(signed=True)},
+    "scaled": {"grad_scale": 1024.0},
+    "odd": {"shape": (7, 13)},
+    "tile and one": {"shape": (1025,)},
+    "block and one": {"shape": (16385,)},
+    "one": {"shape": (1,)},
+    "no dimension": {"shape": ()},
+    "empty": {"shape": (0, 5)},
+    "bfloat16": {"dtype": torch.bfloat16},
+}
+
+# How a matrix of 37 x 41 may be cut: for every part, the slice and its pieces.
+SHARDS = {
+    "rows": lambda i, j: ([slice(i, j), slice(None)], [Piece(0, (j - i) * 41, i * 41, 2000, 2000)]),
+    "columns": lambda i, j: ([slice(None), slice(i, j)], [Piece(0, 37 * (j - i), i, j - i, 41)]),
+    "every second row": lambda i, j: (
+        [slice(i, j, 2), slice(None)],
+        [Piece(k * 41, 41, row * 41, 41, 41) for k, row in enumerate(range(i, j, 2))],
+    ),
+}
+CUTS = {"rows": [(0, 13), (13, 14), (14, 37)], "columns": [(0, 3), (3, 4), (4, 41)]}
+CUTS["every second row"] = [(0, 37), (1, 37)]
+
+
+def shards_of(path, cut, theta, grad, average, noise):
+    """One step of a matrix of 37 x 41 that is cut; for every part, its slice and θ, ∇L and s̄ after it."""
+    jobs, parts = [], []
+    for i, j in CUTS[cut]:
+        where, pieces = SHARDS[cut](i, j)
+        part = [t[tuple(where)].contiguous() for t in (theta, grad, average)]
+        jobs.append(job(*part, noise, numel=37 * 41, pieces=tuple(pieces)))
+        parts.append((tuple(where), part))
+    sums = path.measure(jobs, 1.0)
+    path.perturb(jobs, sums.sum(0).expand(len(jobs), 2))
+    return parts

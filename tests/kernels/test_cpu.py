@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from jobs import NAME, halves, job, made, step_of
+from jobs import CASES, NAME, SHARDS, halves, job, made, shards_of, step_of
 from pats import kernels, philox
 from pats._errors import InputError
 from pats._noise import Noise
@@ -62,30 +62,6 @@ def test_quantile(isa, threshold):
     assert ((z - exact).abs() <= 1.5 * UNIT * exact.abs()).all()
 
 
-CASES = {
-    "matrix": {},
-    "paper": {"noise": Noise.paper()},
-    "algorithm1": {"noise": Noise(eps=1e-3, eps_mode="algorithm1")},
-    "std": {"noise": Noise(intensity="std", lam=1e-3)},
-    "signed": {"noise": Noise(signed=True)},
-    "lr": {"noise": Noise(lam=None, scale="lr", kappa=1.0)},
-    "every entry": {"noise": Noise(p=1.0)},
-    "no entry": {"noise": Noise(p=0.0)},
-    "no noise": {"noise": Noise(lam=0.0)},
-    "much spared": {"noise": Noise(gamma=1.0)},
-    "no average": {"noise": Noise(beta=0.0)},
-    "maximize": {"maximize": True, "noise": Noise(signed=True)},
-    "scaled": {"grad_scale": 1024.0},
-    "odd": {"shape": (7, 13)},
-    "tile and one": {"shape": (1025,)},
-    "block and one": {"shape": (16385,)},
-    "one": {"shape": (1,)},
-    "no dimension": {"shape": ()},
-    "empty": {"shape": (0, 5)},
-    "bfloat16": {"dtype": torch.bfloat16},
-}
-
-
 @built
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_agrees_with_plain_torch(isa, case):
@@ -127,36 +103,15 @@ def test_same_bits_on_every_set_and_number_of_threads(dtype, threads):
         assert all(torch.equal(a, b) for a, b in zip(other, found[0], strict=True))
 
 
-# How a matrix of 37 x 41 may be cut: for every part, the slice and its pieces.
-SHARDS = {
-    "rows": lambda i, j: ([slice(i, j), slice(None)], [Piece(0, (j - i) * 41, i * 41, 2000, 2000)]),
-    "columns": lambda i, j: ([slice(None), slice(i, j)], [Piece(0, 37 * (j - i), i, j - i, 41)]),
-    "every second row": lambda i, j: (
-        [slice(i, j, 2), slice(None)],
-        [Piece(k * 41, 41, row * 41, 41, 41) for k, row in enumerate(range(i, j, 2))],
-    ),
-}
-CUTS = {"rows": [(0, 13), (13, 14), (14, 37)], "columns": [(0, 3), (3, 4), (4, 41)]}
-CUTS["every second row"] = [(0, 37), (1, 37)]
-
-
 @pytest.mark.parametrize("path", [pytest.param(cpu, marks=built), eager], ids=["cpu", "eager"])
 @pytest.mark.parametrize("cut", SHARDS)
 @pytest.mark.parametrize("noise", [Noise(), Noise.paper(p=1.0)], ids=["default", "every entry"])
 def test_shards_get_the_noise_of_the_whole(path, cut, noise):
     theta, grad, average = made((37, 41))
     whole = step_of(path, theta, grad, average, noise)
-    jobs, parts = [], []
-    for i, j in CUTS[cut]:
-        where, pieces = SHARDS[cut](i, j)
-        part = [t[tuple(where)].contiguous() for t in (theta, grad, average)]
-        jobs.append(job(*part, noise, numel=37 * 41, pieces=tuple(pieces)))
-        parts.append((where, part))
-    sums = path.measure(jobs, 1.0)
-    path.perturb(jobs, sums.sum(0).expand(len(jobs), 2))
-    for where, part in parts:
-        assert torch.equal(part[0], whole[0][tuple(where)])
-        assert torch.equal(part[2], whole[1][tuple(where)])
+    for where, part in shards_of(path, cut, theta, grad, average, noise):
+        assert torch.equal(part[0], whole[0][where])
+        assert torch.equal(part[2], whole[1][where])
 
 
 @pytest.mark.parametrize("path", [pytest.param(cpu, marks=built), eager], ids=["cpu", "eager"])
@@ -278,7 +233,7 @@ def test_environment_forces_a_path(monkeypatch):
         assert torch.equal(chosen(theta, grad, average, Noise())[0], expected)
         assert kernels.info().path == path
     monkeypatch.setenv("PATS_KERNEL", "gpu")
-    with pytest.raises(InputError, match="PATS_KERNEL is 'gpu', but must be one of: eager, cpu"):
+    with pytest.raises(InputError, match="PATS_KERNEL is 'gpu', but must be one of: eager, cpu, triton"):
         kernels.info()
 
 

@@ -8,26 +8,27 @@ leave to ``eager`` what they cannot do.
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import cast
 
 import torch
 
 from pats._errors import InputError
-from pats.kernels import cpu, eager
+from pats.kernels import cpu, eager, triton
 from pats.kernels.cpu import library
 from pats.kernels.job import Batch, Job, Path, Piece, Rule, whole
 
 __all__ = ["Batch", "Info", "Job", "Piece", "Rule", "batches", "fused_refusal", "info", "whole"]
 
-_PATHS = ("eager", "cpu")
+_PATHS = ("eager", "cpu", "triton")
 
 
 @dataclass(frozen=True)
 class Info:
-    """Which path runs on CPU tensors.
+    """Which path runs.
 
     Args:
-        path: ``"cpu"`` (in C) or ``"eager"`` (plain torch).
+        path: ``"cpu"`` (in C), ``"triton"`` or ``"eager"`` (plain torch).
         isa: Instruction set of the C path: ``"avx512"``, ``"avx2"`` or ``"baseline"``; None without it.
         threads: Threads that torch lends.
     """
@@ -41,22 +42,28 @@ class Info:
         return f"{self.path}{of}, {self.threads} thread{'s' if self.threads != 1 else ''}"
 
 
-def info() -> Info:
-    """Path, instruction set and threads in use for parameters on a CPU.
+def info(device: str = "cpu") -> Info:
+    """Path, instruction set and threads in use for float32 parameters on a device.
+
+    Args:
+        device: Type of the device: ``"cpu"``, ``"cuda"``, ...
 
     Raises:
-        InputError: ``PATS_KERNEL`` asks for a path that does not exist, or has not been built.
+        InputError: ``PATS_KERNEL`` asks for a path that does not exist, or is not there.
     """
-    if forced() == "eager" or library.LIBRARY is None:
-        return Info("eager", None, torch.get_num_threads())
-    return Info("cpu", library.LIBRARY.pats_isa_name().decode(), torch.get_num_threads())
+    threads = torch.get_num_threads()
+    if device == "cuda":
+        return Info("eager" if forced() == "eager" or triton.kernels() is None else "triton", None, threads)
+    if device != "cpu" or forced() == "eager" or library.LIBRARY is None:
+        return Info("eager", None, threads)
+    return Info("cpu", library.LIBRARY.pats_isa_name().decode(), threads)
 
 
 def forced() -> str | None:
     """What ``PATS_KERNEL`` asks for.
 
     Raises:
-        InputError: It asks for a path that does not exist, or has not been built.
+        InputError: It asks for a path that does not exist, or is not there.
     """
     wanted = os.environ.get("PATS_KERNEL")
     if not wanted:
@@ -70,21 +77,35 @@ def forced() -> str | None:
             "the environment variable PATS_KERNEL asks for cpu, but the C kernel has not been built: install "
             "a C compiler and reinstall pats-finetune, or unset it"
         )
+    if wanted == "triton" and triton.kernels() is None:
+        raise InputError(
+            "the environment variable PATS_KERNEL asks for triton, but Triton is not installed: it comes "
+            "with torch's CUDA builds; install it, or unset the variable"
+        )
     return wanted
+
+
+def _path_of(job: Job) -> tuple[ModuleType, str | None]:
+    """The path of a job, and why it is the plain one."""
+    wanted = forced()
+    if wanted == "eager":
+        return eager, "the environment variable PATS_KERNEL asks for eager"
+    on_device = wanted == "triton" or (wanted is None and job.theta.device.type == "cuda")
+    path = triton if on_device else cpu
+    why = path.refusal(job)
+    return (eager, why) if why else (path, None)
 
 
 def fused_refusal(job: Job) -> str | None:
     """Why no path but the plain one can do a job; None where one can."""
-    if forced() == "eager":
-        return "the environment variable PATS_KERNEL asks for eager"
-    return cpu.refusal(job)
+    return _path_of(job)[1]
 
 
 def batches(jobs: Iterable[Job]) -> list[Batch]:
     """The jobs, by path and device; each batch keeps their order."""
     found: dict[tuple[str, torch.device], Batch] = {}
     for job in jobs:
-        path = eager if fused_refusal(job) else cpu
+        path, _ = _path_of(job)
         batch = found.setdefault((path.__name__, job.theta.device), Batch(cast(Path, path)))
         batch.jobs.append(job)
     return [*found.values()]

@@ -82,7 +82,7 @@ def check(run: Run, *, count: int = 8) -> Check:
         walked = _walk(named[name], average, mean, noise, power)
         found[kind(name)] = max(found.get(kind(name), 0.0), walked)
     measured = min(count, math.ceil(len(train) / run.batch_size))
-    path = str(kernels.info()) if environment.device().type == "cpu" else "eager"
+    path = str(kernels.info(environment.device().type))
     return Check(found, steps, measured, path, _warnings(found))
 
 

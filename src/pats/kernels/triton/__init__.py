@@ -1,0 +1,343 @@
+"""The execution path in Triton: float32, bfloat16 and float16 parameters on a CUDA device.
+
+A handful of launches a step, whatever the number of matrices, and no wait of the host for the device: sums,
+means and the tally stay on it, so that a step can be captured in a CUDA graph (``capturable=True``). Triton's
+interpreter (``TRITON_INTERPRET=1``) runs the same kernels on a CPU, slowly.
+
+Not yet measured on a GPU: see ``benchmarks/``.
+"""
+
+import importlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from pats.kernels.job import TALLY, Job
+from pats.philox import key, threshold
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+
+BLOCK = 1024  # elements of one program
+_TOTAL_BLOCK = 256
+
+# Second-level cache that a group of matrices may fill, so that the second pass finds θ, g and s̄ there.
+_CACHE_SHARE = 0.5
+_CACHE_INTERPRETED = 1 << 20
+_CACHED_BYTES = 12
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+@lru_cache
+def kernels() -> ModuleType | None:
+    """The kernels; None without Triton, which comes with torch's CUDA builds and takes a while to import."""
+    try:
+        return importlib.import_module("pats.kernels.triton.kernel")
+    except ImportError:
+        return None
+
+
+_captured: list[Tensor] = []  # a CUDA graph reads its tables for as long as it is replayed
+
+
+def refusal(job: Job) -> str | None:
+    """Why this path cannot do a job; None where it can."""
+    theta, rule = job.theta, job.rule
+    wanted = "cpu" if INTERPRETED else "cuda"
+    if theta.device.type != wanted or theta.dtype not in DTYPES:
+        allowed = f"float32, bfloat16 and float16 on {wanted}"
+        return f"the Triton kernels take {allowed}, not {theta.dtype} on {theta.device.type}"
+    if kernels() is None:
+        return "Triton is not installed"
+    if job.grad.dtype != theta.dtype or job.grad.device != theta.device:
+        return f"the gradient of {job.name!r} is {job.grad.dtype}, its parameter {theta.dtype}"
+    if theta.layout is not torch.strided or job.grad.layout is not torch.strided:
+        return "the Triton kernels take dense tensors"
+    if job.average is not None and job.average.dtype != torch.float32:
+        return "the Triton kernels take a float32 sensitivity"
+    if rule is not None and not all(
+        s.dtype in (torch.float32, theta.dtype) and s.device == theta.device
+        for s in (rule.first, rule.second)
+    ):
+        return "the Triton kernels take moments in float32 or the parameter's dtype"
+    return None
+
+
+def measure(jobs: Sequence[Job], grad_scale: float) -> Tensor:
+    """Pass 1: see ``pats.kernels.job.Path``."""
+    work = _Work(jobs, grad_scale)
+    sums = work.measure()
+    torch.autograd.graph.increment_version([job.average for job in jobs if job.average is not None])
+    return sums
+
+
+def perturb(jobs: Sequence[Job], sums: Tensor) -> Tensor:
+    """Pass 2: see ``pats.kernels.job.Path``."""
+    work = _Work(jobs)
+    tally = work.update(sums.contiguous())
+    work.write_back()
+    return tally
+
+
+def step(jobs: Sequence[Job]) -> tuple[Tensor, Tensor]:
+    """Both passes, group by group of what the second-level cache holds: see ``pats.kernels.job.Path``."""
+    sums, tallies = [], []
+    for group in _groups(jobs):
+        work = _Work(group)
+        sums.append(work.measure())
+        tallies.append(work.update(sums[-1]))
+        work.write_back()
+    torch.autograd.graph.increment_version([job.average for job in jobs if job.average is not None])
+    return torch.cat(sums), torch.cat(tallies)
+
+
+def _kernel() -> ModuleType:
+    found = kernels()
+    assert found is not None
+    return found
+
+
+@dataclass
+class _Launch:
+    """The blocks of one launch: matrices of one dtype.
+
+    ``aligned``: consecutive elements whose words begin with a block of the stream, addresses and sizes
+    multiples of 16.
+    """
+
+    theta: torch.dtype
+    state: torch.dtype
+    base: bool
+    noise: bool
+    aligned: bool
+    blocks: list[int] = field(default_factory=list)  # of every program: its piece, and its block there
+    jobs: list[int] = field(default_factory=list)  # of every program: its job
+
+    @classmethod
+    def of(cls, job: Job, aligned: bool) -> "_Launch":
+        """An empty launch that a job can join."""
+        state = torch.float32 if job.rule is None else job.rule.first.dtype
+        return cls(job.theta.dtype, state, job.rule is not None, job.average is not None, aligned)
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What the jobs of a launch have in common."""
+        return (self.theta, self.state, self.base, self.noise, self.aligned)
+
+
+class _Work:
+    """The jobs as the kernels' tables."""
+
+    def __init__(self, jobs: Sequence[Job], grad_scale: float = 1.0) -> None:
+        self._jobs = jobs
+        self._device = jobs[0].theta.device
+        self._copies: list[tuple[Tensor, Tensor]] = []
+        self._held: list[Tensor] = []  # alive until the launches have read them
+        pieces: list[int] = []
+        scalars: list[float] = []
+        launches: dict[tuple[object, ...], _Launch] = {}
+        for owner, job in enumerate(jobs):
+            addresses = self._addresses(job)
+            scalars += _scalars(job, grad_scale)
+            flags, gate = _flags(job), threshold(job.noise.p) if job.noise is not None else 0
+            key0, key1 = key(job.seed, job.name)
+            for piece in job.pieces:
+                number = len(pieces) // len(_kernel().PIECE)
+                here = [a + piece.offset * size if a else 0 for a, size in addresses]
+                pieces += here
+                pieces += [piece.count, piece.run, piece.stride, piece.start, owner]
+                pieces += [_signed(key0 | key1 << 32), gate, flags]
+                consecutive = piece.run >= piece.count and piece.start % 4 == 0
+                aligned = consecutive and piece.count % 16 == 0 and not any(a % 16 for a in here)
+                launch = _Launch.of(job, aligned)
+                launch = launches.setdefault(launch.kind, launch)
+                for block in range((piece.count + BLOCK - 1) // BLOCK):
+                    launch.blocks += (number, block)
+                    launch.jobs.append(owner)
+        self._launches = [*launches.values()]
+        self._pieces = self._table(pieces, torch.int64)
+        self._scalars = self._table(scalars, torch.float64)
+
+    def measure(self) -> Tensor:
+        """Sums and counts of all jobs."""
+        noisy = [launch for launch in self._launches if launch.noise]
+        programs = sum(len(launch.jobs) for launch in noisy)
+        partial = torch.zeros(programs, 2, dtype=torch.float64, device=self._device)
+        first, owners = 0, []
+        for launch in noisy:
+            count = len(launch.jobs)
+            _kernel().measure_kernel[(count,)](
+                self._pieces,
+                self._scalars,
+                self._table(launch.blocks, torch.int64),
+                partial[first:],
+                _kernel().DTYPES[launch.theta],
+                launch.aligned,
+                BLOCK,
+            )
+            first += count
+            owners += launch.jobs
+        return self._total(partial, owners, largest=-1)
+
+    def update(self, sums: Tensor) -> Tensor:
+        """The second pass; the tally of all jobs."""
+        programs = sum(len(launch.jobs) for launch in self._launches)
+        partial = torch.zeros(programs, len(TALLY), dtype=torch.float64, device=self._device)
+        moving, first, owners = self._moving(), 0, []
+        for launch in self._launches:
+            count = len(launch.jobs)
+            _kernel().update_kernel[(count,)](
+                self._pieces,
+                self._scalars,
+                moving,
+                sums,
+                self._table(launch.blocks, torch.int64),
+                partial[first:],
+                _kernel().DTYPES[launch.theta],
+                _kernel().DTYPES[launch.state],
+                launch.base,
+                launch.noise,
+                launch.aligned,
+                BLOCK,
+            )
+            first += count
+            owners += launch.jobs
+        return self._total(partial, owners, largest=TALLY.index("sigma_max"))
+
+    def write_back(self) -> None:
+        """Count the changes for autograd, and carry them to tensors that were worked on in copies."""
+        changed = []
+        for job in self._jobs:
+            changed.append(job.theta)
+            if job.rule is not None:
+                changed += [job.rule.first, job.rule.second]
+        torch.autograd.graph.increment_version(changed)
+        for original, copy in self._copies:
+            original.copy_(copy)
+
+    def _total(self, partial: Tensor, owners: list[int], largest: int) -> Tensor:
+        """Rows of programs added up by job; the programs of a job stand together in each launch."""
+        jobs, columns = len(self._jobs), partial.shape[1]
+        out = torch.zeros(jobs, columns, dtype=torch.float64, device=self._device)
+        if not owners:
+            return out
+        order = sorted(range(len(owners)), key=lambda at: owners[at])
+        if order != [*range(len(owners))]:
+            partial = partial[self._table(order, torch.int64)]
+        ranges, at = [], 0
+        counts = [0] * jobs
+        for owner in owners:
+            counts[owner] += 1
+        for count in counts:
+            ranges += [at, at + count]
+            at += count
+        _kernel().total_kernel[(jobs,)](
+            partial, self._table(ranges, torch.int64), out, columns, largest, _TOTAL_BLOCK
+        )
+        return out
+
+    def _addresses(self, job: Job) -> list[tuple[int, int]]:
+        """Address and bytes an element of θ, ∇L, s̄, m and u or v."""
+        rule = job.rule
+        moments = (None, None) if rule is None else (rule.first, rule.second)
+        found = []
+        for tensor in (job.theta, job.grad, job.average, *moments):
+            if tensor is None:
+                found.append((0, 0))
+                continue
+            dense = tensor if tensor.is_contiguous() else tensor.contiguous()
+            if dense is not tensor:
+                self._held.append(dense)
+                if tensor is not job.grad:
+                    self._copies.append((tensor, dense))
+            found.append((dense.data_ptr(), dense.element_size()))
+        return found
+
+    def _moving(self) -> Tensor:
+        """Learning rate and step of every job: what changes from step to step."""
+        values = [value for job in self._jobs for value in (job.lr, job.step)]
+        if not any(isinstance(value, Tensor) and value.device == self._device for value in values):
+            return _upload(tuple(map(float, values)), torch.float64, self._device).view(-1, 2)
+        there = [torch.as_tensor(value).to(self._device, torch.float64).reshape(()) for value in values]
+        return torch.stack(there).view(-1, 2)
+
+    def _table(self, values: Sequence[float], dtype: torch.dtype) -> Tensor:
+        """A table on the device; one that stays the same from step to step is sent once."""
+        table = _kept(tuple(values), dtype, self._device)
+        if self._device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+            _captured.append(table)
+        return table
+
+
+@lru_cache(maxsize=256)
+def _kept(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return _upload(values, dtype, device)
+
+
+def _upload(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    table = torch.tensor(values, dtype=dtype)
+    if device.type != "cuda":
+        return table
+    pinned = table.pin_memory()
+    if torch.cuda.is_current_stream_capturing():
+        _captured.append(pinned)
+    return pinned.to(device, non_blocking=True)
+
+
+def _groups(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """Jobs in runs whose θ, ∇L and s̄ fit in a share of the second-level cache together."""
+    device = jobs[0].theta.device
+    cache = _CACHE_INTERPRETED
+    if device.type == "cuda":
+        cache = torch.cuda.get_device_properties(device).L2_cache_size
+    room, group = _CACHE_SHARE * cache / _CACHED_BYTES, list[Job]()
+    filled = 0
+    for job in jobs:
+        size = job.theta.numel() if job.average is not None else 0  # without noise there is one pass
+        if group and filled + size > room:
+            yield group
+            group, filled = [], 0
+        group.append(job)
+        filled += size
+    yield group
+
+
+def _signed(word: int) -> int:
+    """64 bits as torch's int64 holds them."""
+    return word - 2**64 if word >= 2**63 else word
+
+
+def _flags(job: Job) -> int:
+    noise, rule = job.noise, job.rule
+    flags = 0
+    if noise is not None and job.average is not None:
+        flags |= _kernel().NOISY
+        flags |= _kernel().SIGNED * noise.signed | _kernel().STD * (noise.intensity == "std")
+        flags |= _kernel().BY_LR * (noise.scale == "lr")
+    if rule is not None:
+        flags |= _kernel().ADAMW * (rule.name == "adamw") | _kernel().ROUNDING * rule.stochastic_rounding
+    return flags
+
+
+def _scalars(job: Job, grad_scale: float) -> list[float]:
+    """The row of ``_kernel().SCALAR`` of a job."""
+    noise, rule, total = job.noise, job.rule, max(job.numel, 1)
+    row: list[float] = [total, 0.0, (-1.0 if job.maximize else 1.0) / grad_scale]
+    if noise is None:
+        row += [0.0] * 5
+    else:
+        row[1] = noise.beta
+        relative = noise.eps_mode == "relative"
+        absolute = noise.eps / (total if noise.eps_mode == "algorithm1" else 1)
+        row += [noise.gamma, 0.0 if relative else absolute, noise.eps if relative else 0.0]
+        row += [noise.lam or 0.0, noise.kappa or 0.0]
+    if rule is None:
+        return [*row, *[0.0] * 6]
+    logs = [math.log(beta) if beta else -math.inf for beta in rule.betas]
+    return [*row, *rule.betas, *logs, rule.eps, rule.weight_decay]
