@@ -11,8 +11,8 @@ from torch import Tensor
 
 from pats._noise import intensity, moving_average_, sensitivity, sigma
 from pats.kernels.job import Job, Piece, mean_of
-from pats.kernels.update import STOCHASTIC_ROUNDING, base_update, round_stochastically
-from pats.philox import CHUNK, chunks, gated, key, threshold, words_at, words_of
+from pats.kernels.update import change, moments, round_stochastically
+from pats.philox import CHUNK, STOCHASTIC_ROUNDING, chunks, gated, key, threshold, words_at, words_of
 
 
 def measure(jobs: Sequence[Job], grad_scale: float) -> Tensor:
@@ -60,13 +60,13 @@ def _perturb(job: Job, sums: Tensor) -> Tensor:
         return tally
     changed = [job.theta, *((job.rule.first, job.rule.second) if job.rule else ())]
     dense = [tensor.contiguous() for tensor in changed]
-    flat, *moments = (tensor.view(-1) for tensor in dense)
+    flat, *held = (tensor.view(-1) for tensor in dense)
     grad, step = job.grad.reshape(-1), int(job.step)
     for part, where in _chunks(job.pieces):
         here = flat[part]
         value = here.double()
         if job.rule is not None:
-            value = value - _update(job, value, grad[part], [m[part] for m in moments], step, tally)
+            value = value - _update(job, value, grad[part], [m[part] for m in held], step, tally)
         if noisy:
             index, q = _noise(job, part, where, mean, step, tally)
             value.scatter_add_(0, index, q)
@@ -82,13 +82,16 @@ def _perturb(job: Job, sums: Tensor) -> Tensor:
 
 
 def _update(
-    job: Job, theta: Tensor, grad: Tensor, moments: Sequence[Tensor], step: int, tally: Tensor
+    job: Job, theta: Tensor, grad: Tensor, held: Sequence[Tensor], step: int, tally: Tensor
 ) -> Tensor:
     """Δ of a chunk in float64; its m and u or v are changed."""
     assert job.rule is not None
-    first, second = moments
+    first, second = held
     g = -grad.double() if job.maximize else grad.double()
-    delta, m, u = base_update(job.rule, theta, g, first.double(), second.double(), float(job.lr), step)
+    m, u = moments(job.rule, theta, g, first.double(), second.double())
+    if job.theta.dtype != torch.float64:
+        u = u.float().double()  # torch divides by what it has stored, which may have overflowed
+    delta = change(job.rule, theta, m, u, float(job.lr), step)
     first.copy_(m)
     second.copy_(u)
     tally[4] += delta.square().sum()

@@ -10,20 +10,33 @@ import torch
 from torch import Tensor
 
 from pats.kernels.job import Rule
-from pats.philox import STOCHASTIC_ROUNDING
-
-__all__ = ["STOCHASTIC_ROUNDING", "base_update", "round_stochastically"]
 
 
-def base_update(
-    rule: Rule, theta: Tensor, grad: Tensor, first: Tensor, second: Tensor, lr: float, step: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Δ, and the new m and u or v, in the dtype of the tensors given.
+def moments(rule: Rule, theta: Tensor, grad: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """The new m, and u or v, in the dtype of the tensors given.
 
     Args:
         rule: Which optimizer, and its constants; its own tensors are not read.
         theta: θ before the update.
         grad: ∇L, already negated under ``maximize``.
+        first: m.
+        second: u or v.
+    """
+    beta1, beta2 = rule.betas
+    if rule.name == "adamax":
+        grad = grad + rule.weight_decay * theta
+        second = torch.maximum(beta2 * second, grad.abs() + rule.eps)
+    else:
+        second = beta2 * second + (1 - beta2) * grad * grad
+    return beta1 * first + (1 - beta1) * grad, second
+
+
+def change(rule: Rule, theta: Tensor, first: Tensor, second: Tensor, lr: float, step: int) -> Tensor:
+    """Δ from the new moments.
+
+    Args:
+        rule: Which optimizer, and its constants.
+        theta: θ before the update.
         first: m.
         second: u or v.
         lr: This step's learning rate.
@@ -32,14 +45,9 @@ def base_update(
     beta1, beta2 = rule.betas
     size = lr / (1 - beta1**step)
     if rule.name == "adamax":
-        grad = grad + rule.weight_decay * theta
-        first = beta1 * first + (1 - beta1) * grad
-        second = torch.maximum(beta2 * second, grad.abs() + rule.eps)
-        return size * first / second, first, second
-    first = beta1 * first + (1 - beta1) * grad
-    second = beta2 * second + (1 - beta2) * grad * grad
+        return size * first / second
     norm = second.sqrt() / (1 - beta2**step) ** 0.5 + rule.eps
-    return lr * rule.weight_decay * theta + size * first / norm, first, second
+    return lr * rule.weight_decay * theta + size * first / norm
 
 
 def round_stochastically(value: Tensor, word: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ from torch.optim import Optimizer
 
 from pats._engine import SENSITIVITY, restore_dtypes
 from pats._errors import InputError
-from pats._noise import moving_average_, sensitivity, state_dtype
+from pats._noise import Noise, sensitivity, state_dtype
+from pats.kernels import Job, batches, whole
 
 
 class _SAGE(Optimizer):
@@ -99,9 +100,14 @@ class _SAGE(Optimizer):
         state = self.state[theta]
         dtype = state_dtype(theta)
         if SENSITIVITY not in state:
-            state[SENSITIVITY] = torch.zeros_like(theta, dtype=dtype)
+            state[SENSITIVITY] = torch.zeros_like(
+                theta, dtype=dtype, memory_format=torch.contiguous_format
+            )
         current = sensitivity(theta.to(dtype), grad.to(dtype))
-        moving_average_(state[SENSITIVITY], current.clone(), group["beta3"])
+        first_pass = Noise(lam=0.0, p=0.0, beta=group["beta3"])
+        job = Job(theta, grad, "", theta.numel(), whole(theta.numel()), first_pass, state[SENSITIVITY])
+        for batch in batches([job]):
+            batch.measure()
         average: Tensor = state[SENSITIVITY] / correction
         uncertainty = (current - average).abs_()
         eps: float = group["eps"]

@@ -197,6 +197,7 @@ def base_update(theta, grad, first, second, job, flags, lr, step):
     largest = tl.where((faded > largest) | (faded != faded), faded, largest)  # a NaN stays
     spread = tl.where(adamw, faded + (1.0 - beta2) * (g * g), largest)
     root = tl.sqrt(1.0 - tl.exp(step * tl.load(job + 11)))
+    spread = spread.to(tl.float32).to(tl.float64)  # torch divides by what it has stored
     norm = tl.where(adamw, tl.sqrt(spread) / root + eps, spread)
     change = size * mean / norm + tl.where(adamw, lr * decay, 0.0) * theta.to(tl.float64)
     return change, mean, spread
