@@ -2,7 +2,7 @@
 //
 // The vector forms keep each 32-bit counter in a 64-bit lane and let the high half hold anything: the
 // 32x32 multiplication ignores it, so that a round is two products, two moves of a high half and two
-// exclusive ors. Two independent chains hide the latency of the products. As long as the counter's low word
+// exclusive ors. Independent chains hide the latency of the products. As long as the counter's low word
 // does not wrap, the first two rounds have one product between them: the others are the same in all blocks,
 // or grow by a constant from block to block.
 #ifndef PATS_PHILOX_H
@@ -31,7 +31,7 @@ static void philox_block(uint32_t out[4], uint64_t block, uint32_t step, uint32_
 #if defined(PATS_AVX512) || defined(PATS_AVX2)
 
 #if defined(PATS_AVX512)
-enum { PHILOX_LANES = 8 };
+enum { PHILOX_LANES = 8, PHILOX_CHAINS = 4 };
 typedef __m512i philox_vector;
 #define philox_set1(x) _mm512_set1_epi64((int64_t)(x))
 #define philox_times(a, b) _mm512_mul_epu32(a, b)
@@ -49,7 +49,7 @@ static inline void philox_store(uint32_t *out, philox_vector front, philox_vecto
 }
 
 #else
-enum { PHILOX_LANES = 4 };
+enum { PHILOX_LANES = 4, PHILOX_CHAINS = 2 };
 typedef __m256i philox_vector;
 #define philox_set1(x) _mm256_set1_epi64x((int64_t)(x))
 #define philox_times(a, b) _mm256_mul_epu32(a, b)
@@ -88,11 +88,11 @@ static philox_constants philox_prepare(uint32_t c1, uint32_t step, uint32_t purp
     return k;
 }
 
-// 2 PHILOX_LANES blocks; `first` holds the products of their counters with M0.
-static inline void philox_lanes(uint32_t *out, const philox_vector first[2], const philox_constants *k) {
+// PHILOX_CHAINS * PHILOX_LANES blocks; `first` holds the products of their counters with M0.
+static inline void philox_lanes(uint32_t *out, const philox_vector first[PHILOX_CHAINS], const philox_constants *k) {
     const philox_vector m0 = philox_set1(PHILOX_M0), m1 = philox_set1(PHILOX_M1);
-    philox_vector c0[2], c1[2], c2[2], c3[2];
-    for (int chain = 0; chain < 2; ++chain) {  // rounds 0 to 2
+    philox_vector c0[PHILOX_CHAINS], c1[PHILOX_CHAINS], c2[PHILOX_CHAINS], c3[PHILOX_CHAINS];
+    for (int chain = 0; chain < PHILOX_CHAINS; ++chain) {  // rounds 0 to 2
         philox_vector turned = philox_xor(philox_swap(first[chain]), philox_set1(k->k1[0]));
         philox_vector p1 = philox_times(turned, m1);
         c0[chain] = philox_xor(philox_swap(p1), philox_set1(k->k0[1]));
@@ -104,14 +104,14 @@ static inline void philox_lanes(uint32_t *out, const philox_vector first[2], con
         c3[chain] = p0;
     }
     for (int round = 3; round < 9; ++round)
-        for (int chain = 0; chain < 2; ++chain) {
+        for (int chain = 0; chain < PHILOX_CHAINS; ++chain) {
             philox_vector p0 = philox_times(c0[chain], m0), p1 = philox_times(c2[chain], m1);
             c0[chain] = philox_xor3(philox_swap(p1), c1[chain], philox_set1(k->k0[round]));
             c2[chain] = philox_xor3(philox_swap(p0), c3[chain], philox_set1(k->k1[round]));
             c1[chain] = p1;
             c3[chain] = p0;
         }
-    for (int chain = 0; chain < 2; ++chain) {  // the last round leaves the high word low and the low one high
+    for (int chain = 0; chain < PHILOX_CHAINS; ++chain) {  // the last round leaves the high word low and the low one high
         philox_vector p0 = philox_times(c0[chain], m0), p1 = philox_times(c2[chain], m1);
         philox_vector x0 = philox_xor(c1[chain], philox_set1(k->k0[9]));
         philox_vector x1 = philox_xor(c3[chain], philox_set1(k->k1[9]));
@@ -125,13 +125,17 @@ static int64_t philox_vectors(uint32_t *out, uint64_t first_block, int64_t block
                               uint32_t purpose, uint32_t key0, uint32_t key1) {
     philox_constants k = philox_prepare((uint32_t)(first_block >> 32), step, purpose, key0, key1);
     philox_vector first = philox_set1((first_block & 0xffffffffu) * PHILOX_M0);
-    philox_vector product[2] = {philox_add(first, PHILOX_ORDER((int64_t)PHILOX_M0))};
-    product[1] = philox_add(product[0], philox_set1((uint64_t)PHILOX_LANES * PHILOX_M0));
-    const philox_vector stride = philox_set1(2ull * PHILOX_LANES * PHILOX_M0);
+    philox_vector product[PHILOX_CHAINS];
+    for (int chain = 0; chain < PHILOX_CHAINS; ++chain) {
+        product[chain] = philox_add(first, PHILOX_ORDER((int64_t)PHILOX_M0));
+        first = philox_add(first, philox_set1((uint64_t)PHILOX_LANES * PHILOX_M0));
+    }
+    const int64_t together = PHILOX_CHAINS * PHILOX_LANES;
+    const philox_vector stride = philox_set1((uint64_t)together * PHILOX_M0);
     int64_t i = 0;
-    for (; i + 2 * PHILOX_LANES <= blocks; i += 2 * PHILOX_LANES) {
+    for (; i + together <= blocks; i += together) {
         philox_lanes(out + 4 * i, product, &k);
-        for (int chain = 0; chain < 2; ++chain) product[chain] = philox_add(product[chain], stride);
+        for (int chain = 0; chain < PHILOX_CHAINS; ++chain) product[chain] = philox_add(product[chain], stride);
     }
     return i;
 }
