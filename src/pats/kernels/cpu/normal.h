@@ -78,8 +78,8 @@ static void normal_quantile(double *restrict z, const uint32_t *restrict word, i
         w[k] = minus_log(y[k]);
         int32_t bits = bits_of(w[k]);
         largest = bits > largest ? bits : largest;
-        y[k] = middle(w[k]);
     }
+    for (int64_t k = 0; k < count; ++k) y[k] = middle(w[k]);
     for (int64_t k = 0; k < count; ++k) z[k] *= NORMAL_C0 + (double)w[k] * (double)y[k];
     if (largest <= bits_of(NORMAL_CENTRE)) return;
     for (int64_t k = 0; k < count; ++k)  // one in 800 draws
