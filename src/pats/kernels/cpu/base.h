@@ -1,59 +1,127 @@
 // The base optimizers' updates of one tile, with the noise added in the same rounding.
 //
-// Everything is formed in double and rounded once: m cancels where the gradient turns, and float32 would
-// leave more than the promised error. AdamW's root of the bias correction stands on the other side of the
-// fraction. `change` receives the update without the noise.
+// What can cancel is formed in double and rounded once: m, where the gradient turns, and the sum of theta,
+// update and noise. The denominator cannot, so it is float32 as torch's, and its reciprocal too: together
+// they leave an update within 2.5 units of its own size. AdamW's root of the bias correction
+// stands on the other side of the fraction. `change` receives the update without the noise.
 #ifndef PATS_BASE_H
 #define PATS_BASE_H
 
-static inline void adamax_tile(float *restrict theta, const float *restrict grad, float *restrict first,
-                               float *restrict second, const float *restrict noise, int64_t count,
-                               const pats_matrix *m, float *restrict change) {
-    const double beta1 = m->beta1, rest1 = 1.0 - m->beta1, beta2 = m->beta2, eps = m->eps;
-    const double decay = m->decay, factor = m->grad_factor, size = m->size;
+enum { CHUNK = 128 };  // entries whose reciprocals are formed ahead: they overlap with the sums of the last ones
+
+// Double vectors from and to float32. Conversions that read memory are the cheap ones, on AVX-512 too.
+#if defined(PATS_AVX512) || defined(PATS_AVX2)
+enum { WIDE = 4 };
+typedef __m256d wide;
+static inline wide wide_load(const float *from) { return _mm256_cvtps_pd(_mm_loadu_ps(from)); }
+static inline void wide_store(float *to, wide value) { _mm_storeu_ps(to, _mm256_cvtpd_ps(value)); }
+static inline wide wide_of(double value) { return _mm256_set1_pd(value); }
+#else
+enum { WIDE = 1 };
+typedef double wide;
+static inline wide wide_load(const float *from) { return (double)*from; }
+static inline void wide_store(float *to, wide value) { *to = (float)value; }
+static inline wide wide_of(double value) { return value; }
+#endif
+
+#if defined(__GNUC__)
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
+#else
+#define ALWAYS_INLINE static inline
+#endif
+
+// `simple`: the gradient is taken as it is. `count` is a multiple of WIDE, at most CHUNK, here and below.
+ALWAYS_INLINE void adamax_chunk(float *restrict theta, const float *restrict grad, float *restrict first,
+                                float *restrict second, const float *restrict noise, int64_t count,
+                                const pats_matrix *m, float *restrict change, int simple) {
+    float inverse[CHUNK];
+    const double factor = m->grad_factor, decay = m->decay;
+    const float beta2 = (float)m->beta2, eps = (float)m->eps;
+    // Without eps the norm may be so small that its reciprocal is too large for float32.
+    const float one = eps > 0x1p-100f ? 1.0f : 0x1p-22f;
     for (int64_t i = 0; i < count; ++i) {
-        double g = (double)grad[i] * factor + decay * (double)theta[i];
-        double mean = beta1 * (double)first[i] + rest1 * g;
-        double faded = beta2 * (double)second[i], now = fabs(g) + eps;
-        double norm = faded > now ? faded : now;
+        float g = simple ? grad[i] : (float)((double)grad[i] * factor + decay * (double)theta[i]);
+        float faded = beta2 * second[i], now = fabsf(g) + eps;
+        float norm = faded > now ? faded : now;
         norm = faded != faded ? faded : norm;  // a NaN stays, as torch.maximum keeps it
-        double step = size * mean / norm;
-        first[i] = (float)mean;
-        second[i] = (float)norm;
-        theta[i] = (float)((double)theta[i] - step + (double)noise[i]);
-        if (change) change[i] = (float)step;
+        second[i] = norm;
+        inverse[i] = one / norm;
+    }
+    const wide beta1 = wide_of(m->beta1), rest1 = wide_of(1.0 - m->beta1), size = wide_of(m->size / (double)one);
+    for (int64_t i = 0; i < count; i += WIDE) {
+        wide g = wide_load(grad + i), old = wide_load(theta + i);
+        if (!simple) g = g * wide_of(factor) + wide_of(decay) * old;
+        wide mean = beta1 * wide_load(first + i) + rest1 * g;
+        wide step = size * mean * wide_load(inverse + i);
+        wide_store(first + i, mean);
+        wide_store(theta + i, old - step + wide_load(noise + i));
+        if (change) wide_store(change + i, step);
     }
 }
 
-static inline void adamw_tile(float *restrict theta, const float *restrict grad, float *restrict first,
-                              float *restrict second, const float *restrict noise, int64_t count,
-                              const pats_matrix *m, float *restrict change) {
-    const double beta1 = m->beta1, rest1 = 1.0 - m->beta1, beta2 = m->beta2, rest2 = 1.0 - m->beta2;
-    const double decay = m->decay, factor = m->grad_factor, size = m->size * m->root;
-    const double eps = m->eps * m->root;
-    for (int64_t i = 0; i < count; ++i) {
-        double g = (double)grad[i] * factor;
-        double mean = beta1 * (double)first[i] + rest1 * g;
-        double spread = beta2 * (double)second[i] + rest2 * (g * g);
-        double step = decay * (double)theta[i] + size * mean / (sqrt(spread) + eps);
-        first[i] = (float)mean;
-        second[i] = (float)spread;
-        theta[i] = (float)((double)theta[i] - step + (double)noise[i]);
-        if (change) change[i] = (float)step;
+ALWAYS_INLINE void adamw_chunk(float *restrict theta, const float *restrict grad, float *restrict first,
+                               float *restrict second, const float *restrict noise, int64_t count,
+                               const pats_matrix *m, float *restrict change) {
+    float inverse[CHUNK], root[CHUNK];
+    const wide two = wide_of(2.0), offset = wide_of(m->eps * m->root);
+    const wide beta2 = wide_of(m->beta2), rest2 = wide_of(1.0 - m->beta2), factor = wide_of(m->grad_factor);
+    for (int64_t i = 0; i < count; i += WIDE) {
+        wide g = wide_load(grad + i) * factor;
+        wide_store(second + i, beta2 * wide_load(second + i) + rest2 * (g * g));
     }
+    const float eps = (float)(m->eps * m->root);
+    for (int64_t i = 0; i < count; ++i) {
+        root[i] = sqrtf(second[i]);
+        inverse[i] = 1.0f / (root[i] + eps);
+    }
+    const wide beta1 = wide_of(m->beta1), rest1 = wide_of(1.0 - m->beta1);
+    const wide decay = wide_of(m->decay), size = wide_of(m->size * m->root);
+    for (int64_t i = 0; i < count; i += WIDE) {
+        wide old = wide_load(theta + i);
+        wide mean = beta1 * wide_load(first + i) + rest1 * (wide_load(grad + i) * factor);
+        wide near = wide_load(inverse + i);  // one step of Newton's, with eps as it is
+        wide exact = near * (two - (wide_load(root + i) + offset) * near);
+        wide step = decay * old + size * mean * exact;
+        wide_store(first + i, mean);
+        wide_store(theta + i, old - step + wide_load(noise + i));
+        if (change) wide_store(change + i, step);
+    }
+}
+
+static void base_chunk(float *theta, const float *grad, float *first, float *second, const float *noise,
+                       int64_t count, const pats_matrix *m, float *change) {
+    // The usual cases without the questions for `change` and for what is done to the gradient.
+    if (m->base == PATS_ADAMW && change)
+        adamw_chunk(theta, grad, first, second, noise, count, m, change);
+    else if (m->base == PATS_ADAMW)
+        adamw_chunk(theta, grad, first, second, noise, count, m, NULL);
+    else if (change || m->grad_factor != 1.0 || m->decay != 0.0)
+        adamax_chunk(theta, grad, first, second, noise, count, m, change, 0);
+    else
+        adamax_chunk(theta, grad, first, second, noise, count, m, NULL, 1);
+}
+
+// The last entries of a matrix, filled up to a whole vector; fewer than WIDE.
+static void base_rest(float *theta, const float *grad, float *first, float *second, const float *noise,
+                      int64_t count, const pats_matrix *m, float *change) {
+    float t[WIDE] = {0}, g[WIDE] = {0}, a[WIDE] = {0}, b[WIDE] = {0}, n[WIDE] = {0}, c[WIDE];
+    const size_t bytes = (size_t)count * sizeof *theta;
+    memcpy(t, theta, bytes), memcpy(g, grad, bytes), memcpy(n, noise, bytes);
+    memcpy(a, first, bytes), memcpy(b, second, bytes);
+    base_chunk(t, g, a, b, n, WIDE, m, c);
+    memcpy(theta, t, bytes), memcpy(first, a, bytes), memcpy(second, b, bytes);
+    if (change) memcpy(change, c, bytes);
 }
 
 static void base_tile(float *theta, const float *grad, float *first, float *second, const float *noise,
                       int64_t count, const pats_matrix *m, float *change) {
-    // Four calls: the compiler vectorises each without the question for `change`.
-    if (m->base == PATS_ADAMAX && change)
-        adamax_tile(theta, grad, first, second, noise, count, m, change);
-    else if (m->base == PATS_ADAMAX)
-        adamax_tile(theta, grad, first, second, noise, count, m, NULL);
-    else if (change)
-        adamw_tile(theta, grad, first, second, noise, count, m, change);
-    else
-        adamw_tile(theta, grad, first, second, noise, count, m, NULL);
+    int64_t whole = count / WIDE * WIDE;
+    for (int64_t i = 0; i < whole; i += CHUNK)
+        base_chunk(theta + i, grad + i, first + i, second + i, noise + i, whole - i < CHUNK ? whole - i : CHUNK, m,
+                   change ? change + i : NULL);
+    if (whole < count)
+        base_rest(theta + whole, grad + whole, first + whole, second + whole, noise + whole, count - whole, m,
+                  change ? change + whole : NULL);
 }
 
 #endif

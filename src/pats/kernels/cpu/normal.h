@@ -1,10 +1,12 @@
 // Normal quantile of (word + 1/2) / T.
 //
-//     x = (2 word + 1 - T) / T,  1 - |x| from the nearer end in integers,  w = -log(1 - x^2)
-//     z = x (C0 + w Q(w)),       C0 = sqrt(pi / 2)
+//     x = (2 word + 1 - T) / T from the exact integer,  y = 1 - x^2,  w = -log(y)
+//     z = x (C0 + w Q(w)),                              C0 = sqrt(pi / 2)
 //
+// y is rounded to float32 where it is formed, in double: at the ends it is 2^-31 with an error of 2^-53.
 // Q is a least-maximum fit of the exact quantile: in w up to 6, in sqrt(w) beyond (relative error of z below
-// 0.1 * 2^-24 both). Only w and Q of the middle are float32: they weigh less than one half in z.
+// 0.1 * 2^-24 both). Only w and Q of the middle are float32: they weigh less than one half in z. Their
+// polynomials are summed in pairs, which waits less than term by term.
 #ifndef PATS_NORMAL_H
 #define PATS_NORMAL_H
 
@@ -27,15 +29,10 @@ static inline float float_of(int32_t bits) {
 static inline float minus_log(float y) {
     int32_t exponent = (bits_of(y) - 0x3f3504f3) >> 23;  // mantissa in [sqrt(1/2), sqrt(2))
     float f = float_of(bits_of(y) - exponent * (1 << 23)) - 1.0f, e = (float)exponent;
-    float r = -0x1.41f7a8p-4f;
-    r = r * f + 0x1.07d5c8p-3f;
-    r = r * f - 0x1.0ce0fcp-3f;
-    r = r * f + 0x1.226dacp-3f;
-    r = r * f - 0x1.547870p-3f;
-    r = r * f + 0x1.99a59cp-3f;
-    r = r * f - 0x1.000220p-2f;
-    r = r * f + 0x1.55554ap-2f;
-    r = f * f * (r * f - 0.5f);
+    float f2 = f * f, f4 = f2 * f2;
+    float low = (0x1.55554ap-2f - 0x1.000220p-2f * f) + f2 * (0x1.99a59cp-3f - 0x1.547870p-3f * f);
+    float high = (0x1.226dacp-3f - 0x1.0ce0fcp-3f * f) + f2 * (0x1.07d5c8p-3f - 0x1.41f7a8p-4f * f);
+    float r = f2 * ((low + f4 * high) * f - 0.5f);
     // log 2 in two parts: the product with the first is exact.
     return -(e * 0x1.62e000p-1f + (f + (r + e * 0x1.0bfbe8p-15f)));
 }
@@ -68,30 +65,28 @@ static double beyond(double w) {
 static void normal_quantile(double *restrict z, const uint32_t *restrict word, int64_t count,
                             uint64_t threshold) {
     float w[PATS_TILE], y[PATS_TILE];
-    const double total = (double)threshold, inverse = 1.0 / total;
+    // word - T / 2, rounded down, fits an int32, for which every instruction set has a conversion.
+    const uint32_t half = (uint32_t)(threshold >> 1);
+    const double offset = threshold & 1 ? 0.0 : 0.5, scale = 2.0 / (double)threshold;
     for (int64_t k = 0; k < count; ++k) {
-        // A word is made a double through int32, for which every instruction set has a conversion.
-        double value = (double)(int32_t)(word[k] ^ 0x80000000u) + 2147483648.0;
-        double from_centre = 2.0 * value + 1.0 - total;
-        double nearer = (total - fabs(from_centre)) * inverse;
-        z[k] = from_centre * inverse;
-        y[k] = (float)(nearer * (2.0 - nearer));
+        double x = ((double)(int32_t)(word[k] - half) + offset) * scale;
+        z[k] = x;
+        y[k] = (float)(1.0 - x * x);
     }
     int32_t largest = 0;
     for (int64_t k = 0; k < count; ++k) {
         w[k] = minus_log(y[k]);
-        y[k] = middle(w[k]);
         int32_t bits = bits_of(w[k]);
         largest = bits > largest ? bits : largest;
     }
-    if (largest <= bits_of(NORMAL_CENTRE)) {
-        for (int64_t k = 0; k < count; ++k) z[k] *= NORMAL_C0 + (double)w[k] * (double)y[k];
-        return;
-    }
-    for (int64_t k = 0; k < count; ++k) {
-        double q = w[k] > NORMAL_CENTRE ? beyond((double)w[k]) : (double)y[k];
-        z[k] *= NORMAL_C0 + (double)w[k] * q;
-    }
+    for (int64_t k = 0; k < count; ++k) y[k] = middle(w[k]);
+    for (int64_t k = 0; k < count; ++k) z[k] *= NORMAL_C0 + (double)w[k] * (double)y[k];
+    if (largest <= bits_of(NORMAL_CENTRE)) return;
+    for (int64_t k = 0; k < count; ++k)  // one in 800 draws
+        if (w[k] > NORMAL_CENTRE) {
+            double x = ((double)(int32_t)(word[k] - half) + offset) * scale;
+            z[k] = x * (NORMAL_C0 + (double)w[k] * beyond((double)w[k]));
+        }
 }
 
 #endif

@@ -100,31 +100,71 @@ static void measure(const pats_matrix *m, int64_t begin, int64_t end, pats_parti
     }
 }
 
-// Eq. 4: z becomes q = sigma z, for a multiple of PAD entries. Returns the largest r; counts those with r = 0.
-static double scale_draws(double *restrict z, const float *restrict average, int64_t count,
-                          const pats_matrix *m, int64_t *zero) {
-    double largest[LANES] = {0};
-    int64_t none = 0;
+// Eq. 4 as it stands: sigma of each of `count` averages, for every reading and range.
+static void intensity_exact(double *restrict sigma, const float *restrict average, int64_t count,
+                            const pats_matrix *m) {
     const double mean = m->mean, eps = m->eps_absolute + m->eps_relative * fabs(mean);
     const double gamma = m->gamma, lam = m->lam;
-    double r[PATS_TILE];
     for (int64_t k = 0; k < count; ++k) {
-        double value = (mean / ((double)average[k] + eps) - gamma) * lam;
-        value = value > 0.0 ? value : 0.0;       // false for NaN
-        value = value <= DBL_MAX ? value : 0.0;  // as any other r that is not finite
-        none += value == 0.0;
-        r[k] = value;
+        double r = (mean / ((double)average[k] + eps) - gamma) * lam;
+        r = r > 0.0 ? r : 0.0;       // false for NaN
+        sigma[k] = r <= DBL_MAX ? r : 0.0;  // as any other r that is not finite
+    }
+    if (!m->is_std)
+        for (int64_t k = 0; k < count; ++k) sigma[k] = sqrt(sigma[k]);
+}
+
+// The same for the variance reading, without a division or root in double:
+//
+//     a = 4 (average + eps) / (lam mean),  b = 1 - a gamma lam / 4,  sigma = 2 sqrt(b / a) = 2 b / sqrt(a b)
+//
+// where 1 / sqrt(a b) comes from float32 by a step of Newton's: sigma is exact to 2^-45 or so. Returns 0 where
+// some a b is beyond float32; `sigma` is no good then.
+static int intensity_fast(double *restrict sigma, const float *restrict average, int64_t count,
+                          const pats_matrix *m) {
+    const double slope = 4.0 / (m->lam * m->mean);
+    const double offset = (m->eps_absolute + m->eps_relative * fabs(m->mean)) * slope;
+    const double share = 0.25 * m->gamma * m->lam;
+    float root[PATS_TILE];
+    int32_t beyond = 0;
+    for (int64_t k = 0; k < count; ++k) {
+        double a = (double)average[k] * slope + offset;
+        float product = (float)(a * (1.0 - a * share));
+        // Signed bits: what is negative has no noise; zero, what is denormal, infinite or NaN is beyond.
+        int32_t bits = bits_of(product);
+        beyond |= (bits >= 0) & ((bits < 0x00800000) | (bits >= 0x7f800000));
+        root[k] = 1.0f / sqrtf(product);
+    }
+    for (int64_t k = 0; k < count; ++k) {
+        double a = (double)average[k] * slope + offset, b = 1.0 - a * share, p = a * b;
+        double near = (double)root[k];
+        double value = b * near * (3.0 - p * (near * near));
+        sigma[k] = p > 0.0 ? value : 0.0;
+    }
+    return !beyond;
+}
+
+// Eq. 4: z becomes q = sigma z; 0 from `found` on to `whole`, a multiple of LANES. Returns the largest sigma and
+// counts those that are 0.
+static double scale_draws(double *restrict z, const float *restrict average, int64_t found, int64_t whole,
+                          const pats_matrix *m, int64_t *zero) {
+    double sigma[PATS_TILE];
+    int64_t top = 0;  // as bits: they order like the values, which are not negative
+    int64_t none = found - whole;
+    if (m->is_std || m->gamma < 0.0 || !intensity_fast(sigma, average, whole, m))
+        intensity_exact(sigma, average, whole, m);
+    for (int64_t k = found; k < whole; ++k) sigma[k] = 0.0;
+    for (int64_t k = 0; k < whole; ++k) {
+        int64_t bits;
+        memcpy(&bits, sigma + k, sizeof bits);
+        top = bits > top ? bits : top;
+        none += bits == 0;
+        z[k] *= sigma[k];
     }
     *zero += none;
-    if (m->is_std)
-        for (int64_t k = 0; k < count; ++k) z[k] *= r[k];
-    else
-        for (int64_t k = 0; k < count; ++k) z[k] *= sqrt(r[k]);
-    for (int64_t k = 0; k < count; k += LANES)
-        for (int l = 0; l < LANES; ++l) largest[l] = r[k + l] > largest[l] ? r[k + l] : largest[l];
-    double top = 0.0;
-    for (int l = 0; l < LANES; ++l) top = largest[l] > top ? largest[l] : top;
-    return top;
+    double largest;
+    memcpy(&largest, &top, sizeof largest);
+    return largest;
 }
 
 // Words of the entries [at, at + count) of a matrix. `room` holds PATS_TILE + PAD; returns where they begin.
@@ -156,16 +196,14 @@ static void noise_tile(float *restrict noise, const float *restrict average, int
     double q[PATS_TILE];
     const uint32_t *word = tile_words(room, m, at, count, m->purpose);
     int64_t found = pick_open(where, open, chosen, word, average, count, (uint32_t)(m->threshold - 1));
-    // Whole vectors only: what fills the last one has no intensity, and so no noise.
+    // Whole vectors only: what fills the last one repeats the first draw, to which no noise is given.
     int64_t whole = (found + PAD - 1) / PAD * PAD;
-    for (int64_t k = found; k < whole; ++k) open[k] = 0, chosen[k] = INFINITY;
+    for (int64_t k = found; k < whole; ++k) open[k] = open[0], chosen[k] = chosen[0];
     normal_quantile(q, open, whole, m->threshold);
-    double r = scale_draws(q, chosen, whole, m, &to->zero);
+    double sigma = scale_draws(q, chosen, found, whole, m, &to->zero);
     for (int64_t k = 0; k < whole; ++k) picked[k] = (float)q[k];
     for (int64_t k = whole; k < whole + PAD; ++k) picked[k] = 0.0f;  // put_back reads ahead
-    to->zero -= whole - found;
     put_back(noise, where, picked, count, found);
-    double sigma = m->is_std ? r : sqrt(r);
     to->gated += found;
     to->square += square_of(q, whole);
     to->sigma_max = sigma > to->sigma_max ? sigma : to->sigma_max;
