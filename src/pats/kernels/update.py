@@ -45,7 +45,8 @@ def change(rule: Rule, theta: Tensor, first: Tensor, second: Tensor, lr: float, 
     beta1, beta2 = rule.betas
     size = lr / (1 - beta1**step)
     if rule.name == "adamax":
-        return size * first / second
+        delta: Tensor = size * first / second
+        return delta
     norm = second.sqrt() / (1 - beta2**step) ** 0.5 + rule.eps
     return lr * rule.weight_decay * theta + size * first / norm
 

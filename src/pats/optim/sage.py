@@ -100,9 +100,7 @@ class _SAGE(Optimizer):
         state = self.state[theta]
         dtype = state_dtype(theta)
         if SENSITIVITY not in state:
-            state[SENSITIVITY] = torch.zeros_like(
-                theta, dtype=dtype, memory_format=torch.contiguous_format
-            )
+            state[SENSITIVITY] = torch.zeros_like(theta, dtype=dtype, memory_format=torch.contiguous_format)
         current = sensitivity(theta.to(dtype), grad.to(dtype))
         first_pass = Noise(lam=0.0, p=0.0, beta=group["beta3"])
         job = Job(theta, grad, "", theta.numel(), whole(theta.numel()), first_pass, state[SENSITIVITY])

@@ -71,8 +71,9 @@ ALWAYS_INLINE void adamw_chunk(float *restrict theta, const float *restrict grad
     }
     const float eps = (float)(m->eps * m->root);
     for (int64_t i = 0; i < count; ++i) {
-        root[i] = sqrtf(second[i]);
-        inverse[i] = 1.0f / (root[i] + eps);
+        float norm = sqrtf(second[i]);
+        inverse[i] = 1.0f / (norm + eps);
+        root[i] = norm == INFINITY ? 0.0f : norm;  // whose reciprocal, 0, is exact
     }
     const wide beta1 = wide_of(m->beta1), rest1 = wide_of(1.0 - m->beta1);
     const wide decay = wide_of(m->decay), size = wide_of(m->size * m->root);
