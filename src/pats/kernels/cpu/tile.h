@@ -8,6 +8,12 @@
 #include "gate.h"
 #include "normal.h"
 
+#if defined(__GNUC__)
+#define PREFETCH(line) __builtin_prefetch(line, 0, 2)
+#else
+#define PREFETCH(line) ((void)(line))
+#endif
+
 enum { LANES = 16 };  // of a sum: the same on every instruction set, so that rounding is the same too
 enum { PAD = 16 };    // room behind a tile, written by whole vectors
 
@@ -187,6 +193,14 @@ static const uint32_t *tile_words(uint32_t *room, const pats_matrix *m, int64_t 
     return room;
 }
 
+// Ask for the next tile of an array, while the arithmetic of the draws leaves the memory idle.
+static void fetch_ahead(const void *array, int64_t at, int64_t numel, int32_t dtype) {
+    if (!array) return;
+    const int64_t size = dtype == PATS_BFLOAT16 ? 2 : 4;
+    int64_t end = at + 2 * PATS_TILE < numel ? at + 2 * PATS_TILE : numel;
+    for (int64_t line = (at + PATS_TILE) * size; line < end * size; line += 64) PREFETCH((const char *)array + line);
+}
+
 // The noise of one tile: q where the gate is open, else -0, which changes nothing that it is added to.
 static void noise_tile(float *restrict noise, const float *restrict average, int64_t at, int64_t count,
                        const pats_matrix *m, pats_partial *to) {
@@ -194,13 +208,18 @@ static void noise_tile(float *restrict noise, const float *restrict average, int
     uint16_t where[PATS_TILE + PAD];
     float chosen[PATS_TILE + PAD], picked[PATS_TILE + PAD];
     double q[PATS_TILE];
+    fetch_ahead(m->first, at, m->numel, m->state_dtype);
     const uint32_t *word = tile_words(room, m, at, count, m->purpose);
+    fetch_ahead(m->second, at, m->numel, m->state_dtype);
     int64_t found = pick_open(where, open, chosen, word, average, count, (uint32_t)(m->threshold - 1));
+    fetch_ahead(m->theta, at, m->numel, m->dtype);
     // Whole vectors only: what fills the last one repeats the first draw, to which no noise is given.
     int64_t whole = (found + PAD - 1) / PAD * PAD;
     for (int64_t k = found; k < whole; ++k) open[k] = open[0], chosen[k] = chosen[0];
     normal_quantile(q, open, whole, m->threshold);
+    fetch_ahead(m->grad, at, m->numel, m->dtype);
     double sigma = scale_draws(q, chosen, found, whole, m, &to->zero);
+    fetch_ahead(m->average, at, m->numel, PATS_FLOAT32);
     for (int64_t k = 0; k < whole; ++k) picked[k] = (float)q[k];
     for (int64_t k = whole; k < whole + PAD; ++k) picked[k] = 0.0f;  // put_back reads ahead
     put_back(noise, where, picked, count, found);
