@@ -47,7 +47,7 @@ def change(rule: Rule, theta: Tensor, first: Tensor, second: Tensor, lr: float, 
     if rule.name == "adamax":
         delta: Tensor = size * first / second
         return delta
-    norm = second.sqrt() / (1 - beta2**step) ** 0.5 + rule.eps
+    norm: Tensor = second.sqrt() / (1 - beta2**step) ** 0.5 + rule.eps
     return lr * rule.weight_decay * theta + size * first / norm
 
 

@@ -1,0 +1,97 @@
+"""Wall time of fine-tuning MiniLM on CoLA with PATS, against the same training without noise.
+
+    python benchmarks/end_to_end.py --data GLUE
+
+Two trainings take turns, batch by batch, on the same batches: torch's Adamax, and PATS with Adamax. Without
+``--data``, a folder of GLUE, the embedded task serves. Writes ``benchmarks/results/end_to_end.json``.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable
+from itertools import cycle
+from typing import Any
+
+import torch
+from common import in_turn, medians, ratio, write
+
+import pats
+from pats import tasks
+from pats.run import Run, batches, model
+from pats.run._finetune import load_data
+
+LR = 1e-4
+
+
+def training(
+    optimizer_of: Callable[[torch.nn.Module], torch.optim.Optimizer], run: Run
+) -> Callable[[], None]:
+    """One batch after another of a training."""
+    data = load_data(run)
+    loaded = model.load(run.model, data.labels, run.max_length, run.init_seed)
+    net: Any = loaded.model
+    net.train()
+    optimizer = optimizer_of(net)
+    collate = batches.collator(loaded.tokenizer)
+    train: tasks.Split = data.splits["train"].take([*range(20 * run.batch_size)])
+    features = batches.encode(loaded.tokenizer, train, loaded.max_length, data.regression)
+    ready = cycle(
+        [collate(features[at : at + run.batch_size]) for at in range(0, len(features), run.batch_size)]
+    )
+
+    def step() -> None:
+        optimizer.zero_grad()
+        net(**next(ready)).loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+
+    return step
+
+
+def main() -> None:
+    """Measure and replace the rows in the results."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--data", help="folder of GLUE")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--dry", action="store_true", help="print only")
+    arguments = parser.parse_args()
+    run = Run(model="minilm", task="cola" if arguments.data else "grammar", data=arguments.data)
+    noise = pats.Noise()
+    adamax, groups = pats.optim.Adamax, pats.param_groups
+    rows = []
+    for threads in arguments.threads:
+        torch.set_num_threads(threads)
+        steps = {
+            "without noise": training(lambda m: adamax(groups(m), lr=LR), run),
+            "PATS, fused": training(lambda m: adamax(groups(m), lr=LR, noise=noise), run),
+            "PATS, torch's update": training(
+                lambda m: adamax(groups(m), lr=LR, fused=False, noise=noise), run
+            ),
+        }
+        times = in_turn(steps, arguments.rounds)
+        rows.append(
+            {
+                "task": run.task,
+                "threads": threads,
+                "batch_size": run.batch_size,
+                "rounds": arguments.rounds,
+                "median_ms": medians(times),
+                "sum_of_ms": {name: round(sum(values), 1) for name, values in times.items()},
+                "PATS, fused / without noise": ratio(times, "PATS, fused", "without noise"),
+                "PATS, torch's update / without noise": ratio(times, "PATS, torch's update", "without noise"),
+                "spread of the first ratio": round(
+                    statistics.stdev(
+                        a / b for a, b in zip(times["PATS, fused"], times["without noise"], strict=True)
+                    ),
+                    3,
+                ),
+            }
+        )
+        print(rows[-1])
+    if not arguments.dry:
+        write("end_to_end", ("task", "threads"), rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Memory of one optimizer step beyond the parameters and their gradients: what stays, and the peak on top.
+
+    python benchmarks/memory.py --shapes bert-base
+
+Every path runs in a process of its own, with the allocator returning freed memory at once. What stays is
+counted from the optimizer's state; the peak is the process's highest resident memory during later steps minus
+what was resident before them. Writes ``benchmarks/results/memory.json``.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import SHAPES, Encoder, groups, write
+
+from pats import Noise, optim, perturb
+
+NOISE = Noise(lam=1e-12)
+
+
+def perturbed(model: Encoder) -> torch.optim.Optimizer:
+    """PATS on torch's Adamax."""
+    optimizer = torch.optim.Adamax(model.parameters(), foreach=False)
+    perturb(optimizer, model, NOISE, scope=r"layer\.")
+    return optimizer
+
+
+PATHS = {
+    "torch Adamax, single": lambda m: torch.optim.Adamax(m.parameters(), foreach=False),
+    "torch Adamax, foreach": lambda m: torch.optim.Adamax(m.parameters(), foreach=True),
+    "Adamax, fused": lambda m: optim.Adamax(groups(m), fused=True),
+    "PATS Adamax, fused": lambda m: optim.Adamax(groups(m), fused=True, noise=NOISE),
+    "PATS AdamW, fused": lambda m: optim.AdamW(groups(m), fused=True, noise=NOISE),
+    "torch Adamax, single, with perturb": perturbed,
+}
+
+
+def resident(field: str) -> int:
+    """Bytes of a field of this process's status (``VmRSS``, ``VmHWM``)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return 1024 * int(line.split()[1])
+    raise RuntimeError(f"the system does not tell {field}")
+
+
+def alone(name: str, shape: str) -> dict[str, Any]:
+    """Measure one path in this process."""
+    torch.set_num_threads(1)
+    model = Encoder(*SHAPES[shape][:3])
+    optimizer = PATHS[name](model)
+    for _ in range(2):
+        optimizer.step()
+    before = resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+    for _ in range(3):
+        optimizer.step()
+    peak = resident("VmHWM") - before
+    state = sum(
+        value.numel() * value.element_size() for row in optimizer.state.values() for value in row.values()
+    )
+    largest = max(p.numel() for p in model.parameters())
+    return {
+        "shapes": shape,
+        "optimizer": name,
+        "parameters": model.numel,
+        "largest_matrix_bytes": 4 * largest,
+        "state_bytes_per_parameter": round(state / model.numel, 3),
+        "peak_bytes_on_top": max(peak, 0),
+        "peak_bytes_on_top_per_parameter": round(max(peak, 0) / model.numel, 3),
+    }
+
+
+def main() -> None:
+    """Measure every path in a process of its own."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["bert-base"])
+    parser.add_argument("--alone", choices=PATHS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.alone:
+        print(json.dumps(alone(arguments.alone, arguments.shapes[0])))
+        return
+    rows = []
+    environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_MMAP_THRESHOLD_": "65536"}
+    for shape in arguments.shapes:
+        for name in PATHS:
+            command = [sys.executable, __file__, "--shapes", shape, "--alone", name]
+            done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+            rows.append(json.loads(done.stdout))
+            print(done.stdout, end="")
+    write("memory", ("shapes", "optimizer"), rows)
+
+
+if __name__ == "__main__":
+    main()
