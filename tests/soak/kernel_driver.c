@@ -57,7 +57,8 @@ static void *room(int64_t count, int64_t size, int dtype, float scale) {
 static double run(int64_t count, int dtype, int base, double p, int bad, int threads) {
     int64_t size = dtype ? 2 : 4;
     srand(1);
-    pats_matrix m = {.numel = count, .total = count, .run = count, .dtype = dtype, .base = base, .threshold = (uint64_t)(p * 4294967296.0),
+    pats_matrix m = {.numel = count, .total = count, .run = count, .dtype = dtype, .base = base,
+                     .threshold = (uint64_t)(p * 4294967296.0),
                      .key0 = 1, .key1 = 2, .step = 3, .lam = 2e-6, .gamma = 2e-3, .eps_relative = 1e-2,
                      .grad_factor = 1.0, .beta = 0.75, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8,
                      .decay = 1e-4, .size = 1e-3, .root = 0.5};
