@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint soak sanitize clean
+.PHONY: setup demo test lint soak sanitize arm64 clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.stamp
@@ -31,13 +31,21 @@ soak: setup  ## What is too long for `make test`: kill loops
 	$(BIN)/python -m pytest -m soak --timeout 3600
 
 KERNEL := src/pats/kernels/cpu
-SANITIZE := gcc -std=c11 -O1 -g -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-sanitize-recover=all \
+DRIVER := gcc -std=c11 -O2 -g -ffp-contract=off -fno-math-errno -fno-trapping-math \
 	-I $(KERNEL) tests/soak/kernel_driver.c $(KERNEL)/*.c -lm -lpthread
+SANITIZE := $(DRIVER) -O1 -fno-sanitize-recover=all
 
 sanitize:  ## The C kernel under AddressSanitizer, UBSan and ThreadSanitizer
 	mkdir -p out
 	$(SANITIZE) -fsanitize=address,undefined -o out/kernel_asan && out/kernel_asan
 	$(SANITIZE) -fsanitize=thread -o out/kernel_tsan && out/kernel_tsan
+
+arm64:  ## The C kernel for arm64 under qemu-user, against this machine's bits (gcc-aarch64-linux-gnu, qemu-user)
+	mkdir -p out
+	$(DRIVER) -o out/kernel_native && out/kernel_native > out/kernel_native.txt
+	$(subst gcc,aarch64-linux-gnu-gcc -static,$(DRIVER)) -o out/kernel_arm64
+	qemu-aarch64 out/kernel_arm64 > out/kernel_arm64.txt
+	cmp out/kernel_native.txt out/kernel_arm64.txt && cat out/kernel_arm64.txt
 
 clean:
 	rm -rf $(VENV) out

@@ -13,9 +13,9 @@ from itertools import cycle
 from typing import Any
 
 import torch
-from common import in_turn, medians, ratio, write
 
 import pats
+from common import in_turn, medians, ratio, write
 from pats import tasks
 from pats.run import Run, batches, model
 from pats.run._finetune import load_data

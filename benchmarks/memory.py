@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import SHAPES, Encoder, groups, write
 
+from common import SHAPES, Encoder, groups, write
 from pats import Noise, optim, perturb
 
 NOISE = Noise(lam=1e-12)

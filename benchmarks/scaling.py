@@ -9,8 +9,8 @@ import argparse
 import statistics
 
 import torch
-from common import Encoder, groups, in_turn, write
 
+from common import Encoder, groups, in_turn, write
 from pats import Noise, optim
 
 # Encoder layers, width, width of the feed-forward layer.

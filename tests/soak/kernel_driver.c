@@ -80,6 +80,7 @@ static double run(int64_t count, int dtype, int base, double p, int bad, int thr
 }
 
 int main(void) {
+    uint64_t digest = 0;  // of everything that was computed: the same on every processor
     const char *sets[] = {"baseline", "avx2", "avx512"};
     const int64_t counts[] = {0, 1, 3, 15, 16, 17, 1023, 1024, 1025, 16383, 16385, 50001};
     const double ps[] = {0.0, 1.0 / 4096.0, 0.2, 1.0};
@@ -90,6 +91,9 @@ int main(void) {
                     for (int bad = 0; bad < 3; ++bad) {
                         pats_choose("baseline");
                         double expected = run(counts[c], dtype, base, ps[k], bad, 0);
+                        uint64_t bits;
+                        memcpy(&bits, &expected, sizeof bits);
+                        digest = digest * 1099511628211u + bits;
                         for (int s = 0; s < 3; ++s)
                             for (int threads = 0; threads < 2; ++threads) {
                                 if (!pats_choose(sets[s])) continue;
@@ -101,6 +105,6 @@ int main(void) {
                                 }
                             }
                     }
-    puts("clean");
+    printf("clean %016llx\n", (unsigned long long)digest);
     return 0;
 }

@@ -85,9 +85,8 @@ def forced() -> str | None:
     return wanted
 
 
-def _path_of(job: Job) -> tuple[ModuleType, str | None]:
+def _path_of(job: Job, wanted: str | None) -> tuple[ModuleType, str | None]:
     """The path of a job, and why it is the plain one."""
-    wanted = forced()
     if wanted == "eager":
         return eager, "the environment variable PATS_KERNEL asks for eager"
     on_device = wanted == "triton" or (wanted is None and job.theta.device.type == "cuda")
@@ -97,15 +96,18 @@ def _path_of(job: Job) -> tuple[ModuleType, str | None]:
 
 
 def fused_refusal(job: Job) -> str | None:
-    """Why no path but the plain one can do a job; None where one can."""
-    return _path_of(job)[1]
+    """Why no path but the plain one can do a job; None where one can, which then is the job's."""
+    path, why = _path_of(job, forced())
+    job.path = cast(Path, path)
+    return why
 
 
 def batches(jobs: Iterable[Job]) -> list[Batch]:
     """The jobs, by path and device; each batch keeps their order."""
-    found: dict[tuple[str, torch.device], Batch] = {}
+    found: dict[tuple[int, torch.device], Batch] = {}
+    wanted = forced()
     for job in jobs:
-        path, _ = _path_of(job)
-        batch = found.setdefault((path.__name__, job.theta.device), Batch(cast(Path, path)))
+        path = job.path or cast(Path, _path_of(job, wanted)[0])
+        batch = found.setdefault((id(path), job.theta.device), Batch(path))
         batch.jobs.append(job)
     return [*found.values()]

@@ -82,6 +82,7 @@ class Job:
         step: This step's number, 1-based; a one-element tensor on a device is read there.
         lr: This step's learning rate; a tensor likewise.
         rule: The base update, where the path does it.
+        path: The execution path, once it is chosen.
     """
 
     theta: Tensor
@@ -96,6 +97,7 @@ class Job:
     step: int | Tensor = 1
     lr: float | Tensor = 0.0
     rule: Rule | None = None
+    path: "Path | None" = None
 
 
 SUMS = ("sum", "nonfinite")

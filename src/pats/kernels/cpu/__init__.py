@@ -5,22 +5,27 @@ of threads gives the same bits. Tensors that are not contiguous are worked on in
 """
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from operator import itemgetter
 
 import torch
 from torch import Tensor
 
+from pats._noise import Noise
 from pats.kernels.cpu import library
-from pats.kernels.cpu.library import GIVEN, MEASURE, PACKED, UPDATE, Matrix
-from pats.kernels.job import TALLY, Job, Piece, mean_of
+from pats.kernels.cpu.library import GIVEN, MEASURE, ORDER, PACKED, UPDATE, WHOLE, Matrix
+from pats.kernels.job import SUMS, TALLY, Job, Piece, mean_of
 from pats.philox import PATS, key, threshold
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 RULES = {None: 0, "adamax": 1, "adamw": 2}
 
-_NOTHING: dict[str, float | None] = dict.fromkeys(GIVEN, 0) | dict.fromkeys(
-    [name for name, code in GIVEN.items() if code == "P"]
-)
+_NOTHING: dict[str, float] = dict.fromkeys(GIVEN, 0)
+
+_SUMS = itemgetter(*map(ORDER.index, SUMS))
+_TALLY = itemgetter(*map(ORDER.index, TALLY))
+_LARGEST = TALLY.index("sigma_max")
 
 
 def refusal(job: Job) -> str | None:
@@ -103,30 +108,40 @@ class _Work:
             original.copy_(copy)
 
     def sums(self) -> Tensor:
-        return self._totals(("sum", "nonfinite"))
+        return self._totals(_SUMS)
 
     def tally(self) -> Tensor:
-        return self._totals(TALLY)
+        return self._totals(_TALLY)
 
-    def _totals(self, names: Sequence[str]) -> Tensor:
-        rows = [[0.0] * len(names) for _ in self._jobs]
-        for matrix, owner in zip(self.matrices, self.owners, strict=True):
-            for i, name in enumerate(names):
-                value, row = getattr(matrix, name), rows[owner]
-                row[i] = max(row[i], value) if name == "sigma_max" else row[i] + value
-        return torch.tensor(rows, dtype=torch.float64).view(len(rows), len(names))
+    def _totals(self, columns: Callable[[tuple[float, ...]], tuple[float, ...]]) -> Tensor:
+        found = [columns(row) for row in WHOLE.iter_unpack(memoryview(self.matrices).cast("B"))]
+        rows = torch.tensor(found, dtype=torch.float64)
+        if self.owners == [*range(len(self._jobs))]:
+            return rows
+        # Pieces of one matrix are added up; the largest σ is that of any of them.
+        owner = (
+            torch.tensor(self.owners, dtype=torch.int64)
+            .unsqueeze(1)
+            .expand(-1, rows.shape[1] if found else 0)
+        )
+        zeros = torch.zeros(len(self._jobs), len(columns(tuple(range(len(ORDER))))), dtype=torch.float64)
+        if not found:
+            return zeros
+        added = zeros.scatter_add(0, owner, rows)
+        if columns is _TALLY:
+            added[:, _LARGEST] = zeros.scatter_reduce(0, owner, rows, "amax")[:, _LARGEST]
+        return added
 
-    def _dense(self, tensor: Tensor, changed: bool = True) -> int | None:
+    def _dense(self, tensor: Tensor, changed: bool = True) -> int:
         dense = tensor if tensor.is_contiguous() else tensor.contiguous()
         if dense is not tensor:
             self._held.append(dense)
             if changed:
                 self._copies.append((tensor, dense))
-        return dense.data_ptr() or None
+        return dense.data_ptr()
 
-    def _fields(self, job: Job, grad_scale: float) -> dict[str, float | None]:
-        lr, noise, rule = float(job.lr), job.noise, job.rule
-        count = int(job.step)
+    def _fields(self, job: Job, grad_scale: float) -> dict[str, float]:
+        lr, count = float(job.lr), int(job.step)
         fields = _NOTHING | {
             "theta": self._dense(job.theta),
             "grad": self._dense(job.grad, changed=False),
@@ -137,48 +152,64 @@ class _Work:
             "grad_factor": (-1.0 if job.maximize else 1.0) / grad_scale,
         }
         fields["key0"], fields["key1"] = key(job.seed, job.name)
-        if noise is not None and job.average is not None:
-            relative = noise.eps_mode == "relative"
-            absolute = noise.eps / (max(job.numel, 1) if noise.eps_mode == "algorithm1" else 1)
-            fields |= {
-                "average": job.average.data_ptr() or None,
-                "threshold": threshold(noise.p),
-                "lam": noise.lam_t(lr),
-                "gamma": noise.gamma,
-                "beta": noise.beta,
-                "eps_relative": noise.eps if relative else 0.0,
-                "eps_absolute": 0.0 if relative else absolute,
-                "is_signed": noise.signed,
-                "is_std": noise.intensity == "std",
-            }
+        if job.noise is not None and job.average is not None:
+            fields |= _noise_fields(job.noise, job.numel, lr)
+            fields["average"] = job.average.data_ptr()
+        rule = job.rule
         if rule is not None:
-            beta1, beta2 = rule.betas
-            adamw = rule.name == "adamw"
-            fields |= {
-                "first": self._dense(rule.first),
-                "second": self._dense(rule.second),
-                "state_dtype": DTYPES[rule.first.dtype],
-                "base": RULES[rule.name],
-                "beta1": beta1,
-                "beta2": beta2,
-                "eps": rule.eps,
-                "decay": lr * rule.weight_decay if adamw else rule.weight_decay,
-                "size": lr / (1 - beta1**count),
-                "root": (1 - beta2**count) ** 0.5 if adamw else 0.0,
-                "rounding": rule.stochastic_rounding,
-            }
+            fields |= _rule_fields(rule.name, rule.betas, rule.eps, rule.weight_decay, lr, count)
+            fields["first"], fields["second"] = self._dense(rule.first), self._dense(rule.second)
+            fields["state_dtype"] = DTYPES[rule.first.dtype]
+            fields["rounding"] = rule.stochastic_rounding
         return fields
 
 
-def _placed(fields: dict[str, float | None], job: Job, piece: Piece) -> Iterable[float | None]:
+@lru_cache(maxsize=64)
+def _noise_fields(noise: Noise, numel: int, lr: float) -> dict[str, float]:
+    """What all matrices of a size share at a step."""
+    relative = noise.eps_mode == "relative"
+    absolute = noise.eps / (max(numel, 1) if noise.eps_mode == "algorithm1" else 1)
+    return {
+        "threshold": threshold(noise.p),
+        "lam": noise.lam_t(lr),
+        "gamma": noise.gamma,
+        "beta": noise.beta,
+        "eps_relative": noise.eps if relative else 0.0,
+        "eps_absolute": 0.0 if relative else absolute,
+        "is_signed": noise.signed,
+        "is_std": noise.intensity == "std",
+    }
+
+
+@lru_cache(maxsize=64)
+def _rule_fields(
+    name: str, betas: tuple[float, float], eps: float, decay: float, lr: float, step: int
+) -> dict[str, float]:
+    """What all matrices of a group share at a step."""
+    adamw = name == "adamw"
+    return {
+        "base": RULES[name],
+        "beta1": betas[0],
+        "beta2": betas[1],
+        "eps": eps,
+        "decay": lr * decay if adamw else decay,
+        "size": lr / (1 - betas[0] ** step),
+        "root": (1 - betas[1] ** step) ** 0.5 if adamw else 0.0,
+    }
+
+
+def _placed(fields: dict[str, float], job: Job, piece: Piece) -> Iterable[float]:
     """The fields of one piece, in the library's order."""
-    here = fields | {"numel": piece.count, "run": piece.run, "stride": piece.stride, "start": piece.start}
-    if piece.offset:
-        parts = {"theta": job.theta, "grad": job.grad, "average": job.average}
-        if job.rule is not None:
-            parts |= {"first": job.rule.first, "second": job.rule.second}
-        for name, tensor in parts.items():
-            address = here[name]
-            if tensor is not None and address is not None:
-                here[name] = address + piece.offset * tensor.element_size()
-    return (value or 0 for value in here.values())
+    fields["numel"], fields["run"] = piece.count, piece.run
+    fields["stride"], fields["start"] = piece.stride, piece.start
+    if not piece.offset:
+        return fields.values()
+    here = fields.copy()
+    parts = {"theta": job.theta, "grad": job.grad, "average": job.average}
+    if job.rule is not None:
+        parts |= {"first": job.rule.first, "second": job.rule.second}
+    for name, tensor in parts.items():
+        address = here[name]
+        if tensor is not None and address:
+            here[name] = address + piece.offset * tensor.element_size()
+    return here.values()

@@ -49,7 +49,10 @@ class Matrix(ctypes.Structure):
     _fields_ = tuple((name, _TYPES[code]) for name, code in (GIVEN | RESULTS).items())
 
 
-PACKED = Struct("@" + "".join(GIVEN.values()))  # the caller's fields in one write: a step sets thousands
+# The caller's fields in one write, and all of them in one read: a step has thousands.
+PACKED = Struct("@" + "".join(GIVEN.values()))
+WHOLE = Struct("@" + "".join((GIVEN | RESULTS).values()))
+ORDER = (*GIVEN, *RESULTS)
 
 
 def _load() -> ctypes.CDLL | None:
