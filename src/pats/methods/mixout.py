@@ -89,7 +89,7 @@ class Mixout(Method[MixoutOptions]):
             for module in dropped:
                 module.p = 0.0
         for layer, name in layers.items():
-            layer.forward = self._forward(layer, name, masks)  # type: ignore[method-assign]
+            layer.forward = self._forward(layer, name, masks)
         try:
             yield
         finally:

@@ -36,7 +36,7 @@ class R3FOptions:
         dropout: ``"fresh"`` masks in the noised pass, as the authors' code; ``"shared"`` ones leave the
             noise as the only difference.
         regression: What to do on a regression task, where S has no softmax. ``"mse"`` takes
-            S = mean (z - z')²; ``"none"`` computes S and never adds it, as the authors' code;
+            S = mean (z - z')²; ``"off"`` computes S and never adds it, as the authors' code;
             ``"refuse"`` raises.
     """
 
@@ -44,7 +44,7 @@ class R3FOptions:
     eps: float = _options.number(1e-5, source="authors' code and the paper")
     noise: str = _options.choice("uniform", "normal", source="authors' code for classification")
     dropout: str = _options.choice("fresh", "shared", source="authors' code")
-    regression: str = _options.choice("mse", "none", "refuse", source="ours; the authors' is none")
+    regression: str = _options.choice("mse", "off", "refuse", source="ours; the authors' is off")
 
 
 class R3F(Method[R3FOptions]):
@@ -63,7 +63,7 @@ class R3F(Method[R3FOptions]):
         if training.regression and self.options.regression == "refuse":
             raise InputError(
                 "r3f compares class probabilities, and this task is a regression: choose "
-                "regression=mse (mean squared difference), regression=none, or another method"
+                "regression=mse (mean squared difference), regression=off, or another method"
             )
         self._embeddings = Embeddings(model, training.seed, clock)
         self._embeddings.require_float32(self.options.eps)
@@ -78,6 +78,6 @@ class R3F(Method[R3FOptions]):
         noise = draw(self._embeddings.shape(batch), batch.clock.count + 1, device) * self.options.eps
         with self._embeddings.changed(lambda x: x.detach() + noise):
             noised = batch.forward(dropout=self.options.dropout)
-        weight = 0.0 if batch.regression and self.options.regression == "none" else self.options.weight
+        weight = 0.0 if batch.regression and self.options.regression == "off" else self.options.weight
         loss: Tensor = clean.loss + weight * divergence(clean.logits, noised.logits, batch.regression)
         return loss
