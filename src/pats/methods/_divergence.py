@@ -18,8 +18,7 @@ def divergence(a: Tensor, b: Tensor, regression: bool, detach: bool = False) -> 
         regression: They are scores: mean of (a - b)².
         detach: No gradient flows through the first argument of each KL, as in MT-DNN's code.
     """
-    if a.dtype != torch.float64:
-        a, b = a.float(), b.float()
+    a, b = wide(a), wide(b)
     if regression:
         return (a.flatten() - b.flatten()).square().mean()
     log_p, log_q = a.log_softmax(-1), b.log_softmax(-1)
@@ -29,3 +28,8 @@ def divergence(a: Tensor, b: Tensor, regression: bool, detach: bool = False) -> 
             log_q, p, reduction="batchmean"
         )
     return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum() / len(a)
+
+
+def wide(x: Tensor) -> Tensor:
+    """In float32, or in float64 where it is that."""
+    return x if x.dtype == torch.float64 else x.float()

@@ -41,6 +41,8 @@ class Embeddings:
         names = (name for name, module in model.named_modules() if module is table)
         self._name = canonical_name(f"{next(names)}.weight")
         self._time_first = getattr(getattr(model, "config", None), "model_type", None) in _TIME_FIRST
+        wide = next(table.parameters()).dtype == torch.float64
+        self.dtype = torch.float64 if wide else torch.float32  # of noise, also for half precision
         self._change: Change | None = None
 
     @contextmanager
@@ -84,13 +86,14 @@ class Embeddings:
         return rows, length, weight.shape[-1]
 
     def uniform(self, shape: tuple[int, ...], number: int, device: torch.device) -> Tensor:
-        """U(-1, 1) for the pass of this number, float32, the same on every device."""
-        return ((self._words(shape, number, device).double() + 0.5) / 2**31 - 1).float().view(shape)
+        """U(-1, 1) for the pass of this number, the same on every device."""
+        uniform = (self._words(shape, number, device).double() + 0.5) / 2**31 - 1
+        return uniform.to(self.dtype).view(shape)
 
     def normal(self, shape: tuple[int, ...], number: int, device: torch.device) -> Tensor:
-        """N(0, 1) for the pass of this number, float32."""
+        """N(0, 1) for the pass of this number."""
         words = self._words(shape, number, device)
-        return philox.normal_quantile(words, 2**32).float().view(shape)
+        return philox.normal_quantile(words, 2**32).to(self.dtype).view(shape)
 
     def _words(self, shape: tuple[int, ...], number: int, device: torch.device) -> Tensor:
         count = torch.Size(shape).numel()
@@ -98,6 +101,7 @@ class Embeddings:
 
 
 def lengths(mask: Tensor | None, shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """The mask of real tokens (batch, length, 1) and their number (batch, 1, 1), in float32."""
-    real = torch.ones(shape[:2], device=device) if mask is None else mask.to(device).float()
+    """The mask of real tokens (batch, length, 1) and their number (batch, 1, 1), in float64."""
+    ones = torch.ones(shape[:2], device=device) if mask is None else mask.to(device)
+    real = ones.double()
     return real.unsqueeze(-1), real.sum(1).clamp(min=1).view(-1, 1, 1)

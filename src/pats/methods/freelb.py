@@ -87,14 +87,14 @@ class FreeLB(Method[FreeLBOptions]):
         return output.loss / self.options.passes  # type: ignore[no-any-return]
 
     def _start(self, batch: Batch) -> Tensor:
-        """δ₀, float32 of shape (batch, length, width)."""
+        """δ₀, of shape (batch, length, width)."""
         shape, device = self._embeddings.shape(batch), batch.inputs["input_ids"].device
         if self.options.init == 0:
-            return torch.zeros(shape, device=device)
+            return torch.zeros(shape, dtype=self._embeddings.dtype, device=device)
         noise = self._embeddings.uniform(shape, batch.clock.count + 1, device)
         real, length = lengths(batch.inputs.get("attention_mask"), shape, device)
-        size = self.options.init / (length * shape[-1]).sqrt() if self.options.norm == "l2" else None
-        return noise * real * (self.options.init if size is None else size)
+        scale = (length * shape[-1]).rsqrt() if self.options.norm == "l2" else 1.0
+        return noise * (real * scale * self.options.init).to(noise.dtype)
 
     def _ascend(self, delta: Tensor, grad: Tensor) -> Tensor:
         """δ after one ascent and its projection."""

@@ -51,7 +51,8 @@ class NEFTune(Method[NEFTuneOptions]):
             noise = embeddings.uniform(tuple(x.shape), clock.current, x.device)
             padded = self.options.length == "padded"
             real, length = lengths(None if padded else clock.mask, tuple(x.shape), x.device)
-            return x + (noise * real * self.options.alpha / (length * x.shape[-1]).sqrt()).to(x.dtype)
+            size = self.options.alpha / (length * x.shape[-1]).sqrt()
+            return x + (noise * (real * size).to(noise.dtype)).to(x.dtype)
 
         with ExitStack() as stack:
             stack.enter_context(embeddings.hooked())

@@ -34,7 +34,7 @@ from torch.optim import Optimizer
 from pats._scope import canonical_name
 from pats.methods import _options
 from pats.methods._batch import Batch, Clock
-from pats.methods._divergence import divergence
+from pats.methods._divergence import divergence, wide
 from pats.methods._embeddings import Embeddings, lengths
 from pats.methods._method import Method, Training
 
@@ -148,7 +148,9 @@ class Smart(Method[SmartOptions]):
         shape, device = self._embeddings.shape(batch), batch.inputs["input_ids"].device
         paper = options.radius_mode == "paper"
         real, _ = lengths(batch.inputs.get("attention_mask") if paper else None, shape, device)
-        noise = self._embeddings.normal(shape, clock.count + 1, device) * options.sigma * real
+        noise = self._embeddings.normal(shape, clock.count + 1, device) * options.sigma
+        real = real.to(noise.dtype)
+        noise = noise * real
         for _ in range(options.ascents):
             noise.requires_grad_()
             with self._embeddings.changed(lambda x, n=noise: x + n):  # type: ignore[misc]
@@ -175,7 +177,7 @@ class Smart(Method[SmartOptions]):
 
 def _harm(logits: Tensor, target: Tensor, regression: bool, paper: bool) -> Tensor:
     """What the adversary maximises, summed over the batch."""
-    logits, target = logits.float(), target.float()
+    logits, target = wide(logits), wide(target)
     if regression:
         return (logits - target).square().sum()
     if paper:
