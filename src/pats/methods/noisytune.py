@@ -49,10 +49,10 @@ def noisytune_(model: nn.Module, intensity: float = 0.15, seed: int = 0, scope: 
 def _perturb_(weight: Tensor, name: str, intensity: float, seed: int) -> None:
     if weight.numel() < 2 or not bool(torch.isfinite(weight).all()):
         return
-    width = intensity * float(weight.double().std())
+    noised = weight.detach().contiguous().view(-1)
+    width = intensity * float(noised.double().std())
     if width == 0:
         return
-    noised = weight.detach().contiguous().view(-1)
     for start, count in philox.chunks(0, weight.numel()):
         words = philox.words(seed, name, 0, start, count, purpose=philox.NOISYTUNE, device=weight.device)
         uniform = (words.double() + 0.5) / 2**32 - 0.5
