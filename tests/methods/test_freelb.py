@@ -1,7 +1,6 @@
+import by_hand
 import pytest
 import torch
-
-import by_hand
 from toy import IDS, MASK, WIDTH, Trial, inputs, toy
 
 SHAPE = (*IDS.shape, WIDTH)

@@ -1,9 +1,9 @@
+import by_hand
 import pytest
 import torch
-
-import by_hand
-from pats import InputError
 from toy import IDS, WIDTH, Trial, inputs, toy
+
+from pats import InputError
 
 SHAPE = (*IDS.shape, WIDTH)
 EPS = 0.2  # large, so that the noise shows
@@ -31,8 +31,9 @@ def test_formula(noise, regression):
 
 
 def test_regression_can_be_refused():
-    with pytest.raises(InputError, match="this task is a regression"), Trial(
-        "r3f", {"regression": "refuse"}, regression=True
+    with (
+        pytest.raises(InputError, match="this task is a regression"),
+        Trial("r3f", {"regression": "refuse"}, regression=True),
     ):
         pass
     with Trial("r3f", {"regression": "refuse"}) as trial:

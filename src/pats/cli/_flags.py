@@ -284,7 +284,8 @@ def method_options(values: dict[str, Any], rows: Mapping[str, str]) -> dict[str,
         if given and not ours:
             flag = "--" + ("" if name == "pats" else f"{name}-") + next(iter(given)).replace("_", "-")
             raise InputError(
-                f"{flag} is a setting of the method {name}, which is not used here: leave it out, or use {name}"
+                f"{flag} is a setting of the method {name}, which is not used here: leave it out, or use "
+                f"{name}"
             )
         for row in ours if given else ():
             prefix = f"{name}." if len(methods.parts(rows[row])) > 1 else ""
