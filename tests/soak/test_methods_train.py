@@ -5,6 +5,7 @@ pair, and the share of words that two texts have in common, as a score.
 """
 
 import csv
+import fcntl
 import json
 import platform
 import random
@@ -23,18 +24,20 @@ pytestmark = [pytest.mark.soak, pytest.mark.minilm, pytest.mark.timeout(1800)]
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "methods_train.json"
 COMMAND = "python -m pytest -m soak tests/soak/test_methods_train.py"
-SIZES = {"classification": 800, "pairs": 400, "regression": 400}  # of train; dev has half as many
+SIZES = {"classification": 800, "pairs": 200, "regression": 400}  # of train; dev has half as many
 EPOCHS = 4
 
 # Least score at the best epoch. Chance is 0.5 (0 for Pearson); its 99.9 % bound at 200 examples is 0.61
-# (0.22), and the best of four epochs is taken.
-KINDS = {"classification": 0.62, "pairs": 0.65, "regression": 0.4}
+# (0.22), at 100 it is 0.66, and the best of four epochs is taken.
+KINDS = {"classification": 0.62, "pairs": 0.7, "regression": 0.4}
 
 # Where a method wants settings of its own. SAGE's factor is below one on average, and its authors advise 2
-# to 5 times the plain rate; RecAdam's are Adam's steps, and lr·gamma must stay below 1.
+# to 5 times the plain rate. RecAdam's lr·gamma must stay below 1; at 5e-5, which its default allows, it
+# stayed at chance on the first task in 100 steps, as did Mixout at its default p = 0.9.
 OWN = {
     "sage": {"lr": 1e-3},
-    "recadam": {"lr": 5e-5},
+    "recadam": {"options": {"gamma": 1000.0}},
+    "mixout": {"options": {"p": 0.5}},
 }
 
 
@@ -77,6 +80,12 @@ def data(tmp_path_factory):
 
 def record(row):
     """Replace a row of the results."""
+    with RESULTS.with_suffix(".lock").open("w") as lock:  # two may run at a time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        replace_row(row)
+
+
+def replace_row(row):
     try:
         known = json.loads(RESULTS.read_text())["rows"]
     except (OSError, ValueError):
