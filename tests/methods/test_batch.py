@@ -103,6 +103,7 @@ def accumulated(folder, name, size, micro, tmp_path):
     engine = Engine(
         loaded.model,
         made,
+        run,
         rows,
         batches.collator(loaded.tokenizer),
         method,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args, get_type_hints
 
 from pats._errors import InputError
+from pats.run.presets import PRESETS
 from pats.run.spec import Run, Value
 
 NOISE = "noise."  # marks the flags that are options of method pats
@@ -167,7 +168,12 @@ def add_shared(parser: Parser, out: str | None = None) -> None:
 def add_run(parser: Parser, skip: Collection[str] = ()) -> None:
     """Every setting of a run that is a plain value, but those in ``skip``."""
     group = parser.add_argument_group("settings of a run")
-    group.add_argument("--preset", choices=["paper"], help="the defaults: the paper's settings")
+    group.add_argument(
+        "--preset",
+        choices=list(PRESETS),
+        help="paper: the paper's settings, the defaults; mtdnn: the set-up of MT-DNN's code, which it was "
+        "built on; mtdnn-a: with the optimizer and schedule from before February 2022",
+    )
     _add_fields(group, Run, "", [*_NOT_FLAGS, *skip])
     group.add_argument("--betas", nargs=2, type=number, metavar="X", help=_help(Run)["betas"])
     group.add_argument(
@@ -249,8 +255,8 @@ def _help(cls: type[Any]) -> dict[str, str]:
 def run_settings(values: dict[str, Any]) -> dict[str, Any]:
     """Take the settings of a run out of the flags' values."""
     names = {field.name for field in fields(Run)}
-    values.pop("preset", None)
-    settings = {key: values.pop(key) for key in list(values) if key in names}
+    settings = dict(PRESETS[values.pop("preset", "paper")])
+    settings |= {key: values.pop(key) for key in list(values) if key in names}
     if "task_option" in values:
         settings["task_options"] = pairs(values.pop("task_option"), "--task-option")
     return settings

@@ -17,7 +17,7 @@ from transformers import AutoModelForSequenceClassification, TrainerState, set_s
 
 from pats import methods, tasks
 from pats._errors import InputError
-from pats.run import batches, environment, model, outcome
+from pats.run import batches, environment, model, mtdnn, outcome
 from pats.run._training import Diverged, Engine, Monitor, Progress, arguments, load_state
 from pats.run.events import Journal, Listener
 from pats.run.files import remove, write_atomic
@@ -107,6 +107,8 @@ class _Session:
                 self.run.init_seed,
                 self.run.revision,
             )
+            if self.run.setup == "mtdnn":
+                self.loaded = mtdnn.with_head(self.loaded, self.run.init_seed)
             self.collate = batches.collator(self.loaded.tokenizer)
             whole = self.data.splits["train"]
             self.splits = {
@@ -194,6 +196,7 @@ class _Session:
         engine = Engine(
             self.loaded.model,
             arguments(run, checkpoints, self.device, self.in_bf16, self.resumable),
+            run,
             self.features["train"],
             self.collate,
             self.method,

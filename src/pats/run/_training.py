@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils.data import DataLoader
 from transformers import (
     PreTrainedModel,
     PrinterCallback,
@@ -24,6 +25,7 @@ from transformers import (
 )
 
 from pats import methods
+from pats.run import mtdnn
 from pats.run.batches import Collate, Feature
 from pats.run.events import Journal
 from pats.run.files import remove, write_atomic
@@ -38,6 +40,7 @@ SCHEDULES = {
     "linear": "linear",
     "cosine": "cosine",
     "constant": "constant_with_warmup",
+    **dict.fromkeys(mtdnn.SCHEDULES, "linear"),  # which create_scheduler replaces
 }
 
 
@@ -86,6 +89,7 @@ class Engine(Trainer):
     Args:
         model: The classifier.
         arguments: From ``arguments``.
+        run: The run's settings.
         train: Encoded examples.
         collate: Pads a batch.
         method: Makes the optimizer and the loss.
@@ -98,6 +102,7 @@ class Engine(Trainer):
         self,
         model: PreTrainedModel,
         arguments: TrainingArguments,
+        run: Run,
         train: list[Feature],
         collate: Collate,
         method: methods.Method[Any],
@@ -106,7 +111,7 @@ class Engine(Trainer):
         callback: TrainerCallback,
     ) -> None:
         self._method, self._training, self._judge, self._classifier = method, training, judge, model
-        self.clock = methods.Clock()
+        self._run, self.clock = run, methods.Clock()
         self.losses: list[float] = []
         super().__init__(
             model=model,
@@ -126,11 +131,36 @@ class Engine(Trainer):
             self.optimizer = self._method.optimizer(model or self._classifier, self._training)
         return self.optimizer
 
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Trainer's, or MT-DNN's."""
+        if self.lr_scheduler is None and self._run.schedule in mtdnn.SCHEDULES:
+            factor = mtdnn.factor(self._run.schedule, self._run.warmup, num_training_steps)
+            given: Any = self.optimizer if optimizer is None else optimizer
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(given, factor)
+            self._created_lr_scheduler = True
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Trainer's, or batches that never change."""
+        if self._run.setup == "plain":
+            return super().get_train_dataloader()
+        rows: Any = self.train_dataset
+        batches = mtdnn.FixedBatches(len(rows), self._run.batch_size, self._run.data_seed)
+        loader = DataLoader(rows, batch_sampler=batches, collate_fn=self.data_collator)
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
+
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """Within, the method acts on the model's training passes."""
+        """Within, the method and the set-up act on the model's training passes."""
         model = self._classifier
-        with self.clock.attached(model), self._method.attached(model, self._training, self.clock):
+        with ExitStack() as stack:
+            if self._run.setup == "mtdnn":
+                stack.enter_context(mtdnn.head_dropout(model, self._run.task))
+            stack.enter_context(self.clock.attached(model))
+            stack.enter_context(self._method.attached(model, self._training, self.clock))
             yield
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
