@@ -1,7 +1,7 @@
 """Every method trains the embedded model above chance, on each kind of task; the scores are committed.
 
 The tasks are made from the embedded one: acceptability of a sentence, whether two sentences are a minimal
-pair, and the share of words that two texts have in common, as a score.
+pair, and the share of words that they have in common, as a score.
 """
 
 import csv
@@ -24,16 +24,16 @@ pytestmark = [pytest.mark.soak, pytest.mark.minilm, pytest.mark.timeout(1800)]
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "methods_train.json"
 COMMAND = "python -m pytest -m soak tests/soak/test_methods_train.py"
-SIZES = {"classification": 800, "pairs": 200, "regression": 400}  # of train; dev has half as many
+SIZES = {"classification": (800, 400), "pairs": (100, 200), "regression": (100, 200)}  # train and dev
 EPOCHS = 4
 
-# Least score at the best epoch. Chance is 0.5 (0 for Pearson); its 99.9 % bound at 200 examples is 0.61
-# (0.22), at 100 it is 0.66, and the best of four epochs is taken.
-KINDS = {"classification": 0.62, "pairs": 0.7, "regression": 0.4}
+# Least score at the best of four epochs. Chance is 0.5 (0 for Pearson), and four tries of it stay below
+# 0.587 at 400 examples and 0.623 at 200 (Pearson: 0.24) with probability 0.999.
+KINDS = {"classification": 0.6, "pairs": 0.65, "regression": 0.4}
 
 # Where a method wants settings of its own. SAGE's factor is below one on average, and its authors advise 2
 # to 5 times the plain rate. RecAdam's lr·gamma must stay below 1, so its default gamma needs rates at which
-# 100 steps learn nothing here. Nor do they with Mixout's default p = 0.9; 0.5 was slow too.
+# 100 steps learn nothing here. Nor do they with Mixout's default p = 0.9; 0.5 is slow.
 OWN = {
     "sage": {"lr": 1e-3},
     "recadam": {"options": {"gamma": 500.0, "t0": 5}},
@@ -58,11 +58,8 @@ def rows_of(split, kind, draw):
             pair = row // 2 % 2 == 0
             yield one, texts[row ^ 1] if pair else draw.choice(texts), "pair" if pair else "strangers"
     else:
-        for one in texts:
-            words = one.rstrip(".?").split()
-            kept = [word for word in words if draw.random() < 0.5]
-            other = draw.choice(texts).rstrip(".?").split()
-            two = " ".join(kept + other[: len(words) - len(kept)])
+        for row, one in enumerate(texts):
+            two = texts[row ^ 1] if row // 2 % 2 == 0 else draw.choice(texts)
             yield one, two, f"{overlap(one, two):.3f}"
 
 
@@ -71,7 +68,7 @@ def data(tmp_path_factory):
     """Folder of tables by kind; the embedded task needs none."""
     folder = tmp_path_factory.mktemp("data")
     for kind in ("pairs", "regression"):
-        draw, task = random.Random(kind), grammar.load(SIZES[kind], SIZES[kind] // 2)
+        draw, task = random.Random(kind), grammar.load(*SIZES[kind])
         (folder / kind).mkdir()
         for name in ("train", "dev"):
             table(folder / kind / f"{name}.csv", rows_of(task.splits[name], kind, draw))
@@ -97,7 +94,7 @@ def replace_row(row):
         "command": COMMAND,
         "machine": f"{platform.machine()} {platform.system()}, {torch.get_num_threads()} threads",
         "versions": {name: version(name) for name in ("torch", "transformers")},
-        "settings": {"train": SIZES, "epochs": EPOCHS, "seed": 0, "least": KINDS},
+        "settings": {"train_and_dev": SIZES, "epochs": EPOCHS, "seed": 0, "least": KINDS},
     }
     rows.sort(key=lambda row: tuple(row[k] for k in key))
     RESULTS.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
@@ -106,7 +103,8 @@ def replace_row(row):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", registry())
 def test_trains_above_chance(data, minilm, method, kind):
-    embedded = {"task": "grammar", "task_options": {"size": SIZES[kind], "dev_size": SIZES[kind] // 2}}
+    size, dev_size = SIZES[kind]
+    embedded = {"task": "grammar", "task_options": {"size": size, "dev_size": dev_size}}
     run = Run(
         **(embedded if kind == "classification" else {"data": str(data / kind)}),
         method=method,
