@@ -72,7 +72,7 @@ class Stepper:
         self.count += 1
         self.clock.begin(self.count, 100)
         self.optimizer.zero_grad()
-        self.method.loss(Batch(self.model, self.inputs, self.clock)).backward()
+        torch.autograd.backward(self.method.loss(Batch(self.model, self.inputs, self.clock)))
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         return time.perf_counter() - start
