@@ -1,10 +1,10 @@
-"""Every method on every architecture that ``scope`` knows: it acts, it learns, ``eval()`` is plain."""
+"""Every method that acts on the model, on every architecture that ``scope`` knows: it acts, it learns, ``eval()`` is plain."""
 
 import pytest
 import torch
 
 from pats import scope
-from pats.methods import Batch, Clock, Training, anchors, create, registry
+from pats.methods import Batch, Clock, Training, anchors, create
 from test_scope import ARCHITECTURES, build
 
 # Noise that shows in the loss of a model without dropout, and a pull that does not overshoot.
@@ -14,7 +14,7 @@ OPTIONS = {
     "r3f": {"eps": 0.1},
     "smart": {"radius": 0.1, "sigma": 0.1},
 }
-METHODS = [name for name in registry() if name != "vanilla"] + ["mixout+freelb+pats"]
+METHODS = ["recadam", "mixout", "smart", "freelb", "neftune", "r3f", "noisytune+mixout+freelb+pats"]
 
 
 def batch_of(clock, model):

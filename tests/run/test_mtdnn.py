@@ -46,7 +46,7 @@ def test_head_is_new_and_pytorchs_default(tiny_bert):
     assert not torch.equal(after.model.bert.pooler.dense.weight, pooler)
     names = {"bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"}
     assert names <= after.fresh
-    assert float(after.model.classifier.weight.abs().max()) <= 1 / math.sqrt(32)
+    assert after.model.classifier.weight.abs().max().item() <= 1 / math.sqrt(32)
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "mpnet"])
@@ -93,15 +93,16 @@ def test_presets_are_settings_of_a_run():
     assert (a.optimizer, a.schedule) == ("mtdnn-a", "mtdnn-a")
 
 
-@pytest.mark.parametrize("method", ["vanilla", "pats", "sage"])
-@pytest.mark.parametrize("preset", ["mtdnn", "mtdnn-a"])
+@pytest.mark.parametrize(
+    ("method", "preset"), [("vanilla", "mtdnn"), ("pats", "mtdnn"), ("sage", "mtdnn-a"), ("pats", "mtdnn-a")]
+)
 def test_runs(tiny_bert, many_reviews, method, preset, tmp_path):
     run = Run(
         model=str(tiny_bert),
         data=str(many_reviews),
         method=method,
         lr=1e-2 if method == "sage" else 3e-3,
-        epochs=4,
+        epochs=3,
         batch_size=16,
         precision="fp32",
         **PRESETS[preset],
@@ -112,6 +113,6 @@ def test_runs(tiny_bert, many_reviews, method, preset, tmp_path):
     assert bool(result.telemetry) == (method == "pats")
     exported = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
     assert exported.config.hidden_dropout_prob == 0.1
-    if method == "pats":
+    if (method, preset) == ("pats", "mtdnn"):
         quiet = finetune(replace(run, options={"p": 0.0}))
         assert quiet.epochs == finetune(replace(run, method="vanilla")).epochs

@@ -263,7 +263,8 @@ class Monitor(TrainerCallback):
     ) -> None:
         """A checkpoint counts once ``progress.json`` names it; then older ones go."""
         self._progress.checkpoint = f"checkpoint-{state.global_step}"
-        save_state(self._method, self._folder / self._progress.checkpoint)
+        if state.is_world_process_zero:
+            save_state(self._method, self._folder / self._progress.checkpoint)
         self._progress.save(self._folder)
         keep = {self._progress.checkpoint, f"best-{self._progress.best_step}"}
         for other in self._folder.iterdir():
