@@ -1,4 +1,4 @@
-"""Every method that acts on the model, on every architecture that ``scope`` knows: it acts, it learns, ``eval()`` is plain."""
+"""Methods that act on the model, on every architecture that ``scope`` knows; ``eval()`` is plain."""
 
 import pytest
 import torch
