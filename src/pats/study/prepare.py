@@ -81,7 +81,9 @@ def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:
         run = replace(study.run, model=name)
         with own_generators():
             loaded = model.load(name, classes, run.max_length, run.init_seed, run.revision)
-        training = methods.Training(optimizer=run.optimizer, fresh=loaded.fresh, regression=not classes)
+        training = methods.Training(
+            optimizer=run.optimizer, lr=study.lr or run.lr, fresh=loaded.fresh, regression=not classes
+        )
         for label, name in study.rows:
             method = methods.create(name, study.options.get(label))
             method.optimizer(loaded.model, training)
