@@ -195,13 +195,13 @@ def _blocks(key: tuple[int, int], step: int, block: Tensor, purpose: int) -> Ten
 
 
 def philox4x32(
-    counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]
+    counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int | Tensor, int | Tensor]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Philox4x32-10: four words for every counter.
 
     Args:
         counter: Four int64 tensors of one shape with values below 2³²; two are overwritten.
-        key: Two words.
+        key: Two words, or an int64 tensor of words for each, one a counter.
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key

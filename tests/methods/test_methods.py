@@ -5,10 +5,52 @@ import torch
 from torch import nn
 
 from pats import InputError, Noise, optim
-from pats.methods import Training, create, registry
+from pats.methods import ASPECTS, Clock, Training, create, registry
 
 # One row a method: its options with their defaults, and its optimizers.
 TABLE = {
+    "freelb": (
+        {"alpha": 0.1, "passes": 3, "init": 0.2, "max_norm": 0.0, "norm": "l2", "dropout": "shared"},
+        optim.Adamax,
+        optim.AdamW,
+    ),
+    "mixout": ({"p": 0.9, "grad": "exact", "dropout": "keep", "scope": "all"}, optim.Adamax, optim.AdamW),
+    "neftune": ({"alpha": 5.0, "length": "real"}, optim.Adamax, optim.AdamW),
+    "r3f": (
+        {"weight": 1.0, "eps": 1e-5, "noise": "uniform", "dropout": "fresh", "regression": "mse"},
+        optim.Adamax,
+        optim.AdamW,
+    ),
+    "recadam": (
+        {
+            "schedule": "sigmoid",
+            "k": 0.5,
+            "t0": None,
+            "gamma": 5000.0,
+            "w": 1.0,
+            "penalty_at": "moved",
+            "scope": "pretrained",
+        },
+        optim.RecAdam,
+        optim.RecAdam,
+    ),
+    "smart": (
+        {
+            "weight": 1.0,
+            "mu": 1.0,
+            "radius_mode": "paper",
+            "radius": 1e-5,
+            "sigma": 1e-5,
+            "eta": 1e-3,
+            "ascents": 1,
+            "momentum": 0.99,
+            "momentum_late": 0.999,
+            "detach": False,
+            "dropout": "fresh",
+        },
+        optim.Adamax,
+        optim.AdamW,
+    ),
     "vanilla": ({}, optim.Adamax, optim.AdamW),
     "noisytune": ({"intensity": 0.15, "scope": "pretrained"}, optim.Adamax, optim.AdamW),
     "sage": (
@@ -43,7 +85,33 @@ WRONG = [
     ("pats", {"seed": 3}, "no option 'seed'"),
     ("pats", {"signed": 1}, "true or false"),
     ("pats", {"kappa": 1.0}, "kappa"),
-    ("nothing", {}, "noisytune, pats, sage, vanilla"),
+    ("nothing", {}, "noisytune, pats, r3f, recadam, sage, smart, vanilla"),
+    ("mixout", {"p": 1.1}, "p is 1.1"),
+    ("mixout", {"grad": "other"}, "exact, reference"),
+    ("mixout", {"scope": ""}, "a regular expression"),
+    ("freelb", {"passes": 0}, "passes is 0, but must be a whole number from 1"),
+    ("freelb", {"passes": 1.5}, "must be a whole number"),
+    ("freelb", {"norm": "l1"}, "l2, linf"),
+    ("neftune", {"alpha": -1}, "alpha is -1"),
+    ("r3f", {"regression": "maybe"}, "mse, off, refuse"),
+    ("recadam", {"t0": "soon"}, "must be a number or nothing"),
+    ("smart", {"radius": 0.0}, "radius is 0.0, but must be a number above 0"),
+    ("smart", {"radius_mode": "other"}, "paper, reference"),
+    ("smart", {"momentum": 1.5}, "at most 1"),
+    ("noisytune+sage+pats", {}, "of 'sage' and 'pats' each brings its own optimizer"),
+    ("recadam+pats", {}, "each brings its own optimizer"),
+    ("freelb+smart", {}, "each puts its own noise on the word embeddings"),
+    ("neftune+r3f", {}, "each puts its own noise on the word embeddings"),
+    ("vanilla+pats", {}, "'vanilla' changes nothing"),
+    ("pats+pats", {}, "twice"),
+    ("pats+", {}, "no method ''"),
+    ("noisytune+pats", {"scope": "all"}, "write noisytune.scope or pats.scope"),
+    ("noisytune+pats", {"pats.lam": -1.0}, "lam is -1.0"),
+    ("noisytune+pats", {"beta3": 0.5}, "pats.lam"),
+    ("noisytune+pats", {"sage.beta3": 0.5}, "the methods are: noisytune, pats"),
+    ("no_such_module:Method", {}, "no module 'no_such_module'"),
+    ("pats.methods.pats:Nothing", {}, "no subclass of pats.methods.Method named 'Nothing'"),
+    ("pats.methods.pats:PatsOptions", {}, "no subclass"),
 ]
 
 
@@ -75,6 +143,10 @@ class Classifier(nn.Module):
     def __init__(self):
         super().__init__()
         self.tower, self.head = Tower(), nn.Linear(4, 1)
+        self.words = nn.Embedding(2, 4)
+
+    def get_input_embeddings(self):
+        return self.words
 
     def forward(self, x):
         return self.head(self.tower(x))
@@ -86,10 +158,11 @@ def trained(method, training, steps=3):
     data = torch.randn(8, 4)
     method.prepare_(model, training)
     optimizer = method.optimizer(model, training)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        model(data).square().mean().backward()
-        optimizer.step()
+    with method.attached(model, training, Clock()):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            model(data).square().mean().backward()
+            optimizer.step()
     return model, optimizer
 
 
@@ -105,10 +178,27 @@ def test_defaults(name):
 
 
 @pytest.mark.parametrize("name", TABLE)
+def test_says_what_it_changes(name):
+    method = registry()[name]
+    overridden = {
+        "weights": "prepare_" in vars(method),
+        "optimizer": "optimizer" in vars(method),
+        "loss": "loss" in vars(method),
+    }
+    assert set(method.changes) <= set(ASPECTS)
+    assert {aspect: aspect in method.changes for aspect in overridden} == overridden
+    assert ("attached" in vars(method)) == bool({"forward", "embeddings"} & set(method.changes))
+    assert method.cost == "none" or method.source
+    for field in method.option_fields():
+        assert method.Options.__doc__.count(f"{field.name}: ") or name == "pats", field.name
+
+
+@pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("base", [1, 2], ids=["adamax", "adamw"])
 def test_optimizer(name, base):
     training = Training(optimizer=("", "adamax", "adamw")[base], lr=0.25, betas=(0.5, 0.75))
-    model, optimizer = trained(create(name), training, steps=1)
+    options = {"gamma": 1.0} if name == "recadam" else {}  # lr·gamma must be small
+    model, optimizer = trained(create(name, options), training, steps=1)
     assert type(optimizer) is TABLE[name][base]
     assert {g["lr"] for g in optimizer.param_groups} == {0.25}
     assert {tuple(g["betas"]) for g in optimizer.param_groups} == {(0.5, 0.75)}
@@ -142,7 +232,8 @@ def test_seed_decides(name):
         return torch.cat([p.detach().flatten() for p in model.parameters()])
 
     assert torch.equal(weights(1), weights(1))
-    assert torch.equal(weights(1), weights(2)) == (name in ("vanilla", "sage"))
+    random = ("noisytune", "pats", "mixout")  # the others' noise is on a batch's words
+    assert torch.equal(weights(1), weights(2)) == (name not in random)
 
 
 def test_vanilla_is_torch():

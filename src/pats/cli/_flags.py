@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args, get_type_hints
 
 from pats._errors import InputError
+from pats.run.presets import PRESETS
 from pats.run.spec import Run, Value
 
 NOISE = "noise."  # marks the flags that are options of method pats
@@ -167,7 +168,12 @@ def add_shared(parser: Parser, out: str | None = None) -> None:
 def add_run(parser: Parser, skip: Collection[str] = ()) -> None:
     """Every setting of a run that is a plain value, but those in ``skip``."""
     group = parser.add_argument_group("settings of a run")
-    group.add_argument("--preset", choices=["paper"], help="the defaults: the paper's settings")
+    group.add_argument(
+        "--preset",
+        choices=list(PRESETS),
+        help="paper: the paper's settings, the defaults; mtdnn: the set-up of MT-DNN's code, which it was "
+        "built on; mtdnn-a: with the optimizer and schedule from before February 2022",
+    )
     _add_fields(group, Run, "", [*_NOT_FLAGS, *skip])
     group.add_argument("--betas", nargs=2, type=number, metavar="X", help=_help(Run)["betas"])
     group.add_argument(
@@ -188,7 +194,28 @@ def add_noise(parser: Parser) -> None:
     group.add_argument("--scope", dest=f"{NOISE}scope", metavar="TEXT", help="parameters that get noise")
 
 
-def _add_fields(group: Any, cls: type[Any], prefix: str, skip: Collection[str]) -> None:
+def add_methods(parser: Parser) -> None:
+    """``add_noise``, and the options of every other method as ``--METHOD-OPTION``."""
+    from pats import methods
+
+    add_noise(parser)
+    for name, method in methods.registry().items():
+        if name != "pats" and method.option_fields():
+            group = parser.add_argument_group(f"settings of the method {name}", method.summary)
+            _add_fields(group, method.Options, f"{name}.", [], f"{name}-")
+
+
+def methods_help(more: str = "pats is the default") -> str:
+    """What can be named as a method."""
+    from pats import methods
+
+    return (
+        f"{', '.join(methods.registry())}; several joined by +, such as noisytune+pats; my_module:MyMethod "
+        f"for a class of your own; {more}"
+    )
+
+
+def _add_fields(group: Any, cls: type[Any], prefix: str, skip: Collection[str], start: str = "") -> None:
     hints, told = get_type_hints(cls), _help(cls)
     for field in fields(cls):
         if field.name in skip:
@@ -199,7 +226,7 @@ def _add_fields(group: Any, cls: type[Any], prefix: str, skip: Collection[str]) 
             (found for kind, found in _CONVERTERS.items() if kind in kinds), (str, "TEXT")
         )
         group.add_argument(
-            "--" + name.replace("_", "-"),
+            "--" + start + name.replace("_", "-"),
             dest=prefix + field.name,
             type=convert,
             metavar=metavar,
@@ -228,8 +255,8 @@ def _help(cls: type[Any]) -> dict[str, str]:
 def run_settings(values: dict[str, Any]) -> dict[str, Any]:
     """Take the settings of a run out of the flags' values."""
     names = {field.name for field in fields(Run)}
-    values.pop("preset", None)
-    settings = {key: values.pop(key) for key in list(values) if key in names}
+    settings = dict(PRESETS[values.pop("preset", "paper")])
+    settings |= {key: values.pop(key) for key in list(values) if key in names}
     if "task_option" in values:
         settings["task_options"] = pairs(values.pop("task_option"), "--task-option")
     return settings
@@ -242,29 +269,51 @@ def noise_settings(values: dict[str, Any]) -> dict[str, Value]:
 
 
 def method_options(values: dict[str, Any], rows: Mapping[str, str]) -> dict[str, dict[str, Value]]:
-    """Options of every row: of ``--option ROW.key=value``, and for method pats of its own flags.
+    """Options of every row: of the methods' own flags, and of ``--option ROW.key=value``, which wins.
 
     Args:
         values: The flags' values; those that are used are taken out.
         rows: Method by row. Where there is one row alone, ``--option key=value`` is its.
 
     Raises:
-        InputError: An option is for no row, or there are flags of pats and no row of it.
+        InputError: An option is for no row, or there are flags of a method and no row of it.
     """
-    noise = noise_settings(values)
-    ours = [row for row, method in rows.items() if method == "pats"]
-    if noise and not ours:
-        flag = "--" + next(iter(noise)).replace("_", "-")
-        raise InputError(
-            f"{flag} is a setting of the method pats, which is not used here: leave it out, or use pats"
-        )
-    options: dict[str, dict[str, Value]] = {row: dict(noise) for row in ours if noise}
+    from pats import methods
+
+    settings = {"pats": noise_settings(values)}
+    for name in methods.registry():
+        keys = [key for key in values if key.startswith(f"{name}.")]
+        settings.setdefault(name, {}).update({key.partition(".")[2]: values.pop(key) for key in keys})
+    options: dict[str, dict[str, Value]] = {}
+    for name, given in settings.items():
+        ours = [row for row, method in rows.items() if name in methods.parts(method)]
+        if given and not ours:
+            flag = "--" + ("" if name == "pats" else f"{name}-") + next(iter(given)).replace("_", "-")
+            raise InputError(
+                f"{flag} is a setting of the method {name}, which is not used here: leave it out, or use "
+                f"{name}"
+            )
+        for row in ours if given else ():
+            prefix = f"{name}." if len(methods.parts(rows[row])) > 1 else ""
+            options.setdefault(row, {}).update({prefix + key: value for key, value in given.items()})
     for name, value in pairs(values.pop("option", []), "--option").items():
-        row, dot, key = name.rpartition(".")
-        row = row if dot else next(iter(rows)) if len(rows) == 1 else ""
+        row, key = _row_of(name, rows)
         if row not in rows:
             raise InputError(
                 f"--option {name!r} is for no row: write ROW.key=value with a row of {', '.join(rows)}"
             )
         options.setdefault(row, {})[key] = value
     return options
+
+
+def _row_of(name: str, rows: Mapping[str, str]) -> tuple[str, str]:
+    """Row and key of ``ROW.key`` or, where there is one row alone, of ``key``; "" is no row."""
+    owners = [row for row in rows if name.startswith(f"{row}.")]
+    if owners:
+        row = max(owners, key=len)
+        return row, name[len(row) + 1 :]
+    alone = next(iter(rows)) if len(rows) == 1 else ""
+    from pats import methods
+
+    head, dot, _ = name.partition(".")
+    return (alone if not dot or (alone and head in methods.parts(rows[alone])) else ""), name

@@ -33,7 +33,13 @@ def main(argv: Sequence[str]) -> int:
     add = parser.add_argument
     add("--tasks", "--task", nargs="+", metavar="T", help="names of tasks; none takes the table of --data")
     add("--models", "--model", nargs="+", metavar="M", help="names or folders of models (default: minilm)")
-    add("--methods", "--method", nargs="+", metavar="NAME", help="methods, or LABEL=NAME for a variant")
+    add(
+        "--methods",
+        "--method",
+        nargs="+",
+        metavar="NAME",
+        help=_flags.methods_help("or LABEL=NAME for a variant"),
+    )
     add("--seeds", nargs="+", type=_flags.whole, metavar="N", help="a number of seeds, or the seeds (5)")
     add("--lr-grid", nargs="+", type=_flags.number, metavar="X", help="rates to tune over, one run each")
     add("--tuning-seed", type=_flags.whole, metavar="N", help="seed of the tuning runs, not reported")
@@ -43,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     add("--retries", type=_flags.whole, metavar="N", help="attempts a killed run gets (default: 3)")
     add("--keep-models", action="store_true", help="keep the weights of every run")
     _flags.add_run(parser, ["task", "model", "init_seed", "data_seed", "noise_seed"])
-    _flags.add_noise(parser)
+    _flags.add_methods(parser)
     values = parser.read(argv)
     as_json, quiet = values.pop("json", False), values.pop("quiet", False)
     how = {key: values.pop(key) for key in ("out", "workers", "retries", "keep_models") if key in values}

@@ -23,13 +23,13 @@ def main(argv: Sequence[str]) -> int:
     """Fine-tune as the flags say."""
     parser = _flags.Parser("run", "Fine-tune one model with one method; resumes what was stopped.", EXAMPLE)
     _flags.add_shared(parser, "folder for the result and the model (needed)")
-    parser.add_argument("--method", metavar="NAME", help="vanilla, noisytune, sage or pats (the default)")
+    parser.add_argument("--method", metavar="NAME", help=_flags.methods_help())
     parser.add_argument("--seed", type=_flags.whole, metavar="N", help="sets all three seeds")
     parser.add_argument(
         "--option", action="extend", nargs="+", metavar="KEY=VALUE", help="option of the method"
     )
     _flags.add_run(parser)
-    _flags.add_noise(parser)
+    _flags.add_methods(parser)
     values = parser.read(argv)
     out, as_json, quiet = values.pop("out", None), values.pop("json", False), values.pop("quiet", False)
     run = build(values)

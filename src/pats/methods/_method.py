@@ -1,22 +1,24 @@
 """What a fine-tuning method is: it says what it changes, and leaves the rest to the run."""
 
-import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import Field, dataclass, field, fields
-from types import UnionType
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, Generic, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+import pats.methods._options as _options
 from pats import optim
-from pats._errors import InputError
 from pats._noise import Noise
-from pats._scope import Scope, param_groups
+from pats._scope import Scope, named_parameters, param_groups
+from pats.methods._batch import Batch, Clock
+from pats.methods._options import NoOptions, Value
 
-Value = int | float | bool | str | None
 Options = TypeVar("Options")
+
+MTDNN = {"mtdnn-a": "a", "mtdnn-b": "b"}  # optimizers of MT-DNN's code, by era
+ASPECTS = ("weights", "optimizer", "forward", "embeddings", "loss")
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,16 @@ class Training:
     """What a method may know of the training that it serves.
 
     Args:
-        optimizer: ``"adamax"`` or ``"adamw"``.
+        optimizer: ``"adamax"`` or ``"adamw"``; or MT-DNN's, ``"mtdnn-a"`` or ``"mtdnn-b"``.
         lr: Peak learning rate.
         betas: Decay rates of the optimizer's moments.
         eps: The optimizer's ε.
         weight_decay: Weight decay of all but biases and norms.
         seed: Seed of the method's own randomness.
         fresh: Canonical names of the parameters that the checkpoint lacked, such as the head's.
+        steps: Optimizer steps of the whole training; 0 where unknown.
+        regression: The labels are scores.
+        anchors: The clean weights by canonical name, for methods that are ``anchored``.
     """
 
     optimizer: str = "adamax"
@@ -40,14 +45,32 @@ class Training:
     weight_decay: float = 0.0
     seed: int = 0
     fresh: frozenset[str] = field(default=frozenset())
+    steps: int = 0
+    regression: bool = False
+    anchors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class Method(ABC, Generic[Options]):
-    """A fine-tuning method with its options.
+class Method(Generic[Options]):
+    """A fine-tuning method with its options. As it stands it is plain fine-tuning.
 
-    A subclass in a module of ``pats.methods`` is found by its ``name``; its ``Options`` is a frozen
-    dataclass whose fields are ``int``, ``float``, ``bool``, ``str``, or one of them ``| None``, each
-    with a default, and whose ``__post_init__`` checks the ranges.
+    A subclass in a module of ``pats.methods`` is found by its ``name``, one of your own is named
+    ``my_module:MyMethod``. It overrides what it changes, and says so in ``changes``:
+
+    - ``"weights"``: ``prepare_`` changes the weights once, before training.
+    - ``"optimizer"``: ``optimizer`` is another one.
+    - ``"forward"``: ``attached`` changes what the model's layers compute.
+    - ``"embeddings"``: noise on the word embeddings.
+    - ``"loss"``: ``loss`` is another one, perhaps from several passes.
+
+    Attributes:
+        name: What it is called.
+        summary: What it does, in a few words.
+        source: Where it is from.
+        changes: Some of ``ASPECTS``.
+        cost: What it costs beyond plain fine-tuning, in words.
+        anchored: It needs ``Training.anchors``.
+        Options: A frozen dataclass of ``option`` fields, which are ``int``, ``float``, ``bool``,
+            ``str``, or one of them ``| None``.
 
     Args:
         options: Values by name; missing ones take their defaults.
@@ -57,31 +80,25 @@ class Method(ABC, Generic[Options]):
     """
 
     name: ClassVar[str]
-    summary: ClassVar[str]
-    Options: ClassVar[type[Any]]
+    summary: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    changes: ClassVar[tuple[str, ...]] = ()
+    cost: ClassVar[str] = "none"
+    anchored: bool = False
+    Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, options: Mapping[str, Value] | None = None) -> None:
-        self.options: Options = self._parsed(options or {})
+        self.options: Options = _options.parsed(self.name, self.Options, self.option_fields(), options or {})
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "name" not in vars(cls):
+            cls.name = f"{cls.__module__}:{cls.__qualname__}"
 
     @classmethod
     def option_fields(cls) -> tuple[Field[Any], ...]:
         """The fields of the options that a user may set."""
         return fields(cls.Options)
-
-    @classmethod
-    def _parsed(cls, values: Mapping[str, Value]) -> Any:
-        known = {f.name for f in cls.option_fields()}
-        hints = get_type_hints(cls.Options)
-        for name, value in values.items():
-            if name not in known:
-                allowed = f"its options are: {', '.join(sorted(known))}" if known else "it has none"
-                raise InputError(f"method {cls.name!r} has no option {name!r}; {allowed}")
-            if not _fits(value, hints[name]):
-                raise InputError(
-                    f"option {name!r} of method {cls.name!r} is {value!r}, but must be "
-                    f"{_in_words(hints[name])}"
-                )
-        return cls.Options(**values)
 
     def prepare_(self, model: nn.Module, training: Training) -> None:
         """Change the model in place before training; by default nothing.
@@ -89,54 +106,53 @@ class Method(ABC, Generic[Options]):
         The global random generators must not be used: methods share order and dropout.
         """
 
-    @abstractmethod
     def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
-        """The optimizer of the model's trainable parameters."""
+        """The optimizer of the model's trainable parameters; by default the training's own."""
+        return base_optimizer(model, training)
+
+    def attached(self, model: nn.Module, training: Training, clock: Clock) -> AbstractContextManager[None]:
+        """A context in which the model's forward pass is changed; by default nothing is.
+
+        It is entered before the first step and left after the last, on the model inside every wrapper.
+        The model must compute as always in ``eval()``, and its ``state_dict`` must not change.
+        """
+        return nullcontext()
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The loss of a micro-batch, whose backward pass is the training's; by default the model's."""
+        return batch.forward().loss  # type: ignore[no-any-return]
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint must hold for this method beyond model and optimizer; by default nothing."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from what ``state`` gave; called inside ``attached``."""
 
     def telemetry(self, optimizer: Optimizer) -> dict[str, dict[str, float]]:
         """Measurements of the last step by parameter name; by default none."""
         return {}
 
 
-@dataclass(frozen=True)
-class NoOptions:
-    """A method without options."""
-
-
 def base_optimizer(
     model: nn.Module, training: Training, noise: Noise | None = None, scope: Scope = "all"
 ) -> Optimizer:
-    """Adamax or AdamW of ``pats.optim`` with the training's settings."""
+    """The training's optimizer; Adamax and AdamW with noise, if told."""
+    groups = param_groups(model, scope, training.weight_decay or None)
+    settings: dict[str, Any] = {
+        "lr": training.lr,
+        "betas": training.betas,
+        "weight_decay": training.weight_decay,
+    }
+    if training.optimizer in MTDNN:
+        return optim.MTDNNAdamax(groups, era=MTDNN[training.optimizer], **settings)
     classes: dict[str, type[optim.Adamax] | type[optim.AdamW]] = {
         "adamax": optim.Adamax,
         "adamw": optim.AdamW,
     }
-    return classes[training.optimizer](
-        param_groups(model, scope, training.weight_decay or None),
-        lr=training.lr,
-        betas=training.betas,
-        eps=training.eps,
-        weight_decay=training.weight_decay,
-        noise=noise,
-    )
+    return classes[training.optimizer](groups, eps=training.eps, noise=noise, **settings)
 
 
-def require(name: str, value: object, fine: bool, allowed: str) -> None:
-    """Raise InputError about an option unless it is fine."""
-    if not fine:
-        raise InputError(f"{name} is {value!r}, but must be {allowed}")
-
-
-def _fits(value: object, kind: Any) -> bool:
-    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-    if isinstance(value, bool) or value is None:
-        return type(value) in kinds
-    if isinstance(value, int) and float in kinds:
-        return True
-    return isinstance(value, kinds) and not (isinstance(value, float) and math.isnan(value))
-
-
-def _in_words(kind: Any) -> str:
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-    return " or ".join(words.get(kind, "nothing") for kind in kinds)
+def anchors(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of every trainable parameter by canonical name, tied ones once."""
+    return {name: parameter.detach().clone() for name, parameter in named_parameters(model).items()}

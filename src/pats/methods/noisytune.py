@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from pats import philox
 from pats._errors import InputError
 from pats._scope import Scope, named_parameters
 from pats._scope import scope as names_in
-from pats.methods._method import Method, Training, base_optimizer, require
+from pats.methods import _options
+from pats.methods._method import Method, Training
 
 
 @torch.no_grad()
@@ -49,10 +49,10 @@ def noisytune_(model: nn.Module, intensity: float = 0.15, seed: int = 0, scope: 
 def _perturb_(weight: Tensor, name: str, intensity: float, seed: int) -> None:
     if weight.numel() < 2 or not bool(torch.isfinite(weight).all()):
         return
-    width = intensity * float(weight.double().std())
+    noised = weight.detach().contiguous().view(-1)
+    width = intensity * float(noised.double().std())
     if width == 0:
         return
-    noised = weight.detach().contiguous().view(-1)
     for start, count in philox.chunks(0, weight.numel()):
         words = philox.words(seed, name, 0, start, count, purpose=philox.NOISYTUNE, device=weight.device)
         uniform = (words.double() + 0.5) / 2**32 - 0.5
@@ -71,12 +71,8 @@ class NoisyTuneOptions:
             always left out.
     """
 
-    intensity: float = 0.15
-    scope: str = "pretrained"
-
-    def __post_init__(self) -> None:
-        fine = 0 <= self.intensity < float("inf")
-        require("intensity", self.intensity, fine, "a number of at least 0")
+    intensity: float = _options.number(0.15, source="the paper, on GLUE; 0.1 on XTREME")
+    scope: str = _options.scope("pretrained", source="the paper: every tensor of the pretrained model")
 
 
 class NoisyTune(Method[NoisyTuneOptions]):
@@ -84,13 +80,12 @@ class NoisyTune(Method[NoisyTuneOptions]):
 
     name = "noisytune"
     summary = "uniform noise on the pretrained weights, once, before training"
+    source = "Wu et al., ACL 2022"
+    changes = ("weights",)
+    cost = "none in training"
     Options = NoisyTuneOptions
 
     def prepare_(self, model: nn.Module, training: Training) -> None:
         """Noise every pretrained tensor in scope."""
         inside = [n for n in names_in(model, self.options.scope) if n not in training.fresh]
         noisytune_(model, self.options.intensity, training.seed, inside)
-
-    def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
-        """Torch's Adamax or AdamW."""
-        return base_optimizer(model, training)

@@ -7,7 +7,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from pats._noise import Noise
-from pats.methods._method import Method, Training, base_optimizer
+from pats._perturb import perturb
+from pats.methods._method import MTDNN, Method, Training, base_optimizer
 from pats.optim import Adamax
 
 
@@ -36,6 +37,9 @@ class Pats(Method[PatsOptions]):
 
     name = "pats"
     summary = "noise at every step, larger where a parameter is less sensitive"
+    source = "Zhang et al., 2022"
+    changes = ("optimizer",)
+    cost = "one float32 a parameter in scope, one pass over the parameters a step"
     Options = PatsOptions
 
     @classmethod
@@ -44,10 +48,16 @@ class Pats(Method[PatsOptions]):
         return tuple(f for f in fields(cls.Options) if f.name != "seed")
 
     def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
-        """Adamax or AdamW with noise."""
-        noise = self.options.noise(training.seed)
-        return base_optimizer(model, training, noise, self.options.scope)
+        """The training's optimizer with noise."""
+        noise, scope = self.options.noise(training.seed), self.options.scope
+        if training.optimizer in MTDNN:
+            plain = base_optimizer(model, training, scope=scope)
+            self._stats = perturb(plain, model, noise, scope).stats
+            return plain
+        optimizer = base_optimizer(model, training, noise, scope)
+        self._stats = cast(Adamax, optimizer).stats
+        return optimizer
 
     def telemetry(self, optimizer: Optimizer) -> dict[str, dict[str, float]]:
         """How much noise the last step added, by parameter."""
-        return cast(Adamax, optimizer).stats()
+        return self._stats()

@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 
 from pats import optim
 from pats._scope import param_groups
-from pats.methods._method import Method, Training, require
+from pats.methods import _options
+from pats.methods._method import Method, Training
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,12 @@ class SageOptions:
         scope: Parameters whose step SAGE scales, as in ``pats.scope``; the others are updated plainly.
     """
 
-    beta3: float = 0.75
-    eps: float = 1e-6
-    eps_mode: str = "code"
-    scope: str = "encoder"
-
-    def __post_init__(self) -> None:
-        require("beta3", self.beta3, 0 <= self.beta3 < 1, "at least 0 and below 1")
-        require("eps", self.eps, 0 < self.eps < float("inf"), "a number above 0")
-        fine = self.eps_mode in ("code", "paper")
-        require("eps_mode", self.eps_mode, fine, "one of: code, paper")
+    beta3: float = _options.option(
+        0.75, "at least 0 and below 1", lambda value: 0 <= value < 1, source="authors' code; 0.6 to 0.9"
+    )
+    eps: float = _options.number(1e-6, above=True, source="authors' code")
+    eps_mode: str = _options.choice("code", "paper", source="authors' code")
+    scope: str = _options.scope("encoder", source="authors' code: attention and feed-forward layers")
 
 
 class Sage(Method[SageOptions]):
@@ -43,15 +40,15 @@ class Sage(Method[SageOptions]):
 
     name = "sage"
     summary = "learning rates scaled by the change of each parameter's sensitivity"
+    source = "Liang et al., ICLR 2022"
+    changes = ("optimizer",)
+    cost = "one float32 a parameter in scope"
     Options = SageOptions
 
     def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
-        """SAGEAdamax or SAGEAdamW."""
-        classes: dict[str, type[optim.SAGEAdamax] | type[optim.SAGEAdamW]] = {
-            "adamax": optim.SAGEAdamax,
-            "adamw": optim.SAGEAdamW,
-        }
-        return classes[training.optimizer](
+        """SAGEAdamW for AdamW, else SAGEAdamax, whose base is MT-DNN's era-A Adamax."""
+        base = optim.SAGEAdamW if training.optimizer == "adamw" else optim.SAGEAdamax
+        return base(
             param_groups(model, self.options.scope, training.weight_decay or None),
             lr=training.lr,
             betas=training.betas,

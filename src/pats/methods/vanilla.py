@@ -1,9 +1,7 @@
 """Plain fine-tuning: the paper's baseline."""
 
-from torch import nn
-from torch.optim import Optimizer
-
-from pats.methods._method import Method, NoOptions, Training, base_optimizer
+from pats.methods._method import Method
+from pats.methods._options import NoOptions
 
 
 class Vanilla(Method[NoOptions]):
@@ -11,8 +9,3 @@ class Vanilla(Method[NoOptions]):
 
     name = "vanilla"
     summary = "plain fine-tuning"
-    Options = NoOptions
-
-    def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
-        """Torch's Adamax or AdamW."""
-        return base_optimizer(model, training)

@@ -16,7 +16,7 @@ from pats._noise import Noise, intensity, state_dtype
 from pats._scope import named_parameters
 from pats._scope import scope as names_in
 from pats.methods.pats import PatsOptions
-from pats.run import batches, environment, model
+from pats.run import batches, environment, model, mtdnn
 from pats.run._finetune import load_data, own_generators
 from pats.run._training import SCHEDULES
 from pats.run.outcome import kind
@@ -142,10 +142,13 @@ def _measure(averages: Mapping[str, Tensor], named: Mapping[str, Tensor], noise:
 
 def _power(run: Run, noise: Noise, steps: int) -> float:
     """Σ_t λ_t over the schedule, or Σ_t λ_t² in the reading ``intensity="std"``."""
-    optimizer = torch.optim.SGD([torch.zeros(1)], lr=run.lr)
-    warmup = math.ceil(steps * run.warmup)
-    schedule = get_scheduler(SCHEDULES[run.schedule], optimizer, warmup, steps)
-    rates = (run.lr * schedule.lr_lambdas[0](step) for step in range(steps))
+    if run.schedule in mtdnn.SCHEDULES:
+        factor = mtdnn.factor(run.schedule, run.warmup, steps)
+    else:
+        optimizer = torch.optim.SGD([torch.zeros(1)], lr=run.lr)
+        warmup = math.ceil(steps * run.warmup)
+        factor = get_scheduler(SCHEDULES[run.schedule], optimizer, warmup, steps).lr_lambdas[0]
+    rates = (run.lr * factor(step) for step in range(steps))
     power = 1 if noise.intensity == "variance" else 2
     return math.fsum(noise.lam_t(rate) ** power for rate in rates)
 

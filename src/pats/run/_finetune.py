@@ -1,5 +1,6 @@
 """``finetune``: one run from its settings to its result, resumable."""
 
+import math
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -16,8 +17,8 @@ from transformers import AutoModelForSequenceClassification, TrainerState, set_s
 
 from pats import methods, tasks
 from pats._errors import InputError
-from pats.run import batches, environment, model, outcome
-from pats.run._training import Diverged, Engine, Monitor, Progress, arguments
+from pats.run import batches, environment, model, mtdnn, outcome
+from pats.run._training import Diverged, Engine, Monitor, Progress, arguments, load_state
 from pats.run.events import Journal, Listener
 from pats.run.files import remove, write_atomic
 from pats.run.result import Epoch, Result
@@ -106,6 +107,8 @@ class _Session:
                 self.run.init_seed,
                 self.run.revision,
             )
+            if self.run.setup == "mtdnn":
+                self.loaded = mtdnn.with_head(self.loaded, self.run.init_seed)
             self.collate = batches.collator(self.loaded.tokenizer)
             whole = self.data.splits["train"]
             self.splits = {
@@ -182,16 +185,22 @@ class _Session:
             weight_decay=run.weight_decay,
             seed=run.noise_seed,
             fresh=self.loaded.fresh,
+            steps=run.steps
+            or math.ceil(run.epochs * math.ceil(len(self.features["train"]) / run.batch_size)),
+            regression=self.data.regression,
+            anchors=methods.anchors(self.loaded.model) if self.method.anchored else {},
         )
         checkpoints = self.folder / CHECKPOINT
-        monitor = Monitor(self.journal, self.progress, checkpoints, run.batch_size)
+        monitor = Monitor(self.journal, self.progress, checkpoints, run.batch_size, self.method)
         self.method.prepare_(self.loaded.model, training)
         engine = Engine(
             self.loaded.model,
             arguments(run, checkpoints, self.device, self.in_bf16, self.resumable),
+            run,
             self.features["train"],
             self.collate,
-            build=lambda module: self.method.optimizer(module, training),
+            self.method,
+            training,
             judge=self._judge,
             callback=monitor,
         )
@@ -216,7 +225,12 @@ class _Session:
         )
         set_seed(self.run.data_seed)
         evaluated = self.seconds.setdefault("evaluate", 0.0)
-        with model.quiet(), self._timed("train"):
+        with ExitStack() as stack:
+            stack.enter_context(engine.attached())
+            if source:
+                load_state(self.method, Path(source))
+            stack.enter_context(model.quiet())
+            stack.enter_context(self._timed("train"))
             engine.train(resume_from_checkpoint=source)
         self.seconds["train"] -= self.seconds["evaluate"] - evaluated
 

@@ -3,14 +3,17 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils.data import DataLoader
 from transformers import (
     PreTrainedModel,
     PrinterCallback,
@@ -21,6 +24,8 @@ from transformers import (
     TrainingArguments,
 )
 
+from pats import methods
+from pats.run import mtdnn
 from pats.run.batches import Collate, Feature
 from pats.run.events import Journal
 from pats.run.files import remove, write_atomic
@@ -29,11 +34,13 @@ from pats.run.spec import Run
 
 PROGRESS = 2.0  # seconds between two progress events, at least
 PROGRESS_FILE = "progress.json"
+METHOD_FILE = "method.safetensors"
 
 SCHEDULES = {
     "linear": "linear",
     "cosine": "cosine",
     "constant": "constant_with_warmup",
+    **dict.fromkeys(mtdnn.SCHEDULES, "linear"),  # which create_scheduler replaces
 }
 
 
@@ -82,9 +89,11 @@ class Engine(Trainer):
     Args:
         model: The classifier.
         arguments: From ``arguments``.
+        run: The run's settings.
         train: Encoded examples.
         collate: Pads a batch.
-        build: Makes the optimizer.
+        method: Makes the optimizer and the loss.
+        training: What the method may know.
         judge: Evaluates at the end of an epoch, given the mean training loss.
         callback: Progress and checkpoints.
     """
@@ -93,13 +102,16 @@ class Engine(Trainer):
         self,
         model: PreTrainedModel,
         arguments: TrainingArguments,
+        run: Run,
         train: list[Feature],
         collate: Collate,
-        build: Callable[[nn.Module], Optimizer],
+        method: methods.Method[Any],
+        training: methods.Training,
         judge: Callable[[TrainerState, float], dict[str, float]],
         callback: TrainerCallback,
     ) -> None:
-        self._build, self._judge, self._classifier = build, judge, model
+        self._method, self._training, self._judge, self._classifier = method, training, judge, model
+        self._run, self.clock = run, methods.Clock()
         self.losses: list[float] = []
         super().__init__(
             model=model,
@@ -109,13 +121,62 @@ class Engine(Trainer):
             data_collator=collate,
             callbacks=[callback],
         )
+        # The loss of a micro-batch is its own mean, so that a method can add to it.
+        self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)  # it prints Trainer's logs where the bar is off
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         """The method's optimizer, once."""
         if self.optimizer is None:
-            self.optimizer = self._build(self._classifier if model is None else model)
+            self.optimizer = self._method.optimizer(model or self._classifier, self._training)
         return self.optimizer
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Trainer's, or MT-DNN's."""
+        if self.lr_scheduler is None and self._run.schedule in mtdnn.SCHEDULES:
+            factor = mtdnn.factor(self._run.schedule, self._run.warmup, num_training_steps)
+            given: Any = self.optimizer if optimizer is None else optimizer
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(given, factor)
+            self._created_lr_scheduler = True
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Trainer's, or batches that never change."""
+        if self._run.setup == "plain":
+            return super().get_train_dataloader()
+        rows: Any = self.train_dataset
+        batches = mtdnn.FixedBatches(len(rows), self._run.batch_size, self._run.data_seed)
+        loader = DataLoader(rows, batch_sampler=batches, collate_fn=self.data_collator)
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Within, the method and the set-up act on the model's training passes."""
+        model = self._classifier
+        with ExitStack() as stack:
+            if self._run.setup == "mtdnn":
+                stack.enter_context(mtdnn.head_dropout(model, self._run.task))
+            stack.enter_context(self.clock.attached(model))
+            stack.enter_context(self._method.attached(model, self._training, self.clock))
+            yield
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The method's, of one or more passes."""
+        accelerator, micro_batches = self.accelerator, self.current_gradient_accumulation_steps
+        self.clock.begin(self.state.global_step + 1, self.state.max_steps, accelerator.process_index)
+        batch = methods.Batch(
+            model,
+            inputs,
+            self.clock,
+            self._training.seed,
+            self._training.regression,
+            backward=lambda loss: accelerator.backward(loss / micro_batches),
+            unsynced=lambda: accelerator.no_sync(model),
+        )
+        return self._method.loss(batch)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Trainer's, and a stop before the optimizer sees a loss that is not finite."""
@@ -146,10 +207,19 @@ class Monitor(TrainerCallback):
         progress: The run's progress, filled by the evaluation.
         folder: Where Trainer puts checkpoints.
         batch_size: Examples a step.
+        method: Its state goes into checkpoints.
     """
 
-    def __init__(self, journal: Journal, progress: Progress, folder: Path, batch_size: int) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        progress: Progress,
+        folder: Path,
+        batch_size: int,
+        method: methods.Method[Any],
+    ) -> None:
         self._journal, self._progress, self._folder = journal, progress, folder
+        self._method = method
         self._batch_size = batch_size
         self._told, self._told_step = time.monotonic(), 0
         self.engine: Engine | None = None
@@ -193,11 +263,26 @@ class Monitor(TrainerCallback):
     ) -> None:
         """A checkpoint counts once ``progress.json`` names it; then older ones go."""
         self._progress.checkpoint = f"checkpoint-{state.global_step}"
+        if state.is_world_process_zero:
+            save_state(self._method, self._folder / self._progress.checkpoint)
         self._progress.save(self._folder)
         keep = {self._progress.checkpoint, f"best-{self._progress.best_step}"}
         for other in self._folder.iterdir():
             if other.is_dir() and other.name not in keep:
                 remove(other)
+
+
+def save_state(method: methods.Method[Any], checkpoint: Path) -> None:
+    """Put what the method must not lose into a checkpoint's folder."""
+    state = {name: value.detach().contiguous() for name, value in method.state().items()}
+    if state:
+        save_file(state, checkpoint / METHOD_FILE)
+
+
+def load_state(method: methods.Method[Any], checkpoint: Path) -> None:
+    """Give the method what ``save_state`` put there."""
+    if (checkpoint / METHOD_FILE).exists():
+        method.load_state(load_file(checkpoint / METHOD_FILE))
 
 
 def arguments(

@@ -14,8 +14,9 @@ SCHEMA = 1  # part of every id: a change of meaning of any field starts new resu
 Value = int | float | bool | str | None
 
 _CHOICES = {
-    "optimizer": ("adamax", "adamw"),
-    "schedule": ("linear", "constant", "cosine"),
+    "optimizer": ("adamax", "adamw", "mtdnn-a", "mtdnn-b"),
+    "schedule": ("linear", "constant", "cosine", "mtdnn-a", "mtdnn-b"),
+    "setup": ("plain", "mtdnn"),
     "precision": ("auto", "fp32", "bf16"),
     "kind": (None, "classification", "regression"),
 }
@@ -42,12 +43,14 @@ class Run:
             on other data is refused.
         method: Name of a method in ``pats.methods``.
         options: The method's own options; missing ones take its defaults.
-        optimizer: ``"adamax"`` or ``"adamw"``.
+        optimizer: ``"adamax"``, ``"adamw"``, or MT-DNN's Adamax of either era, ``"mtdnn-a"`` and
+            ``"mtdnn-b"``, each with its own ε.
         lr: Peak learning rate.
         weight_decay: Weight decay of all but biases and norms.
         betas: Decay rates of the optimizer's moments.
         eps: The optimizer's ε.
-        schedule: Shape of the learning rate after warm-up.
+        schedule: Shape of the learning rate after warm-up: ``"linear"``, ``"constant"``, ``"cosine"``,
+            or MT-DNN's, ``"mtdnn-a"`` and ``"mtdnn-b"``.
         warmup: Share of all steps with a linearly rising learning rate, in [0, 1).
         epochs: Passes over the training data. ``steps``, where given, ends the run earlier or later.
         steps: Optimizer steps; None follows from ``epochs``.
@@ -55,6 +58,7 @@ class Run:
         max_length: Longest input in tokens; longer ones are truncated.
         clip: Largest global norm of the gradient; 0 switches clipping off.
         precision: ``"auto"`` is bf16 autocast where the machine computes in bf16, else fp32.
+        setup: ``"plain"``, or ``"mtdnn"``: head, dropout and fixed batches as MT-DNN's code.
         fraction: Share of the training data, in (0, 1]; smaller shares are subsets of larger ones.
         init_seed: Seeds the weights that the checkpoint lacks, such as the head.
         data_seed: Seeds subset, order and dropout (and the split of a table without splits).
@@ -89,6 +93,7 @@ class Run:
     max_length: int = 128
     clip: float = 1.0
     precision: str = "auto"
+    setup: str = "plain"
     fraction: float = 1.0
     init_seed: int = 0
     data_seed: int = 0

@@ -68,7 +68,7 @@ def check_methods(study: Study) -> None:
 
 
 def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:
-    """Load every model once, and let every row build its optimizer, which finds its scope.
+    """Load every model once, and let every row build its optimizer and attach itself.
 
     Raises:
         InputError: A model cannot be used, or a scope matches nothing in it.
@@ -81,6 +81,11 @@ def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:
         run = replace(study.run, model=name)
         with own_generators():
             loaded = model.load(name, classes, run.max_length, run.init_seed, run.revision)
-        training = methods.Training(optimizer=run.optimizer, fresh=loaded.fresh)
-        for label, method in study.rows:
-            methods.create(method, study.options.get(label)).optimizer(loaded.model, training)
+        training = methods.Training(
+            optimizer=run.optimizer, lr=study.lr or run.lr, fresh=loaded.fresh, regression=not classes
+        )
+        for label, name in study.rows:
+            method = methods.create(name, study.options.get(label))
+            method.optimizer(loaded.model, training)
+            with method.attached(loaded.model, training, methods.Clock()):
+                pass

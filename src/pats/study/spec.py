@@ -184,7 +184,7 @@ class Study:
         if self.lr is not None:
             return self.lr
         task, model, _ = place
-        adamax = self.run.optimizer == "adamax"
+        adamax = self.run.optimizer != "adamw"
         cell = paper.learning_rate(task, model, method) if adamax else None
         if cell is not None or self.lr_grid:
             return cell

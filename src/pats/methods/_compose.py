@@ -1,0 +1,119 @@
+"""Methods together: ``"noisytune+pats"`` is both, where each changes something else."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from pats._errors import InputError
+from pats.methods._batch import Batch, Clock
+from pats.methods._method import Method, Training
+from pats.methods._options import Value
+
+_ONE = {
+    "optimizer": "each brings its own optimizer",
+    "embeddings": "each puts its own noise on the word embeddings",
+    "loss": "each makes its own loss from several passes",
+}
+
+
+class Composite(Method[Any]):
+    """Several methods that change different things.
+
+    Anchors are the weights before any of them acts; then the weights are changed in the order in which
+    the methods are named.
+
+    Args:
+        parts: Methods by name, at least two.
+        options: Values by ``"part.option"``, or by the option alone where one part has it.
+
+    Raises:
+        InputError: Two of them change the same thing, or one changes nothing; an option is unknown,
+            ambiguous, of another type, or out of its range.
+    """
+
+    name = "composite"
+
+    def __init__(self, parts: Mapping[str, type[Method[Any]]], options: Mapping[str, Value]) -> None:
+        _check(parts)
+        given = _by_part(parts, options)
+        self.parts: dict[str, Method[Any]] = {name: parts[name](given[name]) for name in parts}
+        self.options = {name: part.options for name, part in self.parts.items()}
+        self.anchored = any(part.anchored for part in self.parts.values())
+
+    def prepare_(self, model: nn.Module, training: Training) -> None:
+        """Every part's, in order."""
+        for part in self.parts.values():
+            part.prepare_(model, training)
+
+    def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
+        """Of the part that brings one."""
+        return self._of("optimizer").optimizer(model, training)
+
+    @contextmanager
+    def attached(self, model: nn.Module, training: Training, clock: Clock) -> Iterator[None]:
+        """All parts' changes at once."""
+        with ExitStack() as stack:
+            for part in self.parts.values():
+                stack.enter_context(part.attached(model, training, clock))
+            yield
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Of the part that brings one."""
+        return self._of("loss").loss(batch)
+
+    def state(self) -> dict[str, Tensor]:
+        """Every part's, behind its name."""
+        return {f"{name}/{key}": value for name, p in self.parts.items() for key, value in p.state().items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Give every part its own."""
+        for name, part in self.parts.items():
+            head = f"{name}/"
+            part.load_state({k.removeprefix(head): v for k, v in state.items() if k.startswith(head)})
+
+    def telemetry(self, optimizer: Optimizer) -> dict[str, dict[str, float]]:
+        """All parts' together."""
+        return {k: v for part in self.parts.values() for k, v in part.telemetry(optimizer).items()}
+
+    def _of(self, aspect: str) -> Method[Any]:
+        found = (part for part in self.parts.values() if aspect in part.changes)
+        return next(found, next(iter(self.parts.values())))
+
+
+def _check(parts: Mapping[str, type[Method[Any]]]) -> None:
+    together = "+".join(parts)
+    for name, part in parts.items():
+        if not part.changes:
+            raise InputError(f"{together!r} cannot be combined: {name!r} changes nothing, so leave it out")
+    for aspect, why in _ONE.items():
+        names = [name for name, part in parts.items() if aspect in part.changes]
+        if len(names) > 1:
+            raise InputError(
+                f"{together!r} cannot be combined: of {' and '.join(map(repr, names))} {why}; keep one of "
+                "them, and combine it with methods that change something else"
+            )
+
+
+def _by_part(
+    parts: Mapping[str, type[Method[Any]]], options: Mapping[str, Value]
+) -> dict[str, dict[str, Value]]:
+    known: dict[str, Sequence[str]] = {
+        name: [f.name for f in part.option_fields()] for name, part in parts.items()
+    }
+    given: dict[str, dict[str, Value]] = {name: {} for name in parts}
+    for key, value in options.items():
+        part, dot, name = key.rpartition(".")
+        owners = [part] if dot else [owner for owner in parts if key in known[owner]]
+        if dot and part not in parts:
+            raise InputError(f"option {key!r} is for {part!r}, but the methods are: {', '.join(parts)}")
+        if not owners:
+            every = ", ".join(f"{owner}.{one}" for owner in parts for one in known[owner])
+            raise InputError(f"method {'+'.join(parts)!r} has no option {key!r}; its options are: {every}")
+        if len(owners) > 1:
+            forms = " or ".join(f"{owner}.{key}" for owner in owners)
+            raise InputError(f"option {key!r} of method {'+'.join(parts)!r} is ambiguous: write {forms}")
+        given[owners[0]][name] = value
+    return given

@@ -1,0 +1,35 @@
+"""How far two outputs of a classifier, or of a regression, are apart."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def divergence(a: Tensor, b: Tensor, regression: bool, detach: bool = False) -> Tensor:
+    """Symmetrised Kullback-Leibler divergence of two batches of logits, or mean squared difference.
+
+        KL(p‖q) + KL(q‖p) = Σ (p - q)(log p - log q),   p = softmax a, q = softmax b
+
+    summed over classes, averaged over the batch, in float32 (float64 for float64).
+
+    Args:
+        a: Logits of shape (batch, classes), or scores of any one shape.
+        b: Likewise, of the same shape.
+        regression: They are scores: mean of (a - b)².
+        detach: No gradient flows through the first argument of each KL, as in MT-DNN's code.
+    """
+    a, b = wide(a), wide(b)
+    if regression:
+        return (a.flatten() - b.flatten()).square().mean()
+    log_p, log_q = a.log_softmax(-1), b.log_softmax(-1)
+    if detach:
+        p, q = log_p.detach().exp(), log_q.detach().exp()
+        return functional.kl_div(log_p, q, reduction="batchmean") + functional.kl_div(
+            log_q, p, reduction="batchmean"
+        )
+    return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum() / len(a)
+
+
+def wide(x: Tensor) -> Tensor:
+    """In float32, or in float64 where it is that."""
+    return x if x.dtype == torch.float64 else x.float()

@@ -1,0 +1,78 @@
+"""Methods that act on the model, on every architecture that ``scope`` knows; ``eval()`` is plain."""
+
+import pytest
+import torch
+
+from pats import scope
+from pats.methods import Batch, Clock, Training, anchors, create
+from test_scope import ARCHITECTURES, build
+
+# Noise that shows in the loss of a model without dropout, and a pull that does not overshoot.
+OPTIONS = {
+    "mixout": {"p": 0.5},
+    "recadam": {"gamma": 1.0},
+    "r3f": {"eps": 0.1},
+    "smart": {"radius": 0.1, "sigma": 0.1},
+}
+METHODS = ["recadam", "mixout", "smart", "freelb", "neftune", "r3f", "noisytune+mixout+freelb+pats"]
+
+
+def batch_of(clock, model):
+    ids = torch.randint(2, 50, (4, 9), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    mask[1:, 6:] = 0
+    inputs = {"input_ids": ids * mask, "attention_mask": mask, "labels": torch.tensor([0, 1, 0, 1])}
+    return Batch(model, inputs, clock)
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES, ids=[row[0] for row in ARCHITECTURES])
+def model(request):
+    torch.manual_seed(0)
+    return build(request.param[0], request.param[1])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_method_on_architecture(model, name):
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    options = OPTIONS.get(name, {})
+    method, clock = create(name, options), Clock()
+    training = Training(lr=1e-3, anchors=anchors(model))
+    model.eval()
+    plain = batch_of(Clock(), model).forward().logits
+    model.train()
+    try:
+        torch.manual_seed(1)
+        loss_before = batch_of(Clock(), model).forward().loss
+        method.prepare_(model, training)
+        optimizer = method.optimizer(model, training)
+        with clock.attached(model), method.attached(model, training, clock):
+            torch.manual_seed(1)
+            loss = method.loss(batch_of(clock, model))
+            at_once = {"noisytune", "freelb", "neftune", "smart", "r3f"} & set(name.split("+"))
+            if at_once:  # the others act on what training has changed
+                assert loss != loss_before
+            loss.backward()
+            assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+            inside = set(scope(model))
+            reached = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+            assert len(inside & reached) > len(inside) / 2
+            optimizer.step()
+            if name == "mixout":
+                clock.begin(2)
+                torch.manual_seed(1)
+                mixed = method.loss(batch_of(clock, model))
+            optimizer.zero_grad()
+            model.eval()
+            inside_eval = batch_of(clock, model).forward().logits
+        assert torch.equal(batch_of(Clock(), model).forward().logits, inside_eval)
+        assert not torch.equal(inside_eval, plain)
+        if name == "mixout":
+            model.train()
+            torch.manual_seed(1)
+            assert mixed != batch_of(Clock(), model).forward().loss
+        assert list(model.state_dict()) == list(before)
+        assert not any("forward" in vars(module) for module in model.modules())
+        hooks = [module._forward_hooks or module._forward_pre_hooks for module in model.modules()]
+        assert not any(hooks)
+    finally:
+        model.load_state_dict(before)

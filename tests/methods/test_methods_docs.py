@@ -1,0 +1,110 @@
+"""docs/methods.md: its tables are made from the registry and the results, and its example runs."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from toy import Trial
+
+from pats import InputError
+from pats.cli import main
+from pats.methods import Clock, create, divergence, registry
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "methods.md").read_text("utf-8")
+(EXAMPLE,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with the example in ``rdrop.py``."""
+    (tmp_path / "rdrop.py").write_text(EXAMPLE)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    sys.modules.pop("rdrop", None)
+    sys.path[:] = [entry for entry in sys.path if entry != str(tmp_path)]
+
+
+def test_tables_are_up_to_date():
+    """``python benchmarks/methods.py write`` makes them."""
+    spec = importlib.util.spec_from_file_location("methods_benchmark", ROOT / "benchmarks" / "methods.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.written(PAGE) == PAGE
+
+
+def test_every_method_was_measured():
+    for name in ("methods.json", "methods_train.json"):
+        rows = json.loads((ROOT / "benchmarks" / "results" / name).read_text())["rows"]
+        assert {row["method"] for row in rows} == set(registry())
+
+
+def test_the_example_is_about_twenty_lines_and_computes_what_it_says(folder):
+    assert len(EXAMPLE.strip().splitlines()) <= 22
+    method = create("rdrop:RDrop", {"weight": 0.7})
+    assert (method.name, method.summary) == ("rdrop:RDrop", "two passes with different dropout must agree")
+    from toy import inputs, toy
+
+    model, seen = toy(dropout=0.5), []
+    with Trial("rdrop:RDrop", {"weight": 0.7}, model) as trial:
+        handle = model.register_forward_hook(lambda module, args, out: seen.append(out))
+        loss = trial.loss()
+        handle.remove()
+    apart = divergence(seen[0].logits, seen[1].logits, False)
+    assert apart > 0
+    assert torch.equal(loss, seen[0].loss + 0.7 * apart)
+    with Trial("rdrop:RDrop", {"weight": 0.0}) as trial:
+        assert trial.loss() == toy()(**inputs()).loss
+
+
+def test_the_example_runs_in_a_comparison(folder, inputs_folder):
+    """In the workers' processes too, by the installed command, which does not look in the current folder."""
+    command = [str(Path(sys.executable).with_name("pats")), "compare", "--out", "out", "--quiet", "--json"]
+    command += ["--data", str(inputs_folder / "texts.csv"), "--model", str(inputs_folder / "bert")]
+    command += ["--methods", "vanilla", "rdrop:RDrop", "both=rdrop:RDrop+pats"]
+    command += ["--option", "rdrop:RDrop.weight=0.5", "both.p=0.1", "both.rdrop:RDrop.weight=2"]
+    command += ["--seeds", "1", "--epochs", "1", "--lr", "1e-3", "--no-control", "--workers", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    runs = [json.loads(path.read_text())["run"] for path in folder.glob("out/runs/*/result.json")]
+    assert {(run["method"], tuple(run["options"].items())) for run in runs} == {
+        ("vanilla", ()),
+        ("rdrop:RDrop", (("weight", 0.5),)),
+        ("rdrop:RDrop+pats", (("p", 0.1), ("rdrop:RDrop.weight", 2))),
+    }
+
+
+BROKEN = {
+    "syntax": ("class X(:\n", "syntax error in line 1"),
+    "nothing": ("x = 1\n", "no subclass of pats.methods.Method named 'X'"),
+    "aspect": (
+        "from pats.methods import Method\nclass X(Method):\n    changes = ('everything',)\n",
+        "must choose from: weights, optimizer, forward, embeddings, loss",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_class_of_ones_own_is_one_sentence(folder, name, capsys):
+    code, said = BROKEN[name]
+    module = f"broken_{name}"
+    (folder / f"{module}.py").write_text(code)
+    with pytest.raises(InputError, match=r"^[^\n]+$") as error:
+        create(f"{module}:X")
+    assert said in str(error.value)
+    assert main(["run", "--task", "grammar", "--method", f"{module}:X", "--out", "out"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_method_that_overrides_nothing_is_plain(folder):
+    (folder / "plain_method.py").write_text("from pats.methods import Method\nclass X(Method):\n    pass\n")
+    from toy import inputs, toy
+
+    with Trial("plain_method:X") as trial:
+        assert isinstance(trial.clock, Clock)
+        assert trial.loss() == toy()(**inputs()).loss
