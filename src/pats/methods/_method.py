@@ -150,7 +150,10 @@ def base_optimizer(
         "adamax": optim.Adamax,
         "adamw": optim.AdamW,
     }
-    return classes[training.optimizer](groups, eps=training.eps, noise=noise, **settings)
+    # torch's own update on the path that torch takes by itself, and not the fused one: without noise every
+    # method is plain fine-tuning to the bit.
+    foreach = next(model.parameters()).device.type == "cuda"
+    return classes[training.optimizer](groups, eps=training.eps, noise=noise, foreach=foreach, **settings)
 
 
 def anchors(model: nn.Module) -> dict[str, Tensor]:
