@@ -51,21 +51,27 @@ def resident(field: str) -> int:
 def alone(name: str, shape: str) -> dict[str, Any]:
     """Measure one path in this process."""
     torch.set_num_threads(1)
-    model = Encoder(*SHAPES[shape][:3])
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = Encoder(*SHAPES[shape][:3], device=device)
     optimizer = PATHS[name](model)
     for _ in range(2):
         optimizer.step()
-    before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+    if device == "cuda":
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        before = resident("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     for _ in range(3):
         optimizer.step()
-    peak = resident("VmHWM") - before
+    peak = (torch.cuda.max_memory_allocated() if device == "cuda" else resident("VmHWM")) - before
     state = sum(
         value.numel() * value.element_size() for row in optimizer.state.values() for value in row.values()
     )
     largest = max(p.numel() for p in model.parameters())
     return {
         "shapes": shape,
+        "device": device,
         "optimizer": name,
         "parameters": model.numel,
         "largest_matrix_bytes": 4 * largest,
@@ -92,7 +98,7 @@ def main() -> None:
             done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
             rows.append(json.loads(done.stdout))
             print(done.stdout, end="")
-    write("memory", ("shapes", "optimizer"), rows)
+    write("memory", ("shapes", "optimizer", "device"), rows)
 
 
 if __name__ == "__main__":

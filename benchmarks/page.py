@@ -1,6 +1,6 @@
 """Fill the tables of ``docs/performance.md`` from the result files of the benchmarks.
 
-    python benchmarks/page.py
+python benchmarks/page.py
 """
 
 import json

@@ -8,6 +8,7 @@ Writes ``benchmarks/results/step.json``.
 """
 
 import argparse
+import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -105,12 +106,16 @@ RATIOS = (
 def measure(shape: str, threads: int, rounds: int, slow: bool, compile_too: bool) -> dict[str, Any]:
     """One row: all paths on the parameters of one encoder."""
     torch.set_num_threads(threads)
-    model = Encoder(*SHAPES[shape][:3])
-    times = in_turn(paths_of(model, slow, compile_too), rounds)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = Encoder(*SHAPES[shape][:3], device=device)
+    source = torch.empty(model.numel, device=device)
+    paths = {"copy": functools.partial(torch.empty_like(source).copy_, source)}
+    times = in_turn(paths | paths_of(model, slow, compile_too), rounds)
     median = medians(times)
     pats_ms, base_ms = median["PATS Adamax, fused"], median["Adamax, fused"]
     return {
         "shapes": shape,
+        "device": device,
         "threads": threads,
         "parameters": model.numel,
         "rounds": rounds,
@@ -119,6 +124,7 @@ def measure(shape: str, threads: int, rounds: int, slow: bool, compile_too: bool
         "best_ms": {name: round(min(values), 3) for name, values in times.items()},
         "ns_per_parameter": {name: round(1e6 * ms / model.numel, 3) for name, ms in median.items()},
         "gigabytes_per_second": {
+            "copy": round(8 * model.numel / median["copy"] / 1e6, 1),
             "Adamax, fused": round(BYTES["base"] * model.numel / base_ms / 1e6, 1),
             "PATS Adamax, fused, at 36 bytes": round(BYTES["PATS, cached"] * model.numel / pats_ms / 1e6, 1),
             "PATS Adamax, fused, at 48 bytes": round(
@@ -147,7 +153,7 @@ def main() -> None:
             for name, value in {**row["best_ms"], **row["ratios"]}.items():
                 print(f"{shape:14} {threads} threads  {name:60} {value:10.3f}")
     if not arguments.dry:
-        write("step", ("shapes", "threads"), rows)
+        write("step", ("shapes", "threads", "device"), rows)
 
 
 if __name__ == "__main__":
