@@ -1,6 +1,7 @@
-"""Eq. 1 of a model on data."""
+"""Eq. 1 of a model on data, and how its values are distributed."""
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,12 @@ from pats._noise import sensitivity as elementwise
 from pats._noise import state_dtype
 from pats._scope import Scope, named_parameters
 from pats._scope import scope as names_in_scope
+
+WINDOW = (5e-8, 1e-5)  # what the paper's figure 2 shows
+WINDOW_BINS = 50
+PER_DECADE = 20
+LOWEST, HIGHEST = -20, 6  # decades; what lies outside is counted in the outermost bins
+_CHUNK = 1 << 20  # entries binned at a time, so that no temporary is as large as a matrix
 
 
 def sensitivity(
@@ -24,6 +31,9 @@ def sensitivity(
 
         reduce="batch":      s_j = mean over batches b of |θ_j · ∂L_b/∂θ_j|
         reduce="gradient":   s_j = |θ_j · mean over b of ∂L_b/∂θ_j|
+
+    The first is what training sees, and depends on the batch size; the second is Eq. 1 of the loss over
+    all the data, where batches of one size that pull in opposite directions cancel.
 
     Args:
         model: The model, in the mode (train or eval) in which it is to be measured; neither mode nor
@@ -41,7 +51,8 @@ def sensitivity(
     Raises:
         InputError: There is no batch, or ``reduce`` is unknown.
 
-    Source: Eq. 1 of the paper. Memory: one tensor of the model's size beside the gradients.
+    Source: Eq. 1 of the paper. Memory: one tensor of the scope's size beside the gradients, however many
+    batches there are.
     """
     if reduce not in ("batch", "gradient"):
         raise InputError(f"reduce is {reduce!r}, but must be one of: batch, gradient")
@@ -66,3 +77,166 @@ def sensitivity(
         if reduce == "gradient":
             total.mul_(parameter.detach()).abs_()
     return dict(zip(names, totals, strict=True))
+
+
+class Distribution:
+    """How non-negative numbers are distributed, in a few hundred bins: built piece by piece, and added.
+
+    Counts and sums stand in bins of a twentieth of a decade, from 10⁻²⁰ to 10⁶; counts also in 50 equal
+    bins over the paper's window [5·10⁻⁸, 10⁻⁵]. Zeros are counted apart, values that are not finite are
+    counted and left out of everything else.
+    """
+
+    def __init__(self) -> None:
+        bins = (HIGHEST - LOWEST) * PER_DECADE
+        self.counts = torch.zeros(bins, dtype=torch.int64)
+        self.sums = torch.zeros(bins, dtype=torch.float64)
+        self.window = torch.zeros(WINDOW_BINS, dtype=torch.int64)
+        self.zeros = self.below = self.above = self.not_finite = 0
+        self.squares = 0.0
+
+    def add(self, values: Tensor) -> None:
+        """Count a tensor's absolute values, of any shape and floating type."""
+        flat = values.detach().flatten()
+        for start in range(0, flat.numel(), _CHUNK):
+            self._add(flat[start : start + _CHUNK].cpu().double().abs())
+
+    def _add(self, values: Tensor) -> None:
+        finite = values[values.isfinite()]
+        self.not_finite += values.numel() - finite.numel()
+        positive = finite[finite > 0]
+        self.zeros += finite.numel() - positive.numel()
+        places = ((positive.log10() - LOWEST) * PER_DECADE).floor().long().clamp(0, len(self.counts) - 1)
+        self.counts += torch.bincount(places, minlength=len(self.counts))
+        self.sums += torch.bincount(places, weights=positive, minlength=len(self.sums))
+        self.squares += float(positive.square().sum())
+        low, high = WINDOW
+        self.below += int((finite < low).sum())
+        self.above += int((finite > high).sum())
+        inside = finite[(finite >= low) & (finite <= high)]
+        places = ((inside - low) / (high - low) * WINDOW_BINS).long().clamp(max=WINDOW_BINS - 1)
+        self.window += torch.bincount(places, minlength=WINDOW_BINS)
+
+    def __iadd__(self, other: "Distribution") -> "Distribution":
+        self.counts += other.counts
+        self.sums += other.sums
+        self.window += other.window
+        self.squares += other.squares
+        for name in ("zeros", "below", "above", "not_finite"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
+    @property
+    def entries(self) -> int:
+        """Finite values so far."""
+        return int(self.counts.sum()) + self.zeros
+
+    @property
+    def mean(self) -> float:
+        """Exact mean; 0 for none."""
+        return float(self.sums.sum()) / self.entries if self.entries else 0.0
+
+    @property
+    def std(self) -> float:
+        """Exact standard deviation over all entries; 0 for none."""
+        if not self.entries:
+            return 0.0
+        return math.sqrt(max(self.squares / self.entries - self.mean**2, 0.0))
+
+    @property
+    def cv(self) -> float:
+        """Coefficient of variation: standard deviation over mean; 0 where all are zero."""
+        return self.std / self.mean if self.mean else 0.0
+
+    @property
+    def gini(self) -> float:
+        """Gini's coefficient, from 0 (all equal) towards 1 (one entry holds everything).
+
+        From the bins, as if a bin's entries were equal: below the exact value, by less than 0.002 for
+        values that spread over a decade or more.
+        """
+        total, n = float(self.sums.sum()), self.entries
+        if not total:
+            return 0.0
+        # Twice the area between the diagonal and Lorenz' curve; zeros come first and hold nothing.
+        people = torch.cat([torch.tensor([float(self.zeros)]), self.counts.double()]) / n
+        held = torch.cat([torch.zeros(1, dtype=torch.float64), self.sums]) / total
+        curve = held.cumsum(0)
+        return 1 - float((people * (2 * curve - held)).sum())
+
+    @property
+    def insensitive(self) -> float:
+        """Share below the paper's window, that is below 5·10⁻⁸; 0 for none."""
+        return self.below / self.entries if self.entries else 0.0
+
+    @property
+    def beyond(self) -> float:
+        """Share above the paper's window, that is above 10⁻⁵; 0 for none."""
+        return self.above / self.entries if self.entries else 0.0
+
+    def quantile(self, share: float) -> float:
+        """The value below which a share of the entries lies, to a twentieth of a decade; 0 among zeros."""
+        reached = self.zeros
+        for place, count in enumerate(self.counts.tolist()):
+            if reached >= share * self.entries:
+                break
+            reached += count
+            if reached >= share * self.entries:
+                return float(10 ** (LOWEST + (place + 0.5) / PER_DECADE))
+        return 0.0
+
+    def summary(self) -> dict[str, float]:
+        """The concentration numbers, six digits each."""
+        found = {
+            "entries": self.entries,
+            "mean": self.mean,
+            "std": self.std,
+            "cv": self.cv,
+            "gini": self.gini,
+            "median": self.quantile(0.5),
+            "insensitive": self.insensitive,
+            "beyond": self.beyond,
+            "zeros": self.zeros,
+            "not_finite": self.not_finite,
+        }
+        return {key: value if isinstance(value, int) else _short(value) for key, value in found.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the summary, and the bins that are not empty."""
+        filled = self.counts.nonzero().flatten().tolist()
+        first, last = (filled[0], filled[-1] + 1) if filled else (0, 0)
+        return self.summary() | {
+            "squares": self.squares,
+            "below": self.below,
+            "above": self.above,
+            "window": self.window.tolist(),
+            "first": first,
+            "counts": self.counts[first:last].tolist(),
+            "sums": [_short(value) for value in self.sums[first:last].tolist()],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Distribution":
+        """The distribution that ``to_dict`` described.
+
+        Raises:
+            InputError: Something is missing or of another shape.
+        """
+        made = cls()
+        try:
+            first, counts = int(values["first"]), torch.tensor(values["counts"], dtype=torch.int64)
+            made.counts[first : first + len(counts)] = counts
+            made.sums[first : first + len(counts)] = torch.tensor(values["sums"], dtype=torch.float64)
+            made.window += torch.tensor(values["window"], dtype=torch.int64)
+            made.squares = float(values["squares"])
+            for name in ("zeros", "below", "above", "not_finite"):
+                setattr(made, name, int(values[name]))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"the distribution of sensitivities cannot be read ({error}): measure it again"
+            ) from None
+        return made
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")

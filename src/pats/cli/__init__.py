@@ -15,6 +15,7 @@ VERBS = {
     "predict": "label the rows of a table with a fine-tuned model",
     "check": "tell how much noise a run would accumulate",
     "watch": "show how far a comparison is",
+    "report": "write the page of a comparison",
 }
 
 USAGE = "\n".join(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pats.report import paper, statistics, table1
 from pats.report.table1 import Group, Line
+from pats.report.words import count, listed, name_of, number
 
 METRICS = {
     "accuracy": "accuracy",
@@ -48,29 +49,13 @@ def page(groups: Sequence[Group], notes: Sequence[str] = ()) -> Page:
     return Page(_verdict(groups), tuple(grids), (*notes, *_notes(groups)))
 
 
-def _number(value: float | None, sign: bool = False, digits: int = 1) -> str:
-    return "-" if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _listed(texts: Sequence[str]) -> str:
-    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
-
-
 def _metric(group: Group) -> str:
     name = next((line.cell.metric for line in group.lines if line.cell.metric), None)
     return METRICS.get(name, name) if name else "score"
 
 
-def _name(model: str) -> str:
-    return model.rstrip("/").rpartition("/")[2] or model
-
-
 def _mean(line: Line) -> str:
-    return _number(line.mean) + ("" if line.std is None else f" ± {line.std:.1f}")
+    return number(line.mean) + ("" if line.std is None else f" ± {line.std:.1f}")
 
 
 # ------------------------------------------------------------------------------------------- tables
@@ -86,7 +71,7 @@ def _grid(group: Group) -> Grid:
     rows = []
     for line in group.lines:
         difference = line.difference
-        gap = "" if difference is None else _number(difference.mean, sign=True)
+        gap = "" if difference is None else number(difference.mean, sign=True)
         if difference is not None and difference.interval is not None:
             gap += " [{:+.1f}, {:+.1f}]".format(*difference.interval)
         row = [
@@ -94,13 +79,13 @@ def _grid(group: Group) -> Grid:
             f"{line.cell.lr:g}",
             str(len(line.scores)) + _flags(line),
             _mean(line),
-            " ".join(_number(line.scores.get(o.seed)) for o in line.cell.outcomes),
+            " ".join(number(line.scores.get(o.seed)) for o in line.cell.outcomes),
         ]
         row += [_average(line.cell.dev)] if extra else []
         row += [_average(line.cell.last), gap, _p(line)]
-        row += [_number(line.paper, digits=2)] if printed else []
+        row += [number(line.paper, digits=2)] if printed else []
         rows.append(tuple(row))
-    title = f"{group.task} · {_name(group.model)} · {_metric(group)} × 100 on {group.split}"
+    title = f"{group.task} · {name_of(group.model)} · {_metric(group)} × 100 on {group.split}"
     return Grid(title, tuple(heads), tuple(rows))
 
 
@@ -120,21 +105,24 @@ def _parts(group: Group) -> Grid | None:
     if not parts:
         return None
     rows = [
-        (part, *(_number(sum(c[part]) / len(c[part])) if part in c else "-" for c in columns))
+        (part, *(number(sum(c[part]) / len(c[part])) if part in c else "-" for c in columns))
         for part in parts
     ]
     title = (
-        f"{group.task} · {_name(group.model)} · {_metric(group)} × 100 on each part of dev, mean over seeds"
+        f"{group.task} · {name_of(group.model)} · {_metric(group)} × 100 on each part of dev, mean over seeds"
     )
     return Grid(title, ("part of dev", *(line.cell.label for line in group.lines)), tuple(rows))
 
 
 def _average(scores: dict[int, float]) -> str:
-    return _number(sum(scores.values()) / len(scores) if scores else None)
+    return number(sum(scores.values()) / len(scores) if scores else None)
 
 
 def _flags(line: Line) -> str:
-    flags = [f"{len(line.failures)} failed"] if line.failures else []
+    missing = sum(outcome.missing for outcome in line.failures)
+    failed = len(line.failures) - missing
+    flags = [f"{failed} failed"] if failed else []
+    flags += [f"{missing} to come"] if missing else []
     flags += [f"{line.degenerate} constant"] if line.degenerate else []
     return f" ({', '.join(flags)})" if flags else ""
 
@@ -152,7 +140,7 @@ def _summary(groups: Sequence[Group]) -> Grid:
     lines = {(g.model, line.cell.label, g.task): line for g in groups for line in g.lines}
     rows = []
     for model, label in dict.fromkeys((model, label) for model, label, _ in lines):
-        row = [_name(model), label]
+        row = [name_of(model), label]
         for task in tasks:
             line = lines.get((model, label, task))
             row.append("-" if line is None else _beside(line.mean, line.paper))
@@ -162,14 +150,14 @@ def _summary(groups: Sequence[Group]) -> Grid:
             if whole.iqm is not None:
                 spread = f"{whole.iqm[0]:.2f} [{whole.iqm[1][0]:.2f}, {whole.iqm[1][1]:.2f}]"
             row.append(_beside(whole.average, whole.paper))
-            row += [spread, _number(whole.improvement, digits=2)]
+            row += [spread, number(whole.improvement, digits=2)]
         row += [""] * (len(heads) - len(row))
         rows.append(tuple(row))
     return Grid("All tasks: mean score × 100 (in brackets the paper's)", heads, tuple(rows))
 
 
 def _beside(ours: float | None, theirs: float | None) -> str:
-    return _number(ours) + ("" if theirs is None else f" ({theirs:.2f})")
+    return number(ours) + ("" if theirs is None else f" ({theirs:.2f})")
 
 
 # -------------------------------------------------------------------------------------------- words
@@ -181,7 +169,7 @@ def _verdict(groups: Sequence[Group]) -> tuple[str, str, str]:
 
 def _what(groups: Sequence[Group]) -> str:
     tasks = list(dict.fromkeys(group.task for group in groups))
-    models = list(dict.fromkeys(_name(group.model) for group in groups))
+    models = list(dict.fromkeys(name_of(group.model) for group in groups))
     methods = dict.fromkeys(line.cell.label for g in groups for line in g.lines if not line.cell.control)
     seeds = max(len(line.cell.outcomes) for group in groups for line in group.lines)
     splits = {group.split for group in groups}
@@ -190,8 +178,8 @@ def _what(groups: Sequence[Group]) -> str:
         where = "the test set where there is one, else the dev set"
     how = f"{_metric(groups[0])} × 100" if len(groups) == 1 else "each task's metric × 100"
     return (
-        f"{_count(len(methods), 'method')} fine-tuned {_listed(models)} on {_listed(tasks)} with "
-        f"{_count(seeds, 'seed')} each; a score is {how} on {where}, at the epoch that was best on "
+        f"{count(len(methods), 'method')} fine-tuned {listed(models)} on {listed(tasks)} with "
+        f"{count(seeds, 'seed')} each; a score is {how} on {where}, at the epoch that was best on "
         "dev."
     )
 
@@ -200,12 +188,12 @@ def _outcome(groups: Sequence[Group]) -> str:
     if len(groups) == 1:
         plain = groups[0].baseline
         told = [
-            f"{line.cell.label} {_number(line.mean)}"
+            f"{line.cell.label} {number(line.mean)}"
             + (f" ({line.difference.mean:+.1f})" if line.difference else "")
             for line in groups[0].lines
             if line is not plain and not line.cell.control
         ]
-        start = f"Plain fine-tuning scored {_number(plain.mean)}" if plain else "Scores are"
+        start = f"Plain fine-tuning scored {number(plain.mean)}" if plain else "Scores are"
         rest = (", " if plain else " ") + ", ".join(told) if told else ""
         return f"{start}{rest}."
     gaps: dict[str, list[float]] = {}
@@ -242,21 +230,21 @@ def _shown(groups: Sequence[Group]) -> str:
     ]
     if n < needed:
         start = (
-            f"No difference can be shown with {_count(n, 'seed')}, whatever the scores "
-            f"({needed} seeds would allow it for {_count(family, 'comparison')})"
+            f"No difference can be shown with {count(n, 'seed')}, whatever the scores "
+            f"({needed} seeds would allow it for {count(family, 'comparison')})"
         )
     else:
-        start = f"No difference to plain fine-tuning was shown with {_count(n, 'seed')}"
+        start = f"No difference to plain fine-tuning was shown with {count(n, 'seed')}"
     if not least:
         return f"{start}; one seed says nothing about the spread."
-    low, high = _number(min(least)), _number(max(least))
+    low, high = number(min(least)), number(max(least))
     size = low if low == high else f"{low} to {high}, depending on the row"
     return f"{start}; the smallest difference this number of seeds could have shown is about {size}."
 
 
 def _told(group: Group, line: Line, where: bool) -> str:
     assert line.difference is not None
-    place = f" on {group.task} with {_name(group.model)}" if where else ""
+    place = f" on {group.task} with {name_of(group.model)}" if where else ""
     gap = f"{line.difference.mean:+.1f}"
     if line.difference.interval is not None:
         gap += " (95 % interval {:+.1f} to {:+.1f})".format(*line.difference.interval)
@@ -269,7 +257,7 @@ def _notes(groups: Sequence[Group]) -> list[str]:
     if family:
         notes.append(
             "vs vanilla: mean difference paired by seed, t interval (BCa from 20 seeds); p: sign-flip "
-            f"test, Holm over {_count(family, 'method')}; * marks p ≤ 0.05, never with fewer than "
+            f"test, Holm over {count(family, 'method')}; * marks p ≤ 0.05, never with fewer than "
             f"{statistics.seeds_needed(family)} seeds. Intervals are over seeds, not over examples."
         )
     if any(group.split == "dev" for group in groups):
@@ -291,12 +279,15 @@ def _notes(groups: Sequence[Group]) -> list[str]:
         notes.append(f"The paper's numbers: {paper.SOURCE}.")
     constant = sum(line.degenerate for group in groups for line in group.lines)
     if constant:
-        notes.append(f"{_count(constant, 'run')} predicted one constant; counted in, never dropped.")
-    for group in groups:
-        for line in group.lines:
-            notes += [
-                f"Failed: {group.task}, {_name(group.model)}, {line.cell.label}, seed "
-                f"{outcome.seed}: {outcome.failure}"
-                for outcome in line.failures
-            ]
+        notes.append(f"{count(constant, 'run')} predicted one constant; counted in, never dropped.")
+    failures = [(g, line, o) for g in groups for line in g.lines for o in line.failures]
+    missing = sum(outcome.missing for _, _, outcome in failures)
+    if missing:
+        notes.append(f"{count(missing, 'run')} still to come; all numbers are of the runs that have ended.")
+    notes += [
+        f"Failed: {group.task}, {name_of(group.model)}, {line.cell.label}, seed {outcome.seed}: "
+        f"{outcome.failure}"
+        for group, line, outcome in failures
+        if not outcome.missing
+    ]
     return notes

@@ -1,4 +1,4 @@
-"""A page as Markdown or in the terminal, and a study's numbers as CSV."""
+"""A page as Markdown, as LaTeX or in the terminal, and a study's numbers as CSV."""
 
 import csv
 import io
@@ -22,6 +22,62 @@ def markdown(page: Page) -> str:
     if page.notes:
         parts.append("\n".join(f"- {note}" for note in page.notes))
     return "\n\n".join(parts) + "\n"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # after a row it would be an option of the line break
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+    "≤": r"$\leq$",
+    "−": r"$-$",
+    "θ": r"$\theta$",
+    "σ": r"$\sigma$",
+    "∂": r"$\partial$",
+    "κ": r"$\kappa$",
+    "λ": r"$\lambda$",
+    "γ": r"$\gamma$",
+    "β": r"$\beta$",
+    "ε": r"$\varepsilon$",
+}
+
+
+def latex(page: Page) -> str:
+    """The page's tables for a paper: one ``table`` a grid, with the rules of ``booktabs``.
+
+    The preamble needs ``\\usepackage{booktabs}``. The verdict and the notes stand as comments.
+    """
+    parts = ["% \\usepackage{booktabs}", *(f"% {sentence}" for sentence in page.verdict)]
+    for grid in page.grids:
+        lines = [" & ".join(map(_escaped, row)) + r" \\" for row in (grid.heads, *grid.rows)]
+        columns = "l" + "r" * (len(grid.heads) - 1)
+        parts += [
+            "",
+            r"\begin{table}",
+            r"\centering\small",
+            rf"\caption{{{_escaped(grid.title)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            lines[0],
+            r"\midrule",
+            *lines[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    parts += ["", *(f"% {note}" for note in page.notes)] if page.notes else []
+    return "\n".join(" ".join(part.splitlines()) if part else part for part in parts) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
 
 
 def show(page: Page, console: Console) -> None:

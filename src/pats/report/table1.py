@@ -29,6 +29,11 @@ class Outcome:
     error: str | None = None
 
     @property
+    def missing(self) -> bool:
+        """Nothing has ended yet: the run waits, or is at work."""
+        return self.result is None and self.error is None
+
+    @property
     def failure(self) -> str | None:
         """Why the run has no score; None for one that has."""
         if self.result is None:

@@ -1,0 +1,60 @@
+"""The command line that makes a study, from the study itself."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from pats.cli._flags import _RENAMED
+from pats.run.spec import Run
+from pats.study.spec import Study
+
+_LISTS = ("tasks", "models", "methods", "lr_grid")
+_SKIPPED = ("options", "task_options", "fingerprint", "method", "init_seed", "data_seed", "noise_seed")
+
+
+def command(study: Study, out: str, verb: str = "compare", extra: Mapping[str, Any] | None = None) -> str:
+    """What to type to make the study; settings with their default values are left out.
+
+    Args:
+        study: The study.
+        out: Its folder.
+        verb: The verb.
+        extra: More flags and their values, put first.
+    """
+    words = ["pats", verb]
+    for flag, value in (extra or {}).items():
+        words += [f"--{flag}", *(f"{one:g}" if isinstance(one, float) else str(one) for one in value)]
+    plain = Study(tasks=("grammar",))
+    for name in _LISTS:
+        value = getattr(study, name)
+        if value and (name == "tasks" or value != getattr(plain, name)):
+            words += [f"--{name.replace('_', '-')}", *(_text(one) for one in value)]
+    if study.lr is not None:
+        words += ["--lr", _text(study.lr)]
+    if study.seeds != plain.seeds:
+        seeds = study.seeds if isinstance(study.seeds, tuple) else (study.seeds,)
+        words += ["--seeds", *map(str, seeds)]
+    if study.tuning_seed != plain.tuning_seed:
+        words += ["--tuning-seed", str(study.tuning_seed)]
+    if not study.control:
+        words.append("--no-control")
+    for field in fields(Run):
+        value = getattr(study.run, field.name)
+        if field.name in _SKIPPED or value == getattr(plain.run, field.name):
+            continue
+        flag = "--" + _RENAMED.get(field.name, field.name).replace("_", "-")
+        words += [flag, *(_text(one) for one in value)] if isinstance(value, tuple) else [flag, _text(value)]
+    for key, value in study.run.task_options.items():
+        words += ["--task-option", f"{key}={_text(value)}"]
+    for row, options in study.options.items():
+        words += [
+            part for key, value in options.items() for part in ("--option", f"{row}.{key}={_text(value)}")
+        ]
+    return shlex.join([*words, "--out", out])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None else str(value)

@@ -1,0 +1,155 @@
+"""``pats report``: one page that shows a comparison."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pats._errors import InputError
+from pats.cli import _flags
+from pats.cli._command import command
+from pats.report import card, render, table1
+from pats.report.document import Document, Source, document
+from pats.report.html import html
+from pats.run.files import write_atomic
+from pats.run.model import read_card
+from pats.study.spec import Cell, Study
+from pats.study.store import Store, read_error
+
+EXAMPLE = """
+pats report out/glue
+pats report out/glue --sensitivity out/figure2/sensitivity.json --out out/page
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the page as the flags say."""
+    parser = _flags.Parser(
+        "report",
+        "Write what a comparison shows: report.html (one file, no network), and the same tables as "
+        "report.md, report.tex and report.csv; and a model card beside the exported model.",
+        EXAMPLE,
+    )
+    parser.add_argument("folder", metavar="OUT", help="folder of a comparison; it may be unfinished")
+    parser.add_argument("--out", metavar="DIR", help="folder for the files (default: OUT)")
+    parser.add_argument(
+        "--sensitivity",
+        metavar="FILE",
+        help="what pats sensitivity wrote, for figure 2 (default: OUT/sensitivity.json where it exists)",
+    )
+    parser.add_argument("--json", action="store_true", help="write verdict and files as JSON on stdout")
+    values = parser.read(argv)
+    store = Store(values["folder"])
+    cells = load(store)
+    groups = table1.groups(cells)
+    measured = _measured(values.get("sensitivity"), store.root)
+    study = store.study()["study"]
+    told = document(groups, _source(store, study, cells, measured))
+    out = Path(values.get("out") or store.root)
+    out.mkdir(parents=True, exist_ok=True)
+    files = write(told, out)
+    for name, text in (("report.csv", render.table_csv(groups)), ("runs.csv", render.runs_csv(cells))):
+        write_atomic(out / name, text.encode())
+        files.append(out / name)
+    files += _cards(store, groups)
+    if values.get("json"):
+        sys.stdout.write(
+            json.dumps({"verdict": told.verdict, "files": [str(f) for f in files]}, indent=1) + "\n"
+        )
+    else:
+        sys.stdout.write("\n".join([*told.verdict, "", *(str(file) for file in files)]) + "\n")
+    return 0
+
+
+def write(told: Document, out: Path) -> list[Path]:
+    """Write a report as HTML, Markdown and LaTeX; returns the files."""
+    texts = {"html": html(told), "md": render.markdown(told.page), "tex": render.latex(told.page)}
+    files = []
+    for ending, text in texts.items():
+        files.append(out / f"report.{ending}")
+        write_atomic(files[-1], text.encode())
+    return files
+
+
+def load(store: Store) -> tuple[table1.Cell, ...]:
+    """The cells of a study with what results there are.
+
+    Raises:
+        InputError: The folder holds no study, or one without cells.
+    """
+    try:
+        planned = [Cell.from_dict(cell) for cell in store.study()["cells"]]
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{store.root}/study.json is not a comparison's ({error} is missing): start the comparison again"
+        ) from None
+    if not planned:
+        raise InputError(f"the study in {store.root} has no cells: start the comparison again")
+    return tuple(
+        table1.Cell(
+            cell.task,
+            cell.model,
+            cell.label,
+            cell.method,
+            cell.lr,
+            tuple(
+                table1.Outcome(run.data_seed, run.id, result, None if result else _error(store, run.id))
+                for run in cell.runs
+                for result in (store.result(run.id),)
+            ),
+            cell.control,
+        )
+        for cell in planned
+    )
+
+
+def _error(store: Store, run_id: str) -> str | None:
+    attempts = store.attempts(run_id)
+    return read_error(attempts[-1]) if attempts else None
+
+
+def _measured(path: str | None, root: Path) -> Mapping[str, Any] | None:
+    file = root / "sensitivity.json" if path is None else Path(path)
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if not content["models"]:
+            raise KeyError("models")
+    except FileNotFoundError:
+        if path is None:
+            return None
+        raise InputError(f"{path} is missing: pats sensitivity writes such a file") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} is not what pats sensitivity writes ({error}): measure it again") from None
+    found: Mapping[str, Any] = content
+    return found
+
+
+def _source(
+    store: Store,
+    study: Mapping[str, Any],
+    cells: Sequence[table1.Cell],
+    measured: Mapping[str, Any] | None,
+) -> Source:
+    files = {}
+    for cell in cells:
+        # One run a cell is enough for the uncertainty over examples, and a large study has thousands.
+        for seed in list(cell.results)[:1]:
+            run_id = next(outcome.run_id for outcome in cell.outcomes if outcome.seed == seed)
+            path = store.folder(run_id) / "predictions.csv.gz"
+            if path.exists():
+                files[run_id] = path
+    out = str(store.root)
+    return Source(command(Study.from_dict(study), out), study, files, measured, (), out)
+
+
+def _cards(store: Store, groups: Sequence[table1.Group]) -> list[Path]:
+    """A model card in every exported model of the study."""
+    written = []
+    for folder in [store.root / "model", *sorted((store.root / "model").glob("*/"))]:
+        about = read_card(folder)
+        text = about and card.card(about, groups)
+        if text:
+            write_atomic(folder / "README.md", text.encode())
+            written.append(folder / "README.md")
+    return written

@@ -1,0 +1,102 @@
+"""The report of a study: the verdict, then sections of tables and charts, the same for every format."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pats.report import page, sections
+from pats.report.page import Grid, Page
+from pats.report.section import Section
+from pats.report.table1 import Group
+from pats.report.words import count, listed, name_of, title_of
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a report is made from, beside the groups.
+
+    Args:
+        command: The command that makes the study.
+        settings: The study's own settings, as ``Study.to_dict``.
+        predictions: Files of predictions by run, for the uncertainty over examples.
+        sensitivity: What ``pats sensitivity`` wrote; None without.
+        notes: Sentences about the data.
+        folder: Where the study lies, as it is to be shown.
+    """
+
+    command: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    predictions: Mapping[str, Path] = field(default_factory=dict)
+    sensitivity: Mapping[str, Any] | None = None
+    notes: Sequence[str] = ()
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report.
+
+    Args:
+        title: What was studied.
+        lead: A line under it.
+        verdict: Three sentences.
+        sections: In order.
+        notes: Below everything.
+    """
+
+    title: str
+    lead: str
+    verdict: tuple[str, ...]
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """All tables, in order."""
+        return tuple(grid for section in self.sections for grid in section.grids)
+
+    @property
+    def page(self) -> Page:
+        """The same for the formats that have no charts."""
+        return Page(self.verdict, self.grids, self.notes)
+
+
+def document(groups: Sequence[Group], source: Source) -> Document:
+    """The report of a comparison.
+
+    Args:
+        groups: Its tables (``table1.groups``), at least one.
+        source: The rest.
+    """
+    told = page.page(groups, source.notes)
+    models = list(dict.fromkeys(name_of(group.model) for group in groups))
+    tasks = list(dict.fromkeys(group.task for group in groups))
+    ended = sections.finished(groups)
+    outcomes = [outcome for group in groups for line in group.lines for outcome in line.cell.outcomes]
+    missing = sum(outcome.missing for outcome in outcomes)
+    lead = f"{len(outcomes) - missing} of " if missing else ""
+    lead += count(len(outcomes), "run") + (f", the last one finished on {_day(ended)}" if ended else "")
+    labels = sections.labels_of(groups)
+    found: list[Section | None] = [
+        sections.results(groups, told.grids, labels),
+        sections.uncertainty(groups, source.predictions),
+        sections.learning(groups, labels),
+        sections.added_noise(groups, labels),
+        sections.sensitivities(groups, source.sensitivity),
+        sections.costs(groups),
+        sections.troubles(groups),
+        sections.provenance(groups, source.command, source.settings, source.folder),
+    ]
+    return Document(
+        f"{listed([title_of(task) for task in tasks])} with {listed([title_of(model) for model in models])}",
+        lead,
+        told.verdict,
+        tuple(section for section in found if section is not None),
+        told.notes,
+    )
+
+
+def _day(time: str) -> str:
+    return f"{datetime.fromisoformat(time):%-d %B %Y}"

@@ -1,0 +1,137 @@
+"""Uncertainty over examples: how far one run's score would move on another sample of the same test items.
+
+It is not the uncertainty over seeds: a difference may be firm over seeds and still be of these few hundred
+examples alone. Scores are resampled from a run's own ``predictions.csv.gz``.
+"""
+
+import csv
+import gzip
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Array = NDArray[np.float64]
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What one run's predictions say.
+
+    Args:
+        count: Examples.
+        score: The metric × 100.
+        interval: Its 95 % interval × 100 over examples, a percentile bootstrap (seeded).
+        majority: The metric × 100 of always predicting the most frequent class; None for regression.
+    """
+
+    count: int
+    score: float
+    interval: tuple[float, float]
+    majority: float | None
+
+
+def measure(path: Path, metric: str, labels: Sequence[str], split: str) -> Examples | None:
+    """Read one run's predictions and resample its examples.
+
+    Args:
+        path: A ``predictions.csv.gz``.
+        metric: Name of the metric.
+        labels: Classes in the order of their indices; empty for regression.
+        split: ``"dev"`` (with ``dev_matched`` and ``dev_mismatched``) or ``"test"``; over several
+            splits the mean is taken, as in the result.
+
+    Returns:
+        None where the file is missing or holds nothing of that split.
+    """
+    parts = _read(path, labels, split)
+    if not parts:
+        return None
+    draws, scores, majorities = [], [], []
+    for true, predicted in parts:
+        if labels:
+            counts = np.zeros((len(labels), len(labels)), np.int64)
+            np.add.at(counts, (true.astype(np.int64), predicted.astype(np.int64)), 1)
+            scores.append(float(of_counts(metric, counts[None])[0]))
+            constant = np.zeros_like(counts)
+            constant[:, counts.sum(axis=1).argmax()] = counts.sum(axis=1)
+            majorities.append(float(of_counts(metric, constant[None])[0]))
+            shares = counts.ravel() / counts.sum()
+            sampled = np.random.default_rng(0).multinomial(int(counts.sum()), shares, RESAMPLES)
+            draws.append(of_counts(metric, sampled.reshape(-1, *counts.shape)))
+        else:
+            if metric == "spearman":
+                true, predicted = stats.rankdata(true), stats.rankdata(predicted)
+            scores.append(float(_pearson(true[None], predicted[None])[0]))
+            rows = np.random.default_rng(0).integers(0, true.size, (RESAMPLES, true.size))
+            draws.append(_pearson(true[rows], predicted[rows]))
+    low, high = np.quantile(np.mean(draws, axis=0), [0.025, 0.975])
+    return Examples(
+        sum(true.size for true, _ in parts),
+        100 * float(np.mean(scores)),
+        (100 * float(low), 100 * float(high)),
+        100 * float(np.mean(majorities)) if majorities else None,
+    )
+
+
+def _read(path: Path, labels: Sequence[str], split: str) -> list[tuple[Array, Array]]:
+    try:
+        text = gzip.decompress(path.read_bytes()).decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError):
+        return []
+    rows = csv.reader(io.StringIO(text))
+    next(rows, None)
+    number = {label: float(index) for index, label in enumerate(labels)}
+    found: dict[str, list[tuple[float, float]]] = {}
+    for name, _, label, predicted, *_ in rows:
+        if name == split or name.startswith(f"{split}_"):
+            pair = (number[label], number[predicted]) if labels else (float(label), float(predicted))
+            found.setdefault(name, []).append(pair)
+    columns = [np.asarray(pairs, dtype=np.float64).T for pairs in found.values()]
+    return [(true, predicted) for true, predicted in columns]
+
+
+def of_counts(metric: str, counts: NDArray[np.int64]) -> Array:
+    """A metric of classification from confusion counts.
+
+    Args:
+        metric: ``"accuracy"``, ``"f1"``, ``"macro_f1"`` or ``"matthews"``, as in ``pats.tasks.metrics``.
+        counts: Of shape (tables, label, prediction).
+
+    Returns:
+        One score a table, in float64.
+    """
+    n = counts.sum(axis=(1, 2)).astype(np.float64)
+    hits = np.diagonal(counts, axis1=1, axis2=2).astype(np.float64)
+    true, predicted = counts.sum(axis=2).astype(np.float64), counts.sum(axis=1).astype(np.float64)
+    if metric == "accuracy":
+        return np.asarray(hits.sum(axis=1) / n)
+    if metric == "matthews":
+        covariance = hits.sum(axis=1) * n - (true * predicted).sum(axis=1)
+        spread = (n**2 - (true**2).sum(axis=1)) * (n**2 - (predicted**2).sum(axis=1))
+        return _over(covariance, np.sqrt(spread))
+    both = true + predicted
+    each = _over(2 * hits, both)
+    if metric == "f1":
+        return np.asarray(each[:, 1])
+    if metric == "macro_f1":
+        return np.asarray(each.sum(axis=1) / (both > 0).sum(axis=1))
+    raise ValueError(f"{metric!r} is no metric of classification")
+
+
+def _pearson(x: Array, y: Array) -> Array:
+    x = x - x.mean(axis=1, keepdims=True)
+    y = y - y.mean(axis=1, keepdims=True)
+    spread = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+    return _over((x * y).sum(axis=1), spread)
+
+
+def _over(above: Array, below: Array) -> Array:
+    """``above / below``; 0 where that is 0/0."""
+    return np.asarray(np.divide(above, below, out=np.zeros_like(below), where=below > 0))

@@ -1,0 +1,27 @@
+"""One part of a report: a heading, charts, tables."""
+
+from dataclasses import dataclass
+
+from pats.report.charts import Chart
+from pats.report.page import Grid
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a report.
+
+    Args:
+        id: Its anchor.
+        title: Its heading.
+        text: A sentence or two under the heading.
+        grids: Tables.
+        charts: Charts, above the tables.
+        folded: The tables are behind a fold, since the charts say the same.
+    """
+
+    id: str
+    title: str
+    text: str
+    grids: tuple[Grid, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    folded: bool = False
