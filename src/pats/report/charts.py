@@ -163,7 +163,7 @@ def _strip(
                 },
             }
         )
-    return {"height": {"step": 36}, "layer": layers}
+    return {"height": 36 * len(order), "layer": layers}
 
 
 # ---------------------------------------------------------------------------------- learning curves
@@ -291,7 +291,7 @@ def noise(rows: Sequence[Row], field: str, axis: str, labels: Sequence[str], tit
         "legend": {"values": used} if len(used) > 1 else None,
     }
     spec = {
-        "height": {"step": 20},
+        "height": 20 * len(kinds),
         "data": {"values": [row for row in rows if row[field] > 0]},
         "mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.9},
         "encoding": {

@@ -197,7 +197,7 @@ def _spread(rows: Sequence[Row], models: Sequence[str], title: str, axis: str) -
     places = list(dict.fromkeys(row["place"] for row in rows))
     color = {"field": "model", "type": "nominal", "title": None, "scale": {"domain": list(models)}}
     spec = {
-        "height": {"step": 20},
+        "height": 20 * len(places),
         "data": {"values": list(rows)},
         "mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.9},
         "encoding": {

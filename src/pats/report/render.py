@@ -50,9 +50,9 @@ _LATEX = {
 
 
 def latex(page: Page) -> str:
-    """The page's tables for a paper: one ``table`` a grid, with the rules of ``booktabs``.
+    r"""The page's tables for a paper: one ``table`` a grid, with the rules of ``booktabs``.
 
-    The preamble needs ``\\usepackage{booktabs}``. The verdict and the notes stand as comments.
+    The preamble needs ``\usepackage{booktabs}``. The verdict and the notes stand as comments.
     """
     parts = ["% \\usepackage{booktabs}", *(f"% {sentence}" for sentence in page.verdict)]
     for grid in page.grids:
