@@ -140,7 +140,7 @@ def test_overall():
 def test_summary_has_the_papers_numbers_beside_ours():
     told = words(two_tasks())
     summary = told.grids[0]
-    assert summary.heads == ("model", "method", "cola", "rte", "Avg", "IQM [95 %]", "P(better)")
+    assert summary.heads == ("model", "method", "cola", "rte", *page.OVERALL)
     assert summary.rows[1][2:4] == ("71.5 (60.67)", "70.0 (72.08)")
     assert "above it on 1 of 2 tables" in told.verdict[1]
 

@@ -16,6 +16,8 @@ VERBS = {
     "check": "tell how much noise a run would accumulate",
     "watch": "show how far a comparison is",
     "report": "write the page of a comparison",
+    "sensitivity": "draw how a model's sensitivities are distributed",
+    "data-size": "tell what the size of the training data does",
 }
 
 USAGE = "\n".join(
@@ -24,7 +26,7 @@ USAGE = "\n".join(
         "",
         "Sensitivity-aware noisy fine-tuning of pretrained language models.",
         "",
-        *(f"  {verb:9} {summary}" for verb, summary in VERBS.items()),
+        *(f"  {verb:11} {summary}" for verb, summary in VERBS.items()),
         "",
         "pats VERB --help tells a verb's options, with an example.",
         "",
@@ -53,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verb not in VERBS:
             raise InputError(f"there is no verb {verb!r}; the verbs are: {', '.join(VERBS)}")
         # A verb's module is imported when it is asked for: help comes quickly.
-        code: int = import_module(f"pats.cli.{verb}").main(rest)
+        code: int = import_module(f"pats.cli.{verb.replace('-', '_')}").main(rest)
     except InputError as error:
         sys.stderr.write(f"pats: {error}\n")
         return 2

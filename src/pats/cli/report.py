@@ -62,12 +62,12 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def write(told: Document, out: Path) -> list[Path]:
+def write(told: Document, out: Path, name: str = "report") -> list[Path]:
     """Write a report as HTML, Markdown and LaTeX; returns the files."""
     texts = {"html": html(told), "md": render.markdown(told.page), "tex": render.latex(told.page)}
     files = []
     for ending, text in texts.items():
-        files.append(out / f"report.{ending}")
+        files.append(out / f"{name}.{ending}")
         write_atomic(files[-1], text.encode())
     return files
 

@@ -302,7 +302,13 @@ def noise(rows: Sequence[Row], field: str, axis: str, labels: Sequence[str], tit
                 "title": None,
                 "axis": {"labelLimit": 210},
             },
-            "x": {"field": field, "type": "quantitative", "title": axis, "scale": {"type": "log"}},
+            "x": {
+                "field": field,
+                "type": "quantitative",
+                "title": axis,
+                "scale": {"type": "log"},
+                "axis": {"tickCount": 4, "format": "~g"},
+            },
             "color": color,
             "shape": {**color},
             "tooltip": [

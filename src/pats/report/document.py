@@ -6,7 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pats.report import page, sections
+from pats._sensitivity import Distribution
+from pats.report import figures, page, sections
 from pats.report.page import Grid, Page
 from pats.report.section import Section
 from pats.report.table1 import Group
@@ -100,3 +101,37 @@ def document(groups: Sequence[Group], source: Source) -> Document:
 
 def _day(time: str) -> str:
     return f"{datetime.fromisoformat(time):%-d %B %Y}"
+
+
+def sensitivity_document(measured: Mapping[str, Any]) -> Document:
+    """The page of ``pats sensitivity``: figure 2 alone."""
+    section = figures.sensitivity(measured)
+    models = {one["label"]: Distribution.from_dict(one["whole"]) for one in measured["models"]}
+    first = measured["models"][0]
+    numbers = [
+        f"{name} has a coefficient of variation of {found.cv:.1f}, a Gini coefficient of {found.gini:.3f}, "
+        f"and {100 * found.insensitive:.1f} % of its parameters below 5e-8"
+        for name, found in models.items()
+    ]
+    verdict = (
+        f"The sensitivities of {count(len(models), 'model')} were measured over "
+        f"{count(first['batches'], 'batch').replace('batchs', 'batches')} of {first['batch_size']} examples "
+        f"of {first['task']}.",
+        f"{'; '.join(numbers)}.",
+        "One model a method shows these models, not the methods: pats data-size measures every seed."
+        if len(models) > 1
+        else "Measure a second model, such as one of plain fine-tuning, to compare it with.",
+    )
+    title = f"Sensitivities on {title_of(str(first['task']))}"
+    return Document(title, listed(list(models)), verdict, (section,), ())
+
+
+def data_size_document(
+    points: Sequence[Mapping[str, Any]], labels: Sequence[str], task: str, model: str, command: str
+) -> Document:
+    """The page of ``pats data-size``: figure 3 alone."""
+    section = figures.data_size([dict(point) for point in points], labels, task)
+    made = Grid("How this was made", ("setting", "value"), (("command", command),))
+    title = f"{title_of(task)} by size of the training data, with {title_of(name_of(model))}"
+    sections_ = (section, Section("made", "How this was made", "", (made,)))
+    return Document(title, f"{count(len(points), 'run')}", figures.told(points, labels), sections_, ())

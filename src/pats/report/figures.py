@@ -9,7 +9,7 @@ from pats._sensitivity import LOWEST, PER_DECADE, WINDOW, WINDOW_BINS, Distribut
 from pats.report.charts import Chart, Row, digits, short_kind, values_in_words
 from pats.report.page import Grid
 from pats.report.section import Section
-from pats.report.words import number, short
+from pats.report.words import count, listed, number, short
 
 
 def sensitivity(measured: Mapping[str, Any]) -> Section:
@@ -360,6 +360,33 @@ def data_size(points: Sequence[Row], labels: Sequence[str], task: str) -> Sectio
     return Section("size", "Size of the training data", text, (grid,), tuple(drawn))
 
 
-def _mean(rows: Sequence[Row], field: str) -> float | None:
+def told(points: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> tuple[str, str, str]:
+    """Figure 3 in three sentences: what was run, how the scores differ, how the sensitivities do."""
+    seeds = len({point["seed"] for point in points})
+    sizes = sorted({(point["fraction"], point["examples"]) for point in points})
+    parts = [f"{examples:,}" for _, examples in sizes]
+    first = (
+        f"{listed(list(labels))} on {listed(parts)} training examples, {count(seeds, 'seed')} each; scores "
+        "are × 100 on the same dev set, at the epoch that was best on it."
+    )
+    scores: list[str] = []
+    spreads: list[str] = []
+    for fraction, examples in sizes:
+        own = [point for point in points if point["fraction"] == fraction]
+        for told, field, form in ((scores, "score", "{:.1f}"), (spreads, "std", "{:.2g}")):
+            means = [(label, _mean([p for p in own if p["method"] == label], field)) for label in labels]
+            texts = [f"{label} " + form.format(mean) for label, mean in means if mean is not None]
+            if texts:
+                told.append(f"{', '.join(texts)} with {examples:,} examples")
+    second = f"Mean scores: {'; '.join(scores)}." if scores else "No run has a score."
+    third = (
+        f"Standard deviations of the sensitivities, means over seeds: {'; '.join(spreads)}."
+        if spreads
+        else "No sensitivities were measured."
+    )
+    return first, second, third
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], field: str) -> float | None:
     values = [row[field] for row in rows if row[field] is not None]
     return float(np.mean(values)) if values else None

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pats.report import paper, statistics, table1
-from pats.report.table1 import Group, Line
-from pats.report.words import count, listed, name_of, number
+from pats.report.table1 import Group, Line, Overall
+from pats.report.words import between, count, listed, name_of, number
 
 METRICS = {
     "accuracy": "accuracy",
@@ -15,6 +15,9 @@ METRICS = {
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
 }
+
+
+OVERALL = ("Avg", "IQM [95 %]", "P(better)", "vs vanilla, mean over tasks [95 %]", "p over tasks")
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,12 @@ def page(groups: Sequence[Group], notes: Sequence[str] = ()) -> Page:
         groups: Its tables (``table1.groups``), at least one.
         notes: Sentences about the data or the choice of a model, put before the page's own notes.
     """
+    over = table1.overall(groups)
     grids = [_grid(group) for group in groups]
     grids += [grid for grid in map(_parts, groups) if grid is not None]
     if len(groups) > 1:
-        grids.insert(0, _summary(groups))
-    return Page(_verdict(groups), tuple(grids), (*notes, *_notes(groups)))
+        grids.insert(0, _summary(groups, over))
+    return Page(_verdict(groups, over), tuple(grids), (*notes, *_notes(groups, over)))
 
 
 def _metric(group: Group) -> str:
@@ -70,10 +74,7 @@ def _grid(group: Group) -> Grid:
     heads += ["paper"] if printed else []
     rows = []
     for line in group.lines:
-        difference = line.difference
-        gap = "" if difference is None else number(difference.mean, sign=True)
-        if difference is not None and difference.interval is not None:
-            gap += " [{:+.1f}, {:+.1f}]".format(*difference.interval)
+        gap = "" if line.difference is None else _gap(line.difference)
         row = [
             line.cell.label,
             f"{line.cell.lr:g}",
@@ -130,13 +131,22 @@ def _flags(line: Line) -> str:
 def _p(line: Line) -> str:
     if line.cell.control:
         return "control"
-    return "" if line.p is None else f"{line.p:.3f}" + (" *" if line.significant else "")
+    return _stars(line.p, line.significant)
 
 
-def _summary(groups: Sequence[Group]) -> Grid:
+def _stars(p: float | None, significant: bool) -> str:
+    return "" if p is None else f"{p:.3f}" + (" *" if significant else "")
+
+
+def _gap(difference: statistics.Paired) -> str:
+    told = number(difference.mean, sign=True)
+    return told if difference.interval is None else f"{told} {between(difference.interval, sign=True)}"
+
+
+def _summary(groups: Sequence[Group], overall: Sequence[Overall]) -> Grid:
     tasks = tuple(dict.fromkeys(group.task for group in groups))
-    over = {(row.model, row.label): row for row in table1.overall(groups)}
-    heads = ("model", "method", *tasks, *(("Avg", "IQM [95 %]", "P(better)") if over else ()))
+    over = {(row.model, row.label): row for row in overall}
+    heads = ("model", "method", *tasks, *(OVERALL if over else ()))
     lines = {(g.model, line.cell.label, g.task): line for g in groups for line in g.lines}
     rows = []
     for model, label in dict.fromkeys((model, label) for model, label, _ in lines):
@@ -151,6 +161,8 @@ def _summary(groups: Sequence[Group]) -> Grid:
                 spread = f"{whole.iqm[0]:.2f} [{whole.iqm[1][0]:.2f}, {whole.iqm[1][1]:.2f}]"
             row.append(_beside(whole.average, whole.paper))
             row += [spread, number(whole.improvement, digits=2)]
+            gap = whole.difference
+            row += ["", ""] if gap is None else [_gap(gap), _stars(whole.p, whole.significant)]
         row += [""] * (len(heads) - len(row))
         rows.append(tuple(row))
     return Grid("All tasks: mean score × 100 (in brackets the paper's)", heads, tuple(rows))
@@ -163,8 +175,8 @@ def _beside(ours: float | None, theirs: float | None) -> str:
 # -------------------------------------------------------------------------------------------- words
 
 
-def _verdict(groups: Sequence[Group]) -> tuple[str, str, str]:
-    return _what(groups), _outcome(groups), _shown(groups)
+def _verdict(groups: Sequence[Group], over: Sequence[Overall]) -> tuple[str, str, str]:
+    return _what(groups), _outcome(groups), _shown(groups, over)
 
 
 def _what(groups: Sequence[Group]) -> str:
@@ -211,14 +223,17 @@ def _outcome(groups: Sequence[Group]) -> str:
     return f"Against plain fine-tuning the scores differ: {'; '.join(told)}."
 
 
-def _shown(groups: Sequence[Group]) -> str:
+def _shown(groups: Sequence[Group], over: Sequence[Overall]) -> str:
     tested = [(group, line) for group in groups for line in group.tested]
     if not tested:
         return "There is no difference to judge: no method has scores beside plain fine-tuning's."
     found = [(group, line) for group, line in tested if line.significant]
-    if found:
-        told = "; ".join(_told(group, line, len(groups) > 1) for group, line in found)
-        rest = "" if len(found) == len(tested) else "; no other difference was shown"
+    whole = [row for row in over if row.significant]
+    if found or whole:
+        together = [_together(row, groups) for row in whole]
+        told = "; ".join([*together, *(_told(group, line, len(groups) > 1) for group, line in found)])
+        rest = "" if len(found) == len(tested) else "; no other difference on a single task was shown"
+        rest = rest.replace(" on a single task", "") if len(groups) == 1 else rest
         return f"After Holm's correction, at 5 %: {told}{rest}."
     n = max(line.difference.n for _, line in tested if line.difference)
     family = max(group.family for group in groups)
@@ -242,6 +257,14 @@ def _shown(groups: Sequence[Group]) -> str:
     return f"{start}; the smallest difference this number of seeds could have shown is about {size}."
 
 
+def _together(row: Overall, groups: Sequence[Group]) -> str:
+    assert row.difference is not None
+    several = len({group.model for group in groups}) > 1
+    place = f" with {name_of(row.model)}" if several else ""
+    gap = _gap(row.difference).replace("[", "(95 % interval ").replace("]", ")").replace(",", " to")
+    return f"over all tasks{place} {row.label} differs from plain fine-tuning by {gap}, p = {row.p:.3f}"
+
+
 def _told(group: Group, line: Line, where: bool) -> str:
     assert line.difference is not None
     place = f" on {group.task} with {name_of(group.model)}" if where else ""
@@ -251,7 +274,7 @@ def _told(group: Group, line: Line, where: bool) -> str:
     return f"{line.cell.label} differs from plain fine-tuning by {gap}{place}, p = {line.p:.3f}"
 
 
-def _notes(groups: Sequence[Group]) -> list[str]:
+def _notes(groups: Sequence[Group], over: Sequence[Overall]) -> list[str]:
     family = max(group.family for group in groups)
     notes = []
     if family:
@@ -270,10 +293,11 @@ def _notes(groups: Sequence[Group]) -> list[str]:
             "A control row is plain fine-tuning at the learning rate of another method, so that a "
             "gain of the rate is not taken for one of the method."
         )
-    if table1.overall(groups):
+    if over:
         notes.append(
             "IQM: interquartile mean over all runs, each task scaled from its worst (0) to its best "
-            "run (1), bootstrap within tasks; P(better): probability that a run beats a plain one."
+            "run (1), bootstrap within tasks; P(better): probability that a run beats a plain one; p over "
+            "tasks: signs flipped over all pairs of all tasks, Holm over methods, a family of its own."
         )
     if any(line.paper is not None for group in groups for line in group.lines):
         notes.append(f"The paper's numbers: {paper.SOURCE}.")

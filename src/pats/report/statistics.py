@@ -8,6 +8,7 @@ twice is the same table.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,23 +206,143 @@ def normalise(scores: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, 
 
 def stratified(
     tasks: Sequence[Sequence[float]],
-    statistic: Callable[[Sequence[float]], float] = iqm,
+    statistic: Callable[..., Any] | None = None,
     resamples: int = 2000,
     level: float = 1 - ALPHA,
 ) -> tuple[float, tuple[float, float]]:
     """A statistic over all tasks' runs, with a percentile interval from a bootstrap within each task.
 
+    With few runs a task the interval is too narrow, as every bootstrap of a handful of values.
+
     Args:
         tasks: The runs' scores, one sequence a task, on a common scale (``normalise``).
-        statistic: From all the runs' scores to a number.
+        statistic: From an array of scores to a number, along ``axis=-1``; None is the interquartile mean.
         resamples: Bootstrap samples; they are seeded.
         level: Level of the interval.
     """
     arrays = [_array(task) for task in tasks]
     draw = np.random.default_rng(0)
-    found = [
-        statistic(np.concatenate([draw.choice(array, array.size) for array in arrays]).tolist())
-        for _ in range(resamples)
-    ]
+    value = statistic or _iqm
+    samples = [array[draw.integers(0, array.size, (resamples, array.size))] for array in arrays]
+    found = value(np.concatenate(samples, axis=1), axis=-1)
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return statistic(np.concatenate(arrays).tolist()), (float(low), float(high))
+    return float(value(np.concatenate(arrays), axis=-1)), (float(low), float(high))
+
+
+def _iqm(scores: Array, axis: int) -> Any:
+    return stats.trim_mean(scores, 0.25, axis=axis)
+
+
+def across(tasks: Sequence[Sequence[float]], level: float = 1 - ALPHA) -> Paired | None:
+    """The mean over tasks of the mean paired difference, every task counting alike.
+
+    The p-value is of random signs over all pairs of all tasks (``sign_flip``), which needs no common
+    scale of the tasks' spreads; the interval is Student's t with Welch's and Satterthwaite's degrees of
+    freedom, from the spread within tasks: over seeds, not over tasks that might have been chosen.
+
+    Args:
+        tasks: Differences paired by seed, one sequence a task.
+        level: Level of the interval.
+
+    Returns:
+        None without tasks. The interval and ``detectable`` are None where a task has one pair alone.
+    """
+    arrays = [_array(task) for task in tasks]
+    if not arrays:
+        return None
+    count = len(arrays)
+    mean = float(np.mean([array.mean() for array in arrays]))
+    weighted = np.concatenate([array / (array.size * count) for array in arrays])
+    p = sign_flip(weighted.tolist())
+    found: tuple[float, float] | None = None
+    if all(array.size > 1 for array in arrays):
+        parts = [float(array.var(ddof=1)) / array.size / count**2 for array in arrays]
+        error = math.sqrt(sum(parts))
+        found = (mean, mean)
+        if error:
+            degrees = sum(parts) ** 2 / sum(
+                part**2 / (array.size - 1) for part, array in zip(parts, arrays, strict=True)
+            )
+            half = float(stats.t.ppf((1 + level) / 2, degrees)) * error
+            found = (mean - half, mean + half)
+    return Paired(weighted.size, mean, found, p, None)
+
+
+# ------------------------------------------------------------------- for searches and for exploration
+
+
+def expected_maximum(scores: Sequence[float], budget: int) -> float:
+    """Expected best of ``budget`` trials drawn from these, with replacement (Dodge et al. 2019).
+
+        E[max] = Σ_i v_(i) · ((i/N)ⁿ - ((i-1)/N)ⁿ)      v_(1) ≤ … ≤ v_(N), n the budget
+
+    Args:
+        scores: The trials that were made.
+        budget: Number of trials asked about, from 1; beyond N it says what repeats would give.
+
+    Raises:
+        ValueError: ``budget`` is below 1, or a score is not finite.
+    """
+    if budget < 1:
+        raise ValueError("a budget is at least one trial")
+    ordered = np.sort(_array(scores))
+    share = (np.arange(ordered.size + 1) / ordered.size) ** budget
+    return float(ordered @ np.diff(share))
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values that bound the share of false discoveries, in the order given; none for none.
+
+    For exploration over many comparisons; the tables use ``holm``, which bounds the chance of any.
+    """
+    return list(stats.false_discovery_control(list(p_values))) if len(p_values) else []
+
+
+ASO_FROM = 10  # runs a side; the bootstrap below means nothing with fewer
+
+
+def almost_stochastic_order(
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    level: float = 1 - ALPHA,
+    resamples: int = 1000,
+    points: int = 200,
+) -> float:
+    """ε_min of almost stochastic order (Dror et al. 2019): how far "ours is better" is violated.
+
+        ε = ∫_{F⁻¹ < G⁻¹} (F⁻¹ - G⁻¹)² dt / ∫ (F⁻¹ - G⁻¹)² dt,   ε_min = ε + σ̂·z_{level}·√((n+m)/(n·m))
+
+    with F of ``ours``, G of ``theirs`` and σ̂ from a bootstrap (seeded): an upper bound of the true ε. 0:
+    always better; below 0.5, strictly below 0.2: almost better; 1: never. Read it with ten runs or more a
+    side (``ASO_FROM``).
+
+    Args:
+        ours: Scores of one method.
+        theirs: Scores of the other; the numbers may differ.
+        level: Confidence that the true ε is below ε_min.
+        resamples: Bootstrap samples.
+        points: Quantiles at which the integrals are taken.
+
+    Source: del Barrio et al. 2018; equal to ``deepsig.aso`` up to the bootstrap's randomness.
+    """
+    a, b = np.sort(_array(ours)), np.sort(_array(theirs))
+    draw = np.random.default_rng(0)
+    factor = math.sqrt(a.size * b.size / (a.size + b.size))
+    ratio = _violation(a[None], b[None], points)[0]
+    first = np.sort(a[draw.integers(0, a.size, (resamples, a.size))], axis=1)
+    second = np.sort(b[draw.integers(0, b.size, (resamples, b.size))], axis=1)
+    spread = float(np.std(factor * (_violation(first, second, points) - ratio)))
+    return float(np.clip(ratio + spread / factor * stats.norm.ppf(level), 0.0, 1.0))
+
+
+def _violation(ours: Array, theirs: Array, points: int) -> Array:
+    """The violation ratio of every row of two sorted tables; 0.5 where the two are the same."""
+    at = (np.arange(points) + 0.5) / points
+
+    def quantiles(ordered: Array) -> Array:
+        places = np.ceil(at * ordered.shape[1] - 1e-12).astype(np.int64) - 1
+        return np.asarray(ordered[:, places.clip(0)])
+
+    gap = quantiles(ours) - quantiles(theirs)
+    worse, whole = (np.where(gap < 0, gap, 0.0) ** 2).sum(axis=1), (gap**2).sum(axis=1)
+    return np.asarray(np.divide(worse, whole, out=np.full_like(whole, 0.5), where=whole > 0))

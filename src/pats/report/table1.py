@@ -5,7 +5,7 @@ task has one with labels, else on dev itself (the paper's protocol on GLUE).
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -177,6 +177,9 @@ class Overall:
         average: Mean over the tasks of the mean scores × 100; None where a task has no score.
         iqm: Interquartile mean of the scores, normalised within each task, with its 95 % interval.
         improvement: Probability that a run of it beats one of plain fine-tuning, mean over tasks.
+        difference: Mean over tasks of the mean paired difference to plain fine-tuning, with its raw p.
+        p: Holm-adjusted p of it, over the methods of the model.
+        significant: p ≤ 0.05, and the number of pairs allows it.
         paper: The paper's average of the same eight tasks.
     """
 
@@ -186,6 +189,9 @@ class Overall:
     iqm: tuple[float, tuple[float, float]] | None
     improvement: float | None
     paper: float | None
+    difference: statistics.Paired | None = None
+    p: float | None = None
+    significant: bool = False
 
 
 def groups(cells: Iterable[Cell]) -> list[Group]:
@@ -258,6 +264,7 @@ def overall(tables: Sequence[Group]) -> list[Overall]:
         labels = dict.fromkeys(
             line.cell.label for group in own for line in group.lines if not line.cell.control
         )
+        rows = []
         for label in labels:
             everywhere = all(label in scores[group.task] for group in own)
             plain = everywhere and all(BASELINE in scores[group.task] for group in own)
@@ -265,7 +272,7 @@ def overall(tables: Sequence[Group]) -> list[Overall]:
                 statistics.probability_of_improvement(methods[label], methods[BASELINE])
                 for methods in (filled.values() if plain and label != BASELINE else ())
             ]
-            found.append(
+            rows.append(
                 Overall(
                     model,
                     label,
@@ -275,6 +282,35 @@ def overall(tables: Sequence[Group]) -> list[Overall]:
                     paper.score("avg", model, label)
                     if {group.task for group in own} == set(paper.TASKS)
                     else None,
+                    _across(own, label) if plain and label != BASELINE else None,
                 )
             )
+        found += _adjusted(rows)
+    return found
+
+
+def _across(tables: Sequence[Group], label: str) -> statistics.Paired | None:
+    gaps = []
+    for group in tables:
+        plain = group.baseline
+        line = next(line for line in group.lines if line.cell.label == label)
+        assert plain is not None
+        gaps.append([s - plain.scores[seed] for seed, s in line.scores.items() if seed in plain.scores])
+    return statistics.across(gaps) if all(gaps) else None
+
+
+def _adjusted(rows: Sequence[Overall]) -> list[Overall]:
+    """The rows with Holm's p over all methods; one without a p-value counts as 1."""
+    family = sum(row.label != BASELINE for row in rows)
+    raw = [row.difference.p if row.difference and row.difference.p is not None else 1.0 for row in rows]
+    others = [p for row, p in zip(rows, raw, strict=True) if row.label != BASELINE]
+    adjusted = iter(statistics.holm(others))
+    found = []
+    for row in rows:
+        p = None if row.label == BASELINE else next(adjusted)
+        if row.difference is None or row.difference.p is None or p is None:
+            found.append(row)
+            continue
+        allowed = statistics.can_be_significant(row.difference.n, family)
+        found.append(replace(row, p=p, significant=allowed and p <= statistics.ALPHA))
     return found

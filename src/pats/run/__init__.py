@@ -10,8 +10,20 @@ if TYPE_CHECKING:
     from pats.run._check import Check, check
     from pats.run._finetune import finetune
     from pats.run._predict import Prediction, predict
+    from pats.run._sensitivity import Sensitivities, measure
 
-__all__ = ["Check", "Epoch", "Prediction", "Result", "Run", "check", "finetune", "predict"]
+__all__ = [
+    "Check",
+    "Epoch",
+    "Prediction",
+    "Result",
+    "Run",
+    "Sensitivities",
+    "check",
+    "finetune",
+    "measure",
+    "predict",
+]
 
 # What needs transformers is imported when it is first used, so that a Run can be made quickly.
 _LAZY = {
@@ -20,6 +32,8 @@ _LAZY = {
     "finetune": "_finetune",
     "Prediction": "_predict",
     "predict": "_predict",
+    "Sensitivities": "_sensitivity",
+    "measure": "_sensitivity",
 }
 
 

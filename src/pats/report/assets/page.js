@@ -29,7 +29,7 @@
       },
       axisY: { domain: false, ticks: false },
       legend: {
-        labelColor: ink, labelFontSize: 12, orient: "bottom", symbolType: "circle", symbolStrokeWidth: 2,
+        labelColor: ink, labelFontSize: 12, orient: "bottom", symbolType: "circle", symbolStrokeWidth: 2, symbolOpacity: 1,
         columns: narrow.matches ? 2 : 4, labelLimit: 190,
       },
       style: {
@@ -91,7 +91,6 @@
   // ---- tables: a column of words stands left, every head sorts
 
   const first = /[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?/i;
-  const numeric = /^(?:[-+−]?\d|\[|-$|—$|$)/;
 
   function value(text) {
     const found = text.match(first);
@@ -103,7 +102,9 @@
     const heads = [...table.tHead.rows[0].cells];
     const column = (index) => [...body.rows].map((row) => row.cells[index]);
     heads.forEach((head, index) => {
-      const words = column(index).some((cell) => !numeric.test(cell.textContent.trim()));
+      const filled = column(index).filter((cell) => !["", "-"].includes(cell.textContent.trim()));
+      const lettered = filled.filter((cell) => !/^[-+−[]?\d/.test(cell.textContent.trim()));
+      const words = 2 * lettered.length > filled.length;
       if (words) [head, ...column(index)].forEach((cell) => cell.classList.add("text"));
       if (body.rows.length < 2) return;
       const button = document.createElement("button");
@@ -122,8 +123,8 @@
           return x - y;
         });
         if (down) {
-          const filled = rows.filter((row) => words || !isNaN(value(key(row))));
-          rows.splice(0, filled.length, ...filled.reverse());
+          const ordered = rows.filter((row) => words || !isNaN(value(key(row))));
+          rows.splice(0, ordered.length, ...ordered.reverse());
         }
         body.append(...rows);
       });

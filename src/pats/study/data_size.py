@@ -1,0 +1,157 @@
+"""``data_size``: the metric and the spread of sensitivities against the size of the training data (Fig. 3).
+
+    OUT/<fraction>/                     one comparison a size: a folder like any other comparison's
+    OUT/<fraction>/sensitivities/<id>.json   what was measured of a run's model
+    OUT/data_size.json                  all points
+
+A model is measured when its comparison is done, and its weights go then. Run again, everything that stands is
+taken as it is.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pats._errors import InputError
+from pats.run.files import write_atomic
+from pats.study import compare
+from pats.study.spec import Cell, Study
+from pats.study.store import Store
+
+FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
+BATCHES = 32  # batches of the whole training set that every model is measured on
+
+_SPREAD = ("std", "cv", "gini", "insensitive", "mean")
+
+Point = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DataSize:
+    """What was found.
+
+    Args:
+        task: Name of the task.
+        model: Name of the model.
+        labels: Rows, in order.
+        points: One run each: ``method``, ``fraction``, ``examples``, ``seed``, ``run_id``, ``score`` × 100
+            (None for a failed run), and ``std``, ``cv``, ``gini``, ``insensitive`` and ``mean`` of its
+            sensitivities (None where the weights are gone).
+        failures: Why runs failed, by id.
+    """
+
+    task: str
+    model: str
+    labels: tuple[str, ...]
+    points: tuple[Point, ...]
+    failures: Mapping[str, str]
+
+
+def data_size(
+    study: Study,
+    fractions: Sequence[float] = FRACTIONS,
+    out: str | Path = "out",
+    *,
+    batches: int | None = BATCHES,
+    console: Console | None = None,
+    measured: Callable[[str], None] = lambda text: None,
+    **how: Any,
+) -> DataSize:
+    """Run a comparison at every size, and measure every model.
+
+    Smaller parts of the training data are contained in larger ones, and classes keep their shares (they
+    are the first of one random order a class, which ``data_seed`` gives); the dev set is the same.
+    Sensitivities are measured over the same batches of the whole training set for every size, so that
+    sizes differ in what was trained on alone.
+
+    Args:
+        study: One task and one model; the fraction of its run is not used.
+        fractions: Shares of the training data, in (0, 1].
+        out: Folder.
+        batches: Batches to measure; None is the whole training set.
+        console: Where progress is shown.
+        measured: Called with a sentence after every measurement.
+        how: ``workers``, ``retries`` and ``engine`` of ``compare``.
+
+    Raises:
+        InputError: There are several tasks or models, a fraction is out of its range, or as ``compare``.
+    """
+    if len(study.task_list) > 1 or len(study.model_list) > 1:
+        raise InputError("data-size takes one task and one model: run it once for each")
+    shares = sorted({float(share) for share in fractions})
+    if not shares or not all(0 < share <= 1 for share in shares):
+        raise InputError(f"fractions are {list(fractions)}, but each must be above 0 and at most 1")
+    points: list[Point] = []
+    failures: dict[str, str] = {}
+    for share in shares:
+        part = replace(study, run=replace(study.run, fraction=share))
+        folder = Path(out) / f"{share:g}"
+        result = compare(part, folder, keep_models=True, console=console, **how)
+        store = Store(folder)
+        for cell in result.cells:
+            for outcome in cell.outcomes:
+                if outcome.failure is not None:
+                    failures[outcome.run_id] = outcome.failure
+                found = outcome.result
+                score = cell.dev.get(outcome.seed)
+                point: Point = {
+                    "method": cell.label,
+                    "fraction": share,
+                    "examples": found.sizes.get("train", 0) if found else 0,
+                    "seed": outcome.seed,
+                    "run_id": outcome.run_id,
+                    "score": score,
+                }
+                spread: Mapping[str, Any] = {}
+                if score is not None:
+                    spread = _spread(store, part, outcome.run_id, batches, measured) or {}
+                points.append(point | {key: spread.get(key) for key in _SPREAD})
+    sizes = {point["fraction"]: point["examples"] for point in points if point["examples"]}
+    for point in points:  # a failed run is drawn nowhere, but stands in the table of its size
+        point["examples"] = sizes.get(point["fraction"], 0)
+    labels = tuple(dict.fromkeys(point["method"] for point in points))
+    content = {"task": study.task_list[0], "model": study.model_list[0], "labels": labels, "points": points}
+    write_atomic(
+        Path(out) / "data_size.json", (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+    )
+    return DataSize(study.task_list[0], study.model_list[0], labels, tuple(points), failures)
+
+
+def _spread(
+    store: Store, study: Study, run_id: str, batches: int | None, measured: Callable[[str], None]
+) -> Mapping[str, Any] | None:
+    """The summary of a run's sensitivities, measured once; None where its weights are gone."""
+    path = store.root / "sensitivities" / f"{run_id}.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["batches_asked"] == batches:
+            whole: Mapping[str, Any] = content["whole"]
+            return whole
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not measured yet, or not whole: it is measured now
+    folder = store.model(run_id)
+    if folder is None:
+        return None
+    from pats.run import measure
+    from pats.run._finetune import load_data
+
+    run = next(run for cell in _cells(store) for run in cell.runs if run.id == run_id)
+    # Tables are split by seed; the order of the batches is the same for all seeds and sizes.
+    data = load_data(run)
+    found = measure(
+        str(folder), data, count=batches, batch_size=run.batch_size, precision=run.precision, seed=0
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = found.to_dict() | {"batches_asked": batches}
+    write_atomic(path, (json.dumps(content, ensure_ascii=False) + "\n").encode())
+    store.drop(run_id)
+    measured(f"{run.method}, {100 * run.fraction:g} %, seed {run.data_seed}: sensitivities measured")
+    return found.whole.summary()
+
+
+def _cells(store: Store) -> list[Cell]:
+    return [Cell.from_dict(cell) for cell in store.study()["cells"]]
