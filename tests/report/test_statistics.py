@@ -1,5 +1,7 @@
 import itertools
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,3 +139,84 @@ def test_stratified_resamples_within_tasks():
     assert S.stratified([[0.0] * 5, [1.0] * 5], np.mean) == (0.5, (0.5, 0.5))
     value, (low, high) = S.stratified([[0.0, 1.0, 2.0, 3.0], [5.0, 6.0, 7.0, 8.0]])
     assert low < value < high
+
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "numbers.json").read_text())
+
+
+@pytest.mark.parametrize("case", GOLDEN["rliable"], ids=lambda case: str(np.shape(case["ours"])))
+def test_against_rliable(case):
+    ours, theirs = np.array(case["ours"]), np.array(case["theirs"])
+    value, (low, high) = S.stratified(ours.T.tolist(), resamples=20_000)
+    assert value == pytest.approx(case["iqm"], abs=1e-12)
+    assert S.iqm(ours.ravel()) == pytest.approx(case["iqm"], abs=1e-12)
+    width = case["interval"][1] - case["interval"][0]
+    # Two bootstraps of 20,000 differ by chance: a quantile's error is about a hundredth of the width.
+    assert (low, high) == pytest.approx(tuple(case["interval"]), abs=0.03 * width)
+    chances = [S.probability_of_improvement(a, b) for a, b in zip(ours.T, theirs.T, strict=True)]
+    assert np.mean(chances) == pytest.approx(case["probability_of_improvement"], abs=1e-12)
+
+
+@pytest.mark.parametrize("case", GOLDEN["deepsig"], ids=lambda case: f"{len(case['ours'])} runs")
+def test_against_deepsig(case):
+    found = S.almost_stochastic_order(case["ours"], case["theirs"], resamples=5000)
+    spread = max(case["epsilon"]) - min(case["epsilon"])
+    assert found == pytest.approx(np.mean(case["epsilon"]), abs=max(0.02, 2 * spread))
+
+
+def test_almost_stochastic_order_edges():
+    low, high = [0.1, 0.2, 0.3] * 4, [1.1, 1.2, 1.3] * 4
+    assert S.almost_stochastic_order(high, low) == 0.0
+    assert S.almost_stochastic_order(low, high) == 1.0
+    assert S.almost_stochastic_order(low, low) >= 0.5
+    assert S.almost_stochastic_order(high, low) == S.almost_stochastic_order(high, low)
+
+
+def test_expected_maximum_is_the_mean_over_all_draws():
+    scores = [0.3, 0.9, 0.5, 0.5]
+    for budget in (1, 2, 3):
+        draws = itertools.product(scores, repeat=budget)
+        assert S.expected_maximum(scores, budget) == pytest.approx(np.mean([max(draw) for draw in draws]))
+    assert S.expected_maximum(scores, 1000) == pytest.approx(0.9)
+    with pytest.raises(ValueError, match="one trial"):
+        S.expected_maximum(scores, 0)
+
+
+def test_benjamini_hochberg():
+    assert S.benjamini_hochberg([]) == []
+    # Their example: 0.01·4/1, 0.02·4/2, 0.03·4/3, and 0.5 as it is.
+    assert S.benjamini_hochberg([0.5, 0.01, 0.03, 0.02]) == pytest.approx([0.5, 0.04, 0.04, 0.04])
+
+
+def test_across_tasks():
+    one = S.across([[1.0, 2.0, 4.0]])
+    alone = S.paired([1.0, 2.0, 4.0], [0.0] * 3)
+    assert (one.n, one.mean, one.p) == (3, pytest.approx(alone.mean), alone.p)
+    assert one.interval == pytest.approx(alone.interval)
+    two = S.across([[1.0, 2.0, 4.0], [0.5, 0.7]])
+    assert (two.n, two.mean) == (5, pytest.approx((7 / 3 + 0.6) / 2))
+    assert two.p == 2 / 2**5  # every pair is above zero
+    error = math.sqrt(np.var([1, 2, 4], ddof=1) / 3 + np.var([0.5, 0.7], ddof=1) / 2) / 2
+    assert (two.interval[1] - two.interval[0]) / error > 2 * 1.96
+    assert S.across([[1.0], [2.0, 3.0]]).interval is None
+    assert S.across([[2.0, 2.0], [4.0, 4.0]]).interval == (3.0, 3.0)
+    assert S.across([]) is None
+
+
+@pytest.mark.parametrize(("n", "tasks"), [(3, 4), (5, 2)])
+def test_across_tasks_under_the_null(n, tasks):
+    """Tasks of very different spreads; a shift in one of them is the negative control."""
+    draw, rejected, missed, found = np.random.default_rng(n), 0, 0, 0
+    scales = np.geomspace(1, 10, tasks)[:, None]
+    for _ in range(400):
+        null = (draw.normal(size=(tasks, n)) * scales).tolist()
+        result = S.across(null)
+        rejected += result.p <= 0.05
+        missed += not result.interval[0] <= 0 <= result.interval[1]
+        found += (
+            S.across([[value + 3 * scale[0] for value in row] for row, scale in zip(null, scales)]).p <= 0.05
+        )
+    error = 3 * math.sqrt(0.05 * 0.95 / 400)
+    assert rejected / 400 <= 0.05 + error
+    assert missed / 400 <= 0.05 + error + 0.02  # Satterthwaite's degrees are an approximation
+    assert found / 400 > 0.5

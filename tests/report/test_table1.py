@@ -5,22 +5,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from made import made
+from made import cell, made
 from pats.report import page, render, table1
 from pats.run.spec import Run
-
-
-def cell(label, scores, task="cola", model="bert-base-uncased", method=None, control=False, **more):
-    """A cell with one score a seed; None is a failed run, a pair is dev and test."""
-    outcomes = []
-    for seed, score in enumerate(scores):
-        run = Run(task=task, model=model, method=method or label).with_seed(seed)
-        if score is None:
-            outcomes.append(table1.Outcome(seed, run.id, None, "its process was killed 3 times"))
-            continue
-        dev, test = score if isinstance(score, tuple) else (score, None)
-        outcomes.append(table1.Outcome(seed, run.id, made(run, [dev, dev - 0.1], test, **more)))
-    return table1.Cell(task, model, label, method or label, 1e-4, tuple(outcomes), control)
 
 
 PLAIN = [0.60, 0.61, 0.62]

@@ -30,7 +30,10 @@ def rliable():
         ours, theirs = scores(1, runs, tasks, 0.05), scores(2, runs, tasks)
         # IQM with a bootstrap stratified by task, as in its paper: 20,000 resamples, percentiles.
         point, interval = library.get_interval_estimates(
-            {"a": ours}, lambda x: np.array([metrics.aggregate_iqm(x)]), reps=20_000, random_state=np.random.RandomState(0)
+            {"a": ours},
+            lambda x: np.array([metrics.aggregate_iqm(x)]),
+            reps=20_000,
+            random_state=np.random.RandomState(0),
         )
         found.append(
             {
@@ -49,7 +52,16 @@ def deepsig():
     for runs, shift in ((10, 0.0), (10, 0.1), (20, 0.05), (15, -0.05)):
         ours, theirs = scores(3, runs, 1, shift)[:, 0], scores(4, runs, 1)[:, 0]
         values = [
-            float(aso(ours, theirs, confidence_level=0.95, num_bootstrap_iterations=5000, seed=seed, show_progress=False))
+            float(
+                aso(
+                    ours,
+                    theirs,
+                    confidence_level=0.95,
+                    num_bootstrap_iterations=5000,
+                    seed=seed,
+                    show_progress=False,
+                )
+            )
             for seed in range(3)
         ]
         found.append({"ours": ours.tolist(), "theirs": theirs.tolist(), "epsilon": values})
