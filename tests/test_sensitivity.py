@@ -104,7 +104,8 @@ def test_distribution_is_built_in_pieces_and_added():
     whole, left, right = distribution(values), distribution(values[:10]), distribution(values[10:])
     left += right
     assert left.summary() == pytest.approx(whole.summary())
-    assert torch.equal(left.counts, whole.counts) and torch.equal(left.window, whole.window)
+    assert torch.equal(left.counts, whole.counts)
+    assert torch.equal(left.window, whole.window)
     again = Distribution.from_dict(json.loads(json.dumps(whole.to_dict())))
     assert again.gini == pytest.approx(whole.gini, abs=1e-6)
     assert again.summary() == pytest.approx(whole.summary(), rel=1e-4)

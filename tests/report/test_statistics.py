@@ -213,9 +213,7 @@ def test_across_tasks_under_the_null(n, tasks):
         result = S.across(null)
         rejected += result.p <= 0.05
         missed += not result.interval[0] <= 0 <= result.interval[1]
-        found += (
-            S.across([[value + 3 * scale[0] for value in row] for row, scale in zip(null, scales)]).p <= 0.05
-        )
+        found += S.across((np.array(null) + 3 * scales).tolist()).p <= 0.05
     error = 3 * math.sqrt(0.05 * 0.95 / 400)
     assert rejected / 400 <= 0.05 + error
     assert missed / 400 <= 0.05 + error + 0.02  # Satterthwaite's degrees are an approximation

@@ -9,7 +9,6 @@ from made import cell, made
 from pats.report import page, render, table1
 from pats.run.spec import Run
 
-
 PLAIN = [0.60, 0.61, 0.62]
 BETTER = [0.70, 0.71, 0.735]
 

@@ -78,4 +78,4 @@ json.dump(
     sys.stdout,
     indent=1,
 )
-print()
+sys.stdout.write("\n")
