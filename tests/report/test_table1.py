@@ -190,3 +190,41 @@ def test_parts_of_dev_stand_in_a_table_of_their_own():
     assert grids[-1].heads == ("part of dev", "vanilla", "pats")
     assert grids[-1].rows == (("dev_matched", "50.0", "50.0"), ("dev_mismatched", "25.0", "25.0"))
     assert len(words([cell("vanilla", PLAIN), cell("pats", BETTER)]).grids) == len(grids) - 1
+
+
+def test_over_tasks_all_pairs_count():
+    cells = [
+        cell(label, scores, task=task)
+        for task in ("cola", "rte")
+        for label, scores in (("vanilla", [0.5] * 4), ("pats", [0.6, 0.61, 0.62, 0.63]))
+    ]
+    plain, ours = table1.overall(table1.groups(cells))
+    assert (plain.difference, plain.p) == (None, None)
+    assert (ours.difference.n, ours.difference.mean) == (8, pytest.approx(11.5))
+    assert (ours.p, ours.significant) == (2 / 2**8, True)
+    told = words(cells)
+    # Four seeds a task could never show it on one task; over both tasks it is shown.
+    assert "over all tasks pats differs from plain fine-tuning by +11.5" in told.verdict[2]
+    assert "no other difference on a single task was shown" in told.verdict[2]
+    assert told.grids[0].rows[1][-1] == "0.008 *"
+
+
+def test_over_tasks_holm_counts_methods_without_a_p():
+    cells = [
+        cell(label, scores, task=task)
+        for task in ("cola", "rte")
+        for label, scores in (("vanilla", [0.5] * 4), ("pats", [0.6] * 4), ("sage", [None] * 4))
+    ]
+    _, ours, sage = table1.overall(table1.groups(cells))
+    assert ours.p == 2 * 2 / 2**8
+    assert sage.p is None
+
+
+def test_latex_is_one_table_a_grid_with_everything_escaped():
+    cells = [cell("vanilla", PLAIN), cell(r"50 % & a_b [x] \y", BETTER, method="pats")]
+    text = render.latex(words(cells))
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{table}") == len(words(cells).grids)
+    assert r"50 \% \& a\_b {[}x] \textbackslash{}y" in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert {line.replace(r"\&", "").count("&") for line in rows} == {8}
+    assert text.startswith("% \\usepackage{booktabs}\n% 2 methods fine-tuned")

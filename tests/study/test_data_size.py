@@ -8,7 +8,29 @@ from pats import InputError
 from pats.run import Run
 from pats.study import Study
 from pats.study.data_size import data_size
+from pats.study.worker import work
 from pats.tasks import load
+
+
+class Inline:
+    """An engine that does every attempt at once, in this process."""
+
+    def __init__(self):
+        self.states = []
+
+    def submit(self, attempt):
+        self.states.append((str(attempt), "done" if work(attempt) == 0 else "failed"))
+        return str(attempt)
+
+    def poll(self):
+        states, self.states = self.states, []
+        return states
+
+    def cancel(self, handle):
+        pass
+
+    def capacity(self):
+        return 1 - len(self.states)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +42,7 @@ def study(study_inputs):
 @pytest.fixture(scope="module")
 def finished(study, tmp_path_factory):
     out = tmp_path_factory.mktemp("size") / "out"
-    return data_size(study, (1.0, 0.25), out, batches=2, workers=2), out
+    return data_size(study, (1.0, 0.25), out, batches=2, engine=Inline()), out
 
 
 def test_points(finished, study_inputs):
@@ -48,7 +70,7 @@ def test_weights_go_once_they_are_measured(finished):
 def test_again_it_makes_nothing_and_finds_the_same(finished, study):
     found, out = finished
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/runs/*/result.json")}
-    again = data_size(study, (0.25, 1.0), out, batches=2)
+    again = data_size(study, (0.25, 1.0), out, batches=2, engine=Inline())
     assert again == found
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -57,7 +79,7 @@ def test_weights_that_are_gone_are_said_by_none(finished, study, tmp_path):
     _, out = finished
     shutil.copytree(out, tmp_path / "out")
     shutil.rmtree(tmp_path / "out" / "0.25" / "sensitivities")
-    found = data_size(study, (0.25,), tmp_path / "out", batches=2)
+    found = data_size(study, (0.25,), tmp_path / "out", batches=2, engine=Inline())
     assert [p["std"] for p in found.points] == [None, None]
     assert all(p["score"] is not None for p in found.points)
 

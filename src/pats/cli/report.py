@@ -13,7 +13,6 @@ from pats.report import card, render, table1
 from pats.report.document import Document, Source, document
 from pats.report.html import html
 from pats.run.files import write_atomic
-from pats.run.model import read_card
 from pats.study.spec import Cell, Study
 from pats.study.store import Store, read_error
 
@@ -94,9 +93,10 @@ def load(store: Store) -> tuple[table1.Cell, ...]:
             cell.method,
             cell.lr,
             tuple(
-                table1.Outcome(run.data_seed, run.id, result, None if result else _error(store, run.id))
+                table1.Outcome(run.data_seed, run_id, result, None if result else _error(store, run_id))
                 for run in cell.runs
-                for result in (store.result(run.id),)
+                for run_id in (run.id,)
+                for result in (store.result(run_id),)
             ),
             cell.control,
         )
@@ -145,6 +145,10 @@ def _source(
 
 def _cards(store: Store, groups: Sequence[table1.Group]) -> list[Path]:
     """A model card in every exported model of the study."""
+    if not (store.root / "model").is_dir():
+        return []
+    from pats.run.model import read_card  # which brings transformers, and that takes seconds
+
     written = []
     for folder in [store.root / "model", *sorted((store.root / "model").glob("*/"))]:
         about = read_card(folder)

@@ -1,6 +1,7 @@
 """The sections of a study's report: each from its numbers to tables and charts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pats.report.section import Section
 from pats.report.table1 import Group, Line
 from pats.report.words import between, count, duration, listed, name_of, number, short
 from pats.run.result import Result
+from pats.run.spec import Run
 
 NOISE = {
     "noise_over_weight": "noise / std of weights",
@@ -302,7 +304,7 @@ def provenance(groups: Sequence[Group], command: str, settings: Mapping[str, Any
     shared: list[tuple[str, str]] = [("command", command)]
     if folder:
         shared.append(("folder", folder))
-    runs = [result.run.to_dict() for result in _all(groups)]
+    runs = [result.run for result in _all(groups)]
     skip = (
         "task",
         "model",
@@ -314,8 +316,8 @@ def provenance(groups: Sequence[Group], command: str, settings: Mapping[str, Any
         "fingerprint",
         "data",
     )
-    for key in runs[0] if runs else ():
-        values = {repr(run[key]) for run in runs} if key not in skip else set()
+    for key in (field.name for field in fields(Run)):
+        values = {repr(getattr(run, key)) for run in runs} if key not in skip else set()
         if values and values != {"None"} and values != {"{}"}:
             shared.append((key.replace("_", " "), _several([value.strip("'") for value in values])))
     if "seeds" in settings:

@@ -1,0 +1,128 @@
+import json
+import math
+
+import pytest
+
+from pats.cli import main
+from pats.run.model import read_card
+from pats.study import store as stores
+from tiny import make_table, make_tiny_bert
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    make_tiny_bert(folder / "bert")
+    make_table(folder / "texts.csv", rows=80)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(inputs):
+    """The folder of a comparison."""
+    out = inputs / "out"
+    arguments = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--lr", "1e-3"]
+    arguments += [
+        "--epochs",
+        "2",
+        "--seeds",
+        "2",
+        "--method",
+        "vanilla",
+        "pats",
+        "--out",
+        str(out),
+        "--quiet",
+    ]
+    assert main(["compare", *arguments]) == 0
+    return out
+
+
+def test_report(finished, capsys):
+    assert main(["report", str(finished)]) == 0
+    said = capsys.readouterr().out
+    names = ("report.html", "report.md", "report.tex", "report.csv", "runs.csv", "model/README.md")
+    assert all(str(finished / name) in said for name in names)
+    page = (finished / "report.html").read_text()
+    assert "2 methods fine-tuned bert on texts with 2 seeds each" in page
+    # One run a cell gives the uncertainty over examples; without predictions the column has a dash.
+    row = next(
+        line
+        for line in (finished / "report.md").read_text().splitlines()
+        if line.startswith("| vanilla | 2 |")
+    )
+    assert row.count("[") == 2
+    card = (finished / "model" / "README.md").read_text()
+    assert read_card(finished / "model")["run_id"] in card
+    assert "{" not in (finished / "report.csv").read_text()
+
+
+def test_report_elsewhere_and_as_json(finished, tmp_path, capsys):
+    assert main(["report", str(finished), "--out", str(tmp_path / "page"), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert len(content["verdict"]) == 3
+    assert (tmp_path / "page" / "report.html").exists()
+
+
+def test_sensitivity_and_its_figure_in_the_report(finished, inputs, tmp_path, capsys):
+    arguments = ["--data", str(inputs / "texts.csv"), "--batches", "1", "--out", str(tmp_path), "--quiet"]
+    models = [f"one={finished / 'model'}", f"two={finished / 'model'}"]
+    assert main(["sensitivity", *models, *arguments]) == 0
+    assert "Concentration of sensitivities" in capsys.readouterr().out
+    assert (tmp_path / "sensitivity.html").exists()
+    one, two = json.loads((tmp_path / "sensitivity.json").read_text())["models"]
+    assert one["whole"] == two["whole"]
+    assert math.isfinite(one["whole"]["cv"])
+    assert main(["report", str(finished), "--sensitivity", str(tmp_path / "sensitivity.json")]) == 0
+    assert "Within the paper" in (finished / "report.html").read_text()
+    capsys.readouterr()
+    assert main(["sensitivity", models[0], *arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["models"][0] == one
+
+
+def test_a_study_that_has_not_begun(finished, tmp_path, capsys):
+    study = stores.Store(finished).study()
+    stores.Store(tmp_path).save_study(study)
+    assert main(["report", str(tmp_path)]) == 0
+    assert "There is no difference to judge" in capsys.readouterr().out
+
+
+BAD = [
+    (["report", "nowhere"], "nowhere"),
+    (["report", "{out}", "--sensitivity", "nowhere.json"], "nowhere.json is missing"),
+    (["report", "{out}", "--sensitivity", "{out}/study.json"], "is not what pats sensitivity writes"),
+    (["report", "{out}", "--sensitivity", "{out}/report.csv"], "is not what pats sensitivity writes"),
+    (["sensitivity", "{out}/model"], "there is no data"),
+    (["sensitivity", "{out}/model", "--data", "{in}/texts.csv"], "--out is missing"),
+    (
+        ["sensitivity", "a=x", "a=y", "--data", "{in}/texts.csv", "--out", "{tmp}"],
+        "two models are called 'a'",
+    ),
+    (["sensitivity", "./nowhere", "--data", "{in}/texts.csv", "--out", "{tmp}"], "nowhere"),
+    (["sensitivity", "{in}/bert", "--data", "{in}/texts.csv", "--out", "{tmp}"], "is not fine-tuned"),
+    (
+        ["sensitivity", "{out}/model", "--task", "grammar", "--out", "{tmp}"],
+        "name the task that it was trained",
+    ),
+    (["data-size", "--out", "{tmp}"], "nothing to train on"),
+    (["data-size", "--data", "{in}/texts.csv", "--fractions", "2", "--out", "{tmp}"], "at most 1"),
+    (["data-size", "--tasks", "cola", "rte", "--out", "{tmp}"], "--tasks"),
+]
+
+
+@pytest.mark.parametrize(("argv", "said"), BAD, ids=[" ".join(bad[0]) for bad in BAD])
+def test_bad_input_is_one_sentence(argv, said, finished, inputs, tmp_path, capsys):
+    places = {"out": finished, "in": inputs, "tmp": tmp_path}
+    assert main([word.format(**places) for word in argv]) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_a_study_of_another_make_is_one_sentence(tmp_path, capsys):
+    stores.Store(tmp_path).save_study({"study": {}})
+    assert main(["report", str(tmp_path)]) == 2
+    assert "is not a comparison's" in capsys.readouterr().err
+    stores.Store(tmp_path).save_study({"study": {}, "cells": []})
+    assert main(["report", str(tmp_path)]) == 2
+    assert "has no cells" in capsys.readouterr().err
