@@ -4,33 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from inline import Inline
 from pats import InputError
 from pats.run import Run
 from pats.study import Study
 from pats.study.data_size import data_size
-from pats.study.worker import work
 from pats.tasks import load
-
-
-class Inline:
-    """An engine that does every attempt at once, in this process."""
-
-    def __init__(self):
-        self.states = []
-
-    def submit(self, attempt):
-        self.states.append((str(attempt), "done" if work(attempt) == 0 else "failed"))
-        return str(attempt)
-
-    def poll(self):
-        states, self.states = self.states, []
-        return states
-
-    def cancel(self, handle):
-        pass
-
-    def capacity(self):
-        return 1 - len(self.states)
 
 
 @pytest.fixture(scope="module")
