@@ -204,7 +204,7 @@ def test_over_tasks_all_pairs_count():
     assert (ours.p, ours.significant) == (2 / 2**8, True)
     told = words(cells)
     # Four seeds a task could never show it on one task; over both tasks it is shown.
-    assert "over all tasks pats differs from plain fine-tuning by +11.5" in told.verdict[2]
+    assert "over all tasks pats +11.5 [" in told.verdict[2]
     assert "no other difference on a single task was shown" in told.verdict[2]
     assert told.grids[0].rows[1][-1] == "0.008 *"
 

@@ -69,7 +69,7 @@ def differences(group: Group, labels: Sequence[str], title: str) -> Chart | None
         means.append(_mean(line.cell.label, list(paired.values())))
     if not points:
         return None
-    spec = _strip(points, means, labels, "score", "difference to plain fine-tuning, same seed")
+    spec = _strip(points, means, labels, "score", "difference to plain, same seed")
     zero = {
         "data": {"values": [{}]},
         "mark": {"type": "rule", "strokeDash": [4, 3], "style": "zero"},

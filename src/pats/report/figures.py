@@ -41,7 +41,7 @@ def sensitivity(measured: Mapping[str, Any]) -> Section:
         "of variation) as a more balanced model. The numbers are absolute: a model with a lower loss has "
         "smaller gradients, which moves its whole curve to the left; CV and Gini do not depend on that scale."
     )
-    return Section("sensitivity", "Sensitivities", text, tuple(grids), tuple(drawn))
+    return Section("sensitivity", "Sensitivities", text, tuple(grids), tuple(drawn), shown=1)
 
 
 def _place(key: str, place: str) -> str:
@@ -108,7 +108,7 @@ def _in_window(models: Mapping[str, Distribution]) -> Chart:
         if found.entries
         for place, count in enumerate(found.window.tolist())
     ]
-    axis = {"format": ".0e", "tickCount": 5}
+    axis = {"format": "~e", "tickCount": 5}
     x = {"field": "from", "type": "quantitative", "title": "sensitivity", "axis": axis}
     inside = {
         name: 100 * (1 - found.insensitive - found.beyond) for name, found in models.items() if found.entries
@@ -263,6 +263,7 @@ def _sizes(
     }
     scale = {"type": "log"} if log else {"zero": False}
     y = {"field": field, "type": "quantitative", "title": axis, "scale": scale}
+    y |= {"axis": {"format": "~e", "tickCount": 4}} if log else {}
     about = [{"field": "method"}, {"field": "examples", "format": ","}]
     layers = [
         {

@@ -230,11 +230,19 @@ def _shown(groups: Sequence[Group], over: Sequence[Overall]) -> str:
     found = [(group, line) for group, line in tested if line.significant]
     whole = [row for row in over if row.significant]
     if found or whole:
-        together = [_together(row, groups) for row in whole]
-        told = "; ".join([*together, *(_told(group, line, len(groups) > 1) for group, line in found)])
-        rest = "" if len(found) == len(tested) else "; no other difference on a single task was shown"
-        rest = rest.replace(" on a single task", "") if len(groups) == 1 else rest
-        return f"After Holm's correction, at 5 %: {told}{rest}."
+        places: dict[str, list[str]] = {}
+        for row in whole:
+            models = len({group.model for group in groups})
+            place = "over all tasks " + (f"with {name_of(row.model)} " if models > 1 else "")
+            places.setdefault(place, []).append(_told(row.label, row.difference, row.p))
+        for group, line in found:
+            place = f"on {group.task} with {name_of(group.model)} " if len(groups) > 1 else ""
+            places.setdefault(place, []).append(_told(line.cell.label, line.difference, line.p))
+        told = "; ".join(place + listed(differences) for place, differences in places.items())
+        single = " on a single task" if len(groups) > 1 else ""
+        rest = "" if len(found) == len(tested) else f"; no other difference{single} was shown"
+        start = "Shown against plain fine-tuning, at 5 % after Holm's correction, with 95 % intervals"
+        return f"{start}: {told}{rest}."
     n = max(line.difference.n for _, line in tested if line.difference)
     family = max(group.family for group in groups)
     needed = statistics.seeds_needed(family)
@@ -257,21 +265,9 @@ def _shown(groups: Sequence[Group], over: Sequence[Overall]) -> str:
     return f"{start}; the smallest difference this number of seeds could have shown is about {size}."
 
 
-def _together(row: Overall, groups: Sequence[Group]) -> str:
-    assert row.difference is not None
-    several = len({group.model for group in groups}) > 1
-    place = f" with {name_of(row.model)}" if several else ""
-    gap = _gap(row.difference).replace("[", "(95 % interval ").replace("]", ")").replace(",", " to")
-    return f"over all tasks{place} {row.label} differs from plain fine-tuning by {gap}, p = {row.p:.3f}"
-
-
-def _told(group: Group, line: Line, where: bool) -> str:
-    assert line.difference is not None
-    place = f" on {group.task} with {name_of(group.model)}" if where else ""
-    gap = f"{line.difference.mean:+.1f}"
-    if line.difference.interval is not None:
-        gap += " (95 % interval {:+.1f} to {:+.1f})".format(*line.difference.interval)
-    return f"{line.cell.label} differs from plain fine-tuning by {gap}{place}, p = {line.p:.3f}"
+def _told(label: str, difference: statistics.Paired | None, p: float | None) -> str:
+    assert difference is not None
+    return f"{label} {_gap(difference)} (p = {p:.3f})"
 
 
 def _notes(groups: Sequence[Group], over: Sequence[Overall]) -> list[str]:

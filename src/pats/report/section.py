@@ -15,8 +15,8 @@ class Section:
         title: Its heading.
         text: A sentence or two under the heading.
         grids: Tables.
-        charts: Charts, above the tables.
-        folded: The tables are behind a fold, since the charts say the same.
+        charts: Charts, after the tables that are shown.
+        shown: How many of the tables are shown; the rest is behind a fold, as the charts say the same.
     """
 
     id: str
@@ -24,4 +24,4 @@ class Section:
     text: str
     grids: tuple[Grid, ...] = ()
     charts: tuple[Chart, ...] = ()
-    folded: bool = False
+    shown: int = 1000

@@ -138,7 +138,7 @@ def learning(groups: Sequence[Group], labels: Sequence[str]) -> Section | None:
     if not drawn:
         return None
     text = "Thick lines are means over seeds, thin ones single seeds. A click on a name shows it alone."
-    return Section("curves", "Learning curves", text, tuple(grids), tuple(drawn), folded=True)
+    return Section("curves", "Learning curves", text, tuple(grids), tuple(drawn), shown=0)
 
 
 def added_noise(groups: Sequence[Group], labels: Sequence[str]) -> Section | None:
@@ -175,7 +175,7 @@ def added_noise(groups: Sequence[Group], labels: Sequence[str]) -> Section | Non
         "a share p of the entries; of these, entries whose intensity is zero get none. The learning rate has "
         "fallen by the last step, and with it the update, but not noise of a constant scale."
     )
-    return Section("noise", "How much noise was added", text, tuple(grids), tuple(drawn), folded=True)
+    return Section("noise", "How much noise was added", text, tuple(grids), tuple(drawn), shown=0)
 
 
 def sensitivities(groups: Sequence[Group], measured: Mapping[str, Any] | None) -> Section | None:
@@ -286,7 +286,7 @@ def troubles(groups: Sequence[Group]) -> Section:
     grid = Grid(f"Of all runs: {told}", heads, tuple(rows[:500]))
     more = "" if len(rows) <= 500 else f" The first 500 of {len(rows)} are listed; runs.csv has all."
     text = "Runs that predict one constant are counted into every mean; failed runs have no score." + more
-    return Section("troubles", "Degenerate and failed runs", text, (grid,), folded=len(rows) > 20)
+    return Section("troubles", "Degenerate and failed runs", text, (grid,), shown=len(rows) <= 20)
 
 
 def finished(groups: Sequence[Group]) -> str | None:

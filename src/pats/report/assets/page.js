@@ -33,9 +33,9 @@
         columns: narrow.matches ? 2 : 4, labelLimit: 190,
       },
       style: {
-        zero: { stroke: soft, strokeWidth: 1 },
-        paper: { stroke: ink, strokeWidth: 1.5 },
-        window: { fill: soft },
+        zero: { color: soft, strokeWidth: 1 },
+        paper: { color: ink, strokeWidth: 1.5 },
+        window: { color: soft },
       },
     };
   }
