@@ -16,6 +16,9 @@ def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     make_tiny_bert(folder / "bert")
     make_table(folder / "texts.csv", rows=80)
+    (folder / "torn").mkdir()
+    (folder / "torn" / "sensitivity.json").write_text('{"models": []}')
+    (folder / "torn" / "data_size.json").write_text('{"points"')
     return folder
 
 
@@ -63,7 +66,7 @@ def test_sensitivity_and_its_figure_in_the_report(finished, inputs, tmp_path, ca
     one, two = json.loads((tmp_path / "sensitivity.json").read_text())["models"]
     assert one["whole"] == two["whole"]
     assert math.isfinite(one["whole"]["cv"])
-    assert main(["report", str(finished), "--sensitivity", str(tmp_path / "sensitivity.json")]) == 0
+    assert main(["report", str(finished), "--sensitivity", str(tmp_path)]) == 0
     assert "Within the paper" in (finished / "report.html").read_text()
     capsys.readouterr()
     assert main(["sensitivity", models[0], *arguments, "--json"]) == 0
@@ -79,9 +82,10 @@ def test_a_study_that_has_not_begun(finished, tmp_path, capsys):
 
 BAD = [
     (["report", "nowhere"], "nowhere"),
-    (["report", "{out}", "--sensitivity", "nowhere.json"], "nowhere.json is missing"),
-    (["report", "{out}", "--sensitivity", "{out}/study.json"], "is not what pats sensitivity writes"),
-    (["report", "{out}", "--sensitivity", "{out}/report.csv"], "is not what pats sensitivity writes"),
+    (["report", "{out}", "--sensitivity", "nowhere"], "sensitivity.json is missing"),
+    (["report", "{out}", "--data-size", "{out}/report.csv"], "data_size.json is missing"),
+    (["report", "{out}", "--sensitivity", "{in}/torn"], "is not what pats sensitivity writes"),
+    (["report", "{out}", "--data-size", "{in}/torn"], "is not what pats data-size writes"),
     (["sensitivity", "{out}/model"], "there is no data"),
     (["sensitivity", "{out}/model", "--data", "{in}/texts.csv"], "--out is missing"),
     (

@@ -176,3 +176,12 @@ def test_one_epoch_has_no_curve():
         for o in one.outcomes
     )
     assert section(report([replace(one, outcomes=outcomes)]), "curves") is None
+
+
+def test_figure_3_stands_in_the_page_where_it_was_made():
+    point = {"method": "pats", "fraction": 0.5, "examples": 10, "seed": 0, "score": 50.0}
+    point |= {"std": 1e-5, "cv": 2.0, "gini": 0.5, "insensitive": 0.1}
+    found = {"task": "cola", "labels": ["pats"], "points": [point]}
+    told = report(study(), data_size=found)
+    assert len(section(told, "size").charts) == 3
+    assert section(report(study()), "size") is None

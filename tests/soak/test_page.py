@@ -103,9 +103,6 @@ def measured(label, seed):
 def pages(folder):
     """A page of every kind, made by hand; real pages are looked at as well where PATS_PAGE names them."""
     figure2 = {"models": [measured("vanilla", 1), measured("pats", 2)]}
-    source = document.Source(
-        "pats compare --tasks cola rte", {"seeds": 5}, sensitivity=figure2, folder="out/x"
-    )
     groups = table1.groups(cells(("cola", "rte"), "bert-base-uncased", 5))
     points = [
         {
@@ -120,6 +117,9 @@ def pages(folder):
         for share in (0.05, 0.1, 0.25, 1.0)
         for seed in range(3)
     ]
+    figure3 = {"task": "cola", "labels": ["vanilla", "pats"], "points": points}
+    typed = "pats compare --tasks cola rte"
+    source = document.Source(typed, {"seeds": 5}, sensitivity=figure2, data_size=figure3, folder="out/x")
     told = {
         "report": document.document(groups, source),
         "sensitivity": document.sensitivity_document(figure2),

@@ -18,8 +18,9 @@ from pats.study.store import Store, read_error
 
 EXAMPLE = """
 pats report out/glue
-pats report out/glue --sensitivity out/figure2/sensitivity.json --out out/page
+pats report out/glue --sensitivity out/figure2 --data-size out/size --out out/page
 """
+FIGURES = {"sensitivity": 2, "data-size": 3}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,19 +33,19 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("folder", metavar="OUT", help="folder of a comparison; it may be unfinished")
     parser.add_argument("--out", metavar="DIR", help="folder for the files (default: OUT)")
-    parser.add_argument(
-        "--sensitivity",
-        metavar="FILE",
-        help="what pats sensitivity wrote, for figure 2 (default: OUT/sensitivity.json where it exists)",
-    )
+    for verb, figure in FIGURES.items():
+        parser.add_argument(
+            f"--{verb}",
+            metavar="DIR",
+            help=f"folder in which pats {verb} wrote, for figure {figure} (default: OUT where it did)",
+        )
     parser.add_argument("--json", action="store_true", help="write verdict and files as JSON on stdout")
     values = parser.read(argv)
     store = Store(values["folder"])
     cells = load(store)
     groups = table1.groups(cells)
-    measured = _measured(values.get("sensitivity"), store.root)
-    study = store.study()["study"]
-    told = document(groups, _source(store, study, cells, measured))
+    figures = {verb: _figure(verb, values.get(verb.replace("-", "_")), store.root) for verb in FIGURES}
+    told = document(groups, _source(store, store.study()["study"], cells, figures))
     out = Path(values.get("out") or store.root)
     out.mkdir(parents=True, exist_ok=True)
     files = write(told, out)
@@ -109,27 +110,27 @@ def _error(store: Store, run_id: str) -> str | None:
     return read_error(attempts[-1]) if attempts else None
 
 
-def _measured(path: str | None, root: Path) -> Mapping[str, Any] | None:
-    file = root / "sensitivity.json" if path is None else Path(path)
+def _figure(verb: str, folder: str | None, root: Path) -> Mapping[str, Any] | None:
+    """What another verb wrote for a figure; None where it was not asked for and is not there."""
+    file = Path(folder or root) / f"{verb.replace('-', '_')}.json"
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if not content["models"]:
-            raise KeyError("models")
-    except FileNotFoundError:
-        if path is None:
+        content: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if not content["models" if verb == "sensitivity" else "points"]:
+            raise KeyError("it is empty")
+    except (FileNotFoundError, NotADirectoryError):
+        if folder is None:
             return None
-        raise InputError(f"{path} is missing: pats sensitivity writes such a file") from None
+        raise InputError(f"{file} is missing: name the --out of pats {verb}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} is not what pats sensitivity writes ({error}): measure it again") from None
-    found: Mapping[str, Any] = content
-    return found
+        raise InputError(f"{file} is not what pats {verb} writes ({error}): run it again") from None
+    return content
 
 
 def _source(
     store: Store,
     study: Mapping[str, Any],
     cells: Sequence[table1.Cell],
-    measured: Mapping[str, Any] | None,
+    figures: Mapping[str, Mapping[str, Any] | None],
 ) -> Source:
     files = {}
     for cell in cells:
@@ -140,7 +141,8 @@ def _source(
             if path.exists():
                 files[run_id] = path
     out = str(store.root)
-    return Source(command(Study.from_dict(study), out), study, files, measured, (), out)
+    typed = command(Study.from_dict(study), out)
+    return Source(typed, study, files, figures["sensitivity"], figures["data-size"], (), out)
 
 
 def _cards(store: Store, groups: Sequence[table1.Group]) -> list[Path]:

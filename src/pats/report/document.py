@@ -23,6 +23,7 @@ class Source:
         settings: The study's own settings, as ``Study.to_dict``.
         predictions: Files of predictions by run, for the uncertainty over examples.
         sensitivity: What ``pats sensitivity`` wrote; None without.
+        data_size: What ``pats data-size`` wrote; None without.
         notes: Sentences about the data.
         folder: Where the study lies, as it is to be shown.
     """
@@ -31,6 +32,7 @@ class Source:
     settings: Mapping[str, Any] = field(default_factory=dict)
     predictions: Mapping[str, Path] = field(default_factory=dict)
     sensitivity: Mapping[str, Any] | None = None
+    data_size: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()
     folder: str = ""
 
@@ -86,6 +88,7 @@ def document(groups: Sequence[Group], source: Source) -> Document:
         sections.learning(groups, labels),
         sections.added_noise(groups, labels),
         sections.sensitivities(groups, source.sensitivity),
+        None if source.data_size is None else _figure3(source.data_size),
         sections.costs(groups),
         sections.troubles(groups),
         sections.provenance(groups, source.command, source.settings, source.folder),
@@ -124,6 +127,10 @@ def sensitivity_document(measured: Mapping[str, Any]) -> Document:
     )
     title = f"Sensitivities on {title_of(str(first['task']))}"
     return Document(title, listed(list(models)), verdict, (section,), ())
+
+
+def _figure3(found: Mapping[str, Any]) -> Section:
+    return figures.data_size(found["points"], found["labels"], str(found["task"]))
 
 
 def data_size_document(

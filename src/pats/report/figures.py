@@ -262,7 +262,7 @@ def _sizes(
         "axis": {"values": ticks, "format": ",", "labelOverlap": True},
     }
     scale = {"type": "log"} if log else {"zero": False}
-    y = {"field": field, "type": "quantitative", "title": axis, "scale": scale}
+    y: dict[str, Any] = {"field": field, "type": "quantitative", "title": axis, "scale": scale}
     y |= {"axis": {"format": "~e", "tickCount": 4}} if log else {}
     about = [{"field": "method"}, {"field": "examples", "format": ","}]
     layers = [

@@ -11,7 +11,7 @@
   };
 
   function theme() {
-    const night = dark.matches && !matchMedia("print").matches;
+    const night = dark.matches;
     const ink = night ? "#e8e6e1" : "#1f2328";
     const soft = night ? "#a5adb6" : "#57606a";
     const line = night ? "#31363d" : "#e3e3de";
@@ -75,6 +75,17 @@
     { rootMargin: "600px" },
   );
   places.forEach((place) => watcher.observe(place));
+
+  // What is further down is drawn while nothing else is to do, so that paper has it; a page of hundreds waits.
+  const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 200));
+  function rest() {
+    const next = places.find((place) => !drawn.has(place));
+    if (next === undefined) return;
+    watcher.unobserve(next);
+    draw(next).then(() => idle(rest));
+  }
+  if (places.length <= 60) idle(rest);
+
   const again = () => drawn.forEach((place) => draw(place));
   dark.addEventListener("change", again);
   narrow.addEventListener("change", again);
@@ -83,10 +94,7 @@
 
   const folds = [...document.querySelectorAll("details")];
   folds.forEach((fold) => (fold.open = false));
-  addEventListener("beforeprint", () => {
-    folds.forEach((fold) => (fold.open = true));
-    places.filter((place) => !drawn.has(place)).forEach(draw);
-  });
+  addEventListener("beforeprint", () => folds.forEach((fold) => (fold.open = true)));
 
   // ---- tables: a column of words stands left, every head sorts
 
