@@ -16,6 +16,7 @@ def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     make_tiny_bert(folder / "bert")
     make_table(folder / "texts.csv", rows=80)
+    (folder / "bad.yaml").write_text("batch: 3")
     (folder / "torn").mkdir()
     (folder / "torn" / "sensitivity.json").write_text('{"models": []}')
     (folder / "torn" / "data_size.json").write_text('{"points"')
@@ -58,7 +59,8 @@ def test_report_elsewhere_and_as_json(finished, tmp_path, capsys):
 
 
 def test_sensitivity_and_its_figure_in_the_report(finished, inputs, tmp_path, capsys):
-    arguments = ["--data", str(inputs / "texts.csv"), "--batches", "1", "--out", str(tmp_path), "--quiet"]
+    (tmp_path / "flags.yaml").write_text(f"data: {inputs / 'texts.csv'}\nbatches: 1\n")
+    arguments = ["--config", str(tmp_path / "flags.yaml"), "--out", str(tmp_path), "--quiet"]
     models = [f"one={finished / 'model'}", f"two={finished / 'model'}"]
     assert main(["sensitivity", *models, *arguments]) == 0
     assert "Concentration of sensitivities" in capsys.readouterr().out
@@ -87,6 +89,8 @@ BAD = [
     (["report", "{out}", "--sensitivity", "{in}/torn"], "is not what pats sensitivity writes"),
     (["report", "{out}", "--data-size", "{in}/torn"], "is not what pats data-size writes"),
     (["sensitivity", "{out}/model"], "there is no data"),
+    (["sensitivity", "--task", "cola"], "there is no model"),
+    (["sensitivity", "{out}/model", "--config", "{in}/bad.yaml"], "unknown key 'batch'"),
     (["sensitivity", "{out}/model", "--data", "{in}/texts.csv"], "--out is missing"),
     (
         ["sensitivity", "a=x", "a=y", "--data", "{in}/texts.csv", "--out", "{tmp}"],

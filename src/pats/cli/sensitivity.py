@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
         "draw the distributions over each other.",
         EXAMPLE,
     )
-    parser.add_argument("models", nargs="+", metavar="[LABEL=]MODEL", help="folders of fine-tuned models")
+    parser.add_argument("models", nargs="*", metavar="[LABEL=]MODEL", help="folders of fine-tuned models")
     _flags.add_shared(parser, "folder for sensitivity.json and the page (needed)")
     add = parser.add_argument
     add("--batches", type=_flags.whole, metavar="N", help="batches to measure (the whole training set)")
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     values = parser.read(argv)
     as_json, quiet = values.pop("json", False), values.pop("quiet", False)
     out, seed = values.pop("out", None), values.pop("seed", 0)
-    models = _named(values.pop("models"))
+    models = _named(values.pop("models", []))
     how = {key: values.pop(key) for key in ("reduce", "scope", "max_length") if key in values}
     settings = _flags.run_settings(values)
     run = Run(**settings, data_seed=seed)
@@ -102,6 +102,8 @@ def save(found: Sequence[Sensitivities], out: Path) -> dict[str, Any]:
 
 
 def _named(texts: Sequence[str]) -> list[tuple[str, str]]:
+    if not texts:
+        raise InputError("there is no model: name at least one folder of a fine-tuned model")
     named = []
     for text in texts:
         label, equals, folder = text.partition("=")
