@@ -138,7 +138,7 @@ def data_size_document(
 ) -> Document:
     """The page of ``pats data-size``: figure 3 alone."""
     section = figures.data_size([dict(point) for point in points], labels, task)
-    made = Grid("How this was made", ("setting", "value"), (("command", command),))
+    made = Grid("Command", ("setting", "value"), (("command", command),))
     title = f"{title_of(task)} by size of the training data, with {title_of(name_of(model))}"
     sections_ = (section, Section("made", "How this was made", "", (made,)))
     return Document(title, f"{count(len(points), 'run')}", figures.told(points, labels), sections_, ())
