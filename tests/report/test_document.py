@@ -185,3 +185,12 @@ def test_figure_3_stands_in_the_page_where_it_was_made():
     told = report(study(), data_size=found)
     assert len(section(told, "size").charts) == 3
     assert section(report(study()), "size") is None
+
+
+@pytest.mark.parametrize("seeds", [9, 10])
+def test_almost_stochastic_order_is_told_from_ten_seeds_on(seeds):
+    cells = [cell("vanilla", [0.5] * seeds), cell("pats", [0.6] * seeds), cell("sage", [0.6])]
+    (grid,) = section(report(cells), "uncertainty").grids
+    assert (grid.heads[-1] == "ε_min") is (seeds == 10)
+    if seeds == 10:
+        assert [row[-1] for row in grid.rows] == ["-", "0.00", "-"]

@@ -172,22 +172,6 @@ def test_almost_stochastic_order_edges():
     assert S.almost_stochastic_order(high, low) == S.almost_stochastic_order(high, low)
 
 
-def test_expected_maximum_is_the_mean_over_all_draws():
-    scores = [0.3, 0.9, 0.5, 0.5]
-    for budget in (1, 2, 3):
-        draws = itertools.product(scores, repeat=budget)
-        assert S.expected_maximum(scores, budget) == pytest.approx(np.mean([max(draw) for draw in draws]))
-    assert S.expected_maximum(scores, 1000) == pytest.approx(0.9)
-    with pytest.raises(ValueError, match="one trial"):
-        S.expected_maximum(scores, 0)
-
-
-def test_benjamini_hochberg():
-    assert S.benjamini_hochberg([]) == []
-    # Their example: 0.01·4/1, 0.02·4/2, 0.03·4/3, and 0.5 as it is.
-    assert S.benjamini_hochberg([0.5, 0.01, 0.03, 0.02]) == pytest.approx([0.5, 0.04, 0.04, 0.04])
-
-
 def test_across_tasks():
     one = S.across([[1.0, 2.0, 4.0]])
     alone = S.paired([1.0, 2.0, 4.0], [0.0] * 3)

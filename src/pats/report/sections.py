@@ -59,10 +59,12 @@ def results(groups: Sequence[Group], grids: Sequence[Grid], labels: Sequence[str
 
 def uncertainty(groups: Sequence[Group], predictions: Mapping[str, Path]) -> Section:
     """How sure the numbers are: over seeds, and over examples."""
-    heads = (
+    heads: tuple[str, ...] = (
         *("method", "seeds", "mean", "median", "IQM", "lowest", "highest", "mean over seeds [95 %]"),
         *("one seed's score over examples [95 %]", "P(better)", "could show", "no better than a constant"),
     )
+    ordered = any(_ordered(line, group.baseline) for group in groups for line in group.lines)
+    heads += ("ε_min",) if ordered else ()
     grids = []
     for group in groups:
         plain = group.baseline
@@ -91,6 +93,7 @@ def uncertainty(groups: Sequence[Group], predictions: Mapping[str, Path]) -> Sec
                     number(chance, digits=2),
                     number(least),
                     str(line.degenerate) if useless is None else str(useless),
+                    *([_order(line, plain)] if ordered else []),
                 )
             )
         grids.append(Grid(f"{_place(group, groups)}: scores × 100 on {group.split}", heads, tuple(rows)))
@@ -102,7 +105,26 @@ def uncertainty(groups: Sequence[Group], predictions: Mapping[str, Path]) -> Sec
         "shown in 80 % of studies. 'No better than a constant': runs at or below the score of always "
         "answering the most frequent class (without predictions: runs that did answer one class)."
     )
+    if ordered:
+        text += (
+            " ε_min: how far almost stochastic order over plain fine-tuning is violated (0 never, below 0.5 "
+            "almost better, below 0.2 strictly so); shown from ten seeds a side on."
+        )
     return Section("uncertainty", "How sure is that?", text, tuple(grids))
+
+
+def _ordered(line: Line, plain: Line | None) -> bool:
+    """Whether both have seeds enough for almost stochastic order."""
+    if plain is None or line is plain:
+        return False
+    return min(len(line.scores), len(plain.scores)) >= statistics.ASO_FROM
+
+
+def _order(line: Line, plain: Line | None) -> str:
+    if plain is None or not _ordered(line, plain):
+        return "-"
+    ours, theirs = list(line.scores.values()), list(plain.scores.values())
+    return number(statistics.almost_stochastic_order(ours, theirs), digits=2)
 
 
 def _examples(line: Line, split: str, predictions: Mapping[str, Path]) -> examples.Examples | None:

@@ -278,36 +278,6 @@ def across(tasks: Sequence[Sequence[float]], level: float = 1 - ALPHA) -> Paired
     return Paired(weighted.size, mean, found, p, None)
 
 
-# ------------------------------------------------------------------- for searches and for exploration
-
-
-def expected_maximum(scores: Sequence[float], budget: int) -> float:
-    """Expected best of ``budget`` trials drawn from these, with replacement (Dodge et al. 2019).
-
-        E[max] = Σ_i v_(i) · ((i/N)ⁿ - ((i-1)/N)ⁿ)      v_(1) ≤ … ≤ v_(N), n the budget
-
-    Args:
-        scores: The trials that were made.
-        budget: Number of trials asked about, from 1; beyond N it says what repeats would give.
-
-    Raises:
-        ValueError: ``budget`` is below 1, or a score is not finite.
-    """
-    if budget < 1:
-        raise ValueError("a budget is at least one trial")
-    ordered = np.sort(_array(scores))
-    share = (np.arange(ordered.size + 1) / ordered.size) ** budget
-    return float(ordered @ np.diff(share))
-
-
-def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values that bound the share of false discoveries, in the order given; none for none.
-
-    For exploration over many comparisons; the tables use ``holm``, which bounds the chance of any.
-    """
-    return list(stats.false_discovery_control(list(p_values))) if len(p_values) else []
-
-
 ASO_FROM = 10  # runs a side; the bootstrap below means nothing with fewer
 
 
