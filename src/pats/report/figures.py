@@ -30,7 +30,7 @@ def sensitivity(measured: Mapping[str, Any]) -> Section:
             for place, part in one[key].items()
         ]
         if rows:
-            drawn.append(_spread(rows, list(models), f"by {title}", "coefficient of variation"))
+            drawn.append(_spread(rows, list(models), f"Coefficient of variation by {title}"))
         grids.append(_by_place(models, key, title))
     first = next(iter(models.values()))
     how = "the mean over batches of |θ·∂L/∂θ|" if first["reduce"] == "batch" else "|θ·∂L/∂θ| of the mean loss"
@@ -185,14 +185,13 @@ def _steps(rows: Sequence[Row], x: Row, models: Sequence[str], axis: str) -> dic
     }
 
 
-def _spread(rows: Sequence[Row], models: Sequence[str], title: str, axis: str) -> Chart:
-    """A concentration number by place in the model.
+def _spread(rows: Sequence[Row], models: Sequence[str], title: str) -> Chart:
+    """The coefficient of variation by place in the model.
 
     Args:
         rows: With ``model``, ``place`` and ``value``.
         models: Names of all models.
         title: Of the chart.
-        axis: What the number is.
     """
     places = list(dict.fromkeys(row["place"] for row in rows))
     color = {"field": "model", "type": "nominal", "title": None, "scale": {"domain": list(models)}}
@@ -208,18 +207,23 @@ def _spread(rows: Sequence[Row], models: Sequence[str], title: str, axis: str) -
                 "title": None,
                 "axis": {"labelLimit": 210},
             },
-            "x": {"field": "value", "type": "quantitative", "title": axis, "scale": {"zero": False}},
+            "x": {
+                "field": "value",
+                "type": "quantitative",
+                "title": "coefficient of variation",
+                "scale": {"zero": False},
+            },
             "color": color,
             "shape": {**color},
             "tooltip": [
                 {"field": "model"},
                 {"field": "place"},
-                {"field": "value", "title": axis, "format": ".3g"},
+                {"field": "value", "title": "CV", "format": ".3g"},
             ],
         },
     }
     values = [row["value"] for row in rows]
-    return Chart(title, f"{axis}, {title}: from {min(values):.3g} to {max(values):.3g}.", spec)
+    return Chart(title, f"{title}: from {min(values):.3g} to {max(values):.3g}.", spec)
 
 
 # -------------------------------------------------------------------------------- Fig. 3: data size
