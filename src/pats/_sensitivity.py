@@ -1,7 +1,7 @@
 """Eq. 1 of a model on data, and how its values are distributed."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -62,13 +62,7 @@ def sensitivity(
     totals = [torch.zeros_like(p, dtype=state_dtype(p), requires_grad=False) for p in parameters]
     count = 0
     for batch in batches:
-        with torch.enable_grad():
-            value = loss(model, batch)
-            grads = torch.autograd.grad(value, parameters, allow_unused=True)
-        for total, parameter, grad in zip(totals, parameters, grads, strict=True):
-            if grad is not None:
-                g = grad.to(total.dtype)
-                total += elementwise(parameter.detach().to(total.dtype), g) if reduce == "batch" else g
+        _add_batch(totals, parameters, model, batch, loss, reduce)
         count += 1
     if count == 0:
         raise InputError("there is no batch to measure the sensitivity on")
@@ -77,6 +71,23 @@ def sensitivity(
         if reduce == "gradient":
             total.mul_(parameter.detach()).abs_()
     return dict(zip(names, totals, strict=True))
+
+
+def _add_batch(
+    totals: Sequence[Tensor],
+    parameters: Sequence[nn.Parameter],
+    model: nn.Module,
+    batch: Any,
+    loss: Callable[[nn.Module, Any], Tensor],
+    reduce: str,
+) -> None:
+    """A function of its own, so that one batch's gradients are gone before the next one's are made."""
+    with torch.enable_grad():
+        grads = torch.autograd.grad(loss(model, batch), parameters, allow_unused=True)
+    for total, parameter, grad in zip(totals, parameters, grads, strict=True):
+        if grad is not None:
+            g = grad.to(total.dtype)
+            total += elementwise(parameter.detach().to(total.dtype), g) if reduce == "batch" else g
 
 
 class Distribution:
