@@ -17,7 +17,7 @@ from pats.report import statistics as S
 
 pytestmark = pytest.mark.soak
 
-REPEATS = {3: 4000, 5: 4000, 10: 4000, 20: 1000}  # 20 seeds take random signs and BCa, which cost more
+REPEATS = {3: 4000, 5: 2000, 10: 1000, 20: 500}  # many seeds take random signs and BCa, which cost more
 FAMILY = 3
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "statistics_null.json"
 
@@ -85,4 +85,4 @@ def test_false_positive_rates():
         if n >= 10:
             assert values["sign_flip_of_a_shift"] > 0.9, name  # the control: a true difference is found
         if name.startswith("normal"):
-            assert values["interval"] <= 0.05 + (0.015 if n < S.BCA_FROM else 0.05), name
+            assert values["interval"] <= above + (0.02 if n >= S.BCA_FROM else 0), name
