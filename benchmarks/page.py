@@ -107,7 +107,9 @@ def main() -> None:
     }.items():
         rows = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         block = f"<!-- {name} -->\n{render(rows)}{origin(rows)}\n<!-- end -->"
-        text, count = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, b=block: b, text, flags=re.DOTALL)
+        text, count = re.subn(
+            rf"<!-- {name} -->.*?<!-- end -->", block.replace("\\", r"\\"), text, flags=re.DOTALL
+        )
         if count != 1:
             raise SystemExit(f"{PAGE.name} has {count} blocks named {name}, but must have one")
     PAGE.write_text(text, encoding="utf-8")
