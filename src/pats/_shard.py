@@ -1,0 +1,294 @@
+"""Sharded parameters: which entries of a matrix this rank holds, and the one sum over ranks.
+
+The noise of an entry depends on its index in the whole matrix, and its size on the mean over the whole
+matrix, so a shard needs two things: the global index of each of its entries, which ``pieces`` describes, and
+the sums of all shards, which ``reduce_`` adds up. Nothing of a matrix's size is ever gathered.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from pats._errors import InputError
+
+if TYPE_CHECKING:  # importing torch.distributed.tensor takes half a second, which only its users pay
+    from torch.distributed.device_mesh import DeviceMesh
+    from torch.distributed.tensor.placement_types import Placement
+
+    Layout = tuple[DeviceMesh, tuple[Placement, ...]]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A range of a shard whose entries stand in the whole matrix at a regular distance.
+
+    Local entry ``offset + i``, i < ``count``, both row-major, is the global entry
+    ``start + (i // run) * stride + i % run``.
+
+    Args:
+        offset: First entry in the shard.
+        count: Entries.
+        start: First entry in the whole matrix.
+        run: Entries that follow each other in the whole matrix.
+        stride: Distance from one run to the next.
+    """
+
+    offset: int
+    count: int
+    start: int
+    run: int
+    stride: int
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This rank's shard of a DTensor; another tensor as it is."""
+    if _layout(tensor) is None:
+        return tensor
+    shard: Any = tensor.to_local()  # type: ignore[attr-defined]
+    wait = getattr(shard, "wait", None)  # the result of a collective that may still be under way
+    return wait() if wait is not None else shard  # type: ignore[no-any-return]
+
+
+def _layout(tensor: Tensor) -> "Layout | None":
+    """Mesh and placements of a DTensor; None for another tensor."""
+    mesh: DeviceMesh | None = getattr(tensor, "device_mesh", None)
+    return None if mesh is None else (mesh, tuple(tensor.placements))  # type: ignore[attr-defined]
+
+
+def pieces(tensor: Tensor) -> tuple[Piece, ...]:
+    """Where this rank's entries stand in the whole matrix; an empty shard has no pieces.
+
+    Covers every placement that shards by blocks: ``Shard`` on any dimension, on several mesh dimensions,
+    uneven, and the strided shards of FSDP2 on top of tensor parallelism.
+    """
+    layout = _layout(tensor)
+    if layout is None:
+        return (Piece(0, tensor.numel(), 0, tensor.numel(), tensor.numel()),) if tensor.numel() else ()
+    return _pieces(tuple(tensor.shape), layout)
+
+
+@lru_cache(maxsize=4096)
+def _pieces(shape: tuple[int, ...], layout: "Layout") -> tuple[Piece, ...]:
+    held = [_held(dim, size, layout) for dim, size in enumerate(shape)]
+    if not all(held):
+        return ()
+    # Dimensions held whole at the end make longer runs of the one before them.
+    inner, cut = 1, len(shape)
+    while cut and len(held[cut - 1]) == 1 and held[cut - 1][0] == (0, shape[cut - 1]):
+        cut -= 1
+        inner *= shape[cut]
+    if cut == 0:
+        return (Piece(0, inner, 0, inner, inner),)
+    starts = torch.zeros(1, dtype=torch.int64)
+    size = inner
+    strides = [0] * cut
+    for dim in reversed(range(cut)):
+        strides[dim] = size
+        size *= shape[dim]
+    for dim in range(cut - 1):
+        rows = torch.cat([torch.arange(first, first + count) for first, count in held[dim]])
+        starts = (starts[:, None] + rows * strides[dim]).view(-1)
+    last = torch.tensor([first for first, _ in held[cut - 1]]) * inner
+    runs = [count * inner for _, count in held[cut - 1]] * len(starts)
+    return _merged((starts[:, None] + last).view(-1).tolist(), runs)
+
+
+def _held(dim: int, size: int, layout: "Layout") -> list[tuple[int, int]]:
+    """(first, count) of the ranges of indices along one dimension that this rank holds, in its order."""
+    from torch.distributed.tensor import Replicate, distribute_tensor
+
+    mesh, placements = layout
+    if not any(getattr(placement, "dim", None) == dim for placement in placements):
+        return [(0, size)]
+    # Distributing the indices themselves leaves every rule about uneven and strided shards to torch.
+    along = [
+        _on_first(placement) if getattr(placement, "dim", None) == dim else Replicate()
+        for placement in placements
+    ]
+    index = torch.arange(size, device=mesh.device_type)
+    held = distribute_tensor(index, mesh, along, src_data_rank=None).to_local().tolist()
+    breaks = [0, *(i + 1 for i, (a, b) in enumerate(pairwise(held)) if b != a + 1), len(held)]
+    return [(held[first], last - first) for first, last in pairwise(breaks) if last > first]
+
+
+def _on_first(placement: "Placement") -> "Placement":
+    """The same kind of shard on dimension 0."""
+    from torch.distributed.tensor import Shard
+
+    if type(placement) is Shard:
+        return Shard(0)
+    return type(placement)(0, split_factor=placement.split_factor)  # type: ignore[call-arg, attr-defined]
+
+
+def _merged(starts: list[int], runs: list[int]) -> tuple[Piece, ...]:
+    """Runs in local order as few pieces: adjacent runs are one, runs at equal distances one piece."""
+    joined: list[tuple[int, int]] = []
+    for start, run in zip(starts, runs, strict=True):
+        if joined and sum(joined[-1]) == start:
+            joined[-1] = (joined[-1][0], joined[-1][1] + run)
+        else:
+            joined.append((start, run))
+    found: list[Piece] = []
+    offset, first = 0, 0
+    while first < len(joined):
+        start, run = joined[first]
+        stride, last = run, first + 1
+        if last < len(joined) and joined[last][1] == run and joined[last][0] > start:
+            stride = joined[last][0] - start
+            while last < len(joined) and joined[last] == (start + (last - first) * stride, run):
+                last += 1
+        count = (last - first) * run
+        found.append(Piece(offset, count, start, run, stride))
+        offset, first = offset + count, last
+    return tuple(found)
+
+
+@dataclass
+class Slot:
+    """One matrix in the sum over ranks, whether or not this rank has a gradient for it.
+
+    Args:
+        parameter: The matrix.
+        name: Its canonical name.
+        seed: The seed of its noise.
+        total: Sum of this rank's s̄_j, then of all of them.
+        nonfinite: Entries with a non-finite s_j, then of all of them.
+    """
+
+    parameter: Tensor
+    name: str
+    seed: int
+    total: float = 0.0
+    nonfinite: int = 0
+
+
+def reduce_(slots: Sequence[Slot]) -> None:
+    """Add up totals and counts over the ranks among which a matrix is sharded.
+
+    One all-reduce for every (mesh, placements), a collective: every rank must come with the same slots in
+    the same order, and the sum itself tells whether they did. Matrices that are not sharded stay.
+
+    Raises:
+        InputError: Ranks differ in seed or names.
+    """
+    groups: dict[Layout, list[Slot]] = {}
+    for slot in slots:
+        layout = _layout(slot.parameter)
+        if layout is not None and _split_dims(layout):
+            groups.setdefault(layout, []).append(slot)
+    for layout, members in groups.items():
+        _reduce_group_(layout, members)
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether ranks hold different parts of it."""
+    layout = _layout(tensor)
+    return layout is not None and bool(_split_dims(layout))
+
+
+def _split_dims(layout: "Layout") -> list[int]:
+    """Dimensions of the mesh along which ranks hold different parts."""
+    return [dim for dim, placement in enumerate(layout[1]) if not placement.is_replicate()]
+
+
+_ROOM = 1024  # slots are padded to a multiple: ranks that differ still meet in one sum, and find out
+_DIGEST = 16
+
+
+def _reduce_group_(layout: "Layout", members: Sequence[Slot]) -> None:
+    room = -(-len(members) // _ROOM) * _ROOM
+    digest = _digest(members)
+    buffer = torch.zeros(len(digest) + 2 * room, dtype=torch.float64)
+    values = [*digest, *(s.total for s in members), *(float(s.nonfinite) for s in members)]
+    buffer[: len(values)] = torch.tensor(values, dtype=torch.float64)
+    buffer = buffer.to(layout[0].device_type)
+    ranks = 1
+    for group in _groups(layout):
+        dist.all_reduce(buffer, group=group)
+        ranks *= dist.get_world_size(group)
+    summed = buffer.tolist()
+    if not _agree(summed[: len(digest)], ranks):
+        raise InputError(_differ(members))
+    for i, slot in enumerate(members):
+        slot.total = summed[len(digest) + i]
+        slot.nonfinite = int(summed[len(digest) + len(members) + i])
+
+
+def _groups(layout: "Layout") -> "list[dist.ProcessGroup | None]":
+    """The process groups whose sums, one after another, cover the shards; None is all ranks."""
+    mesh, dims = layout[0], _split_dims(layout)
+    if len(dims) > 1 and math.prod(mesh.size(dim) for dim in dims) == dist.get_world_size():
+        return [None]
+    return [mesh.get_group(dim) for dim in dims]
+
+
+def _digest(members: Sequence[Slot]) -> list[float]:
+    """Bytes h of a hash of seeds and names, and their squares: W·Σh² = (Σh)² only where all are equal."""
+    text = "\n".join(f"{slot.seed}:{slot.name}" for slot in members)
+    found = [float(byte) for byte in hashlib.blake2b(text.encode(), digest_size=_DIGEST).digest()]
+    return found + [byte * byte for byte in found]
+
+
+def _agree(summed: Sequence[float], ranks: int) -> bool:
+    half = len(summed) // 2
+    pairs = zip(summed[:half], summed[half:], strict=True)
+    return all(ranks * square == first * first for first, square in pairs)
+
+
+def _differ(members: Sequence[Slot]) -> str:
+    seeds = sorted({slot.seed for slot in members})
+    return (
+        f"the ranks differ in the seed of the noise or in the parameters in scope (this one: seed "
+        f"{', '.join(map(str, seeds))}, {len(members)} parameters, the first {members[0].name!r}): give "
+        "every rank the same Noise(seed=...) and the same scope"
+    )
+
+
+def check_replicas(slots: Sequence[Slot]) -> None:
+    """Compare seeds and names with the ranks that hold the same parts of the same matrices; a collective.
+
+    Those are all ranks for plain tensors (DDP) and the replicated dimensions of a mesh for DTensors (HSDP).
+    Replicas that draw other noise would drift apart unnoticed. Ranks without a common name, such as the
+    stages of a pipeline, are no replicas of each other.
+
+    Raises:
+        InputError: Ranks differ.
+    """
+    plain: list[Slot] = []
+    meshes: dict[tuple[DeviceMesh, int], list[Slot]] = {}
+    for slot in slots:
+        layout = _layout(slot.parameter)
+        if layout is None:
+            plain.append(slot)
+            continue
+        mesh, placements = layout
+        for dim, placement in enumerate(placements):
+            if placement.is_replicate():
+                meshes.setdefault((mesh, dim), []).append(slot)
+    if plain and dist.is_available() and dist.is_initialized():
+        _vote(plain, None, plain[0].parameter.device)
+    for (mesh, dim), members in meshes.items():
+        _vote(members, mesh.get_group(dim), mesh.device_type)
+
+
+def _vote(members: Sequence[Slot], group: "dist.ProcessGroup | None", device: torch.device | str) -> None:
+    ranks = dist.get_world_size(group)
+    if ranks == 1:
+        return
+    vote = torch.tensor(_digest(members), dtype=torch.float64, device=device)
+    dist.all_reduce(vote, group=group)
+    if _agree(vote.tolist(), ranks):
+        return
+    mine = {slot.name: slot.seed for slot in members}
+    every: list[dict[str, int]] = [{} for _ in range(ranks)]
+    dist.all_gather_object(every, mine, group=group)
+    if any(mine != other and mine.keys() & other.keys() for other in every):
+        raise InputError(_differ(members))

@@ -1,0 +1,74 @@
+"""A world of processes on gloo that calls functions as long as it lives: starting one takes seconds."""
+
+import os
+import socket
+import traceback
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+TIMEOUT = 60  # seconds after which a collective that nobody joins fails
+
+
+class World:
+    """Processes of one process group, started at the first call."""
+
+    def __init__(self, ranks):
+        self.ranks, self._processes = ranks, []
+
+    def __call__(self, function, *arguments):
+        """``function(*arguments)`` on every rank; returns what each of them returned.
+
+        An exception on any rank raises here, with the tracebacks, and ends the world.
+        """
+        if not self._processes:
+            self._start()
+        for inbox in self._inboxes:
+            inbox.put((function, arguments))
+        found, errors = {}, []
+        while len(found) < self.ranks:
+            rank, value, error = self._outbox.get(timeout=2 * TIMEOUT)
+            found[rank] = value
+            if error is not None:
+                errors.append(f"on rank {rank}:\n{error}")
+                if "Timeout" not in error and "Connection closed" not in error:
+                    break  # the others only wait for this one
+        if errors:
+            self.end()
+            raise AssertionError("\n".join(errors))
+        return [found[rank] for rank in range(self.ranks)]
+
+    def _start(self):
+        context = mp.get_context("spawn")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self._outbox = context.Queue()
+        self._inboxes = [context.SimpleQueue() for _ in range(self.ranks)]
+        self._processes = [
+            context.Process(target=_serve, args=(rank, self.ranks, port, inbox, self._outbox), daemon=True)
+            for rank, inbox in enumerate(self._inboxes)
+        ]
+        for process in self._processes:
+            process.start()
+
+    def end(self):
+        for process in self._processes:
+            process.kill()
+            process.join()
+        self._processes = []
+
+
+def _serve(rank, ranks, port, inbox, outbox):
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=ranks, timeout=timedelta(seconds=TIMEOUT))
+    while True:
+        function, arguments = inbox.get()
+        try:
+            outbox.put((rank, function(*arguments), None))
+        except Exception:
+            outbox.put((rank, None, traceback.format_exc()))
