@@ -32,7 +32,8 @@ def perturb(
         model: The model whose parameters it trains.
         noise: The settings. They are written into the optimizer's groups as
             ``noise_lam``, ``noise_p``, ..., where they can be scheduled and are saved.
-        scope: Which parameters are perturbed, as in ``pats.scope``.
+        scope: Which parameters are perturbed, as in ``pats.scope``; it is looked up again when parameters
+            are thawed, or added to the optimizer.
 
     Returns:
         A handle with ``remove()``, ``stats()`` and ``names``.
@@ -63,11 +64,8 @@ class Perturbation:
                 "this optimizer carries PATS already: remove the first perturbation, or build a "
                 "pats.optim optimizer with noise=None"
             )
-        self.names: list[str] = names_in_scope(model, scope)
-        named = named_parameters(model)
-        self._by_identity = {id(named[name]): name for name in self.names}
-        self._wanted = set(self.names)
-        self._optimizer = optimizer
+        self._optimizer, self._model, self._scope = optimizer, model, scope
+        self._find()
         self._engine = Engine(optimizer, self._targets)
         for _ in self._targets():  # raises where the optimizer lacks a parameter in scope
             pass
@@ -79,6 +77,17 @@ class Perturbation:
             optimizer.register_load_state_dict_pre_hook(self._engine.before_load),
             optimizer.register_load_state_dict_post_hook(self._engine.after_load),
         ]
+
+    def _find(self) -> None:
+        self.names: list[str] = names_in_scope(self._model, self._scope)
+        named = named_parameters(self._model)
+        self._by_identity = {id(named[name]): name for name in self.names}
+        self._wanted = set(self.names)
+        self._trained = self._trains()
+
+    def _trains(self) -> set[int]:
+        """Identities of the optimizer's parameters that train now."""
+        return {id(p) for group in self._optimizer.param_groups for p in group["params"] if p.requires_grad}
 
     def remove(self) -> None:
         """Detach: later steps are the base optimizer's alone. The state keeps s̄; twice is harmless."""
@@ -121,6 +130,8 @@ class Perturbation:
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         # A group added since then, or loaded from a checkpoint without PATS, takes our settings.
         self._engine.fill(optimizer.param_groups, self._fill)
+        if self._trains() - self._trained:  # thawed, or added since then
+            self._find()
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
         if closure is None:
             self._engine.measure()
