@@ -3,6 +3,7 @@
 Exit codes: 0, 1 (a run failed), 2 (bad input, said in one sentence on stderr), 130 (Ctrl-C).
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -57,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A verb's module is imported when it is asked for: help comes quickly.
         code: int = import_module(f"pats.cli.{verb.replace('-', '_')}").main(rest)
     except InputError as error:
-        sys.stderr.write(f"pats: {error}\n")
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # of the processes of torchrun, one says it
+            sys.stderr.write(f"pats: {error}\n")
         return 2
     except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         sys.stderr.write(f"pats: {error.filename} cannot be used ({error.strerror}): choose another path\n")

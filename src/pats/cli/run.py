@@ -11,11 +11,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from pats._errors import InputError
 from pats.cli import _flags
 from pats.report.page import METRICS
-from pats.run import Result, Run, finetune
+from pats.run import Result, Run, finetune, ranks
 
 EXAMPLE = """
 pats run --task rte --data glue/ --model bert-base-uncased --method pats --lr 3e-4 --out out/rte
 pats run --data reviews.csv --text review --label stars --model minilm --method pats --out out/reviews
+torchrun --nproc-per-node 2 -m pats.cli run --task rte --data glue/ --model minilm --out out/rte2
 """
 
 
@@ -30,18 +31,22 @@ def main(argv: Sequence[str]) -> int:
     )
     _flags.add_run(parser)
     _flags.add_methods(parser)
+    parser.add_argument(
+        "--save-steps", type=_flags.whole, metavar="N", help="checkpoint every N steps (default: every epoch)"
+    )
     values = parser.read(argv)
     out, as_json, quiet = values.pop("out", None), values.pop("json", False), values.pop("quiet", False)
+    save_steps = values.pop("save_steps", None)
     run = build(values)
     if out is None:
         raise InputError("--out is missing: name the folder for the result and the model")
-    with _Bar(Console(stderr=True, quiet=quiet)) as bar:
-        result = finetune(run, out, on_event=bar.tell)
-    sys.stdout.write(result.to_json() if as_json else _words(result, out))
-    if result.status != "done":
-        sys.stderr.write(f"pats: the run failed: {result.error}\n")
-        return 1
-    return 0
+    with _Bar(Console(stderr=True, quiet=quiet or not ranks.is_first())) as bar:
+        result = finetune(run, out, on_event=bar.tell, save_steps=save_steps)
+    if ranks.is_first():
+        sys.stdout.write(result.to_json() if as_json else _words(result, out))
+        if result.status != "done":
+            sys.stderr.write(f"pats: the run failed: {result.error}\n")
+    return 0 if result.status == "done" else 1
 
 
 def build(values: dict[str, Any]) -> Run:

@@ -17,7 +17,8 @@ from transformers import AutoModelForSequenceClassification, TrainerState, set_s
 
 from pats import methods, tasks
 from pats._errors import InputError
-from pats.run import batches, environment, model, mtdnn, outcome
+from pats._shard import local
+from pats.run import batches, environment, model, mtdnn, outcome, ranks
 from pats.run._training import Diverged, Engine, Monitor, Progress, arguments, load_state
 from pats.run.events import Journal, Listener
 from pats.run.files import remove, write_atomic
@@ -34,6 +35,7 @@ def finetune(
     *,
     on_event: Listener | None = None,
     keep_model: bool = True,
+    save_steps: int | None = None,
 ) -> Result:
     """Fine-tune a model as ``run`` says.
 
@@ -43,42 +45,52 @@ def finetune(
     ``checkpoint/``. Called again on the folder of
 
     - a finished run, it returns that result;
-    - a run that was stopped or killed, it continues after the last finished epoch and ends, on the
-      same machine, with the same weights as a run left alone;
+    - a run that was stopped or killed, it continues from the last checkpoint and ends, on the same
+      machine, with the same weights as a run left alone;
     - a failed run, it tries again from the last checkpoint.
 
     The global random generators of Python, numpy and torch are seeded for the run and put back
     afterwards. A method does not touch them, so runs that differ in the method alone share the
     fresh head (``init_seed``), the order of the data and dropout (``data_seed``).
 
+    Under ``torchrun`` or ``accelerate launch`` every process calls it alike: they share each batch (or, with
+    FSDP2, the model too), the first one writes, and all get the result.
+
     Args:
         run: The settings.
-        out: Folder for everything; None keeps nothing but the result.
+        out: Folder for everything, the same one on every process; None keeps nothing but the result.
         on_event: Called with every event, a dict with ``event`` (``start``, ``progress``, ``epoch``,
             ``end``); see ``pats.run.events``.
         keep_model: False deletes the weights at the end.
+        save_steps: Makes a checkpoint after every so many optimizer steps, instead of after every epoch.
 
     Returns:
         The result, with ``run.fingerprint`` filled in. Its status is ``"failed"`` where the loss or a
         weight became non-finite; the last good checkpoint then stays.
 
     Raises:
-        InputError: The data, model or method cannot be used as asked, or ``out`` holds another run.
+        InputError: The data, model or method cannot be used as asked, or ``out`` holds another run; the
+            batch cannot be divided among the processes.
     """
+    check_sharing(run, save_steps)
     with ExitStack() as stack:
-        folder = Path(out or stack.enter_context(TemporaryDirectory(prefix="pats-")))
+        ranks.join(environment.device())
+        made = None if out else stack.enter_context(TemporaryDirectory(prefix="pats-"))
+        folder = Path(ranks.first(lambda: str(out or made)))
         method = methods.create(run.method, run.options)
         data = load_data(run)
         run = replace(run, fingerprint=data.fingerprint)
-        finished = _finished(folder, run, keep_model)
+        finished = ranks.first(lambda: _finished(folder, run, keep_model))
         if finished is not None:
             return finished
-        progress = _progress(folder, run)
+        progress = ranks.first(lambda: _progress(folder, run))
         folder.mkdir(parents=True, exist_ok=True)
-        journal = Journal(None if out is None else folder / EVENTS, on_event)
+        writes = ranks.is_first()
+        file = folder / EVENTS if writes and out is not None else None
+        journal = Journal(file, on_event if writes else None)
         stack.enter_context(journal)  # before the model, whose download may take long
         stack.enter_context(own_generators())
-        session = _Session(run, method, data, folder, progress, journal, out is not None)
+        session = _Session(run, method, data, folder, progress, journal, out is not None, save_steps)
         return session.perform(keep_model)
 
 
@@ -93,6 +105,7 @@ class _Session:
     progress: Progress
     journal: Journal
     resumable: bool
+    save_steps: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     resumed_at: int = 0
 
@@ -139,19 +152,19 @@ class _Session:
             sensitivity = outcome.sensitivities(optimizer)
             telemetry = outcome.by_kind(self.method.telemetry(optimizer))
         del engine, optimizer  # the exported weights are loaded next
-        best = _best_folder(self.folder, self.progress.best_step)
+        best = ranks.first(lambda: _best_folder(self.folder, self.progress.best_step))
         test: Mapping[str, float] | None = None
         predictions: dict[str, str] = {}
         if error is None:
             assert best is not None
             test, predictions = self._predict(best)
-        if best is not None and best.name != MODEL:
+        if best is not None and best.name != MODEL and ranks.is_first():
             remove(self.folder / MODEL)
             best.rename(self.folder / MODEL)
         self.seconds["total"] = time.perf_counter() - started + self.seconds["load"]
         train_seconds = self.seconds.get("train", 0.0)
         examples = trained_steps * self.run.batch_size
-        result = Result(
+        made = Result(
             run=self.run,
             run_id=self.run.id,
             status="done" if error is None else "failed",
@@ -169,10 +182,13 @@ class _Session:
             | {"examples_per_second": round(examples / train_seconds, 2) if train_seconds else 0.0},
             environment=environment.describe(self.device, self.in_bf16),
         )
-        write_atomic(self.folder / RESULT, result.to_json().encode())
-        if result.status == "done":
-            _settle(self.folder, keep_model)
+        result = ranks.first(lambda: made)
+        if ranks.is_first():
+            write_atomic(self.folder / RESULT, result.to_json().encode())
+            if result.status == "done":
+                _settle(self.folder, keep_model)
         self.journal.emit("end", status=result.status, best=result.best, error=error)
+        ranks.wait()
         return result
 
     def _engine(self) -> Engine:
@@ -195,7 +211,7 @@ class _Session:
         self.method.prepare_(self.loaded.model, training)
         engine = Engine(
             self.loaded.model,
-            arguments(run, checkpoints, self.device, self.in_bf16, self.resumable),
+            arguments(run, checkpoints, self.device, self.in_bf16, self.resumable, self.save_steps),
             run,
             self.features["train"],
             self.collate,
@@ -203,6 +219,7 @@ class _Session:
             training,
             judge=self._judge,
             callback=monitor,
+            progress=self.progress,
         )
         monitor.engine = engine
         return engine
@@ -210,7 +227,7 @@ class _Session:
     def _train(self, engine: Engine) -> None:
         checkpoints = self.folder / CHECKPOINT
         source = self.progress.checkpoint and str(checkpoints / self.progress.checkpoint)
-        self.resumed_at = self.progress.epochs[-1].step if source else 0
+        self.resumed_at = self.progress.step if source else 0
         self.journal.emit(
             "start",
             run_id=self.run.id,
@@ -260,8 +277,10 @@ class _Session:
         return metrics
 
     def _check_weights(self, step: int) -> None:
-        for name, parameter in self.loaded.model.named_parameters():
-            if not bool(torch.isfinite(parameter).all()):
+        shards = ((name, local(parameter)) for name, parameter in self.loaded.model.named_parameters())
+        found = next((name for name, shard in shards if not bool(torch.isfinite(shard).all())), None)
+        for name in ranks.every(found):
+            if name is not None:
                 raise Diverged(
                     f"the parameter {name!r} is not finite after step {step}: lower the learning rate "
                     "or the noise"
@@ -278,7 +297,6 @@ class _Session:
 
     def _export(self, step: int) -> None:
         checkpoints = self.folder / CHECKPOINT
-        checkpoints.mkdir(exist_ok=True)
         train = self.data.splits["train"]
         card = {
             "run_id": self.run.id,
@@ -290,8 +308,12 @@ class _Session:
             "text_pair": self.run.text_pair,
             "max_length": self.loaded.max_length,
         }
-        folder = checkpoints / f"best-{step}"
-        model.export(self.loaded.model, self.loaded.tokenizer, card, folder)
+        weights = model.whole_weights(self.loaded.model)
+        if ranks.is_first():
+            checkpoints.mkdir(exist_ok=True)
+            folder = checkpoints / f"best-{step}"
+            model.export(self.loaded.model, self.loaded.tokenizer, card, folder, weights)
+        ranks.wait()
 
     def _predict(self, best: Path) -> tuple[Mapping[str, float] | None, dict[str, str]]:
         """Score dev and test with the exported weights, which also proves that they load."""
@@ -304,7 +326,8 @@ class _Session:
             test = None
             if "test" in outputs:
                 test, _ = outcome.judge(self.data, {"test": outputs["test"]})
-            digest = outcome.write_predictions(self.folder / PREDICTIONS, self.data, outputs)
+            file = self.folder / PREDICTIONS
+            digest = ranks.first(lambda: outcome.write_predictions(file, self.data, outputs))
         return test, {"file": PREDICTIONS, "blake2b": digest}
 
     @contextmanager
@@ -312,6 +335,21 @@ class _Session:
         started = time.perf_counter()
         yield
         self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - started
+
+
+def check_sharing(run: Run, save_steps: int | None) -> None:
+    """Refuse what cannot be divided.
+
+    Raises:
+        InputError: The batch is no multiple of the number of processes, or ``save_steps`` is below 1.
+    """
+    if run.batch_size % ranks.count():
+        raise InputError(
+            f"batch_size is {run.batch_size}, but must be a multiple of the {ranks.count()} processes that "
+            "share each batch"
+        )
+    if save_steps is not None and not (isinstance(save_steps, int) and save_steps >= 1):
+        raise InputError(f"save_steps is {save_steps!r}, but must be a whole number from 1")
 
 
 def load_data(run: Run) -> tasks.TaskData:

@@ -23,9 +23,10 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from pats import methods
-from pats.run import mtdnn
+from pats.run import mtdnn, ranks
 from pats.run.batches import Collate, Feature
 from pats.run.events import Journal
 from pats.run.files import remove, write_atomic
@@ -55,14 +56,20 @@ class Progress:
     Args:
         run_id: The run that it belongs to.
         checkpoint: Name of Trainer's checkpoint folder to continue from.
+        step: The checkpoint's optimizer step.
         epochs: Evaluations so far.
         best: Index of the first best one on dev.
+        losses: Training losses of the epoch under way.
+        order: What its order came from: the state of the global generator, in hexadecimal digits.
     """
 
     run_id: str
     checkpoint: str | None = None
+    step: int = 0
     epochs: list[Epoch] = field(default_factory=list)
     best: int | None = None
+    losses: list[float] = field(default_factory=list)
+    order: str | None = None
 
     @property
     def best_step(self) -> int | None:
@@ -83,6 +90,28 @@ class Progress:
         return cls(**values | {"epochs": [Epoch(**epoch) for epoch in values["epochs"]]})
 
 
+class Order(LengthGroupedSampler):
+    """Examples of similar length together, in an order that a resume in the middle of an epoch finds again.
+
+    The order comes from the global generator. Its state at the start of the epoch is remembered, and taken
+    from the first process where there are several: they must divide the same order among them.
+    """
+
+    start: torch.Tensor | None = None
+    resumed: torch.Tensor | None = None
+
+    def __iter__(self) -> Iterator[int]:
+        """The order of one epoch."""
+        if self.resumed is not None:
+            torch.set_rng_state(self.resumed)
+            self.resumed = None
+        elif ranks.count() > 1:
+            torch.set_rng_state(ranks.first(torch.get_rng_state))
+        self.start = torch.get_rng_state()
+        order: Callable[[], Iterator[int]] = super().__iter__
+        return order()
+
+
 class Engine(Trainer):
     """Trainer with the method's optimizer, our evaluation, and a stop at what is not finite.
 
@@ -96,6 +125,7 @@ class Engine(Trainer):
         training: What the method may know.
         judge: Evaluates at the end of an epoch, given the mean training loss.
         callback: Progress and checkpoints.
+        progress: Of a run that is resumed.
     """
 
     def __init__(
@@ -109,10 +139,14 @@ class Engine(Trainer):
         training: methods.Training,
         judge: Callable[[TrainerState, float], dict[str, float]],
         callback: TrainerCallback,
+        progress: Progress,
     ) -> None:
         self._method, self._training, self._judge, self._classifier = method, training, judge, model
         self._run, self.clock = run, methods.Clock()
-        self.losses: list[float] = []
+        self.losses = list(progress.losses)
+        self.order = Order(arguments.train_batch_size, lengths=[len(row["input_ids"]) for row in train])
+        if progress.order is not None:
+            self.order.resumed = torch.frombuffer(bytearray.fromhex(progress.order), dtype=torch.uint8)
         super().__init__(
             model=model,
             args=arguments,
@@ -147,7 +181,7 @@ class Engine(Trainer):
         if self._run.setup == "plain":
             return super().get_train_dataloader()
         rows: Any = self.train_dataset
-        batches = mtdnn.FixedBatches(len(rows), self._run.batch_size, self._run.data_seed)
+        batches = mtdnn.FixedBatches(len(rows), self.args.train_batch_size, self._run.data_seed)
         loader = DataLoader(rows, batch_sampler=batches, collate_fn=self.data_collator)
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
@@ -178,10 +212,13 @@ class Engine(Trainer):
         )
         return self._method.loss(batch)
 
+    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
+        return self.order
+
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Trainer's, and a stop before the optimizer sees a loss that is not finite."""
         loss = super().training_step(*args, **kwargs)
-        value = float(loss)
+        value = float(ranks.mean(loss))
         if not math.isfinite(value):
             raise Diverged(
                 f"the training loss became {value} at step {self.state.global_step + 1}: lower the "
@@ -262,9 +299,17 @@ class Monitor(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """A checkpoint counts once ``progress.json`` names it; then older ones go."""
+        assert self.engine is not None
         self._progress.checkpoint = f"checkpoint-{state.global_step}"
-        if state.is_world_process_zero:
+        self._progress.step = state.global_step
+        self._progress.losses = self.engine.losses
+        start = self.engine.order.start if self.engine.losses else None  # evaluation clears the losses
+        self._progress.order = None if start is None else bytes(start.tolist()).hex()
+        if ranks.is_first():
             save_state(self._method, self._folder / self._progress.checkpoint)
+        ranks.wait()  # until every process has written its part
+        if not ranks.is_first():
+            return
         self._progress.save(self._folder)
         keep = {self._progress.checkpoint, f"best-{self._progress.best_step}"}
         for other in self._folder.iterdir():
@@ -286,9 +331,15 @@ def load_state(method: methods.Method[Any], checkpoint: Path) -> None:
 
 
 def arguments(
-    run: Run, folder: Path, device: torch.device, in_bf16: bool, resumable: bool
+    run: Run,
+    folder: Path,
+    device: torch.device,
+    in_bf16: bool,
+    resumable: bool,
+    save_steps: int | None,
 ) -> TrainingArguments:
-    """Trainer's arguments for a run."""
+    """Trainer's arguments for a run; the processes share each batch."""
+    strategy = "epoch" if save_steps is None else "steps"
     made = TrainingArguments(
         output_dir=str(folder),
         learning_rate=run.lr,
@@ -296,14 +347,15 @@ def arguments(
         warmup_steps=run.warmup,
         num_train_epochs=run.epochs,
         max_steps=run.steps or -1,
-        per_device_train_batch_size=run.batch_size,
+        per_device_train_batch_size=run.batch_size // ranks.count(),
         max_grad_norm=run.clip,
         bf16=in_bf16,
         seed=run.data_seed,
         data_seed=run.data_seed,
         train_sampling_strategy="group_by_length",
         eval_strategy="epoch",
-        save_strategy="epoch" if resumable else "no",
+        save_strategy=strategy if resumable else "no",
+        save_steps=save_steps or 500,
         logging_strategy="no",
         logging_nan_inf_filter=False,
         report_to="none",

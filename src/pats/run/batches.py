@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
+from pats.run import ranks
 from pats.tasks import Split
 
 Feature = dict[str, Any]
@@ -73,7 +74,9 @@ def scores(
 ) -> NDArray[np.float32]:
     """The model's outputs for every example, in the examples' order.
 
-    Dropout is off; no random generator is used. Batches are made of examples of similar length.
+    Dropout is off; no random generator is used. Batches are made of examples of similar length. Several
+    processes divide the batches among them, each with the same number of forward passes, since a sharded
+    model computes on all of them together.
 
     Args:
         model: A sequence classifier; its mode is restored.
@@ -87,19 +90,23 @@ def scores(
     """
     device = next(model.parameters()).device
     order = sorted(range(len(features)), key=lambda row: -len(features[row]["input_ids"]))
-    parts = []
+    starts = list(range(0, len(order), batch_size))
+    rounds = -(-len(starts) // ranks.count())
+    own = [starts[(i * ranks.count() + ranks.rank()) % len(starts)] for i in range(rounds)]
+    parts: dict[int, Tensor] = {}
     training = model.training
     model.eval()
-    for start in range(0, len(order), batch_size):
+    for start in own:
         rows = [dict(features[row]) for row in order[start : start + batch_size]]
         for row in rows:
             row.pop("labels", None)
         batch = {key: value.to(device) for key, value in collate(rows).items()}
         with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
-            parts.append(model(**batch).logits.float().cpu())
+            parts[start] = model(**batch).logits.float().cpu()
     model.train(training)
-    out = np.empty((len(order), parts[0].shape[1]), np.float32)
-    out[order] = torch.cat(parts).numpy()
+    found = {start: part for each in ranks.every(parts) for start, part in each.items()}
+    out = np.empty((len(order), found[0].shape[1]), np.float32)
+    out[order] = torch.cat([found[start] for start in starts]).numpy()
     return out
 
 

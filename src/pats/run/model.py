@@ -31,6 +31,7 @@ from transformers import (
 from pats._errors import InputError
 from pats._scope import canonical_name
 from pats._scope import scope as names_in
+from pats._shard import is_sharded
 from pats.run.files import remove
 
 MINILM = "minilm"
@@ -312,11 +313,21 @@ def quiet() -> Iterator[None]:
             log.enable_progress_bar()
 
 
+def whole_weights(model: nn.Module) -> dict[str, Any] | None:
+    """A sharded model's weights on the first process, a collective; None where nothing is sharded."""
+    if not any(is_sharded(parameter) for parameter in model.parameters()):
+        return None
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    return get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+
+
 def export(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     card: dict[str, Any],
     folder: Path,
+    weights: dict[str, Any] | None = None,
 ) -> None:
     """Write a model folder, which ``AutoModelForSequenceClassification`` loads, in one move.
 
@@ -325,11 +336,12 @@ def export(
         tokenizer: Its tokenizer.
         card: What ``pats.json`` says.
         folder: Where to; replaced where it exists.
+        weights: From ``whole_weights``; None takes the model's own.
     """
     temporary = folder.with_name(f".{folder.name}.new")
     remove(temporary)
     with quiet():
-        model.save_pretrained(temporary)
+        model.save_pretrained(temporary, state_dict=weights)
         tokenizer.save_pretrained(temporary)
     (temporary / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
     remove(folder)
