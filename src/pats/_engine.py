@@ -7,17 +7,21 @@ checkpoint needs stands in the optimizer: s̄ in ``state[p]["sensitivity"]``, th
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
+from torch._compile import _disable_dynamo  # as torch.optim: the public one imports dynamo at once
 from torch.optim import Optimizer
 
+from pats import _shard
+from pats._errors import InputError
 from pats._noise import GROUP_KEYS, RNG_KEY, Noise, state_dtype
-from pats.kernels import Batch, Job, batches, whole
+from pats.kernels import Batch, Job, batches
 from pats.philox import RNG_VERSION
 
 SENSITIVITY = "sensitivity"
@@ -34,8 +38,10 @@ class _Item:
     group: dict[str, Any]
     parameter: Tensor
     job: Job
+    average: Tensor  # as the state holds it: a DTensor where the parameter is one
     counted: float | None  # the optimizer's counter before the update, where it can be read without waiting
     fused: bool
+    sharded: bool
 
 
 @dataclass
@@ -54,19 +60,26 @@ class Engine:
         optimizer: The optimizer whose state and groups hold everything.
         targets: Yields (group, parameter, canonical name) of every in-scope parameter, looked up anew
             at every step, since wrappers replace parameters.
+        replicas: The process group whose ranks hold replicas of the parameters, where that is known.
     """
 
-    def __init__(self, optimizer: Optimizer, targets: Callable[[], Iterable[Target]]) -> None:
-        self._optimizer = optimizer
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        targets: Callable[[], Iterable[Target]],
+        replicas: "dist.ProcessGroup | None" = None,
+    ) -> None:
+        self._optimizer, self._replicas = optimizer, replicas
         self._targets = targets
         self._items: dict[int, _Item] = {}
         self._measured: list[Batch] = []
         self._samples: dict[int, Tensor] = {}
         self._last: list[_Last] = []
         self._skipped: dict[tuple[str, ...], Tensor] = {}
-        self._warned = False
+        self._warned = self._compared = False
         self._saved: dict[str, Any] | None = None
 
+    @_disable_dynamo
     @torch.no_grad()
     def measure(self, fused: Callable[[dict[str, Any], Job], bool] = lambda group, job: False) -> None:
         """First half: Eq. 1-3 from the gradients and the parameters before the update.
@@ -81,10 +94,12 @@ class Engine:
             return  # the base optimizer skips this step, so nothing is measured, drawn or counted
         grad_scale = getattr(self._optimizer, "grad_scale", None)
         settings: dict[int, Noise] = {}
+        targets = []
         for group, parameter, name in self._targets():
+            noise = settings.get(id(group)) or settings.setdefault(id(group), Noise.from_group(group))
+            targets.append((parameter, name, noise))
             if parameter.grad is None:
                 continue
-            noise = settings.get(id(group)) or settings.setdefault(id(group), Noise.from_group(group))
             item = self._item(group, parameter, name, noise)
             item.fused = fused(group, item.job)
             self._items[id(parameter)] = item
@@ -95,41 +110,63 @@ class Engine:
                 "backward() before step(), and attach PATS after the model is wrapped",
                 stacklevel=4,
             )
-        separate = [item for item in self._items.values() if not item.fused]
-        self._measured = batches(item.job for item in separate)
+        items = self._items.values()
+        separate = [item for item in items if not item.fused]
+        # A sharded matrix is updated by its path, too, but not before its mean is known.
+        sharded = [item for item in items if item.fused and item.sharded]
+        self._measured = [batch for part in (separate, sharded) for batch in batches(i.job for i in part)]
         for batch in self._measured:
             batch.measure(1.0 if grad_scale is None else float(grad_scale))
+        self._reduce(targets)
         self._samples = _samples(separate)
 
-    def _item(self, group: dict[str, Any], parameter: Tensor, name: str, noise: Noise) -> _Item:
-        grad = parameter.grad
-        assert grad is not None
-        if grad.is_sparse:
-            raise RuntimeError(f"PATS does not support the sparse gradient of {name!r}")
-        if hasattr(parameter, "device_mesh"):
-            raise RuntimeError(
-                f"PATS does not support sharded parameters such as {name!r} yet: train it with "
-                "DDP, or on one device"
+    def _reduce(self, targets: Sequence[tuple[Tensor, str, Noise]]) -> None:
+        """Add up the sums of sharded matrices over ranks; the ranks compare seeds and names once."""
+        compare, self._compared = not self._compared, True
+        if not compare and not any(_shard.is_sharded(parameter) for parameter, _, _ in targets):
+            return
+        rows = {
+            id(job): row
+            for batch in self._measured
+            if batch.sums is not None
+            for job, row in zip(batch.jobs, batch.sums, strict=True)
+        }
+        slots = []
+        for parameter, name, noise in targets:
+            if compare:
+                _shard.refuse_flat(parameter, name)
+            item = self._items.get(id(parameter))
+            row = None if item is None else rows.get(id(item.job))
+            slots.append(
+                _shard.Slot(parameter, name, noise.seed, self._kept(parameter) if row is None else row)
             )
+        if compare:
+            _shard.check_replicas(slots, self._replicas)
+        _shard.reduce_(slots, compare)
+
+    def _kept(self, parameter: Tensor) -> Tensor:
+        """The sums of a matrix without a gradient on this rank: its s̄_j stay as they are."""
+        average = self._optimizer.state.get(parameter, {}).get(SENSITIVITY)
+        if average is None or not _shard.is_sharded(parameter):
+            return torch.zeros(2, dtype=torch.float64, device=parameter.device)
+        total = _shard.local(average).sum(dtype=torch.float64)
+        return torch.stack([total, torch.zeros_like(total)])
+
+    def _item(self, group: dict[str, Any], parameter: Tensor, name: str, noise: Noise) -> _Item:
+        assert parameter.grad is not None
+        if parameter.grad.is_sparse:
+            raise RuntimeError(f"PATS does not support the sparse gradient of {name!r}")
         state = self._optimizer.state.get(parameter, {})
         average, step = state.get(SENSITIVITY), state.get("step")
         if average is None:
             average = torch.zeros_like(
                 parameter, dtype=state_dtype(parameter), memory_format=torch.contiguous_format
             )
-        job = Job(
-            parameter.detach(),
-            grad,
-            name,
-            parameter.numel(),
-            whole(parameter.numel()),
-            noise,
-            average,
-            maximize=bool(group.get("maximize", False)),
-            seed=noise.seed,
-        )
+        job = job_for(parameter, _shard.local_grad(parameter), name)
+        job.noise, job.average, job.seed = noise, _shard.local(average), noise.seed
+        job.maximize = bool(group.get("maximize", False))
         counted = None if step is None or _on_device(step) else float(step)
-        return _Item(group, parameter, job, counted, fused=False)
+        return _Item(group, parameter, job, average, counted, False, _shard.is_sharded(parameter))
 
     def job_of(self, parameter: Tensor) -> Job | None:
         """The job of a parameter at this step; None out of scope."""
@@ -141,6 +178,7 @@ class Engine:
         item = self._items.get(id(parameter))
         return item.job if item is not None and item.fused else None
 
+    @_disable_dynamo
     @torch.no_grad()
     def perturb(self, others: Iterable[Job] = ()) -> None:
         """Second half: Eq. 4-5 on the updated parameters, after the base update of the fused jobs.
@@ -150,11 +188,12 @@ class Engine:
         """
         for item in self._items.values():
             state = self._optimizer.state[item.parameter]
-            state.setdefault(SENSITIVITY, item.job.average)
+            state.setdefault(SENSITIVITY, item.average)
             if not item.fused:
                 item.job.step = self._count(item, state)
                 item.job.lr = item.group["lr"]
-        together = batches(chain((item.job for item in self._items.values() if item.fused), others))
+        fused = (item.job for item in self._items.values() if item.fused and not item.sharded)
+        together = batches(chain(fused, others))
         for batch in together:
             batch.step()
         for batch in self._measured:
@@ -191,7 +230,7 @@ class Engine:
             updates = None
             if not items[0].fused:
                 before_update = [self._samples[id(item.parameter)] for item in items]
-                changes = torch._foreach_sub([_sample(item.parameter) for item in items], before_update)
+                changes = torch._foreach_sub([_sample(item.job.theta) for item in items], before_update)
                 updates = [*torch._foreach_norm([_wide(change) for change in changes])]
             last.append(_Last(items, batch, updates))
         return last
@@ -210,9 +249,9 @@ class Engine:
                 gated, zero, square, sigma_max, update_square, observed = tally[id(item.job)]
                 if last.updates is not None:
                     update_square = float(last.updates[i]) ** 2
-                    observed = min(item.parameter.numel(), _SAMPLE)
+                    observed = min(item.job.theta.numel(), _SAMPLE)
                 found[item.job.name] = _stats(
-                    item.parameter, gated, zero, square, sigma_max, _ratio(update_square, observed)
+                    item.job.theta, gated, zero, square, sigma_max, _ratio(update_square, observed)
                 ) | {"skipped": skipped[item.job.name]}
         return {name: found[name] for name in skipped if name in found}
 
@@ -283,13 +322,12 @@ def _on_device(step: object) -> bool:
     return isinstance(step, Tensor) and step.device.type != "cpu"
 
 
-def _samples(items: Iterable[_Item]) -> dict[int, Tensor]:
+def _samples(items: Sequence[_Item]) -> dict[int, Tensor]:
     """Copies of what ``_sample`` shows, by the parameter's identity, in one call."""
-    parameters = [item.parameter for item in items]
-    if not parameters:
+    if not items:
         return {}
-    copies = torch._foreach_add([_sample(parameter) for parameter in parameters], 0.0)
-    return {id(parameter): copy for parameter, copy in zip(parameters, copies, strict=True)}
+    copies = torch._foreach_add([_sample(item.job.theta) for item in items], 0.0)
+    return {id(item.parameter): copy for item, copy in zip(items, copies, strict=True)}
 
 
 def _sample(parameter: Tensor) -> Tensor:
@@ -333,11 +371,28 @@ def _ratio(value: float, base: float) -> float:
     return math.inf if value else 0.0
 
 
+def job_for(parameter: Tensor, grad: Tensor, name: str) -> Job:
+    """A job without noise on this rank's part of a parameter.
+
+    Args:
+        parameter: The parameter, whole or a DTensor.
+        grad: This rank's part of its gradient.
+        name: Its canonical name.
+    """
+    theta = _shard.local(parameter).detach()
+    return Job(theta, grad.detach(), name, parameter.numel(), _shard.pieces(parameter), None, None)
+
+
 def iterate(
     groups: Iterable[dict[str, Any]],
 ) -> Iterator[tuple[dict[str, Any], Tensor, str | None]]:
     """Every parameter of the groups, with its name where the groups have names."""
     for group in groups:
         names = group.get("param_names") or [None] * len(group["params"])
+        if len(names) != len(group["params"]):
+            raise InputError(
+                f"a parameter group has {len(names)} names for {len(group['params'])} tensors, as when "
+                "DeepSpeed ZeRO has flattened them: PATS needs whole matrices, use FSDP2 or DDP"
+            )
         for parameter, name in zip(group["params"], names, strict=True):
             yield group, parameter, name

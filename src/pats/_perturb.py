@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import torch.distributed as dist
 from torch import nn
 from torch.optim import Optimizer
 
@@ -47,6 +48,12 @@ def perturb(
     return Perturbation(optimizer, model, noise, scope)
 
 
+def _replicas(model: nn.Module) -> "dist.ProcessGroup | None":
+    """The process group of a DDP wrapper around or inside the model."""
+    wrappers = (m for m in model.modules() if isinstance(m, nn.parallel.DistributedDataParallel))
+    return next((wrapper.process_group for wrapper in wrappers), None)
+
+
 class Perturbation:
     """PATS attached to an optimizer; made by ``pats.perturb``.
 
@@ -66,7 +73,7 @@ class Perturbation:
             )
         self._optimizer, self._model, self._scope = optimizer, model, scope
         self._find()
-        self._engine = Engine(optimizer, self._targets)
+        self._engine = Engine(optimizer, self._targets, _replicas(model))
         for _ in self._targets():  # raises where the optimizer lacks a parameter in scope
             pass
         self._fill = noise

@@ -18,34 +18,13 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pats._errors import InputError
+from pats.kernels import Piece, whole
 
 if TYPE_CHECKING:  # importing torch.distributed.tensor takes half a second, which only its users pay
     from torch.distributed.device_mesh import DeviceMesh
     from torch.distributed.tensor.placement_types import Placement
 
     Layout = tuple[DeviceMesh, tuple[Placement, ...]]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A range of a shard whose entries stand in the whole matrix at a regular distance.
-
-    Local entry ``offset + i``, i < ``count``, both row-major, is the global entry
-    ``start + (i // run) * stride + i % run``.
-
-    Args:
-        offset: First entry in the shard.
-        count: Entries.
-        start: First entry in the whole matrix.
-        run: Entries that follow each other in the whole matrix.
-        stride: Distance from one run to the next.
-    """
-
-    offset: int
-    count: int
-    start: int
-    run: int
-    stride: int
 
 
 def local(tensor: Tensor) -> Tensor:
@@ -55,6 +34,15 @@ def local(tensor: Tensor) -> Tensor:
     shard: Any = tensor.to_local()  # type: ignore[attr-defined]
     wait = getattr(shard, "wait", None)  # the result of a collective that may still be under way
     return wait() if wait is not None else shard  # type: ignore[no-any-return]
+
+
+def local_grad(parameter: Tensor) -> Tensor:
+    """This rank's shard of a parameter's gradient, brought to the placements of the parameter."""
+    grad, layout = parameter.grad, _layout(parameter)
+    assert grad is not None
+    if layout is not None and _layout(grad) != layout:  # tensor parallelism may leave partial sums
+        grad = grad.redistribute(*layout)  # type: ignore[attr-defined]
+    return local(grad)
 
 
 def _layout(tensor: Tensor) -> "Layout | None":
@@ -71,7 +59,7 @@ def pieces(tensor: Tensor) -> tuple[Piece, ...]:
     """
     layout = _layout(tensor)
     if layout is None:
-        return (Piece(0, tensor.numel(), 0, tensor.numel(), tensor.numel()),) if tensor.numel() else ()
+        return whole(tensor.numel())
     return _pieces(tuple(tensor.shape), layout)
 
 
@@ -159,25 +147,28 @@ class Slot:
         parameter: The matrix.
         name: Its canonical name.
         seed: The seed of its noise.
-        total: Sum of this rank's s̄_j, then of all of them.
-        nonfinite: Entries with a non-finite s_j, then of all of them.
+        sums: This rank's sum of s̄_j and its count of non-finite s_j, float64, changed in place.
     """
 
     parameter: Tensor
     name: str
     seed: int
-    total: float = 0.0
-    nonfinite: int = 0
+    sums: Tensor
 
 
-def reduce_(slots: Sequence[Slot]) -> None:
-    """Add up totals and counts over the ranks among which a matrix is sharded.
+def reduce_(slots: Sequence[Slot], check: bool = True) -> None:
+    """Add up the sums over the ranks among which a matrix is sharded; those of other matrices stay.
 
     One all-reduce for every (mesh, placements), a collective: every rank must come with the same slots in
-    the same order, and the sum itself tells whether they did. Matrices that are not sharded stay.
+    the same order.
+
+    Args:
+        slots: All matrices in scope.
+        check: Whether to read in the sum itself that the ranks came with the same seeds and names, which
+            makes the host wait for an accelerator.
 
     Raises:
-        InputError: Ranks differ in seed or names.
+        InputError: Ranks differ.
     """
     groups: dict[Layout, list[Slot]] = {}
     for slot in slots:
@@ -185,7 +176,7 @@ def reduce_(slots: Sequence[Slot]) -> None:
         if layout is not None and _split_dims(layout):
             groups.setdefault(layout, []).append(slot)
     for layout, members in groups.items():
-        _reduce_group_(layout, members)
+        _reduce_group_(layout, members, check)
 
 
 def is_sharded(tensor: Tensor) -> bool:
@@ -203,23 +194,20 @@ _ROOM = 1024  # slots are padded to a multiple: ranks that differ still meet in 
 _DIGEST = 16
 
 
-def _reduce_group_(layout: "Layout", members: Sequence[Slot]) -> None:
+def _reduce_group_(layout: "Layout", members: Sequence[Slot], check: bool) -> None:
+    device = layout[0].device_type
+    digest = torch.tensor(_digest(members), dtype=torch.float64, device=device)
+    own = torch.stack([slot.sums.to(device) for slot in members]).view(-1)
     room = -(-len(members) // _ROOM) * _ROOM
-    digest = _digest(members)
-    buffer = torch.zeros(len(digest) + 2 * room, dtype=torch.float64)
-    values = [*digest, *(s.total for s in members), *(float(s.nonfinite) for s in members)]
-    buffer[: len(values)] = torch.tensor(values, dtype=torch.float64)
-    buffer = buffer.to(layout[0].device_type)
+    buffer = torch.cat([digest, own, own.new_zeros(2 * (room - len(members)))])
     ranks = 1
     for group in _groups(layout):
         dist.all_reduce(buffer, group=group)
         ranks *= dist.get_world_size(group)
-    summed = buffer.tolist()
-    if not _agree(summed[: len(digest)], ranks):
+    if check and not _agree(buffer[: len(digest)].tolist(), ranks):
         raise InputError(_differ(members))
-    for i, slot in enumerate(members):
-        slot.total = summed[len(digest) + i]
-        slot.nonfinite = int(summed[len(digest) + len(members) + i])
+    for slot, total in zip(members, buffer[len(digest) :].view(-1, 2), strict=False):
+        slot.sums.copy_(total)
 
 
 def _groups(layout: "Layout") -> "list[dist.ProcessGroup | None]":
@@ -252,12 +240,16 @@ def _differ(members: Sequence[Slot]) -> str:
     )
 
 
-def check_replicas(slots: Sequence[Slot]) -> None:
+def check_replicas(slots: Sequence[Slot], group: "dist.ProcessGroup | None" = None) -> None:
     """Compare seeds and names with the ranks that hold the same parts of the same matrices; a collective.
 
-    Those are all ranks for plain tensors (DDP) and the replicated dimensions of a mesh for DTensors (HSDP).
-    Replicas that draw other noise would drift apart unnoticed. Ranks without a common name, such as the
-    stages of a pipeline, are no replicas of each other.
+    Those are the replicated dimensions of a mesh for DTensors (HSDP), and for plain tensors the group of DDP.
+    Replicas that draw other noise would drift apart unnoticed.
+
+    Args:
+        slots: All matrices in scope.
+        group: Ranks that hold replicas of the plain tensors; None leaves those alone, since nothing tells
+            whether other ranks take part in this step.
 
     Raises:
         InputError: Ranks differ.
@@ -273,22 +265,35 @@ def check_replicas(slots: Sequence[Slot]) -> None:
         for dim, placement in enumerate(placements):
             if placement.is_replicate():
                 meshes.setdefault((mesh, dim), []).append(slot)
-    if plain and dist.is_available() and dist.is_initialized():
-        _vote(plain, None, plain[0].parameter.device)
+    if plain and group is not None:
+        _vote(plain, group, plain[0].parameter.device)
     for (mesh, dim), members in meshes.items():
         _vote(members, mesh.get_group(dim), mesh.device_type)
 
 
-def _vote(members: Sequence[Slot], group: "dist.ProcessGroup | None", device: torch.device | str) -> None:
+def _vote(members: Sequence[Slot], group: "dist.ProcessGroup", device: torch.device | str) -> None:
     ranks = dist.get_world_size(group)
     if ranks == 1:
         return
     vote = torch.tensor(_digest(members), dtype=torch.float64, device=device)
     dist.all_reduce(vote, group=group)
-    if _agree(vote.tolist(), ranks):
-        return
-    mine = {slot.name: slot.seed for slot in members}
-    every: list[dict[str, int]] = [{} for _ in range(ranks)]
-    dist.all_gather_object(every, mine, group=group)
-    if any(mine != other and mine.keys() & other.keys() for other in every):
+    if not _agree(vote.tolist(), ranks):
         raise InputError(_differ(members))
+
+
+def refuse_flat(parameter: Tensor, name: str) -> None:
+    """Refuse a parameter that an engine has flattened together with others.
+
+    Raises:
+        InputError: It belongs to FSDP1, or to DeepSpeed ZeRO.
+    """
+    if getattr(parameter, "_fsdp_flattened", False):
+        raise InputError(_FLAT.format(name, "FSDP1", "FSDP2 (fully_shard; fsdp_version: 2 in Accelerate)"))
+    if hasattr(parameter, "ds_id"):
+        raise InputError(_FLAT.format(name, "DeepSpeed ZeRO", "FSDP2, or DDP"))
+
+
+_FLAT = (
+    "the parameter {!r} is in the hands of {}, which flattens matrices and loses which entries belong "
+    "together, so that no mean over a matrix can be taken: use {}"
+)

@@ -62,7 +62,7 @@ def _perturb(job: Job, sums: Tensor) -> Tensor:
     dense = [tensor.contiguous() for tensor in changed]
     flat, *held = (tensor.view(-1) for tensor in dense)
     grad, step = job.grad.reshape(-1), int(job.step)
-    for part, where in _chunks(job.pieces):
+    for part, where in located(job.pieces):
         here = flat[part]
         value = here.double()
         if job.rule is not None:
@@ -120,13 +120,19 @@ def _noise(
 
 
 def _words(job: Job, where: tuple[int, int] | Tensor, step: int, purpose: int = 0) -> Tensor:
-    stream = key(job.seed, job.name)
+    return words_located(key(job.seed, job.name), step, where, purpose, job.theta.device)
+
+
+def words_located(
+    stream: tuple[int, int], step: int, where: tuple[int, int] | Tensor, purpose: int, device: torch.device
+) -> Tensor:
+    """Words of the global elements that ``located`` gives."""
     if isinstance(where, Tensor):
-        return words_at(stream, step, where.to(job.theta.device), purpose)
-    return words_of(stream, step, *where, purpose, job.theta.device)
+        return words_at(stream, step, where.to(device), purpose)
+    return words_of(stream, step, *where, purpose, device)
 
 
-def _chunks(pieces: Sequence[Piece]) -> Iterator[tuple[slice, tuple[int, int] | Tensor]]:
+def located(pieces: Sequence[Piece]) -> Iterator[tuple[slice, tuple[int, int] | Tensor]]:
     """Local slices, and their global elements: (start, count) where consecutive, else a tensor of indices."""
     for piece in pieces:
         if piece.run >= piece.count:

@@ -4,6 +4,7 @@ Wu et al., "NoisyTune: A Little Noise Can Help You Finetune Pretrained Language 
 ACL 2022: W ← W + U(-λ/2, λ/2)·std(W), elementwise, for every parameter tensor of the pretrained model.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,8 @@ from pats import philox
 from pats._errors import InputError
 from pats._scope import Scope, named_parameters
 from pats._scope import scope as names_in
+from pats._shard import Slot, local, pieces, reduce_
+from pats.kernels.eager import located, words_located
 from pats.methods import _options
 from pats.methods._method import Method, Training
 
@@ -27,7 +30,7 @@ def noisytune_(model: nn.Module, intensity: float = 0.15, seed: int = 0, scope: 
     sum is taken in float64 and rounded once.
 
     Args:
-        model: The model, changed in place. A sharded model is not supported: noise it before.
+        model: The model, changed in place; where it is sharded, on every rank.
         intensity: λ ≥ 0, without unit; 0.15 in the paper on GLUE.
         seed: Seed of the stream.
         scope: Which parameters, as in ``pats.scope``; by default those of the base model, so that a
@@ -42,23 +45,38 @@ def noisytune_(model: nn.Module, intensity: float = 0.15, seed: int = 0, scope: 
     if not 0 <= intensity < float("inf"):
         raise InputError(f"intensity is {intensity!r}, but must be a number of at least 0")
     named = named_parameters(model)
-    for name in names_in(model, scope):
-        _perturb_(named[name], name, intensity, seed)
+    names = names_in(model, scope)
+    for name, width in _widths([(name, named[name]) for name in names], seed).items():
+        if width:
+            _perturb_(named[name], name, intensity * width, seed)
 
 
-def _perturb_(weight: Tensor, name: str, intensity: float, seed: int) -> None:
-    if weight.numel() < 2 or not bool(torch.isfinite(weight).all()):
-        return
-    noised = weight.detach().contiguous().view(-1)
-    width = intensity * float(noised.double().std())
-    if width == 0:
-        return
-    for start, count in philox.chunks(0, weight.numel()):
-        words = philox.words(seed, name, 0, start, count, purpose=philox.NOISYTUNE, device=weight.device)
-        uniform = (words.double() + 0.5) / 2**32 - 0.5
-        part = noised[start : start + count]
-        part.copy_(part.double() + uniform * width)
-    weight.copy_(noised.view(weight.shape))
+def _widths(named: list[tuple[str, Tensor]], seed: int) -> dict[str, float]:
+    """Standard deviation of every whole matrix; 0 where it is left alone."""
+    count = {name: max(weight.numel(), 1) for name, weight in named}
+    sums, squares = {}, {}
+    for name, weight in named:
+        shard = local(weight).detach()
+        sums[name] = torch.stack([shard.sum(dtype=torch.float64), (~torch.isfinite(shard)).sum()])
+    reduce_([Slot(weight, name, seed, sums[name]) for name, weight in named])
+    for name, weight in named:
+        distance = local(weight).detach().double() - sums[name][0] / count[name]
+        squares[name] = torch.stack([distance.square_().sum(), sums[name][1]])
+    reduce_([Slot(weight, name, seed, squares[name]) for name, weight in named])
+    return {
+        name: 0.0 if count[name] < 2 or sums[name][1] else math.sqrt(float(square[0]) / (count[name] - 1))
+        for name, square in squares.items()
+    }
+
+
+def _perturb_(weight: Tensor, name: str, width: float, seed: int) -> None:
+    shard = local(weight).detach()
+    noised, stream = shard.contiguous().view(-1), philox.key(seed, name)
+    for part, where in located(pieces(weight)):
+        word = words_located(stream, 0, where, philox.NOISYTUNE, shard.device)
+        uniform = (word.double() + 0.5) / 2**32 - 0.5
+        noised[part] = (noised[part].double() + uniform * width).to(noised.dtype)
+    shard.copy_(noised.view(shard.shape))
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pats._engine import Engine, Target, iterate
+from pats._engine import Engine, Target, iterate, job_for
 from pats._errors import InputError
 from pats._noise import RNG_KEY, Noise
 from pats._scope import canonical_name
-from pats.kernels import Job, Rule, fused_refusal, whole
+from pats._shard import local, local_grad
+from pats.kernels import Job, Rule, fused_refusal
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -101,7 +102,7 @@ class NoisyMixin(Optimizer):
             raise InputError("fused=True and foreach=True contradict each other: leave one of them out")
         if self._rule == "adamax":
             for parameter in group["params"]:
-                why = fused_refusal(_bare_job(parameter, parameter, ""))
+                why = fused_refusal(job_for(parameter, local(parameter), ""))
                 if why is not None:
                     raise InputError(f"fused=True cannot be had: {why}")
 
@@ -152,7 +153,8 @@ class NoisyMixin(Optimizer):
         for i, parameter in enumerate(params):
             job = self._engine.fused_job_of(parameter)
             if job is None and self._engine.job_of(parameter) is None:
-                job = _bare_job(parameter, grads[i], canonical_name(names.get(id(parameter), "")))
+                grad = local_grad(parameter)
+                job = job_for(parameter, grad, canonical_name(names.get(id(parameter), "")))
                 job.maximize, job.seed = group["maximize"], group.get("noise_seed", 0)
                 job = job if self._takes(group, job) else None
                 if job is not None:
@@ -168,8 +170,8 @@ class NoisyMixin(Optimizer):
                 group["betas"],
                 group["eps"],
                 group["weight_decay"],
-                first.detach(),
-                second.detach(),
+                local(first).detach(),
+                local(second).detach(),
                 group["stochastic_rounding"],
             )
         if len(rest) < len(params):
@@ -224,11 +226,6 @@ class NoisyMixin(Optimizer):
     def stats(self) -> dict[str, dict[str, float]]:
         """How much noise the last step added, by matrix; see ``pats.Perturbation.stats``."""
         return self._engine.stats()
-
-
-def _bare_job(parameter: Tensor, grad: Tensor, name: str) -> Job:
-    numel = parameter.numel()
-    return Job(parameter.detach(), grad.detach(), name, numel, whole(numel), None, None)
 
 
 def unhooked_step(base: type[Optimizer]) -> Callable[[Any], Any]:

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pats._engine import SENSITIVITY, restore_dtypes
+from pats import _shard
+from pats._engine import SENSITIVITY, job_for, restore_dtypes
 from pats._errors import InputError
 from pats._noise import Noise, sensitivity, state_dtype
-from pats.kernels import Job, batches, whole
+from pats.kernels import batches
 
 
 class _SAGE(Optimizer):
@@ -85,28 +86,39 @@ class _SAGE(Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group)
+                    _shard.refuse_flat(parameter, "a parameter")
+                    self._update(parameter, _shard.local_grad(parameter), group)
         return loss
 
-    def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         raise NotImplementedError
 
+    def _held(self, parameter: Tensor, key: str, dtype: torch.dtype | None = None) -> Tensor:
+        """This rank's part of a state of the parameter's shape, zero at first."""
+        state = self.state[parameter]
+        if key not in state:
+            state[key] = torch.zeros_like(parameter, dtype=dtype, memory_format=torch.contiguous_format)
+        return _shard.local(state[key])
+
+    def _count(self, parameter: Tensor) -> int:
+        """This step's number."""
+        state = self.state[parameter]
+        state["step"] = state.get("step", torch.zeros(())) + 1
+        return int(state["step"])
+
     def _factor(
-        self, theta: Tensor, grad: Tensor, group: dict[str, Any], correction: float = 1.0
+        self, parameter: Tensor, grad: Tensor, group: dict[str, Any], correction: float = 1.0
     ) -> Tensor | float:
         """R_t, and E_t updated; 1 out of scope. ``correction`` divides E where its bias is corrected."""
         if not group["in_scope"]:
             return 1.0
-        state = self.state[theta]
-        dtype = state_dtype(theta)
-        if SENSITIVITY not in state:
-            state[SENSITIVITY] = torch.zeros_like(theta, dtype=dtype, memory_format=torch.contiguous_format)
-        current = sensitivity(theta.to(dtype), grad.to(dtype))
-        first_pass = Noise(lam=0.0, p=0.0, beta=group["beta3"])
-        job = Job(theta, grad, "", theta.numel(), whole(theta.numel()), first_pass, state[SENSITIVITY])
+        held = self._held(parameter, SENSITIVITY, state_dtype(parameter))
+        current = sensitivity(_shard.local(parameter).to(held.dtype), grad.to(held.dtype))
+        job = job_for(parameter, grad, "")
+        job.noise, job.average = Noise(lam=0.0, p=0.0, beta=group["beta3"]), held
         for batch in batches([job]):
             batch.measure()
-        average: Tensor = state[SENSITIVITY] / correction
+        average = held / correction
         uncertainty = (current - average).abs_()
         eps: float = group["eps"]
         if group["eps_mode"] == "paper":
@@ -133,18 +145,15 @@ class SAGEAdamax(_SAGE):
     A parameter without a gradient is skipped. A non-finite sensitivity leaves E as it was.
     """
 
-    def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[theta]
-        if not state:
-            state["step"] = torch.zeros(())
-            state["exp_avg"] = torch.zeros_like(theta)
-            state["exp_inf"] = torch.zeros_like(theta)
+    def _update(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         (beta1, beta2), eps = group["betas"], group["eps"]
-        state["step"] += 1
-        state["exp_avg"].lerp_(grad, 1 - beta1)
-        torch.maximum(state["exp_inf"].mul_(beta2), grad.abs().add_(eps), out=state["exp_inf"])
-        update = state["exp_avg"] / (state["exp_inf"] + eps)
-        factor = self._factor(theta, grad, group)
+        self._count(parameter)
+        theta = _shard.local(parameter)
+        first, largest = self._held(parameter, "exp_avg"), self._held(parameter, "exp_inf")
+        first.lerp_(grad, 1 - beta1)
+        torch.maximum(largest.mul_(beta2), grad.abs().add_(eps), out=largest)
+        update = first / (largest + eps)
+        factor = self._factor(parameter, grad, group)
         if group["weight_decay"]:
             update.add_(theta, alpha=group["weight_decay"])
         theta.sub_((factor * update * group["lr"]).to(theta.dtype))
@@ -186,21 +195,17 @@ class SAGEAdamW(_SAGE):
     ) -> None:
         super().__init__(groups, lr, betas, beta3, eps, weight_decay, eps_mode, correct_bias=correct_bias)
 
-    def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[theta]
-        if not state:
-            state["step"] = torch.zeros(())
-            state["exp_avg"] = torch.zeros_like(theta)
-            state["exp_avg_sq"] = torch.zeros_like(theta)
+    def _update(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         (beta1, beta2), beta3 = group["betas"], group["beta3"]
-        state["step"] += 1
-        t = int(state["step"])
-        state["exp_avg"].lerp_(grad, 1 - beta1)
-        state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        denominator = state["exp_avg_sq"].sqrt().add_(group["eps"])
+        t = self._count(parameter)
+        theta = _shard.local(parameter)
+        first, second = self._held(parameter, "exp_avg"), self._held(parameter, "exp_avg_sq")
+        first.lerp_(grad, 1 - beta1)
+        second.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        denominator = second.sqrt().add_(group["eps"])
         corrected = group["correct_bias"]
         size = group["lr"] * ((1 - beta2**t) ** 0.5 / (1 - beta1**t) if corrected else 1.0)
-        factor = self._factor(theta, grad, group, 1 - beta3**t if corrected else 1.0)
-        theta.sub_((factor * (state["exp_avg"] / denominator) * size).to(theta.dtype))
+        factor = self._factor(parameter, grad, group, 1 - beta3**t if corrected else 1.0)
+        theta.sub_((factor * (first / denominator) * size).to(theta.dtype))
         if group["weight_decay"]:
             theta.sub_(theta * (group.get("initial_lr", group["lr"]) * group["weight_decay"]))

@@ -1,0 +1,220 @@
+"""The same bits under every layout: given equal gradients, a sharded run equals the one on one device."""
+
+import os
+
+import pytest
+import torch
+from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor.debug import CommDebugMode
+
+import pats
+from layouts import LAYOUTS, mesh, pair
+from pats._shard import local
+
+NOISE = pats.Noise.paper(lam=1e-4, seed=5)
+LR = 1e-2
+
+
+def perturbed(model):
+    optimizer = torch.optim.Adamax(pats.param_groups(model, "all"), lr=LR)
+    pats.perturb(optimizer, model, NOISE, scope="all")
+    return optimizer
+
+
+def ours(cls, **options):
+    return lambda model: cls(pats.param_groups(model, "all"), lr=LR, **options)
+
+
+DOORS = {
+    "perturb": (perturbed, None),
+    "adamax": (ours(pats.optim.Adamax, noise=NOISE), None),
+    "adamax, one by one": (ours(pats.optim.Adamax, noise=NOISE, foreach=False), None),
+    "adamax in plain torch": (ours(pats.optim.Adamax, noise=NOISE), "eager"),
+    "adamw": (ours(pats.optim.AdamW, noise=pats.Noise(seed=5)), None),
+    "SAGE adamax": (ours(pats.optim.SAGEAdamax), None),
+    "SAGE adamw": (ours(pats.optim.SAGEAdamW), None),
+}
+FEW = ("fsdp on 4, an empty shard", "fsdp by columns", "hsdp", "tp on 3", "fsdp and tp", "rows twice")
+LACKS = 2  # the step without a gradient for one matrix
+
+
+def gradients(model, step):
+    """The whole gradients of a step; entries stay zero now and then, and one matrix has none once."""
+    generator = torch.Generator().manual_seed(100 + step)
+    found = {}
+    for name, parameter in model.named_parameters():
+        grad = 0.1 * torch.randn(parameter.shape, generator=generator)
+        found[name] = grad * (torch.rand(parameter.shape, generator=generator) > 0.1)
+    if step == LACKS:
+        found["down.weight"] = None
+    return found
+
+
+def give(model, grads):
+    """Each rank's part; a rank whose shard is empty has no gradient at all."""
+    for name, parameter in model.named_parameters():
+        grad = grads[name]
+        if grad is not None and isinstance(parameter, DTensor):
+            if local(parameter).numel() == 0:
+                grad = None
+            else:
+                layout = parameter.device_mesh, parameter.placements
+                grad = distribute_tensor(grad, *layout, src_data_rank=None)
+        parameter.grad = grad
+
+
+def whole(tensor):
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def trained(model, make, steps):
+    optimizer = make(model)
+    plain = pair(*(model.up.weight.shape))
+    for step in range(steps):
+        give(model, gradients(plain, step))
+        optimizer.step()
+    return optimizer
+
+
+def compare(doors, layouts, steps):
+    """Names of what differs from one process, on this rank; how many were compared."""
+    different, compared = [], 0
+    for door in doors:
+        make, kernel = DOORS[door]
+        os.environ.pop("PATS_KERNEL", None)
+        if kernel is not None:
+            os.environ["PATS_KERNEL"] = kernel
+        alone = {}
+        for name in layouts:
+            shape, rows, columns, spread = LAYOUTS[name]
+            over = mesh(*shape)
+            if over.get_coordinate() is None:
+                continue
+            if (rows, columns) not in alone:
+                model = pair(rows, columns)
+                alone[rows, columns] = model, trained(model, make, steps)
+            model = spread(pair(rows, columns), over)
+            optimizer = trained(model, make, steps)
+            reference, its = alone[rows, columns]
+            states = zip(model.named_parameters(), reference.parameters(), strict=True)
+            for (path, parameter), expected in states:
+                state, other = optimizer.state[parameter], its.state[expected]
+                pairs = {"weight": (parameter, expected)}
+                shaped = [key for key in other if key != "step"]  # a rank with an empty shard has no state
+                pairs |= {key: (state.get(key, torch.zeros_like(parameter)), other[key]) for key in shaped}
+                for key, (left, right) in pairs.items():
+                    compared += 1
+                    if not torch.equal(whole(left).detach(), right.detach()):
+                        different.append((door, name, path, key))
+    os.environ.pop("PATS_KERNEL", None)
+    return different, compared
+
+
+def test_twenty_steps_under_every_layout(four):
+    for different, compared in four(compare, ["adamax"], list(LAYOUTS), 20):
+        assert not different
+        assert compared > 100
+
+
+def test_every_door(four):
+    for different, compared in four(compare, [door for door in DOORS if door != "adamax"], FEW, 6):
+        assert not different
+        assert compared > 200
+
+
+def control():
+    """Noise that is drawn by the position in the shard differs from one process."""
+    model = pair()
+    spread = LAYOUTS["fsdp on 4, an empty shard"][3](pair(), mesh(4))
+    for net in (model, spread):
+        for parameter in net.parameters():
+            shard = local(parameter.detach())
+            shard += pats.philox.draw(0, "same", 1, 0, shard.numel(), 1.0).view(shard.shape)
+    return all(
+        torch.equal(whole(p).detach(), q.detach())
+        for p, q in zip(spread.parameters(), model.parameters(), strict=True)
+    )
+
+
+def test_the_comparison_can_fail(four):
+    assert four(control) == [False] * 4
+
+
+def one_sum():
+    """Collectives of a step of PATS in every layout, the first step and a later one."""
+    found = {}
+    for name in FEW:
+        shape, rows, columns, spread = LAYOUTS[name]
+        over = mesh(*shape)
+        if over.get_coordinate() is None:
+            continue
+        model = spread(pair(rows, columns), over)
+        optimizer = DOORS["adamax"][0](model)
+        layouts = {
+            p.placements for p in model.parameters() if any(not q.is_replicate() for q in p.placements)
+        }
+        counts = []
+        for step in range(2):
+            give(model, gradients(pair(rows, columns), step))
+            with CommDebugMode() as comm:
+                optimizer.step()
+            kinds = {str(kind).rpartition(".")[2] for kind in comm.get_comm_counts()}
+            assert all("allreduce" in kind or "all_reduce" in kind for kind in kinds), (name, kinds)
+            counts.append(comm.get_total_counts() - len(layouts))
+        found[name] = counts
+    return found
+
+
+def test_one_all_reduce_a_layout_and_no_all_gather(four):
+    for found in four(one_sum):
+        for name, (first, later) in found.items():
+            assert later == 0, name
+            assert first <= 2, name  # replicas compare their seeds once
+
+
+def noisytuned():
+    different = []
+    for name in FEW:
+        shape, rows, columns, spread = LAYOUTS[name]
+        over = mesh(*shape)
+        if over.get_coordinate() is None:
+            continue
+        alone, model = pair(rows, columns), spread(pair(rows, columns), over)
+        pats.noisytune_(alone, scope="all")
+        pats.noisytune_(model, scope="all")
+        for (path, parameter), expected in zip(model.named_parameters(), alone.parameters(), strict=True):
+            if not torch.equal(whole(parameter).detach(), expected.detach()):
+                different.append((name, path))
+    return different
+
+
+def test_noisytune_takes_the_whole_matrix(four):
+    assert four(noisytuned) == [[]] * 4
+
+
+def dummy_steps():
+    """Distributed checkpointing steps once with zero gradients to create state: no weight may move."""
+    moved = []
+    for eps_mode, eps in (("absolute", 1e-8), ("algorithm1", 1e-8), ("relative", 1e-2), ("absolute", 0.0)):
+        model = LAYOUTS["fsdp on 4, an empty shard"][3](pair(), mesh(4))
+        optimizer = pats.optim.Adamax(
+            pats.param_groups(model, "all"), lr=LR, noise=pats.Noise(eps_mode=eps_mode, eps=eps)
+        )
+        before = [whole(p).detach().clone() for p in model.parameters()]
+        get_optimizer_state_dict(model, optimizer)
+        assert optimizer.state
+        after = [whole(p).detach() for p in model.parameters()]
+        moved += [eps_mode for a, b in zip(before, after, strict=True) if not torch.equal(a, b)]
+    return moved
+
+
+def test_distributed_checkpointing_moves_no_weight(four):
+    assert four(dummy_steps) == [[]] * 4
+
+
+@pytest.mark.soak
+def test_every_door_under_every_layout(four):
+    for different, compared in four(compare, list(DOORS), list(LAYOUTS), 20):
+        assert not different
+        assert compared > 500
