@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pats.cli import _flags
 from pats.report import render
-from pats.run import Run
+from pats.run import Run, ranks
 from pats.study import Study, compare
 
 EXAMPLE = """
@@ -54,7 +54,10 @@ def main(argv: Sequence[str]) -> int:
     as_json, quiet = values.pop("json", False), values.pop("quiet", False)
     how = {key: values.pop(key) for key in ("out", "workers", "retries", "keep_models") if key in values}
     study = build(values)
+    quiet = quiet or not ranks.is_first()
     result = compare(study, **how, console=None if quiet else Console(stderr=True))
+    if not ranks.is_first():
+        return 1 if result.failures else 0
     if as_json:
         sys.stdout.write(json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n")
     else:

@@ -349,6 +349,7 @@ def arguments(
         max_steps=run.steps or -1,
         per_device_train_batch_size=run.batch_size // ranks.count(),
         max_grad_norm=run.clip,
+        average_tokens_across_devices=False,  # it multiplies the mean loss of a classifier by the processes
         bf16=in_bf16,
         seed=run.data_seed,
         data_seed=run.data_seed,

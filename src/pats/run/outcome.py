@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch.optim import Optimizer
 
+from pats._shard import local
 from pats.run.batches import predictions, probabilities
 from pats.run.files import write_atomic
 from pats.tasks import Split, TaskData, metrics
@@ -107,10 +108,11 @@ def sensitivities(optimizer: Optimizer) -> dict[str, Any]:
 
     Returns:
         ``entries``, ``mean``, ``cv`` (standard deviation over mean), ``gini`` (on at most a million
-        evenly spaced entries) and ``insensitive`` (share below 5·10⁻⁸), over absolute values.
+        evenly spaced entries) and ``insensitive`` (share below 5·10⁻⁸), over absolute values. Of a sharded
+        model, over the entries that this process holds.
     """
     held = [
-        optimizer.state[parameter]["sensitivity"].detach().abs().flatten()
+        local(optimizer.state[parameter]["sensitivity"]).detach().abs().flatten()
         for group in optimizer.param_groups
         if group.get("in_scope", True)
         for parameter in group["params"]

@@ -9,12 +9,14 @@ from rich.console import Console
 
 from pats.report import render, table1
 from pats.report.page import Page, page
+from pats.run import ranks
 from pats.run.files import remove
 from pats.run.spec import Run
 from pats.study import chosen, prepare
 from pats.study.chosen import Chosen
 from pats.study.coordinator import execute
 from pats.study.engine import Engine
+from pats.study.group import together
 from pats.study.live import Display
 from pats.study.local import LocalEngine
 from pats.study.spec import Cell, Place, Study
@@ -91,6 +93,9 @@ def compare(
 ) -> StudyResult:
     """Run what a study still lacks, and say what it shows.
 
+    Under ``torchrun`` or ``accelerate launch`` every process calls it alike; without ``engine``, all of them
+    then do each run together, one run after another.
+
     Runs with a result are never made again: a finished study started again prints the same table, one
     that was stopped or killed goes on, and a larger one runs what is new. Weights of a run are deleted
     as soon as another one of its cell is better on dev; in the end only the chosen model stays, in
@@ -110,12 +115,17 @@ def compare(
             another process works in ``out``.
     """
     store = Store(out)
-    prepare.check_methods(study)
-    data = prepare.load_data(study)
-    engine = engine or LocalEngine(workers)
-    job = _Job(study, store, engine, retries, keep_models, console, data)
-    with store.exclusive():
-        return job.perform()
+
+    def perform(engine: Engine) -> StudyResult:
+        prepare.check_methods(study)
+        data = prepare.load_data(study)
+        job = _Job(study, store, engine, retries, keep_models, console, data)
+        with store.exclusive():
+            return job.perform()
+
+    if engine is None and ranks.count() > 1:
+        return together(perform)
+    return perform(engine or LocalEngine(workers))
 
 
 @dataclass

@@ -18,15 +18,19 @@ from pats.study.store import Store, read_spec, write_error, write_spec
 def work(attempt: Path) -> int:
     """Do the attempt's run from where it was left, and commit its result."""
     run = Run.from_dict(read_spec(attempt)["run"])
-    write_spec(attempt, run)  # from now on the lease is this process's
-    from pats.run import finetune
+    from pats.run import finetune, ranks
 
+    writes = ranks.is_first()
+    if writes:
+        write_spec(attempt, run)  # from now on the lease is this process's
     try:
         finetune(run, attempt)
     except InputError as error:
-        write_error(attempt, str(error))
+        if writes:
+            write_error(attempt, str(error))
         return 2
-    Store(attempt.parents[3]).commit(attempt, run.id)
+    if writes:
+        Store(attempt.parents[3]).commit(attempt, run.id)
     return 0
 
 

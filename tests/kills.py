@@ -1,0 +1,51 @@
+"""Killing a run at a random moment: what it ends with when it is started again."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+SETTINGS = ("--task", "grammar", "--model", "minilm", "--lr", "3e-4", "--precision", "fp32")
+SETTINGS += ("--task-option", "size=128", "dev_size=48")
+SETTINGS += ("--batch-size", "4", "--max-length", "12", "--epochs", "2", "--steps", "60")
+SETTINGS += ("--save-steps", "5", "--quiet")
+
+
+def start(out, method="pats"):
+    """A real run of 60 steps with a checkpoint every 5, in two epochs with an evaluation after each."""
+    command = [sys.executable, "-m", "pats.cli", "run", *SETTINGS, "--method", method, "--out", str(out)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def finish(process):
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+
+
+def ended(out):
+    """Hash of the best weights, and everything else but timings and environment."""
+    content = json.loads((out / "result.json").read_text())
+    del content["timings"], content["environment"]
+    weights = hashlib.sha256((out / "model" / "model.safetensors").read_bytes()).hexdigest()
+    predictions = hashlib.sha256((out / "predictions.csv.gz").read_bytes()).hexdigest()
+    return weights, predictions, content
+
+
+def kill_once(out, seconds, draw=random):
+    """Start a run, kill it within ``seconds``, start it again; where it was killed and continued."""
+    process = start(out)
+    time.sleep(draw.uniform(0.3, 1.0) * seconds)
+    killed = process.poll() is None
+    if killed:
+        process.send_signal(signal.SIGKILL)
+    process.communicate()
+    progress = out / "checkpoint" / "progress.json"
+    resumed_at = json.loads(progress.read_text())["step"] if progress.exists() else 0
+    finish(start(out))
+    return {"killed": killed, "resumed_at": resumed_at}

@@ -1,0 +1,20 @@
+"""kill -9 at a random moment of a real run of 60 steps: started again, it ends with the same bits."""
+
+import random
+import time
+
+import pytest
+
+from kills import ended, finish, kill_once, start
+
+
+@pytest.mark.minilm
+def test_three_kills_at_random_moments(minilm, tmp_path):
+    started = time.monotonic()
+    finish(start(tmp_path / "alone"))
+    seconds = time.monotonic() - started
+    draw = random.Random(time.time_ns())
+    told = [kill_once(tmp_path / str(kill), seconds, draw) for kill in range(3)]
+    assert any(one["killed"] for one in told), told
+    for kill in range(3):
+        assert ended(tmp_path / str(kill)) == ended(tmp_path / "alone"), told[kill]
