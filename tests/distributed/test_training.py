@@ -1,0 +1,313 @@
+"""Real training on several ranks: replicas, shards, checkpoints, and runs of the command line."""
+
+import copy
+import hashlib
+import json
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from test_layouts import give, gradients, whole
+from torch import nn
+from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from torch.nn.parallel import DistributedDataParallel
+from transformers import AutoModelForSequenceClassification
+
+import pats
+from layouts import LAYOUTS, mesh, pair
+from pats.cli import main
+from pats.run import Run, batches, finetune, model, outcome
+from tiny import make_table, make_tiny_bert
+
+NOISE = pats.Noise.paper(lam=1e-4, seed=5)
+LR = 1e-2
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    return make_tiny_bert(tmp_path_factory.mktemp("model") / "bert")
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory):
+    return make_table(tmp_path_factory.mktemp("data") / "reviews.csv", rows=100)
+
+
+def digest(module):
+    tensors = [whole(p).detach().reshape(-1) for p in module.parameters()]
+    return hashlib.sha256(torch.cat(tensors).numpy().tobytes()).hexdigest()
+
+
+# ------------------------------------------------------------------------------------- replicas
+
+
+def replicas(folder, steps, own_noise):
+    """Ranks see other lengths, so that dropout takes another number of random numbers on each."""
+    torch.manual_seed(0)
+    net = AutoModelForSequenceClassification.from_pretrained(folder)
+    ddp = DistributedDataParallel(net.train(), find_unused_parameters=True)
+    optimizer = torch.optim.Adamax(ddp.parameters(), lr=1e-3)
+    if own_noise:
+        pats.perturb(optimizer, ddp, NOISE)
+    else:
+
+        def add(optimizer, args, kwargs):
+            for parameter in net.parameters():
+                parameter.data += 1e-3 * torch.randn(parameter.shape)  # torch's global generator
+
+        optimizer.register_step_post_hook(add)
+    generator = torch.Generator().manual_seed(dist.get_rank())
+    for step in range(steps):
+        length = 4 + 3 * (step + dist.get_rank()) % 11
+        ids = torch.randint(5, 40, (2, length), generator=generator)
+        optimizer.zero_grad()
+        ddp(input_ids=ids, labels=ids[:, 0] % 2).loss.backward()
+        optimizer.step()
+    return digest(net)
+
+
+def test_replicas_with_other_lengths_stay_identical(four, bert):
+    assert len(set(four(replicas, str(bert), 6, True))) == 1
+
+
+def test_replicas_with_global_noise_drift_apart(four, bert):
+    """The negative control."""
+    assert len(set(four(replicas, str(bert), 6, False))) > 1
+
+
+@pytest.mark.soak
+@pytest.mark.minilm
+def test_minilm_replicas_stay_identical_for_200_steps(four, minilm):
+    assert len(set(four(replicas, str(minilm), 200, True))) == 1
+
+
+# --------------------------------------------------------------------------------------- shards
+
+
+def through_backward():
+    """Largest difference from one process after real backward passes through FSDP2."""
+    alone, sharded = pair(), fully_shard(pair(), mesh=mesh(4))
+    optimizers = [
+        pats.optim.Adamax(pats.param_groups(net, "all"), lr=1e-3, noise=NOISE) for net in (alone, sharded)
+    ]
+    for step in range(5):
+        x = torch.randn(8, 7, generator=torch.Generator().manual_seed(step))
+        for net, optimizer in zip((alone, sharded), optimizers, strict=True):
+            optimizer.zero_grad()
+            (net(x) - 1).square().mean().backward()
+            optimizer.step()
+    pairs = zip(alone.parameters(), sharded.parameters(), strict=True)
+    return max(float((p - whole(q)).abs().max()) for p, q in pairs)
+
+
+def test_real_backward_passes_differ_by_rounding_alone(four):
+    assert max(four(through_backward)) < 1e-6
+
+
+def flat():
+    """What FSDP1 and its users are told."""
+    told = []
+    for original in (True, False):
+        net = FullyShardedDataParallel(pair(), use_orig_params=original, device_id=torch.device("cpu"))
+        optimizer = torch.optim.SGD(net.parameters(), lr=LR)
+        try:
+            pats.perturb(optimizer, net, NOISE, scope="all")
+            net(torch.ones(2, 7)).sum().backward()
+            optimizer.step()
+        except pats.InputError as error:
+            told.append(str(error))
+    return told
+
+
+def test_flat_parameters_are_refused(four):
+    for told in four(flat):
+        assert len(told) == 2
+        assert all("FSDP1, which flattens matrices" in message and "use FSDP2" in message for message in told)
+
+
+def test_zero_parameters_are_refused():
+    net = pair()
+    optimizer = pats.optim.Adamax(pats.param_groups(net, "all"), noise=NOISE)
+    give(net, gradients(net, 0))
+    net.up.weight.ds_id = 0
+    with pytest.raises(pats.InputError, match="DeepSpeed ZeRO, which flattens matrices.* use FSDP2, or DDP"):
+        optimizer.step()
+    # Stages 1 and 2 replace the parameters of a group by one flat partition.
+    optimizer = pats.optim.Adamax(pats.param_groups(pair(), "all"), noise=NOISE)
+    optimizer.param_groups[0]["params"] = [nn.Parameter(torch.zeros(50))]
+    with pytest.raises(pats.InputError, match="4 names for 1 tensors.*DeepSpeed ZeRO"):
+        optimizer.step()
+
+
+def sharded_run_parts(folder):
+    """What ``pats run`` does with a sharded classifier: score, export, summarise."""
+    torch.manual_seed(0)
+    net = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    plain = copy.deepcopy(net)
+    for layer in net.bert.encoder.layer:
+        fully_shard(layer)
+    fully_shard(net)
+    rows = [{"input_ids": [2, *range(5, 5 + n), 3]} for n in range(1, 12)]
+
+    def collate(batch):
+        width = max(len(row["input_ids"]) for row in batch)
+        ids = [row["input_ids"] + [0] * (width - len(row["input_ids"])) for row in batch]
+        return {"input_ids": torch.tensor(ids), "attention_mask": (torch.tensor(ids) > 0).long()}
+
+    alone = batches.scores(net, rows, collate, 2)
+    with torch.no_grad():
+        expected = torch.cat([plain(**collate([row])).logits for row in rows])
+    assert torch.allclose(torch.from_numpy(alone), expected, atol=1e-5)
+    weights = model.whole_weights(net)
+    assert model.whole_weights(plain) is None
+    if dist.get_rank() == 0:
+        assert all(torch.equal(weights[name], tensor) for name, tensor in plain.state_dict().items())
+    optimizer = pats.optim.Adamax(pats.param_groups(net), lr=1e-3, noise=NOISE)
+    net.train()(input_ids=torch.tensor([[2, 7, 3]]), labels=torch.tensor([1])).loss.backward()
+    optimizer.step()
+    stats = optimizer.stats()
+    assert set(stats) == set(pats.scope(plain))
+    return outcome.sensitivities(optimizer)["entries"]
+
+
+def test_a_sharded_classifier_is_scored_exported_and_summarised(four, bert):
+    entries = four(sharded_run_parts, str(bert))
+    net = AutoModelForSequenceClassification.from_pretrained(bert)
+    named = dict(net.named_parameters())
+    assert sum(entries) == sum(named[name].numel() for name in pats.scope(net))
+
+
+# ---------------------------------------------------------------------------------- checkpoints
+
+
+def prepared(layout):
+    shape, rows, columns, spread = LAYOUTS[layout]
+    net = spread(pair(rows, columns), mesh(*shape))
+    return net, pats.optim.Adamax(pats.param_groups(net, "all"), lr=LR, noise=NOISE)
+
+
+def steps(net, optimizer, numbers):
+    for step in numbers:
+        grads = gradients(pair(), step)
+        give(net, {name: torch.ones_like(p) if grads[name] is None else grads[name]
+                   for name, p in pair().named_parameters()})  # fmt: skip
+        optimizer.step()
+
+
+def saved_and_loaded(folder):
+    """Saved under one layout and loaded under others, a run goes on with the same bits."""
+    net, optimizer = prepared("fsdp on 4, an empty shard")
+    steps(net, optimizer, range(3))
+    weights, state = get_state_dict(net, optimizer)
+    dcp.save({"model": weights, "optimizer": state}, checkpoint_id=folder)
+    steps(net, optimizer, range(3, 6))
+    expected, same = digest(net), []
+    for layout in ("fsdp on 4, an empty shard", "hsdp", "fsdp and tp"):
+        other, optimizer = prepared(layout)
+        weights, state = get_state_dict(other, optimizer)
+        dcp.load({"model": weights, "optimizer": state}, checkpoint_id=folder)
+        set_state_dict(other, optimizer, model_state_dict=weights, optim_state_dict=state)
+        assert all(s["sensitivity"].dtype == torch.float32 for s in optimizer.state.values())
+        steps(other, optimizer, range(3, 6))
+        same.append(digest(other) == expected)
+    return same, expected
+
+
+def test_distributed_checkpoint_under_another_layout_goes_on_with_the_same_bits(four, tmp_path):
+    folder = str(tmp_path / "checkpoint")
+    results = four(saved_and_loaded, folder)
+    assert all(same == [True, True, True] for same, _ in results)
+    net = pair()  # and on one process
+    optimizer = pats.optim.Adamax(pats.param_groups(net, "all"), lr=LR, noise=NOISE)
+    weights, state = get_state_dict(net, optimizer)
+    dcp.load({"model": weights, "optimizer": state}, checkpoint_id=folder)
+    set_state_dict(net, optimizer, model_state_dict=weights, optim_state_dict=state)
+    steps(net, optimizer, range(3, 6))
+    assert digest(net) == results[0][1]
+
+
+# ----------------------------------------------------------------------------------------- runs
+
+
+def made_run(folder, table):
+    return Run(
+        model=str(folder),
+        data=str(table),
+        lr=3e-3,
+        epochs=2,
+        batch_size=16,
+        precision="fp32",
+        max_length=32,
+    )
+
+
+class Stop(Exception):
+    pass
+
+
+def runs(folder, table, out):
+    """A run, and one whose batch cannot be shared."""
+    run = made_run(folder, table)
+    result = finetune(run, f"{out}/alone")
+
+    answers = [main(["run", "--data", str(table), "--model", str(folder), "--batch-size", "3", "--out", out])]
+    return json.loads(result.to_json())["epochs"], answers
+
+
+def test_a_run_on_four_processes(four, bert, reviews, tmp_path):
+    """One process writes, all get the result; it learns as one process does, whose batches it shares."""
+    results = four(runs, str(bert), str(reviews), str(tmp_path))
+    epochs, answers = results[0]
+    assert all(other == results[0] for other in results)
+    assert answers == [2]
+    assert sorted(path.name for path in (tmp_path / "alone").iterdir()) == [
+        "events.jsonl",
+        "model",
+        "predictions.csv.gz",
+        "result.json",
+    ]
+    events = [json.loads(line)["event"] for line in (tmp_path / "alone" / "events.jsonl").open()]
+    assert [event for event in events if event != "progress"] == ["start", "epoch", "epoch", "end"]
+    alone = finetune(made_run(bert, reviews))
+    for one, several in zip(alone.epochs, epochs, strict=True):
+        assert several["step"] == one.step
+        assert several["train_loss"] == pytest.approx(one.train_loss, rel=0.1)
+
+
+def stopped_and_resumed(folder, table, out, stop):
+    from pats.run import _training
+
+    run = made_run(folder, table)
+    seen = 0
+    on_save = _training.Monitor.on_save
+
+    def once(self, *args, **kwargs):
+        nonlocal seen
+        on_save(self, *args, **kwargs)
+        seen += 1
+        if seen == stop:
+            raise Stop
+
+    alone = finetune(run, f"{out}/whole", save_steps=2)
+    _training.Monitor.on_save = once
+    try:
+        finetune(run, f"{out}/stopped", save_steps=2)
+    except Stop:
+        pass
+    else:
+        raise AssertionError("it was not stopped")
+    finally:
+        _training.Monitor.on_save = on_save
+    resumed = finetune(run, f"{out}/stopped", save_steps=2)
+    return alone.epochs == resumed.epochs
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_run_on_four_processes_resumes_in_the_middle_of_an_epoch(four, bert, reviews, tmp_path, stop):
+    assert four(stopped_and_resumed, str(bert), str(reviews), str(tmp_path), stop) == [True] * 4
+    weights = [
+        (tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "stopped")
+    ]
+    assert weights[0] == weights[1]
