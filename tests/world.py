@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-TIMEOUT = 60  # seconds after which a collective that nobody joins fails
+TIMEOUT = 120  # seconds after which a collective that nobody joins fails
 
 
 class World:

@@ -132,12 +132,12 @@ def test_zero_parameters_are_refused():
     optimizer = pats.optim.Adamax(pats.param_groups(net, "all"), noise=NOISE)
     give(net, gradients(net, 0))
     net.up.weight.ds_id = 0
-    with pytest.raises(pats.InputError, match="DeepSpeed ZeRO, which flattens matrices.* use FSDP2, or DDP"):
+    with pytest.raises(pats.InputError, match=r"DeepSpeed ZeRO, which flattens matrices.* use FSDP2, or DDP"):
         optimizer.step()
     # Stages 1 and 2 replace the parameters of a group by one flat partition.
     optimizer = pats.optim.Adamax(pats.param_groups(pair(), "all"), noise=NOISE)
     optimizer.param_groups[0]["params"] = [nn.Parameter(torch.zeros(50))]
-    with pytest.raises(pats.InputError, match="4 names for 1 tensors.*DeepSpeed ZeRO"):
+    with pytest.raises(pats.InputError, match=r"4 names for 1 tensors.*DeepSpeed ZeRO"):
         optimizer.step()
 
 

@@ -1,4 +1,4 @@
-"""The engine inside ``torchrun`` and ``accelerate launch``: all processes do a run together, then the next."""
+"""The engine inside ``torchrun`` and ``accelerate launch``: all processes do a run together."""
 
 from collections.abc import Callable
 from pathlib import Path
