@@ -12,6 +12,8 @@ import pats
 from layouts import LAYOUTS, mesh, pair
 from pats._shard import local
 
+pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
+
 NOISE = pats.Noise.paper(lam=1e-4, seed=5)
 LR = 1e-2
 

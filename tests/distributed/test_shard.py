@@ -11,6 +11,8 @@ from pats import InputError
 from pats._shard import Slot, _merged, check_replicas, local, pieces, reduce_
 from pats.kernels import Piece
 
+pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
+
 
 def global_indices(found):
     parts = [

@@ -21,6 +21,8 @@ from pats.cli import main
 from pats.run import Run, batches, finetune, model, outcome
 from tiny import make_table, make_tiny_bert
 
+pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
+
 NOISE = pats.Noise.paper(lam=1e-4, seed=5)
 LR = 1e-2
 

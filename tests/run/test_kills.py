@@ -9,6 +9,7 @@ from kills import ended, finish, kill_once, start
 
 
 @pytest.mark.minilm
+@pytest.mark.timeout(900)
 def test_three_kills_at_random_moments(minilm, tmp_path):
     started = time.monotonic()
     finish(start(tmp_path / "alone"))
