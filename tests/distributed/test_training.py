@@ -70,10 +70,12 @@ def replicas(folder, steps, own_noise):
     return digest(net)
 
 
+@pytest.mark.soak
 def test_replicas_with_other_lengths_stay_identical(four, bert):
     assert len(set(four(replicas, str(bert), 6, True))) == 1
 
 
+@pytest.mark.soak
 def test_replicas_with_global_noise_drift_apart(four, bert):
     """The negative control."""
     assert len(set(four(replicas, str(bert), 6, False))) > 1
@@ -104,6 +106,7 @@ def through_backward():
     return max(float((p - whole(q)).abs().max()) for p, q in pairs)
 
 
+@pytest.mark.soak
 def test_real_backward_passes_differ_by_rounding_alone(four):
     assert max(four(through_backward)) < 1e-6
 
@@ -123,6 +126,7 @@ def flat():
     return told
 
 
+@pytest.mark.soak
 def test_flat_parameters_are_refused(four):
     for told in four(flat):
         assert len(told) == 2
@@ -174,6 +178,7 @@ def sharded_run_parts(folder):
     return outcome.sensitivities(optimizer)["entries"]
 
 
+@pytest.mark.soak
 def test_a_sharded_classifier_is_scored_exported_and_summarised(four, bert):
     entries = four(sharded_run_parts, str(bert))
     net = AutoModelForSequenceClassification.from_pretrained(bert)
@@ -217,6 +222,7 @@ def saved_and_loaded(folder):
     return same, expected
 
 
+@pytest.mark.soak
 def test_distributed_checkpoint_under_another_layout_goes_on_with_the_same_bits(four, tmp_path):
     folder = str(tmp_path / "checkpoint")
     results = four(saved_and_loaded, folder)
@@ -258,6 +264,7 @@ def runs(folder, table, out):
     return json.loads(result.to_json())["epochs"], answers
 
 
+@pytest.mark.soak
 def test_a_run_on_four_processes(four, bert, reviews, tmp_path):
     """One process writes, all get the result; it learns as one process does, whose batches it shares."""
     results = four(runs, str(bert), str(reviews), str(tmp_path))
@@ -307,6 +314,7 @@ def stopped_and_resumed(folder, table, out, stop):
 
 
 @pytest.mark.parametrize("stop", [1, 3])
+@pytest.mark.soak
 def test_a_run_on_four_processes_resumes_in_the_middle_of_an_epoch(four, bert, reviews, tmp_path, stop):
     assert four(stopped_and_resumed, str(bert), str(reviews), str(tmp_path), stop) == [True] * 4
     weights = [

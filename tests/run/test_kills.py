@@ -8,6 +8,7 @@ import pytest
 from kills import ended, finish, kill_once, start
 
 
+@pytest.mark.soak
 @pytest.mark.minilm
 @pytest.mark.timeout(900)
 def test_three_kills_at_random_moments(minilm, tmp_path):
