@@ -100,7 +100,7 @@ def cost(name: str, rounds: int, batch: int, length: int) -> dict[str, Any]:
 
 
 def peak(name: str, batch: int, length: int) -> float:
-    """Peak memory in MB of a process that makes three steps."""
+    """Peak memory in MB of a process that makes two steps."""
     command = [sys.executable, __file__, "peak", "--methods", name]
     command += ["--batch", str(batch), "--length", str(length)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -108,26 +108,25 @@ def peak(name: str, batch: int, length: int) -> float:
 
 
 def measure(names: list[str], rounds: int, batch: int, length: int) -> None:
-    """Measure and write the results."""
-    base = peak(PLAIN, batch, length)
-    rows = []
+    """Measure, and write the results after every method."""
+    base, rows = peak(PLAIN, batch, length), []
     for name in names:
         row = cost(name, rounds, batch, length)
         row["peak"] = round(peak(name, batch, length) / base, 3)
         row["peak_mb"] = round(base * row["peak"])
         print(json.dumps(row), flush=True)
         rows.append(row)
-    result = {
-        "claim": "time and memory of a step with every method at its defaults, against plain fine-tuning",
-        "command": shlex.join(["python", "benchmarks/methods.py", *sys.argv[1:]]),
-        "date": date.today().isoformat(),
-        "machine": f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} threads, fp32, load {os.getloadavg()[0]:.1f}",
-        "versions": {name: version(name) for name in ("torch", "transformers")},
-        "settings": {"model": "minilm", "batch": batch, "length": length, "rounds": rounds},
-        "rows": rows,
-    }
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+        result = {
+            "claim": "time and memory of a step with every method at its defaults, against plain fine-tuning",
+            "command": shlex.join(["python", "benchmarks/methods.py", *sys.argv[1:]]),
+            "date": date.today().isoformat(),
+            "machine": f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores, "
+            f"{torch.get_num_threads()} threads, fp32, load {os.getloadavg()[0]:.1f}",
+            "versions": {name: version(name) for name in ("torch", "transformers")},
+            "settings": {"model": "minilm", "batch": batch, "length": length, "rounds": rounds},
+            "rows": rows,
+        }
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
 
 
 # ------------------------------------------------------------------------------------- the docs
@@ -244,7 +243,7 @@ def main() -> None:
         measure(args.methods, args.rounds, args.batch, args.length)
     else:
         stepper = Stepper(args.methods[0], args.batch, args.length)
-        for _ in range(3):
+        for _ in range(2):
             stepper.step()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
