@@ -108,8 +108,12 @@ def peak(name: str, batch: int, length: int) -> float:
 
 
 def measure(names: list[str], rounds: int, batch: int, length: int) -> None:
-    """Measure, and write the results after every method."""
-    base, rows = peak(PLAIN, batch, length), []
+    """Measure, and write the results after every method; rows of other methods stay."""
+    settings = {"model": "minilm", "batch": batch, "length": length, "rounds": rounds}
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"settings": settings, "rows": []}
+    kept = known["rows"] if known["settings"] == settings else []
+    rows = [row for row in kept if row["method"] not in names]
+    base = peak(PLAIN, batch, length)
     for name in names:
         row = cost(name, rounds, batch, length)
         row["peak"] = round(peak(name, batch, length) / base, 3)
@@ -123,8 +127,8 @@ def measure(names: list[str], rounds: int, batch: int, length: int) -> None:
             "machine": f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores, "
             f"{torch.get_num_threads()} threads, fp32, load {os.getloadavg()[0]:.1f}",
             "versions": {name: version(name) for name in ("torch", "transformers")},
-            "settings": {"model": "minilm", "batch": batch, "length": length, "rounds": rounds},
-            "rows": rows,
+            "settings": settings,
+            "rows": sorted(rows, key=lambda row: str(row["method"])),
         }
         RESULTS.write_text(json.dumps(result, indent=1) + "\n")
 
