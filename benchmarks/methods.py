@@ -236,7 +236,9 @@ def main() -> None:
     """Do what the first argument says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("verb", choices=["measure", "write", "peak"])
-    parser.add_argument("--methods", nargs="+", default=list(methods.registry()))
+    parser.add_argument(
+        "--methods", nargs="+", default=[name for name in methods.registry() if name != PLAIN]
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--length", type=int, default=16)
