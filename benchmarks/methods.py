@@ -226,8 +226,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
 def written(text: str) -> str:
     """The page with its blocks made anew."""
     for name, make in BLOCKS.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        text, count = pattern.subn(lambda found, make=make: found[1] + make() + found[2], text)  # type: ignore[misc]
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text, count = pattern.subn(lambda found, make=make: f"{found[1]}{make()}\n{found[2]}", text)  # type: ignore[misc]
         assert count == 1, f"docs/methods.md has {count} blocks named {name}"
     return text
 
