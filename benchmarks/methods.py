@@ -4,7 +4,7 @@
     python benchmarks/methods.py write
 
 ``measure`` lets each method and plain fine-tuning take turns in one process, on the embedded model, and
-compares the two of a turn only; memory is measured in a process for each. It writes
+compares the two of a turn only, in time and in the tensors that they hold. It writes
 ``benchmarks/results/methods.json``. ``write`` makes the tables of ``docs/methods.md`` from that file, from
 ``methods_train.json`` and from the registry.
 """
@@ -14,10 +14,8 @@ import json
 import os
 import platform
 import re
-import resource
 import shlex
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -99,25 +97,14 @@ def cost(name: str, rounds: int, batch: int, length: int) -> dict[str, Any]:
     }
 
 
-def peak(name: str, batch: int, length: int) -> float:
-    """Peak memory in MB of a process that makes two steps."""
-    command = [sys.executable, __file__, "peak", "--methods", name]
-    command += ["--batch", str(batch), "--length", str(length)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
-
-
 def measure(names: list[str], rounds: int, batch: int, length: int) -> None:
     """Measure, and write the results after every method; rows of other methods stay."""
     settings = {"model": "minilm", "batch": batch, "length": length, "rounds": rounds}
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"settings": settings, "rows": []}
     kept = known["rows"] if known["settings"] == settings else []
     rows = [row for row in kept if row["method"] not in names]
-    base = peak(PLAIN, batch, length)
     for name in names:
         row = cost(name, rounds, batch, length)
-        row["peak"] = round(peak(name, batch, length) / base, 3)
-        row["peak_mb"] = round(base * row["peak"])
         print(json.dumps(row), flush=True)
         rows.append(row)
         result = {
@@ -180,7 +167,6 @@ def costs() -> str:
             str(row["forward_passes"]),
             f"{row['time']:.2f} ({row['time_range'][0]:.2f} to {row['time_range'][1]:.2f})",
             f"{row['held']:.2f}",
-            f"{row['peak']:.2f}",
         ]
         for row in result["rows"]
     ]
@@ -209,7 +195,7 @@ def training() -> str:
         cells = [found.get((name, kind)) for kind in kinds]
         if not any(cells):
             continue
-        own = next(cell for cell in cells if cell)
+        own = [cell for cell in cells if cell][-1]
         told = ", ".join(f"{k}={v:g}" for k, v in {"lr": own["lr"], **own["options"]}.items())
         rows.append([f"`{name}`", told, *("" if c is None else f"{100 * c['best']:.1f}" for c in cells)])
     return table(["method", "settings", *kinds], rows)
@@ -235,7 +221,7 @@ def written(text: str) -> str:
 def main() -> None:
     """Do what the first argument says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("verb", choices=["measure", "write", "peak"])
+    parser.add_argument("verb", choices=["measure", "write"])
     parser.add_argument(
         "--methods", nargs="+", default=[name for name in methods.registry() if name != PLAIN]
     )
@@ -245,13 +231,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.verb == "write":
         DOCS.write_text(written(DOCS.read_text("utf-8")), "utf-8")
-    elif args.verb == "measure":
-        measure(args.methods, args.rounds, args.batch, args.length)
     else:
-        stepper = Stepper(args.methods[0], args.batch, args.length)
-        for _ in range(2):
-            stepper.step()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        measure(args.methods, args.rounds, args.batch, args.length)
 
 
 if __name__ == "__main__":
