@@ -170,13 +170,7 @@ def costs() -> str:
         ]
         for row in result["rows"]
     ]
-    heads = [
-        "method",
-        "forward passes",
-        "time of a step, median (range)",
-        "tensors held",
-        "peak of the process",
-    ]
+    heads = ["method", "forward passes", "time of a step, median (range)", "tensors held"]
     settings = result["settings"]
     about = (
         f"MiniLM-L6, batch {settings['batch']}, {settings['length']} tokens, Adamax, {result['machine']}, "
