@@ -100,7 +100,9 @@ def cost(name: str, rounds: int, batch: int, length: int) -> dict[str, Any]:
 def measure(names: list[str], rounds: int, batch: int, length: int) -> None:
     """Measure, and write the results after every method; rows of other methods stay."""
     settings = {"model": "minilm", "batch": batch, "length": length, "rounds": rounds}
-    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"settings": settings, "rows": []}
+    known: dict[str, Any] = (
+        json.loads(RESULTS.read_text()) if RESULTS.exists() else {"settings": settings, "rows": []}
+    )
     kept = known["rows"] if known["settings"] == settings else []
     rows = [row for row in kept if row["method"] not in names]
     for name in names:
