@@ -21,12 +21,9 @@ from pats._shard import local
 from pats.run import batches, environment, model, mtdnn, outcome, ranks
 from pats.run._training import Diverged, Engine, Monitor, Progress, arguments, load_state
 from pats.run.events import Journal, Listener
-from pats.run.files import remove, write_atomic
+from pats.run.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, remove, write_atomic
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
-
-RESULT, PREDICTIONS, EVENTS = "result.json", "predictions.csv.gz", "events.jsonl"
-MODEL, CHECKPOINT = "model", "checkpoint"
 
 
 def finetune(

@@ -26,7 +26,7 @@ from transformers import (
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from pats import methods
-from pats.run import mtdnn, ranks
+from pats.run import files, mtdnn, ranks
 from pats.run.batches import Collate, Feature
 from pats.run.events import Journal
 from pats.run.files import remove, write_atomic
@@ -34,7 +34,6 @@ from pats.run.result import Epoch
 from pats.run.spec import Run
 
 PROGRESS = 2.0  # seconds between two progress events, at least
-PROGRESS_FILE = "progress.json"
 METHOD_FILE = "method.safetensors"
 
 SCHEDULES = {
@@ -78,13 +77,13 @@ class Progress:
 
     def save(self, folder: Path) -> None:
         """Write the file that a resume starts from."""
-        write_atomic(folder / PROGRESS_FILE, json.dumps(asdict(self)).encode())
+        write_atomic(folder / files.PROGRESS, json.dumps(asdict(self)).encode())
 
     @classmethod
     def load(cls, folder: Path) -> "Progress | None":
         """What ``save`` wrote; None where there is nothing whole."""
         try:
-            values = json.loads((folder / PROGRESS_FILE).read_bytes())
+            values = json.loads((folder / files.PROGRESS).read_bytes())
         except (OSError, ValueError):
             return None
         return cls(**values | {"epochs": [Epoch(**epoch) for epoch in values["epochs"]]})

@@ -20,7 +20,8 @@ from pats.study.group import together
 from pats.study.live import Display
 from pats.study.local import LocalEngine
 from pats.study.spec import Cell, Place, Study
-from pats.study.store import Store, write
+from pats.study.files import write
+from pats.study.store import Store
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from pats.run.spec import Run
 from pats.study.spec import Cell
-from pats.study.store import Store, read_error
+from pats.study.attempt import read_error
+from pats.study.store import Store
 
 REFRESH = 1.0  # seconds between two looks at the store
 
