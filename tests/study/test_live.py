@@ -8,7 +8,8 @@ from made import made
 from pats.run.spec import Run
 from pats.study import live
 from pats.study.spec import Study
-from pats.study.store import Store, release, write_error
+from pats.study.attempt import end, write_error
+from pats.study.store import Store
 
 STUDY = Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, run=Run())
 
@@ -29,7 +30,7 @@ def store(tmp_path):
     (attempt / "events.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"event": "epo')
     attempt = store.claim(failed)
     write_error(attempt, "the data are gone")
-    release(attempt)
+    end(attempt, "failed")
     return store
 
 
@@ -44,7 +45,7 @@ def test_look(store):
 
 def test_an_attempt_without_its_process_waits(store):
     running = live.look(store, STUDY.cells())[1]
-    release(store.attempts(running.run_id)[0])
+    end(store.attempts(running.run_id)[0], "lost")
     assert live.look(store, STUDY.cells())[1].state == "waiting"
 
 

@@ -57,8 +57,13 @@ def occupy(attempt: Path) -> bool:
 
 def end(attempt: Path, why: str) -> None:
     """Give an attempt up: anyone may go on with its run, and its process, if it lives, leaves."""
-    if ended(attempt) is None:
+    if ended(attempt) is not None:
+        return
+    try:
         write(attempt / ENDED, why + "\n")
+    except OSError:  # a full disk; what says whose it is can still be deleted
+        for name in ("spec.json", WORKER):
+            (attempt / name).unlink(missing_ok=True)
 
 
 def ended(attempt: Path) -> str | None:
