@@ -24,7 +24,7 @@ def test_workers_is_a_whole_number(workers):
 @pytest.mark.parametrize("gpus", [-1, 2, "all"])
 def test_gpus_are_a_share_of_one(gpus):
     with pytest.raises(InputError, match="gpus is"):
-        LocalEngine(1, gpus)
+        LocalEngine(1, gpus=gpus)
 
 
 def test_gpus_that_are_not_there(monkeypatch):

@@ -3,6 +3,7 @@
 Exit codes: 0, 1 (a run failed), 2 (bad input, said in one sentence on stderr), 130 (Ctrl-C).
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ VERBS = {
     "report": "write the page of a comparison",
     "sensitivity": "draw how a model's sensitivities are distributed",
     "data-size": "tell what the size of the training data does",
+    "export": "write a study's runs as a CSV or Parquet file",
 }
 
 USAGE = "\n".join(
@@ -64,6 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         sys.stderr.write(f"pats: {error.filename} cannot be used ({error.strerror}): choose another path\n")
         return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.stderr.write("pats: the disk is full: make room, and start the same command again; it goes on\n")
+        return 1
     except KeyboardInterrupt:
         sys.stderr.write("\npats: stopped; the same command goes on where this one was\n")
         return 130

@@ -17,6 +17,7 @@ EXAMPLE = """
 pats compare --tasks cola rte --data glue/ --models minilm --methods vanilla pats --seeds 5 --out out
 pats compare --data reviews.csv --label stars --lr-grid 5e-5 1e-4 3e-4 --seeds 8 --out out/reviews
 pats compare --tasks rte --data glue/ --methods vanilla pats std=pats --option std.intensity=std
+pats compare --tasks rte --data /shared/glue --out /shared/rte --engine ray --ray-address 10.0.0.1:6379 --gpus 1
 """
 LISTS = ("tasks", "models", "methods", "lr_grid")
 
@@ -45,17 +46,18 @@ def main(argv: Sequence[str]) -> int:
     add("--tuning-seed", type=_flags.whole, metavar="N", help="seed of the tuning runs, not reported")
     add("--no-control", action="store_true", help="no plain fine-tuning at the rate of PATS")
     add("--option", action="extend", nargs="+", metavar="ROW.KEY=VALUE", help="option of a row's method")
-    add("--workers", type=_flags.whole, metavar="N", help="processes at a time (default: what fits)")
-    add("--retries", type=_flags.whole, metavar="N", help="attempts a killed run gets (default: 3)")
     add("--keep-models", action="store_true", help="keep the weights of every run")
+    _flags.add_engine(parser)
     _flags.add_run(parser, ["task", "model", "init_seed", "data_seed", "noise_seed"])
     _flags.add_methods(parser)
     values = parser.read(argv)
     as_json, quiet = values.pop("json", False), values.pop("quiet", False)
-    how = {key: values.pop(key) for key in ("out", "workers", "retries", "keep_models") if key in values}
+    out = values.pop("out", "out")
+    how = {key: values.pop(key) for key in ("retries", "keep_models") if key in values}
     study = build(values)
+    engine = _flags.engine(values, out)
     quiet = quiet or not ranks.is_first()
-    result = compare(study, **how, console=None if quiet else Console(stderr=True))
+    result = compare(study, out, engine=engine, **how, console=None if quiet else Console(stderr=True))
     if not ranks.is_first():
         return 1 if result.failures else 0
     if as_json:

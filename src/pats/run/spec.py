@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 from pats._errors import InputError
@@ -137,7 +138,7 @@ class Run:
             end = "" if high == math.inf else (f" and below {high}" if open_end else f" and at most {high}")
             raise InputError(f"{name} is {value!r}, but must be a number {start}{end}")
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Hash of the run's content, 16 hexadecimal digits; a known fingerprint replaces the path."""
         content = self.to_dict() | {"schema": SCHEMA}

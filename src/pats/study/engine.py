@@ -2,9 +2,12 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+from pats._errors import InputError
 
 Handle = str
+NAMES = ("local", "ray", "slurm")
 
 # "done" and "failed" end a run for good (a bad input, an exception); "lost" is worth another attempt:
 # its process was killed, and is known to be gone. "unseen" is an attempt that the engine lost sight
@@ -33,3 +36,45 @@ class Engine(Protocol):
 
     def capacity(self) -> int:
         """How many more attempts to submit now."""
+
+
+def create(
+    name: str,
+    out: Path,
+    *,
+    workers: int | None = None,
+    cpus: int | None = None,
+    gpus: float | None = None,
+    address: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Engine:
+    """An engine by its name.
+
+    Args:
+        name: ``"local"``, ``"ray"`` or ``"slurm"``.
+        out: Folder of the study, which all nodes must see.
+        workers: Runs at a time; None is as many as fit.
+        cpus: Cores a run; None is what fits locally, else 1.
+        gpus: GPUs a run: 1, a share of one, or 0.
+        address: Of a Ray cluster.
+        options: Of Slurm's jobs.
+
+    Raises:
+        InputError: There is no such engine, what it needs is not there, or an argument is another's.
+    """
+    if name not in NAMES:
+        raise InputError(f"engine is {name!r}, but must be one of: {', '.join(NAMES)}")
+    for given, flag, owner in ((address, "--ray-address", "ray"), (options, "--slurm", "slurm")):
+        if given and name != owner:
+            raise InputError(f"{flag} is for --engine {owner}, but the engine is {name}: leave one out")
+    if name == "ray":
+        from pats.study.ray import RayEngine
+
+        return RayEngine(address, workers, cpus or 1, gpus)
+    if name == "slurm":
+        from pats.study.slurm import SlurmEngine
+
+        return SlurmEngine(out / "slurm", workers, cpus or 1, gpus, options)
+    from pats.study.local import LocalEngine
+
+    return LocalEngine(workers, cpus, gpus)

@@ -15,29 +15,32 @@ class LocalEngine:
     """Up to ``workers`` processes at a time.
 
     Args:
-        workers: Processes at a time; None is as many as the GPUs hold, else two on up to eight cores,
-            else one for every four cores. Each gets its share of the cores as threads.
+        workers: Processes at a time; None is as many as the GPUs hold, else what ``cpus`` leaves room
+            for, else two on up to eight cores and one for every four cores on more.
+        cpus: Cores a run, which are its threads; None divides the cores among the workers.
         gpus: GPUs a run: 1, a share such as 0.5 for two runs on one GPU, or 0 for none; None is 1
             where there are GPUs. Runs are spread over the GPUs evenly.
         command: What runs an attempt.
 
     Raises:
-        InputError: ``workers`` is not a whole number from 1, ``gpus`` is not in [0, 1], or there is
-            no GPU and one is asked for.
+        InputError: ``workers`` or ``cpus`` is not a whole number from 1, ``gpus`` is not in [0, 1], or
+            there is no GPU and one is asked for.
     """
 
     def __init__(
         self,
         workers: int | None = None,
+        cpus: int | None = None,
         gpus: float | None = None,
         command: Sequence[str] = process.WORKER,
     ) -> None:
-        check(workers, gpus)
+        check(workers, cpus, gpus)
         self._gpus = [] if gpus == 0 else visible_gpus()
         if gpus and not self._gpus:
             raise InputError(f"gpus is {gpus:g}, but this machine has none that torch can use: leave it out")
-        self.workers = workers or int(len(self._gpus) / (gpus or 1)) or fitting(cores())
-        self.threads = max(1, cores() // self.workers)
+        fit = max(1, cores() // cpus) if cpus else fitting(cores())
+        self.workers = workers or int(len(self._gpus) / (gpus or 1)) or fit
+        self.threads = cpus or max(1, cores() // self.workers)
         self._hide = gpus == 0
         self._command = command
         self._running: dict[Handle, tuple[int, subprocess.Popen[bytes]]] = {}
@@ -77,10 +80,11 @@ class LocalEngine:
         return self.workers - len(self._running)
 
 
-def check(workers: int | None, gpus: float | None) -> None:
-    """Raise InputError unless ``workers`` is a whole number from 1 and ``gpus`` is in [0, 1], or None."""
-    if workers is not None and not (isinstance(workers, int) and workers >= 1):
-        raise InputError(f"workers is {workers!r}, but must be a whole number from 1")
+def check(workers: int | None, cpus: int | None, gpus: float | None) -> None:
+    """Raise InputError about the first number that is out of its range; None is fine."""
+    for name, value in (("workers", workers), ("cpus", cpus)):
+        if value is not None and not (isinstance(value, int) and value >= 1):
+            raise InputError(f"{name} is {value!r}, but must be a whole number from 1")
     if gpus is not None and not (isinstance(gpus, int | float) and 0 <= gpus <= 1):
         raise InputError(f"gpus is {gpus!r}, but must be 1, a share such as 0.5, or 0: a run trains on one")
 

@@ -42,9 +42,7 @@ class RayEngine:
         gpus: float | None = None,
         command: Sequence[str] = process.WORKER,
     ) -> None:
-        local.check(workers, gpus)
-        if not (isinstance(cpus, int) and cpus >= 1):
-            raise InputError(f"cpus is {cpus!r}, but must be a whole number from 1")
+        local.check(workers, cpus, gpus)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._ray = try_import("ray", "ray")
         self._needs = {"CPU": float(cpus), "GPU": float(gpus or 0)}

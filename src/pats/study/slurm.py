@@ -55,11 +55,9 @@ class SlurmEngine:
         options: Mapping[str, Any] | None = None,
         command: Sequence[str] = process.WORKER,
     ) -> None:
-        local.check(workers, gpus)
+        local.check(workers, cpus, gpus)
         if gpus not in (None, 0, 1):
             raise InputError(f"gpus is {gpus!r}, but Slurm gives whole GPUs: 0 or 1")
-        if not (isinstance(cpus, int) and cpus >= 1):
-            raise InputError(f"cpus is {cpus!r}, but must be a whole number from 1")
         submitit = try_import("submitit", "slurm")
         self._workers, self._command = workers or JOBS, tuple(command)
         self._environment = process.threads(cpus)

@@ -11,9 +11,11 @@ that was believed dead and is not cannot disturb it.
 """
 
 import json
+import math
 import os
 import shutil
 import threading
+import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
@@ -29,6 +31,10 @@ from pats.run.spec import Run
 from pats.study import files, lease
 from pats.study.attempt import WORKER, continue_from, end, ended, read_spec, sign, write_spec
 
+ASK_CLOCK = 60.0  # seconds for which the file system's clock is taken to run like this host's
+
+_Key = tuple[int, int, int]  # a file's inode, time and size
+
 
 class Store:
     """The results of a study, as files under ``root``.
@@ -39,7 +45,8 @@ class Store:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
-        self._cache: dict[str, tuple[tuple[int, int, int], Result]] = {}
+        self._cache: dict[str, tuple[_Key, Result]] = {}
+        self._asked = (-math.inf, 0.0)
 
     # -------------------------------------------------------------------------------------- study
 
@@ -65,6 +72,10 @@ class Store:
                 f"{path} cannot be read ({error}): start the comparison again, which writes it anew"
             ) from None
         return content
+
+    def study_key(self) -> _Key | None:
+        """Changes whenever ``study.json`` does; None where there is none."""
+        return _key(self.root / "study.json")
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -110,11 +121,9 @@ class Store:
         One that cannot be parsed is moved aside with a warning, and the run counts as not done.
         """
         path = self.folder(run_id) / RESULT
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
+        key = _key(path)
+        if key is None:
             return None
-        key = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if run_id not in self._cache or self._cache[run_id][0] != key:
             result = _parse(path, run_id)
             if result is None:
@@ -162,7 +171,15 @@ class Store:
         holder = files.read_json(attempt / WORKER) or read_spec(attempt).get("lease", {})
         if lease.here(holder) or not elsewhere:
             return lease.lives(holder)
-        return lease.holds(holder, sign(attempt), lease.clock(self.root))
+        return lease.holds(holder, sign(attempt), self._clock())
+
+    def _clock(self) -> float:
+        """``lease.clock``, asked once a minute."""
+        then, offset = self._asked
+        if time.monotonic() - then > ASK_CLOCK:
+            offset = lease.clock(self.root) - time.monotonic()
+            self._asked = (time.monotonic(), offset)
+        return offset + time.monotonic()
 
     def worked_on(self, attempt: Path) -> bool:
         """Whether a process has started on an attempt and, as far as the store tells, still lives."""
@@ -254,6 +271,14 @@ def _touching(mark: Path) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+def _key(path: Path) -> _Key | None:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def _number(attempt: Path) -> int:
