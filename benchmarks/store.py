@@ -31,7 +31,11 @@ from pats.study.live import Watched, draw
 from pats.study.spec import Study
 from pats.study.store import Store
 
-KINDS = [f"encoder.layer.*.{part}.{kind}" for part in ("q", "k", "v", "o", "up", "down") for kind in ("weight", "bias")]
+KINDS = [
+    f"encoder.layer.*.{part}.{kind}"
+    for part in ("q", "k", "v", "o", "up", "down")
+    for kind in ("weight", "bias")
+]
 
 
 def result(run: Run, environment: dict[str, object]) -> Result:
@@ -39,22 +43,40 @@ def result(run: Run, environment: dict[str, object]) -> Result:
     scores = [0.5 + (run.data_seed * 31 + epoch * 7) % 100 / 250 for epoch in range(10)]
     metrics = ({"accuracy": score, "f1": score - 0.01} for score in scores)
     epochs = tuple(Epoch(i + 1.0, 100 * (i + 1), 0.5 / (i + 1), found) for i, found in enumerate(metrics))
-    stats = {"rms_noise_over_rms_update": 0.1234, "noise_over_weight": 0.0123, "gated": 0.01, "largest": 0.003}
+    stats = {
+        "rms_noise_over_rms_update": 0.1234,
+        "noise_over_weight": 0.0123,
+        "gated": 0.01,
+        "largest": 0.003,
+    }
     best = max(range(10), key=lambda i: scores[i])
     sensitivity = {"entries": 85_000_000, "mean": 1e-6, "cv": 3.2, "gini": 0.7, "insensitive": 0.2}
     return Result(
-        run=run, run_id=run.id, status="done", metric="accuracy", epochs=epochs, best_epoch=best,
-        sizes={"train": 2490, "dev": 277}, labels=("a", "b"), sensitivity=sensitivity,
-        telemetry={kind: stats for kind in KINDS}, predictions={"file": "predictions.csv.gz", "blake2b": "0" * 32},
-        timings={"total": 100.0, "train": 90.0}, environment=environment,
+        run=run,
+        run_id=run.id,
+        status="done",
+        metric="accuracy",
+        epochs=epochs,
+        best_epoch=best,
+        sizes={"train": 2490, "dev": 277},
+        labels=("a", "b"),
+        sensitivity=sensitivity,
+        telemetry={kind: stats for kind in KINDS},
+        predictions={"file": "predictions.csv.gz", "blake2b": "0" * 32},
+        timings={"total": 100.0, "train": 90.0},
+        environment=environment,
     )
 
 
 def fill(out: Path, count: int) -> None:
     """Write a study of ``count`` runs, as its workers would have left it (but without fsync)."""
     study = Study(
-        tasks=("cola", "mrpc", "rte", "stsb", "qnli"), methods=("vanilla", "noisytune", "sage", "pats"),
-        models=("bert-base-uncased", "roberta-large"), seeds=count // 40, lr=1e-4, run=Run(),
+        tasks=("cola", "mrpc", "rte", "stsb", "qnli"),
+        methods=("vanilla", "noisytune", "sage", "pats"),
+        models=("bert-base-uncased", "roberta-large"),
+        seeds=count // 40,
+        lr=1e-4,
+        run=Run(),
     )
     cells, environment = study.cells(), describe(__import__("torch").device("cpu"), False)
     store = Store(out)
@@ -77,7 +99,9 @@ def fill(out: Path, count: int) -> None:
                 for step in range(100):
                     journal.emit("progress", step=step, steps=1000, epoch=step / 100, loss=0.5)
         else:
-            (attempt / "result.json").write_text(result(replace(run, fingerprint=None), environment).to_json())
+            (attempt / "result.json").write_text(
+                result(replace(run, fingerprint=None), environment).to_json()
+            )
             (attempt.parents[1] / "result.json").hardlink_to(attempt / "result.json")
 
 
@@ -96,13 +120,21 @@ def read(out: Path) -> dict[str, float]:
     console = Console(file=open("/dev/null", "w"), force_terminal=True, width=160)  # noqa: SIM115
     first = seconds(watched.look)
     refreshes = [seconds(lambda: console.print(draw(watched.look(), None))) for _ in range(5)]
-    csv, parquet = (seconds(lambda name=name: write_table(Store(out), out / name)) for name in ("r.csv", "r.parquet"))
-    return {"first_read": first, "watch_refresh": statistics.median(refreshes), "csv": csv, "parquet": parquet}
+    csv = seconds(lambda: write_table(Store(out), out / "runs.csv"))
+    parquet = seconds(lambda: write_table(Store(out), out / "runs.parquet"))
+    return {
+        "first_read": first,
+        "watch_refresh": statistics.median(refreshes),
+        "csv": csv,
+        "parquet": parquet,
+    }
 
 
 def main() -> None:
     """Fill, measure in a fresh process, tell and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", nargs="?", type=int, default=10_000)
     parser.add_argument("--write", type=Path)
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)

@@ -1,4 +1,4 @@
-"""A coordinator in a process of its own, to be killed: ``python coordinate.py ENGINE ADDRESS OUT COUNT SECONDS``."""
+"""A coordinator in a process of its own: ``python coordinate.py ENGINE ADDRESS OUT COUNT SECONDS``."""
 
 import sys
 from pathlib import Path

@@ -15,11 +15,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-if __name__ == "__main__":  # a package without its __init__, which would import torch in every process
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT / "tests"))
+    # A package without its __init__, which would import torch in every process.
     package = types.ModuleType("pats")
     package.__path__ = [str(ROOT / "src" / "pats")]
     sys.modules["pats"] = package
-    sys.path.insert(0, str(ROOT / "tests"))
 
 from made import made
 from pats._errors import InputError
@@ -32,7 +33,10 @@ STEP = 0.1
 
 
 def runs(count, seconds=0.3, **options):
-    return [Run(task="rte", method="vanilla", options={"seconds": seconds, **options}).with_seed(i) for i in range(count)]
+    return [
+        Run(task="rte", method="vanilla", options={"seconds": seconds, **options}).with_seed(i)
+        for i in range(count)
+    ]
 
 
 def train(run, attempt):

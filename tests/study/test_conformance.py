@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-
-import pytest
+from contextlib import suppress
 
 import coordinate
+import pytest
 from coordinate import LOST_AFTER
-from crashes import alive, wait_for
 from light import runs
+
+from crashes import alive, wait_for
 from pats.study.attempt import ended
 from pats.study.coordinator import execute
 from pats.study.store import Store

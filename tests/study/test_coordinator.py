@@ -7,8 +7,8 @@ from made import made
 from pats import InputError
 from pats.run.spec import Run
 from pats.study import coordinator
-from pats.study.coordinator import execute
 from pats.study.attempt import ended, occupy, write_error, write_handle
+from pats.study.coordinator import execute
 from pats.study.store import Store
 
 pytestmark = pytest.mark.timeout(30)

@@ -7,8 +7,8 @@ from rich.console import Console
 from made import made
 from pats.run.spec import Run
 from pats.study import live
-from pats.study.spec import Study
 from pats.study.attempt import end, write_error
+from pats.study.spec import Study
 from pats.study.store import Store
 
 STUDY = Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, run=Run())

@@ -33,7 +33,9 @@ def test_gpus_that_are_not_there(monkeypatch):
         LocalEngine(gpus=1)
 
 
-@pytest.mark.parametrize(("gpus", "workers", "seen"), [(None, 2, "35353"), (0.5, 4, "35353"), (1, 2, "35353")])
+@pytest.mark.parametrize(
+    ("gpus", "workers", "seen"), [(None, 2, "35353"), (0.5, 4, "35353"), (1, 2, "35353")]
+)
 def test_runs_share_gpus(monkeypatch, gpus, workers, seen):
     monkeypatch.setattr(local, "visible_gpus", lambda: ["3", "5"])
     engine = LocalEngine(gpus=gpus)

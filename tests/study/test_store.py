@@ -9,7 +9,16 @@ from made import made
 from pats import InputError
 from pats.run.spec import Run
 from pats.study import files, lease
-from pats.study.attempt import end, ended, occupy, read_error, read_handle, read_spec, write_error, write_handle
+from pats.study.attempt import (
+    end,
+    ended,
+    occupy,
+    read_error,
+    read_handle,
+    read_spec,
+    write_error,
+    write_handle,
+)
 from pats.study.store import Store
 
 RUN = Run(task="rte", method="vanilla")

@@ -14,6 +14,7 @@ from pats._errors import InputError
 VERBS = {
     "run": "fine-tune one model",
     "compare": "compare methods on tasks and models over several seeds",
+    "sweep": "search hyper-parameters with equal budgets, then compare the winners on fresh seeds",
     "predict": "label the rows of a table with a fine-tuned model",
     "check": "tell how much noise a run would accumulate",
     "watch": "show how far a comparison is",

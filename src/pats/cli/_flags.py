@@ -15,6 +15,7 @@ from pats.study.engine import Engine, create
 
 NOISE = "noise."  # marks the flags that are options of method pats
 _RENAMED = {"eps": "optimizer-eps"}  # --eps is the ε of PATS
+_EXTENDED = ("option", "task_option", "slurm", "space")  # given in a file and here, both hold
 _NOT_FLAGS = ("options", "task_options", "fingerprint", "method", "betas")
 
 
@@ -60,7 +61,7 @@ class Parser(argparse.ArgumentParser):
             )
         merged = vars(found)
         for key, value in values.items():
-            both = isinstance(value, list) and key in ("option", "task_option", "slurm")
+            both = isinstance(value, list) and key in _EXTENDED
             merged[key] = [*merged.get(key, []), *value] if both else value
         merged.pop("config", None)
         return merged

@@ -1,11 +1,11 @@
 """The files of one attempt: whose it is, what its engine calls it, and how it ended.
 
-    spec.json      the run, and the coordinator that made the attempt
-    handle.json    what the engine calls it, for a coordinator that comes later
-    worker.json    the process that works on it; made once, touched as a sign of life
-    ended          the attempt is over, and why; a worker that sees it leaves
-    error.json     why its run failed
-    events.jsonl, stdout.log, stderr.log, result.json, checkpoint/, model/
+spec.json      the run, and the coordinator that made the attempt
+handle.json    what the engine calls it, for a coordinator that comes later
+worker.json    the process that works on it; made once, touched as a sign of life
+ended          the attempt is over, and why; a worker that sees it leaves
+error.json     why its run failed
+events.jsonl, stdout.log, stderr.log, result.json, checkpoint/, model/
 """
 
 import json
@@ -100,7 +100,7 @@ def continue_from(old: Path, new: Path) -> bool:
         progress = (old / CHECKPOINT / PROGRESS).read_bytes()
         (new / CHECKPOINT).mkdir()
         for source in (old / CHECKPOINT).iterdir():
-            if source.is_dir() and source.name.encode() in progress or source.name.startswith("best-"):
+            if (source.is_dir() and source.name.encode() in progress) or source.name.startswith("best-"):
                 link_tree(source, new / CHECKPOINT / source.name)
         if (old / MODEL).is_dir():
             link_tree(old / MODEL, new / MODEL)

@@ -165,7 +165,11 @@ class _Coordinator:
             if self.lost[run.id] < self.retries:
                 self.waiting.appendleft(run)
             else:
-                self._fail(run, folder, f"it was lost {self.retries} times (killed, or without a sign of life){_tail(folder)}")
+                self._fail(
+                    run,
+                    folder,
+                    f"it was lost {self.retries} times (killed, or without a sign of life){_tail(folder)}",
+                )
         else:
             self._fail(run, folder, read_error(folder) or f"its process failed{_tail(folder)}")
 

@@ -105,7 +105,9 @@ def _state(store: Store, cell: Cell, run: Run) -> RunState:
     if error is not None:
         return RunState(*place, "failed", 1.0, error=error, attempts=len(attempts))
     # A young attempt may not have told anything yet, and goes on from where the last one was.
-    event: dict[str, Any] = next((found for path in reversed(attempts) if (found := _last(path / EVENTS))), {})
+    event: dict[str, Any] = next(
+        (found for path in reversed(attempts) if (found := _last(path / EVENTS))), {}
+    )
     share = event["step"] / event["steps"] if event.get("steps") else 0.0
     loss = event.get("loss", event.get("train_loss"))
     state = "running" if held else "waiting"

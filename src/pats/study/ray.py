@@ -65,11 +65,11 @@ class RayEngine:
     def _connect(self, address: str | None) -> None:
         if self._ray.is_initialized():
             return
-        options: dict[str, Any] = {} if address or "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
+        options: dict[str, Any] = (
+            {} if address or "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
+        )
         try:
-            self._ray.init(
-                address=address, log_to_driver=False, logging_level=logging.ERROR, **options
-            )
+            self._ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise InputError(
@@ -80,9 +80,7 @@ class RayEngine:
     def submit(self, attempt: Path) -> Handle:
         """Start a task; Ray chooses the node."""
         handle = str(attempt)
-        self._running[handle] = self._task.remote(
-            str(attempt.resolve()), self._command, self._environment
-        )
+        self._running[handle] = self._task.remote(str(attempt.resolve()), self._command, self._environment)
         return handle
 
     def poll(self, handles: Collection[Handle]) -> dict[Handle, State]:

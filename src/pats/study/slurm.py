@@ -90,9 +90,7 @@ class SlurmEngine:
 
     def submit(self, attempt: Path) -> Handle:
         """Submit a job."""
-        job = self._executor.submit(
-            process.attend, str(attempt.resolve()), self._command, self._environment
-        )
+        job = self._executor.submit(process.attend, str(attempt.resolve()), self._command, self._environment)
         handle = str(job.job_id)
         self._jobs[handle], self._attempts[handle] = job, attempt
         return handle
