@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-LIGHT = Path(__file__).with_name("light.py")
+LIGHT = Path(__file__).with_name("light_worker.py")
 LOST_AFTER = 4.0
 
 

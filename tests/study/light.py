@@ -1,33 +1,18 @@
-"""A worker without training: the real claims, signs of life and commits around a run that only waits.
+"""Runs without training: they wait, checkpoint and give signs of life as a real run does.
 
-    python light.py FOLDER [PARENT]
-
-The run's options: ``seconds`` it takes, in steps of 0.1 s that are checkpointed; ``skew`` of the clock that
-stamps its files; ``bytes`` of its predictions; ``bad`` for an input error, ``crash`` for an exception.
+Their options: ``seconds`` a run takes, in steps of 0.1 s; ``skew`` of the clock that stamps its files;
+``bytes`` of its predictions; ``bad`` for an input error, ``crash`` for an exception.
 """
 
 import json
 import os
-import sys
 import time
-import types
-from pathlib import Path
-
-ROOT = Path(__file__).parents[2]
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT / "tests"))
-    # A package without its __init__, which would import torch in every process.
-    package = types.ModuleType("pats")
-    package.__path__ = [str(ROOT / "src" / "pats")]
-    sys.modules["pats"] = package
 
 from made import made
 from pats._errors import InputError
 from pats.run.events import Journal
 from pats.run.files import write_atomic
 from pats.run.spec import Run
-from pats.study.worker import attend, work
 
 STEP = 0.1
 
@@ -62,9 +47,3 @@ def train(run, attempt):
         write_atomic(attempt / "predictions.csv.gz", os.urandom(options.get("bytes", 1)))
         write_atomic(attempt / "result.json", made(run, [run.data_seed / 10]).to_json().encode())
         journal.emit("end", status="done")
-
-
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    attend(folder, int(sys.argv[2]) if len(sys.argv) > 2 else None)
-    sys.exit(work(folder, train))

@@ -187,6 +187,12 @@ def add_run(parser: Parser, skip: Collection[str] = ()) -> None:
     )
 
 
+def add_trackers(parser: Parser) -> None:
+    """``--report-to``."""
+    told = "trackers of Trainer's to report to, such as tensorboard (default: none)"
+    parser.add_argument("--report-to", nargs="+", metavar="NAME", help=told)
+
+
 def add_engine(parser: Parser) -> None:
     """Who runs the runs, and with what each."""
     group = parser.add_argument_group("who runs the runs")

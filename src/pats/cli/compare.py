@@ -20,6 +20,7 @@ pats compare --tasks rte --data glue/ --methods vanilla pats std=pats --option s
 pats compare --tasks rte --data /nfs/glue --out /nfs/rte --engine ray --ray-address 10.0.0.1:6379 --gpus 1
 """
 LISTS = ("tasks", "models", "methods", "lr_grid")
+HOW = ("retries", "keep_models", "report_to")  # of the way a study is done, not of what it is
 NOT_FLAGS = ("task", "model", "init_seed", "data_seed", "noise_seed")  # a grid has its own for them
 
 
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     values = parser.read(argv)
     as_json, quiet = values.pop("json", False), values.pop("quiet", False)
     out = values.pop("out", "out")
-    how = {key: values.pop(key) for key in ("retries", "keep_models") if key in values}
+    how = {key: values.pop(key) for key in HOW if key in values}
     study = build(values)
     engine = _flags.engine(values, out)
     quiet = quiet or not ranks.is_first()
@@ -67,6 +68,7 @@ def add_grid(parser: _flags.Parser, out: str) -> None:
     add("--tuning-seed", type=_flags.whole, metavar="N", help="seed of what is tuned, not reported")
     add("--option", action="extend", nargs="+", metavar="ROW.KEY=VALUE", help="option of a row's method")
     add("--keep-models", action="store_true", help="keep the weights of every run")
+    _flags.add_trackers(parser)
 
 
 def failures(count: int) -> int:

@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
     values = parser.read(argv)
     as_json, quiet = values.pop("json", False), values.pop("quiet", False)
     out = values.pop("out", "out")
-    how = {key: values.pop(key) for key in ("retries", "keep_models") if key in values}
+    how = {key: values.pop(key) for key in compare.HOW if key in values}
     plan = build(values)
     engine = _flags.engine(values, out)
     result = sweep(plan, out, engine=engine, **how, console=None if quiet else Console(stderr=True))

@@ -1,5 +1,6 @@
 """``compare``: a study from its grid to its table and its chosen model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +24,7 @@ def compare(
     keep_models: bool = False,
     engine: Engine | None = None,
     console: Console | None = None,
+    report_to: Sequence[str] = (),
 ) -> StudyResult:
     """Run what a study still lacks, and say what it shows.
 
@@ -42,6 +44,7 @@ def compare(
         keep_models: Keeps every run's weights.
         engine: Who runs the runs; None is this machine.
         console: Where progress is shown; None shows none.
+        report_to: Trackers that every run reports to, see ``pats.finetune``.
 
     Raises:
         InputError: Something cannot be used, found before the first run starts where possible; or
@@ -51,8 +54,9 @@ def compare(
 
     def perform(engine: Engine) -> StudyResult:
         prepare.check_methods(study)
+        prepare.check_trackers(report_to)
         data = prepare.load_data(study)
-        job = Job(study, store, engine, retries, keep_models, console, data)
+        job = Job(study, store, engine, retries, keep_models, console, data, report_to)
         with store.exclusive():
             tuned = _tune(job)
             planned = study.cells(data.fingerprints, tuned)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -210,6 +210,7 @@ def sweep(
     keep_models: bool = False,
     engine: Engine | None = None,
     console: Console | None = None,
+    report_to: Sequence[str] = (),
 ) -> SweepResult:
     """Search, then run every row's winner on the reported seeds, and say what both show.
 
@@ -226,6 +227,7 @@ def sweep(
         keep_models: Keeps the weights of every run of the winners.
         engine: Who runs the runs; None is this machine.
         console: Where progress is shown; None shows none.
+        report_to: Trackers that every run reports to, see ``pats.finetune``.
 
     Raises:
         InputError: Something cannot be used, found before the first run starts where possible; or
@@ -244,8 +246,9 @@ def sweep(
         for model in study.model_list
         for label, method in study.rows
     }
+    prepare.check_trackers(report_to)
     data = prepare.load_data(replace(study, lr_grid=(0.0,)))  # the tuning seed's as well
-    job = Job(study, store, engine or LocalEngine(workers), retries, keep_models, console, data)
+    job = Job(study, store, engine or LocalEngine(workers), retries, keep_models, console, data, report_to)
     with store.exclusive():
         while any(search.room for search in searches.values()):
             _batch(job, list(searches.values()))

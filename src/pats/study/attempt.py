@@ -11,6 +11,7 @@ events.jsonl, stdout.log, stderr.log, result.json, checkpoint/, model/
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,13 @@ WORKER, ENDED = "worker.json", "ended"
 
 
 def read_spec(attempt: Path) -> dict[str, Any]:
-    """``spec.json`` of an attempt: ``run`` and ``lease``; empty where it was never written."""
+    """``spec.json`` of an attempt, see ``write_spec``; empty where it was never written."""
     return read_json(attempt / "spec.json")
 
 
-def write_spec(attempt: Path, run: Run) -> None:
-    """Write ``spec.json``: the run, leased to this process until a worker occupies it."""
-    content = {"run": run.to_dict(), "lease": lease.mine()}
+def write_spec(attempt: Path, run: Run, report_to: Sequence[str] = ()) -> None:
+    """Write ``spec.json``: the run, leased to this process until a worker occupies it, and its trackers."""
+    content = {"run": run.to_dict(), "lease": lease.mine(), "report_to": list(report_to)}
     write(attempt / "spec.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ def execute(
     finished: Callable[[Run], bool] | None = None,
     on_change: Callable[[Run], None] = lambda run: None,
     on_tick: Callable[[], None] = lambda: None,
+    report_to: Sequence[str] = (),
 ) -> dict[str, str]:
     """Run what is missing until every run has a result or has failed.
 
@@ -46,6 +47,7 @@ def execute(
         finished: Whether a run needs nothing more; None asks for its committed result.
         on_change: Called after a run got its result or failed for good.
         on_tick: Called several times a second.
+        report_to: Trackers that runs report to, see ``pats.finetune``.
 
     Returns:
         Why a run failed for good, by id; empty where all went well.
@@ -59,7 +61,7 @@ def execute(
     def committed(run: Run) -> bool:
         return store.result(run.id) is not None or store.adopt(run.id)
 
-    job = _Coordinator(store, engine, retries, lost_after, finished or committed, on_change)
+    job = _Coordinator(store, engine, retries, lost_after, finished or committed, on_change, report_to)
     job.waiting.extend({run.id: run for run in runs if not job.finished(run)}.values())
     try:
         job.take_up()
@@ -114,6 +116,7 @@ class _Coordinator:
     lost_after: float
     finished: Callable[[Run], bool]
     on_change: Callable[[Run], None]
+    report_to: Sequence[str]
     waiting: deque[Run] = field(default_factory=deque)
     working: dict[Handle, _Attempt] = field(default_factory=dict)
     others: dict[str, _Sign] = field(default_factory=dict)
@@ -187,11 +190,15 @@ class _Coordinator:
             if self.finished(run):
                 self.on_change(run)
                 continue
-            folder = self.store.claim(run, elsewhere=not self._silent(run))
+            folder = self.store.claim(run, not self._silent(run), self.report_to)
             if folder is None:
                 self.waiting.append(run)  # another process is at it
                 continue
-            handle = self.engine.submit(folder)
+            try:
+                handle = self.engine.submit(folder)
+            except BaseException:
+                end(folder, "cancelled")
+                raise
             self.working[handle] = _Attempt(run, folder)
             write_handle(folder, handle)
 

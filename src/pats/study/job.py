@@ -91,6 +91,7 @@ class Job:
         keep_models: Keeps every run's weights.
         console: Where progress is shown; None shows none.
         data: What the study's tasks turned out to be.
+        report_to: Trackers that runs report to.
     """
 
     study: Study
@@ -100,6 +101,7 @@ class Job:
     keep_models: bool
     console: Console | None
     data: prepare.Data
+    report_to: Sequence[str] = ()
     errors: dict[str, str] = field(default_factory=dict)
     checked: bool = False
 
@@ -145,6 +147,7 @@ class Job:
                 retries=self.retries,
                 on_change=changed,
                 on_tick=display.tick,
+                report_to=self.report_to,
             )
 
     def _prune(self, run_ids: Sequence[str]) -> None:

@@ -56,9 +56,10 @@ def parse(name: str, text: str) -> Dimension:
     low, dots, high = text.partition("..")
     if dots:
         try:
-            return Range(float(low), float(high))
+            ends = float(low), float(high)
         except ValueError:
             raise InputError(f"the range {text!r} of {name} is not LOW..HIGH with two numbers") from None
+        return Range(*ends)
     values = tuple(_value(part.strip()) for part in text.strip("[]() ").split(",") if part.strip())
     if not values or len(set(values)) < len(values):
         raise InputError(

@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -185,13 +185,14 @@ class Store:
         """Whether a process has started on an attempt and, as far as the store tells, still lives."""
         return (attempt / WORKER).exists() and self._held(attempt)
 
-    def claim(self, run: Run, elsewhere: bool = True) -> Path | None:
+    def claim(self, run: Run, elsewhere: bool = True, report_to: Sequence[str] = ()) -> Path | None:
         """Start an attempt, from where the last one left off.
 
         Args:
             run: The run.
             elsewhere: False takes it also from a process of another host, which then is known to be
                 silent.
+            report_to: Trackers that are told how it goes.
 
         Returns:
             The attempt's folder, leased to this process; None where a living process works on the run.
@@ -208,7 +209,7 @@ class Store:
         for path in reversed(left):
             if continue_from(path, new):
                 break
-        write_spec(new, run)
+        write_spec(new, run, report_to)
         return new
 
     def commit(self, attempt: Path, run_id: str) -> bool:

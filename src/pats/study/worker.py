@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def work(attempt: Path, train: Callable[..., Any] | None = None) -> int:
     else:
         from pats.run import finetune, ranks
 
-        train, writes, free = finetune, ranks.is_first(), ranks.first(mine)
+        train = partial(finetune, report_to=spec.get("report_to", ()))
+        writes, free = ranks.is_first(), ranks.first(mine)
     if not free:
         sys.stderr.write(f"{attempt} is another process's, or has been given up: nothing to do\n")
         return 0
