@@ -43,6 +43,15 @@ def test_runs_share_gpus(monkeypatch, gpus, workers, seen):
     assert "".join(engine._environment(slot)["CUDA_VISIBLE_DEVICES"] for slot in range(5)) == seen
 
 
+def test_cores_a_run(monkeypatch):
+    monkeypatch.setattr(local, "cores", lambda: 12)
+    monkeypatch.setattr(local, "visible_gpus", lambda: [])
+    assert (LocalEngine(cpus=3).workers, LocalEngine(cpus=3).threads) == (4, 3)
+    assert (LocalEngine(2, cpus=3).workers, LocalEngine(2, cpus=3).threads) == (2, 3)
+    with pytest.raises(InputError, match="cpus is 0"):
+        LocalEngine(cpus=0)
+
+
 def test_runs_without_a_gpu_see_none(monkeypatch):
     monkeypatch.setattr(local, "visible_gpus", lambda: ["3", "5"])
     engine = LocalEngine(3, gpus=0)
