@@ -31,6 +31,7 @@ pytestmark = [
 SEEDS = int(os.environ.get("PATS_SOAK_SEEDS", "100"))
 NAMES = {"a": f"pats-a-{os.getpid()}", "b": f"pats-b-{os.getpid()}"}
 ADDRESS = {"a": "10.77.0.1", "b": "10.77.0.2"}
+NICE = os.environ.get("PATS_SOAK_NICE", "10")
 RAY = str(Path(sys.executable).with_name("ray"))
 
 
@@ -66,7 +67,7 @@ def inside(side, *command, pids=False):
     """A command on one "machine": its own network and host name, and where asked its own processes."""
     spaces = ["--uts", *(["--pid", "--fork", "--mount-proc", "--kill-child"] if pids else [])]
     named = ["sh", "-c", f'hostname node-{side} && exec "$@"', "sh", *command]
-    return ["ip", "netns", "exec", NAMES[side], "nice", "-n", "19", "unshare", *spaces, *named]
+    return ["ip", "netns", "exec", NAMES[side], "nice", "-n", NICE, "unshare", *spaces, *named]
 
 
 class Node:
@@ -120,10 +121,29 @@ def done(out):
     return len(list(out.glob("runs/*/result.json")))
 
 
-def attempt_of(out, pid):
-    """The attempt that a run's process works on, from its command line."""
-    parts = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    return out / Path(parts[parts.index(b"pats.study.worker") + 1].decode()).relative_to(out)
+def caught(out, study):
+    """A run on node b in the middle of its work, standing still: its process and its attempt."""
+    while True:
+        (pid,) = until(lambda: workers("b"), study)[:1]
+        try:
+            parts = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            attempt = Path(parts[parts.index(b"pats.study.worker") + 1].decode())
+            until(lambda path=attempt / "events.jsonl", pid=pid: path.exists() or not alive(pid), study)
+            os.kill(pid, signal.SIGSTOP)
+        except (OSError, ValueError):
+            continue  # it has just ended
+        time.sleep(1)
+        if (attempt / "events.jsonl").exists() and not (attempt / "result.json").exists():
+            return pid, attempt
+        os.kill(pid, signal.SIGCONT)
+        until(lambda pid=pid: not alive(pid), study)
+
+
+def ending(attempt, study):
+    """How an attempt ended, and how long it took to see it."""
+    at = time.monotonic()
+    until(lambda: ended(attempt) is not None, study, 900)
+    return {"attempt_ended_as": ended(attempt), "after_seconds": round(time.monotonic() - at, 1)}
 
 
 def test_a_node_is_killed_and_the_network_is_cut(tmp_path):
@@ -146,55 +166,32 @@ def test_a_node_is_killed_and_the_network_is_cut(tmp_path):
 
         # 1. A node dies with what runs on it, and comes back.
         until(lambda: done(out) >= total // 8, study)
-        (victim,) = until(lambda: workers("b"), study)
-        killed = until(
-            lambda: (a := attempt_of(out, victim)) and (a / "events.jsonl").exists() and a, study, 60
-        )
+        _, killed = caught(out, study)
         nodes["b"].kill()
-        at = time.monotonic()
-        until(lambda: ended(killed) is not None, study, 300)
-        told["killed_node"] = {
-            "attempt_ended_as": ended(killed),
-            "after_seconds": round(time.monotonic() - at, 1),
-        }
+        told["killed_node"] = ending(killed, study)
         nodes["b"] = Node("b", folder)
 
         # 2. The network is cut, and with it the file system of that node: its processes stand still.
         until(lambda: done(out) >= total // 3, study)
-        (cut_off,) = until(lambda: workers("b"), study)
-        left = until(
-            lambda: (a := attempt_of(out, cut_off)) and (a / "events.jsonl").exists() and a, study, 60
-        )
-        run_id = left.parents[1].name
+        cut_off, left = caught(out, study)
+        final = left.parents[1] / "result.json"
         network.wire("down")
-        os.kill(cut_off, signal.SIGSTOP)
-        at = time.monotonic()
-        until(lambda: ended(left) is not None, study, 600)
-        told["partition"] = {
-            "attempt_ended_as": ended(left),
-            "after_seconds": round(time.monotonic() - at, 1),
-        }
-        until(lambda: (out / "runs" / run_id / "result.json").exists(), study, 900)
-        before = (out / "runs" / run_id / "result.json").read_bytes()
+        told["partition"] = ending(left, study)
+        until(final.exists, study, 900)
+        before = final.read_bytes()
         network.wire("up")
         os.kill(cut_off, signal.SIGCONT)
         until(lambda: not alive(cut_off), study, 120)
-        assert (out / "runs" / run_id / "result.json").read_bytes() == before
+        assert final.read_bytes() == before
         nodes["b"].kill()  # Ray gives a node up that was away; an operator starts it again
         nodes["b"] = Node("b", folder)
 
         # 3. The network is cut, but not the file system: the run ends, and nobody but the store tells.
         until(lambda: done(out) >= total // 2, study)
-        (alone,) = until(lambda: workers("b"), study)
-        kept = until(lambda: (a := attempt_of(out, alone)) and (a / "events.jsonl").exists() and a, study, 60)
+        alone, kept = caught(out, study)
         network.wire("down")
-        at = time.monotonic()
-        until(lambda: ended(kept) is not None, study, 600)
-        told["partition_with_files"] = {
-            "attempt_ended_as": ended(kept),
-            "after_seconds": round(time.monotonic() - at, 1),
-            "attempts": len(list(kept.parent.iterdir())),
-        }
+        os.kill(alone, signal.SIGCONT)
+        told["partition_with_files"] = ending(kept, study) | {"attempts": len(list(kept.parent.iterdir()))}
         network.wire("up")
         time.sleep(5)
         nodes["b"].kill()
@@ -211,7 +208,8 @@ def test_a_node_is_killed_and_the_network_is_cut(tmp_path):
     store = Store(out)
     attempts = {path.name: store.attempts(path.name) for path in out.glob("runs/*")}
     assert all(store.winner(run_id) is not None for run_id in attempts)
-    assert told["partition"]["attempt_ended_as"] == "lost"
+    assert told["killed_node"]["attempt_ended_as"] == told["partition"]["attempt_ended_as"] == "lost"
+    assert told["partition_with_files"]["attempts"] == 1
     record(
         "ray_partition",
         "python -m pytest -m soak tests/soak/test_ray_partition.py",

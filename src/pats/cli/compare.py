@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +47,9 @@ def main(argv: Sequence[str]) -> int:
     study = build(values)
     engine = _flags.engine(values, out)
     quiet = quiet or not ranks.is_first()
-    result = compare(study, out, engine=engine, **how, console=None if quiet else Console(stderr=True))
+    # Stdout is for the result alone; Ray would tell there of nodes that left.
+    with redirect_stdout(sys.stderr):
+        result = compare(study, out, engine=engine, **how, console=None if quiet else Console(stderr=True))
     if not ranks.is_first():
         return 1 if result.failures else 0
     if as_json:

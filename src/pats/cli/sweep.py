@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any
 
@@ -53,7 +54,8 @@ def main(argv: Sequence[str]) -> int:
     how = {key: values.pop(key) for key in compare.HOW if key in values}
     plan = build(values)
     engine = _flags.engine(values, out)
-    result = sweep(plan, out, engine=engine, **how, console=None if quiet else Console(stderr=True))
+    with redirect_stdout(sys.stderr):  # as in compare
+        result = sweep(plan, out, engine=engine, **how, console=None if quiet else Console(stderr=True))
     if as_json:
         sys.stdout.write(json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n")
     else:
