@@ -38,7 +38,7 @@ def test_a_folder_of_the_users_own_is_kept(settings, tmp_path, monkeypatch):
 def test_unknown_and_missing_trackers(monkeypatch):
     with pytest.raises(InputError, match=r"no tracker 'tensorbord'; those of Trainer are: .*tensorboard"):
         trackers.check(["tensorbord"])
-    monkeypatch.setattr(trackers, "get_available_reporting_integrations", list)
+    monkeypatch.setattr(trackers, "available", list)
     with pytest.raises(InputError, match=r"not installed: pip install \"pats-finetune\[trackers\]\""):
         trackers.check(["tensorboard"])
 

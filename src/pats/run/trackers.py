@@ -1,15 +1,17 @@
 """Experiment trackers: those of Trainer, passed through; PATS needs none of them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from transformers import Trainer
-from transformers.integrations import TensorBoardCallback, get_available_reporting_integrations
-from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+from transformers.integrations import integration_utils
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, TensorBoardCallback
 
 from pats._errors import InputError
 from pats.run.spec import Run
+
+available: Callable[[], list[str]] = integration_utils.get_available_reporting_integrations
 
 SHARE = 0.01  # of a run's steps between two reports
 
@@ -24,7 +26,7 @@ def check(names: Sequence[str]) -> None:
         if name not in INTEGRATION_TO_CALLBACK:
             known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
             raise InputError(f"there is no tracker {name!r}; those of Trainer are: {known}")
-        if name not in get_available_reporting_integrations():
+        if name not in available():
             extra = "pats-finetune[trackers]" if name == "tensorboard" else name
             raise InputError(f'the tracker {name!r} is not installed: pip install "{extra}", or leave it out')
 
