@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     add("--search-seed", type=_flags.whole, metavar="N", help="seed of the proposals (0)")
     _flags.add_engine(parser)
     _flags.add_run(parser, compare.NOT_FLAGS)
-    _flags.add_noise(parser)
+    _flags.add_methods(parser)
     values = parser.read(argv)
     as_json, quiet = values.pop("json", False), values.pop("quiet", False)
     out = values.pop("out", "out")
