@@ -38,7 +38,7 @@ def test_thirty_kills_at_random_moments(tmp_path):
     assert results(out) == results(alone / "out")
     assert "after the end" not in moments
     record(
-        "coordinator_kills",
+        "compare_kills",
         "python -m pytest -m soak tests/soak/test_compare_kills.py",
         {
             "kills": KILLS,

@@ -11,6 +11,8 @@ def test_table_3():
     assert list(ours) == ["lr", "lam", "gamma", "beta"]
     assert space.size(ours) == 9 * 5 * 6 * 8
     assert "lam" not in space.default("pats", {"lam": 1e-6})
+    assert "lam" in space.default("noisytune+pats", {})
+    assert "lam" not in space.default("noisytune+pats", {"pats.lam": 1e-6})
     assert "lr" not in space.default("pats", {}, lr=1e-4)
     assert "lam" not in space.default("pats", {"scale": "lr", "kappa": 1.0})
 

@@ -84,7 +84,6 @@ def spaces(texts: Sequence[str], study: Study) -> dict[str, dict[str, Dimension]
     Raises:
         InputError: A text has no ``=``, or names no row.
     """
-    from pats import methods
     from pats.study.space import OF_RUN
 
     found: dict[str, dict[str, Dimension]] = {label: {} for label, _ in study.rows}
@@ -99,11 +98,16 @@ def spaces(texts: Sequence[str], study: Study) -> dict[str, dict[str, Dimension]
         knowing = [
             label
             for label, method in study.rows
-            if row in ("", label)
-            and (row or key in OF_RUN or key in {f.name for f in methods.create(method).option_fields()})
+            if row in ("", label) and (row or key in OF_RUN or key in _options(method))
         ]
         if not knowing:
             raise InputError(f"--space {name!r} is an option of none of the rows {', '.join(found)}")
         for label in knowing:
             found[label][key] = dimension
     return found
+
+
+def _options(method: str) -> set[str]:
+    from pats import methods
+
+    return {field.name for part in methods.parts(method) for field in methods.create(part).option_fields()}

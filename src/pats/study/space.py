@@ -89,9 +89,10 @@ def default(method: str, options: Mapping[str, Value], lr: float | None = None) 
         lr: The learning rate, where it is fixed.
     """
     space: Space = {} if lr is not None else {"lr": RATES}
-    if method == "pats":
-        space |= {name: values for name, values in PATS.items() if name not in options}
-        if options.get("scale") == "lr":
+    if "pats" in methods.parts(method):
+        fixed = {name.removeprefix("pats.") for name in options}
+        space |= {name: values for name, values in PATS.items() if name not in fixed}
+        if options.get("scale", options.get("pats.scale")) == "lr":
             space.pop("lam", None)  # the noise follows the learning rate there, through kappa
     return space
 
