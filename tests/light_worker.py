@@ -4,7 +4,7 @@ import sys
 import types
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def main():
@@ -15,7 +15,6 @@ def main():
     sys.modules["pats"] = package
 
     from light import train
-
     from pats.study.worker import attend, work
 
     folder = Path(sys.argv[1])

@@ -24,9 +24,8 @@ def engine(name, out, address=None, workers=2):
 
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    sys.path.insert(0, str(Path(__file__).parent))
     from light import runs
-
     from pats.study.coordinator import execute
     from pats.study.store import Store
 
