@@ -7,12 +7,12 @@ import subprocess
 import sys
 from contextlib import suppress
 
-import coordinate
 import pytest
-from coordinate import LOST_AFTER
-from light import runs
 
+import coordinate
+from coordinate import LOST_AFTER
 from crashes import alive, wait_for
+from light import runs
 from pats.study.attempt import ended
 from pats.study.coordinator import execute
 from pats.study.store import Store
