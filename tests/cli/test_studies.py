@@ -70,6 +70,8 @@ BAD = [
     ("compare", ["--engine", "slurm"], "jobs cannot be submitted"),
     ("compare", ["--engine", "slurm", "--slurm", "cluster=local", "time=long"], "jobs cannot be submitted"),
     ("compare", ["--engine", "slurm", "--gpus", "0.5"], "Slurm gives whole GPUs"),
+    ("compare", ["--engine", "ray", "--ray-address", "127.0.0.1:1"], "no Ray cluster at 127.0.0.1:1"),
+    ("compare", ["--engine", "ray", "--ray-address", "head"], "no Ray cluster at head"),
     ("compare", ["--gpus", "2"], "gpus is 2"),
     ("compare", ["--cpus", "0"], "cpus is 0"),
     ("compare", ["--report-to", "tensorbord"], "no tracker 'tensorbord'"),

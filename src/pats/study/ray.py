@@ -6,6 +6,7 @@ retries nothing: both are the coordinator's work.
 
 import logging
 import os
+import socket
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,8 @@ class RayEngine:
     def _connect(self, address: str | None) -> None:
         if self._ray.is_initialized():
             return
+        if address and not _answers(address):  # Ray itself would ask for many minutes
+            raise _no_cluster(address, "nothing answers there")
         options: dict[str, Any] = (
             {} if address or "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
         )
@@ -72,10 +75,7 @@ class RayEngine:
             self._ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise InputError(
-                f"there is no Ray cluster at {address or 'this machine'} ({reason}): start one with "
-                "'ray start --head', and name its address with --ray-address HOST:PORT"
-            ) from None
+            raise _no_cluster(address or "this machine", reason) from None
 
     def submit(self, attempt: Path) -> Handle:
         """Start a task; Ray chooses the node."""
@@ -130,3 +130,19 @@ class RayEngine:
             for node in self._ray.nodes()
             if node["Alive"]
         )
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _no_cluster(address: str, reason: str) -> InputError:
+    return InputError(
+        f"there is no Ray cluster at {address} ({reason}): start one with 'ray start --head', and name its "
+        "address with --ray-address HOST:PORT"
+    )
