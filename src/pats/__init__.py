@@ -18,7 +18,7 @@ from pats.methods.noisytune import noisytune_
 if TYPE_CHECKING:
     from pats import hf
     from pats.run import Result, Run, finetune
-    from pats.study import Study, StudyResult, compare
+    from pats.study import Study, StudyResult, Sweep, SweepResult, compare, sweep
 
 __version__ = "0.1.0"
 
@@ -30,6 +30,8 @@ __all__ = [
     "Run",
     "Study",
     "StudyResult",
+    "Sweep",
+    "SweepResult",
     "compare",
     "finetune",
     "hf",
@@ -40,6 +42,7 @@ __all__ = [
     "philox",
     "scope",
     "sensitivity",
+    "sweep",
 ]
 
 # Names that need more than torch, by the module that brings them.
@@ -50,6 +53,9 @@ _LAZY = {
     "finetune": "pats.run",
     "Study": "pats.study",
     "StudyResult": "pats.study",
+    "Sweep": "pats.study",
+    "SweepResult": "pats.study",
+    "sweep": "pats.study",
     "compare": "pats.study",
 }
 

@@ -96,7 +96,7 @@ def accumulated(folder, name, size, micro, tmp_path):
             module.p = 0.0
     rows = [{"input_ids": [2, 5 + i % 7, 9 + i % 5, 3], "labels": i % 2} for i in range(64)]
     run = Run(model="x", lr=1e-3, batch_size=size, epochs=1, warmup=0.0, precision="fp32")
-    made = arguments(run, tmp_path, torch.device("cpu"), False, False)
+    made = arguments(run, tmp_path, torch.device("cpu"), False, False, None)
     made.gradient_accumulation_steps = micro
     made.eval_strategy = "no"
     made.train_sampling_strategy = "sequential"

@@ -1,9 +1,11 @@
 import random
+import subprocess
 import sys
 
 import pytest
 
 from crashes import events, finish, kill, results, start, wait_for
+from record import record
 from tiny import make_table, make_tiny_bert
 
 pytestmark = [
@@ -13,18 +15,78 @@ pytestmark = [
 ]
 
 
-def test_ten_kills_at_random_moments(tmp_path):
+KILLS = 30
+
+
+def test_thirty_kills_at_random_moments(tmp_path):
     make_tiny_bert(tmp_path / "bert")
     make_table(tmp_path / "texts.csv", rows=160)
     alone, killed = tmp_path / "alone", tmp_path / "killed"
     alone.mkdir()
     killed.mkdir()
-    printed = finish(start(tmp_path, alone, "--seeds", "3"))
+    printed = finish(start(tmp_path, alone, "--seeds", "4"))
     draw, out = random.Random(), killed / "out"
-    for _ in range(10):
-        process = start(tmp_path, killed, "--seeds", "3")
-        goal = len(events(out)) + draw.randint(0, 8)
-        wait_for(lambda goal=goal: len(events(out)) >= goal, process)
+    moments, done = [], []
+    for _ in range(KILLS):
+        process = start(tmp_path, killed, "--seeds", "4")
+        goal = len(events(out)) + draw.randint(0, 4)
+        held = wait_for(lambda goal=goal: len(events(out)) >= goal, process)
         kill(process)
-    assert finish(start(tmp_path, killed, "--seeds", "3")) == printed
+        moments.append(len(events(out)) if held else "after the end")
+        done.append(len(results(out)))
+    assert finish(start(tmp_path, killed, "--seeds", "4")) == printed
     assert results(out) == results(alone / "out")
+    assert "after the end" not in moments
+    record(
+        "compare_kills",
+        "python -m pytest -m soak tests/soak/test_compare_kills.py",
+        {
+            "kills": KILLS,
+            "events_written_at_each_kill": moments,
+            "results_there_at_each_kill": done,
+            "runs": len(results(out)),
+            "attempts": len(list(out.glob("runs/*/attempts/*"))),
+            "same_table_and_results_as_left_alone": True,
+        },
+    )
+
+
+def test_a_result_cut_in_half_is_made_again(tmp_path):
+    make_tiny_bert(tmp_path / "bert")
+    make_table(tmp_path / "texts.csv", rows=160)
+    printed, out = finish(start(tmp_path, tmp_path)), tmp_path / "out"
+    before = results(out)
+    for path in sorted(out.glob("runs/*/result.json")):
+        path.write_text(path.read_text()[: path.stat().st_size // 2])
+    assert finish(start(tmp_path, tmp_path)) == printed
+    assert results(out) == before
+    assert len(list(out.glob("runs/*/result.json.broken-*"))) == len(before)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 6 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.parametrize("free", [0, 40_000, 300_000, 1_000_000])
+def test_a_full_disk(small_disk, tmp_path, free):
+    make_tiny_bert(tmp_path / "bert")
+    make_table(tmp_path / "texts.csv", rows=160)
+    printed = finish(start(tmp_path, tmp_path))
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(6 * 2**20 - free))
+    process = start(tmp_path, small_disk)
+    _, error = process.communicate()
+    assert process.returncode == 1
+    assert "the disk is full" in error or "of the runs failed" in error
+    assert "Traceback" not in error
+    ballast.unlink()
+    assert finish(start(tmp_path, small_disk)) == printed
+    assert results(small_disk / "out") == results(tmp_path / "out")

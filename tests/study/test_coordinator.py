@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 
 import pytest
@@ -6,8 +7,9 @@ from made import made
 from pats import InputError
 from pats.run.spec import Run
 from pats.study import coordinator
+from pats.study.attempt import ended, occupy, write_error, write_handle
 from pats.study.coordinator import execute
-from pats.study.store import Store, write_error
+from pats.study.store import Store
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -29,24 +31,29 @@ class Scripted:
         assert len(self.running) <= self.places
         return str(attempt)
 
-    def poll(self):
-        states = []
+    def poll(self, handles):
+        states = {}
         for handle, (attempt, run_id, fate) in list(self.running.items()):
-            if fate == "hangs":
-                (attempt / "events.jsonl").open("a").close()  # there, and never touched again
-                states.append((handle, "running"))
+            if fate in ("hangs", "unseen"):
+                occupy(attempt)  # and never touched again
+                states[handle] = {"hangs": "running"}.get(fate, fate)
                 continue
-            if fate in ("done", "dies late"):
+            if fate == "vanishes":
+                continue
+            if fate in ("done", "dies late", "cut off"):
                 run = next(run for run in RUNS if run.id == run_id)
                 (attempt / "result.json").write_text(made(run, [0.5]).to_json())
-            if fate == "done":
+            if fate in ("done", "cut off"):
                 self.store.commit(attempt, run_id)
+            if fate == "cut off":
+                states[handle] = "running"
+                continue
             if fate == "bad":
                 write_error(attempt, "the data are gone")
             if fate == "interrupt":
                 raise KeyboardInterrupt
             del self.running[handle]
-            states.append((handle, {"bad": "failed", "dies late": "lost"}.get(fate, fate)))
+            states[handle] = {"bad": "failed", "dies late": "lost"}.get(fate, fate)
         return states
 
     def cancel(self, handle):
@@ -91,7 +98,7 @@ def test_a_killed_run_is_made_again(tmp_path, fates, attempts):
 def test_a_run_killed_too_often_fails_and_the_others_go_on(tmp_path):
     store, engine, errors, changed = perform(tmp_path, "lost", "lost", "lost", "done")
     assert set(errors) == {RUNS[0].id}
-    assert "killed 3 times" in errors[RUNS[0].id]
+    assert "lost 3 times" in errors[RUNS[0].id]
     assert engine.submitted[RUNS[0].id] == 3
     assert set(changed) == {run.id for run in RUNS}
     # The next start tries again.
@@ -122,12 +129,42 @@ def test_a_process_that_dies_between_result_and_commit(tmp_path):
     assert engine.submitted[RUNS[0].id] == 1
 
 
-def test_a_silent_attempt_is_lost_whatever_the_engine_says(tmp_path, monkeypatch):
-    monkeypatch.setattr(coordinator, "LOST_AFTER", 0.05)
-    _, engine, errors, _ = perform(tmp_path, "hangs", "done")
+@pytest.mark.parametrize("fate", ["hangs", "unseen"])
+def test_a_silent_attempt_is_lost_whatever_the_engine_says(tmp_path, fate):
+    store, engine, errors, _ = perform(tmp_path, fate, "done", lost_after=0.05)
     assert errors == {}
     assert len(engine.cancelled) == 1
     assert engine.submitted[RUNS[0].id] == 2
+    assert ended(store.attempts(RUNS[0].id)[0]) == "lost"
+
+
+def test_what_nobody_has_started_on_and_the_engine_lost_sight_of_is_made_again(tmp_path):
+    _, engine, errors, _ = perform(tmp_path, "vanishes", "done")
+    assert errors == {}
+    assert engine.submitted[RUNS[0].id] == 2
+
+
+def test_a_result_counts_though_the_engine_never_tells_of_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(coordinator, "GRACE", 0.05)
+    _, engine, errors, changed = perform(tmp_path, "cut off")
+    assert errors == {}
+    assert engine.submitted[RUNS[0].id] == 1
+    assert len(engine.cancelled) == 1
+    assert RUNS[0].id in changed
+
+
+@pytest.mark.parametrize(("known", "again"), [(True, 0), (False, 1)])
+def test_what_an_earlier_coordinator_submitted_is_taken_up_where_the_engine_knows_it(tmp_path, known, again):
+    store = Store(tmp_path)
+    attempt = store.claim(RUNS[0])
+    write_handle(attempt, str(attempt))
+    (attempt / "spec.json").write_text(json.dumps({"run": RUNS[0].to_dict(), "lease": {}}))  # it is dead
+    engine = Scripted(store, {})
+    if known:
+        engine.running[str(attempt)] = (attempt, RUNS[0].id, "done")
+    assert execute(RUNS, store, engine) == {}
+    assert engine.submitted[RUNS[0].id] == again
+    assert store.result(RUNS[0].id) is not None
 
 
 def test_ctrl_c_ends_what_is_under_way(tmp_path):

@@ -7,8 +7,9 @@ from rich.console import Console
 from made import made
 from pats.run.spec import Run
 from pats.study import live
+from pats.study.attempt import end, write_error
 from pats.study.spec import Study
-from pats.study.store import Store, release, write_error
+from pats.study.store import Store
 
 STUDY = Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, run=Run())
 
@@ -29,7 +30,7 @@ def store(tmp_path):
     (attempt / "events.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"event": "epo')
     attempt = store.claim(failed)
     write_error(attempt, "the data are gone")
-    release(attempt)
+    end(attempt, "failed")
     return store
 
 
@@ -44,8 +45,30 @@ def test_look(store):
 
 def test_an_attempt_without_its_process_waits(store):
     running = live.look(store, STUDY.cells())[1]
-    release(store.attempts(running.run_id)[0])
+    end(store.attempts(running.run_id)[0], "lost")
     assert live.look(store, STUDY.cells())[1].state == "waiting"
+
+
+def test_attempts_are_counted_and_the_last_word_is_an_earlier_ones(store):
+    running = live.look(store, STUDY.cells())[1]
+    assert running.attempts == 1
+    end(store.attempts(running.run_id)[0], "lost")
+    store.claim(next(run for run in STUDY.runs() if run.id == running.run_id))
+    again = live.look(store, STUDY.cells())[1]
+    assert (again.state, again.attempts, again.share) == ("running", 2, 0.25)
+    assert "attempt 2" in live._now([again])
+
+
+def test_what_has_not_changed_is_not_read_again(store, monkeypatch):
+    cells = [cell.to_dict() for cell in STUDY.cells()]
+    store.save_study({"cells": cells[:1]})
+    watched, reads = live.Watched(store), []
+    read = store.study
+    monkeypatch.setattr(store, "study", lambda: reads.append(1) or read())
+    assert len(watched.look()) == len(watched.look()) == 2
+    assert len(reads) == 1
+    store.save_study({"cells": cells})
+    assert len(watched.look()) == 4
 
 
 def test_a_diverged_run_is_failed(tmp_path):

@@ -1,5 +1,6 @@
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,18 @@ import pytest
 from made import made
 from pats import InputError
 from pats.run.spec import Run
-from pats.study import lease
-from pats.study import store as module
-from pats.study.store import Store, read_error, read_spec, release, write_error
+from pats.study import files, lease
+from pats.study.attempt import (
+    end,
+    ended,
+    occupy,
+    read_error,
+    read_handle,
+    read_spec,
+    write_error,
+    write_handle,
+)
+from pats.study.store import Store
 
 RUN = Run(task="rte", method="vanilla")
 
@@ -23,7 +33,7 @@ def finish(attempt: Path, score=0.5, run=RUN):
 
 
 def free(attempt):
-    release(attempt)
+    end(attempt, "lost")
     return attempt
 
 
@@ -58,7 +68,7 @@ def test_the_first_writer_wins(tmp_path, monkeypatch, links):
     finish(second, 0.9)
     assert store.commit(first, RUN.id)
     assert not store.commit(second, RUN.id)
-    assert (second / "superseded").exists()
+    assert "superseded" in ended(second)
     assert store.result(RUN.id).best == 0.5
     assert store.winner(RUN.id) == first
 
@@ -67,8 +77,8 @@ def test_a_lock_left_by_a_crash_does_not_block(tmp_path):
     source, target = tmp_path / "source", tmp_path / "result.json"
     source.write_text("x")
     (tmp_path / "result.lock").touch()
-    assert module._claim_and_copy(source, target)
-    assert not module._claim_and_copy(source, target)
+    assert files._claim_and_copy(source, target)
+    assert not files._claim_and_copy(source, target)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, -2])
@@ -100,17 +110,42 @@ def test_a_result_of_another_run_is_not_this_ones(tmp_path):
         assert store.result(RUN.id) is None
 
 
-def test_the_next_attempt_finds_the_checkpoint(tmp_path):
+def checkpoint(attempt, number):
+    """A checkpoint as a run leaves it, with the one before it half deleted."""
+    folder = attempt / "checkpoint"
+    for name in (f"checkpoint-{number}", f"best-{number}", f"checkpoint-{number - 1}"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "weights").write_text(name)
+    (folder / "progress.json").write_text(json.dumps({"checkpoint": f"checkpoint-{number}"}))
+
+
+def test_the_next_attempt_goes_on_from_the_checkpoint(tmp_path):
     store = Store(tmp_path)
     first = store.claim(RUN)
-    (first / "checkpoint").mkdir()
-    (first / "checkpoint" / "weights").write_text("w")
+    checkpoint(first, 7)
     write_error(free(first), "killed")
     second = store.claim(RUN)
-    assert (second / "checkpoint" / "weights").read_text() == "w"
     assert second.name.startswith("2-")
     assert read_error(second) is None
-    assert store.attempts(RUN.id) == [second]
+    assert store.attempts(RUN.id) == [first, second]
+    found = {path.name for path in (second / "checkpoint").iterdir()}
+    assert found == {"progress.json", "checkpoint-7", "best-7"}
+    # What a process believed dead still does to its own folder does not reach the new one.
+    (first / "checkpoint" / "checkpoint-7" / "weights").unlink()
+    assert (second / "checkpoint" / "checkpoint-7" / "weights").read_text() == "checkpoint-7"
+
+
+def test_a_checkpoint_that_vanishes_meanwhile_is_not_used(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    first = store.claim(RUN)
+    checkpoint(first, 7)
+    free(first)
+
+    def vanish(source, target):
+        raise FileNotFoundError(source)
+
+    monkeypatch.setattr(os, "link", vanish)
+    assert not (store.claim(RUN) / "checkpoint").exists()
 
 
 def test_a_living_process_is_never_doubled(tmp_path):
@@ -118,18 +153,55 @@ def test_a_living_process_is_never_doubled(tmp_path):
     attempt = store.claim(RUN)  # this process lives
     assert store.held(RUN.id)
     assert store.claim(RUN) is None
-    release(attempt)
+    free(attempt)
     assert not store.held(RUN.id)
     assert store.claim(RUN) is not None
 
 
-def test_of_two_claimants_one_takes_over(tmp_path, monkeypatch):
+def test_an_attempt_is_occupied_once(tmp_path):
     store = Store(tmp_path)
-    left = free(store.claim(RUN))
-    seen = store.attempts(RUN.id)
-    left.rename(left.with_name("2-other"))
-    monkeypatch.setattr(store, "attempts", lambda run_id: seen)
+    attempt = store.claim(RUN)
+    assert not store.worked_on(attempt)
+    assert occupy(attempt)
+    assert not occupy(attempt)
+    assert store.worked_on(attempt)
+    free(attempt)
+    assert not store.worked_on(attempt)
+    assert not occupy(tmp_path / "nowhere")
+
+
+def test_an_attempt_of_a_silent_host_can_be_taken(tmp_path):
+    store = Store(tmp_path)
+    attempt = store.claim(RUN)
+    occupy(attempt)
+    (attempt / "worker.json").write_text(json.dumps({"host": "elsewhere", "pid": 1, "started": "1"}))
+    os.utime(attempt / "worker.json", (time.time() + 3600,) * 2)  # its clock is an hour fast
     assert store.claim(RUN) is None
+    assert store.claim(RUN, elsewhere=False) is not None
+    assert "superseded by 2-" in ended(attempt)
+
+
+def test_handles(tmp_path):
+    attempt = Store(tmp_path).claim(RUN)
+    assert read_handle(attempt) is None
+    write_handle(attempt, "42")
+    assert read_handle(attempt) == "42"
+    free(attempt)
+    assert read_handle(attempt) is None
+
+
+def test_an_end_that_cannot_be_written_down_frees_the_attempt_all_the_same(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    attempt = store.claim(RUN)
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    end(attempt, "lost")
+    assert ended(attempt) is None
+    assert not store.held(RUN.id)
+    assert [path.name for path in attempt.iterdir()] == []
 
 
 def test_an_attempt_that_died_before_its_commit_is_adopted(tmp_path):
@@ -138,7 +210,7 @@ def test_an_attempt_that_died_before_its_commit_is_adopted(tmp_path):
     attempt = store.claim(RUN)
     finish(attempt)
     assert not store.adopt(RUN.id)  # it may still commit by itself
-    release(attempt)
+    end(attempt, "lost")
     assert store.adopt(RUN.id)
     assert store.result(RUN.id).best == 0.5
 
@@ -190,8 +262,13 @@ def test_one_coordinator_at_a_time(tmp_path):
     ],
 )
 def test_lease(tmp_path, change, age, held):
-    events = tmp_path / "events.jsonl"
-    if age is not None:
-        events.touch()
-        os.utime(events, (events.stat().st_mtime - age,) * 2)
-    assert lease.holds(lease.mine() | change, events) is held
+    now = lease.clock(tmp_path)
+    sign = None if age is None else now - age
+    assert lease.holds(lease.mine() | change, sign, now) is held
+
+
+def test_the_clock_is_the_file_systems(tmp_path):
+    before = time.time()
+    assert abs(lease.clock(tmp_path) - before) < 5
+    assert abs(lease.clock(tmp_path / "nowhere") - before) < 5
+    assert list(tmp_path.iterdir()) == []

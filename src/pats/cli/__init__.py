@@ -3,6 +3,7 @@
 Exit codes: 0, 1 (a run failed), 2 (bad input, said in one sentence on stderr), 130 (Ctrl-C).
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -13,12 +14,14 @@ from pats._errors import InputError
 VERBS = {
     "run": "fine-tune one model",
     "compare": "compare methods on tasks and models over several seeds",
+    "sweep": "search hyper-parameters with equal budgets, then compare the winners on fresh seeds",
     "predict": "label the rows of a table with a fine-tuned model",
     "check": "tell how much noise a run would accumulate",
     "watch": "show how far a comparison is",
     "report": "write the page of a comparison",
     "sensitivity": "draw how a model's sensitivities are distributed",
     "data-size": "tell what the size of the training data does",
+    "export": "write a study's runs as a CSV or Parquet file",
 }
 
 USAGE = "\n".join(
@@ -64,6 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         sys.stderr.write(f"pats: {error.filename} cannot be used ({error.strerror}): choose another path\n")
         return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.stderr.write("pats: the disk is full: make room, and start the same command again; it goes on\n")
+        return 1
     except KeyboardInterrupt:
         sys.stderr.write("\npats: stopped; the same command goes on where this one was\n")
         return 130

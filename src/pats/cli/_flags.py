@@ -11,9 +11,11 @@ from typing import Any, NoReturn, get_args, get_type_hints
 from pats._errors import InputError
 from pats.run.presets import PRESETS
 from pats.run.spec import Run, Value
+from pats.study.engine import Engine, create
 
 NOISE = "noise."  # marks the flags that are options of method pats
 _RENAMED = {"eps": "optimizer-eps"}  # --eps is the ε of PATS
+_EXTENDED = ("option", "task_option", "slurm", "space")  # given in a file and here, both hold
 _NOT_FLAGS = ("options", "task_options", "fingerprint", "method", "betas")
 
 
@@ -59,7 +61,7 @@ class Parser(argparse.ArgumentParser):
             )
         merged = vars(found)
         for key, value in values.items():
-            both = isinstance(value, list) and key in ("option", "task_option")
+            both = isinstance(value, list) and key in _EXTENDED
             merged[key] = [*merged.get(key, []), *value] if both else value
         merged.pop("config", None)
         return merged
@@ -183,6 +185,52 @@ def add_run(parser: Parser, skip: Collection[str] = ()) -> None:
         metavar="KEY=VALUE",
         help="option of the embedded task, such as size=1000",
     )
+
+
+def add_trackers(parser: Parser) -> None:
+    """``--report-to``."""
+    told = "trackers of Trainer's to report to, such as tensorboard (default: none)"
+    parser.add_argument("--report-to", nargs="+", metavar="NAME", help=told)
+
+
+def add_engine(parser: Parser) -> None:
+    """Who runs the runs, and with what each."""
+    group = parser.add_argument_group("who runs the runs")
+    add = group.add_argument
+    add("--engine", metavar="NAME", help="local (the default), ray or slurm")
+    add("--workers", type=whole, metavar="N", help="runs at a time (default: what fits)")
+    add("--cpus", type=whole, metavar="N", help="cores a run (default: what fits; 1 on ray and slurm)")
+    add("--gpus", type=number, metavar="X", help="GPUs a run: 1, a share such as 0.5, or 0")
+    add("--ray-address", metavar="HOST:PORT", help="head of a Ray cluster (default: this machine)")
+    add(
+        "--slurm",
+        action="extend",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="options of jobs, such as partition=gpu time=240 account=x, or cluster=local to try it out",
+    )
+    add("--retries", type=whole, metavar="N", help="attempts that a run may be lost in (default: 3)")
+
+
+def engine(values: dict[str, Any], out: str) -> Engine | None:
+    """Take the flags of ``add_engine`` but ``--retries`` out, and make the engine.
+
+    Returns:
+        None under ``torchrun``, whose processes do every run together.
+
+    Raises:
+        InputError: A value is out of its range, or what the engine needs is not there.
+    """
+    from pats.run import ranks
+
+    given = {key: values.pop(key) for key in ("workers", "cpus", "gpus") if key in values}
+    address, options = values.pop("ray_address", None), pairs(values.pop("slurm", []), "--slurm")
+    name = values.pop("engine", "local")
+    if ranks.count() > 1:
+        if name != "local":
+            raise InputError(f"--engine {name} starts processes of its own: leave torchrun out, or the engine")
+        return None
+    return create(name, Path(out), address=address, options=options, **given)
 
 
 def add_noise(parser: Parser) -> None:

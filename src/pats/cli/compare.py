@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +18,11 @@ EXAMPLE = """
 pats compare --tasks cola rte --data glue/ --models minilm --methods vanilla pats --seeds 5 --out out
 pats compare --data reviews.csv --label stars --lr-grid 5e-5 1e-4 3e-4 --seeds 8 --out out/reviews
 pats compare --tasks rte --data glue/ --methods vanilla pats std=pats --option std.intensity=std
+pats compare --tasks rte --data /nfs/glue --out /nfs/rte --engine ray --ray-address 10.0.0.1:6379 --gpus 1
 """
 LISTS = ("tasks", "models", "methods", "lr_grid")
+HOW = ("retries", "keep_models", "report_to")  # of the way a study is done, not of what it is
+NOT_FLAGS = ("task", "model", "init_seed", "data_seed", "noise_seed")  # a grid has its own for them
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,43 +33,53 @@ def main(argv: Sequence[str]) -> int:
         "the paper's Table 2, else the best of --lr-grid, else plain fine-tuning's in Table 2, else 1e-4.",
         EXAMPLE,
     )
-    _flags.add_shared(parser, "folder of the comparison (default: out)")
+    add_grid(parser, "folder of the comparison (default: out)")
     add = parser.add_argument
-    add("--tasks", "--task", nargs="+", metavar="T", help="names of tasks; none takes the table of --data")
-    add("--models", "--model", nargs="+", metavar="M", help="names or folders of models (default: minilm)")
-    add(
-        "--methods",
-        "--method",
-        nargs="+",
-        metavar="NAME",
-        help=_flags.methods_help("or LABEL=NAME for a variant"),
-    )
-    add("--seeds", nargs="+", type=_flags.whole, metavar="N", help="a number of seeds, or the seeds (5)")
     add("--lr-grid", nargs="+", type=_flags.number, metavar="X", help="rates to tune over, one run each")
-    add("--tuning-seed", type=_flags.whole, metavar="N", help="seed of the tuning runs, not reported")
     add("--no-control", action="store_true", help="no plain fine-tuning at the rate of PATS")
-    add("--option", action="extend", nargs="+", metavar="ROW.KEY=VALUE", help="option of a row's method")
-    add("--workers", type=_flags.whole, metavar="N", help="processes at a time (default: what fits)")
-    add("--retries", type=_flags.whole, metavar="N", help="attempts a killed run gets (default: 3)")
-    add("--keep-models", action="store_true", help="keep the weights of every run")
-    _flags.add_run(parser, ["task", "model", "init_seed", "data_seed", "noise_seed"])
+    _flags.add_engine(parser)
+    _flags.add_run(parser, NOT_FLAGS)
     _flags.add_methods(parser)
     values = parser.read(argv)
     as_json, quiet = values.pop("json", False), values.pop("quiet", False)
-    how = {key: values.pop(key) for key in ("out", "workers", "retries", "keep_models") if key in values}
+    out = values.pop("out", "out")
+    how = {key: values.pop(key) for key in HOW if key in values}
     study = build(values)
+    engine = _flags.engine(values, out)
     quiet = quiet or not ranks.is_first()
-    result = compare(study, **how, console=None if quiet else Console(stderr=True))
+    # Stdout is for the result alone; Ray would tell there of nodes that left.
+    with redirect_stdout(sys.stderr):
+        result = compare(study, out, engine=engine, **how, console=None if quiet else Console(stderr=True))
     if not ranks.is_first():
         return 1 if result.failures else 0
     if as_json:
         sys.stdout.write(json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n")
     else:
-        render.show(result.page, _wide())
-    if result.failures:
-        sys.stderr.write(f"pats: {result.failures} of the runs failed; the notes say why\n")
-        return 1
-    return 0
+        render.show(result.page, wide())
+    return failures(result.failures)
+
+
+def add_grid(parser: _flags.Parser, out: str) -> None:
+    """Flags of a grid of tasks, models, methods and seeds."""
+    _flags.add_shared(parser, out)
+    add = parser.add_argument
+    add("--tasks", "--task", nargs="+", metavar="T", help="names of tasks; none takes the table of --data")
+    add("--models", "--model", nargs="+", metavar="M", help="names or folders of models (default: minilm)")
+    told = _flags.methods_help("or LABEL=NAME for a variant")
+    add("--methods", "--method", nargs="+", metavar="NAME", help=told)
+    add("--seeds", nargs="+", type=_flags.whole, metavar="N", help="a number of seeds, or the seeds (5)")
+    add("--tuning-seed", type=_flags.whole, metavar="N", help="seed of what is tuned, not reported")
+    add("--option", action="extend", nargs="+", metavar="ROW.KEY=VALUE", help="option of a row's method")
+    add("--keep-models", action="store_true", help="keep the weights of every run")
+    _flags.add_trackers(parser)
+
+
+def failures(count: int) -> int:
+    """Say how many runs failed, and return the exit code."""
+    if not count:
+        return 0
+    sys.stderr.write(f"pats: {count} of the runs failed; the notes say why\n")
+    return 1
 
 
 def build(values: dict[str, Any]) -> Study:
@@ -87,7 +101,7 @@ def build(values: dict[str, Any]) -> Study:
     return replace(study, options=_flags.method_options(values, dict(study.rows)))
 
 
-def _wide() -> Console:
+def wide() -> Console:
     """The terminal, or where there is none a width at which no table is folded."""
     console = Console()
     return console if console.is_terminal else Console(width=160)

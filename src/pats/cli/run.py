@@ -29,6 +29,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--option", action="extend", nargs="+", metavar="KEY=VALUE", help="option of the method"
     )
+    _flags.add_trackers(parser)
     _flags.add_run(parser)
     _flags.add_methods(parser)
     parser.add_argument(
@@ -36,12 +37,12 @@ def main(argv: Sequence[str]) -> int:
     )
     values = parser.read(argv)
     out, as_json, quiet = values.pop("out", None), values.pop("json", False), values.pop("quiet", False)
-    save_steps = values.pop("save_steps", None)
+    save_steps, report_to = values.pop("save_steps", None), values.pop("report_to", [])
     run = build(values)
     if out is None:
         raise InputError("--out is missing: name the folder for the result and the model")
     with _Bar(Console(stderr=True, quiet=quiet or not ranks.is_first())) as bar:
-        result = finetune(run, out, on_event=bar.tell, save_steps=save_steps)
+        result = finetune(run, out, on_event=bar.tell, save_steps=save_steps, report_to=report_to)
     if ranks.is_first():
         sys.stdout.write(result.to_json() if as_json else _words(result, out))
         if result.status != "done":

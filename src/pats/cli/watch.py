@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.live import Live
 
 from pats.cli import _flags
-from pats.study.live import REFRESH, Clock, RunState, draw, look
-from pats.study.spec import Cell
+from pats.study.live import REFRESH, Clock, Watched, draw
 from pats.study.store import Store
 
 EXAMPLE = """
@@ -26,8 +25,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--once", action="store_true", help="show it once")
     parser.add_argument("--json", action="store_true", help="write the state once, as JSON on stdout")
     values = parser.read(argv)
-    store, clock = Store(values["folder"]), Clock()
-    states = _look(store)
+    watched, clock = Watched(Store(values["folder"])), Clock()
+    states = watched.look()
     console = Console()
     if values.get("json"):
         sys.stdout.write(json.dumps([state.to_dict() for state in states], indent=1) + "\n")
@@ -37,11 +36,6 @@ def main(argv: Sequence[str]) -> int:
         with Live(draw(states, clock.left(states)), console=console, auto_refresh=False) as live:
             while any(state.state in ("waiting", "running") for state in states):
                 time.sleep(REFRESH)
-                states = _look(store)
+                states = watched.look()
                 live.update(draw(states, clock.left(states)), refresh=True)
     return 0
-
-
-def _look(store: Store) -> list[RunState]:
-    cells = [Cell.from_dict(cell) for cell in store.study()["cells"]]
-    return look(store, cells)

@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,15 +18,12 @@ from transformers import AutoModelForSequenceClassification, TrainerState, set_s
 from pats import methods, tasks
 from pats._errors import InputError
 from pats._shard import local
-from pats.run import batches, environment, model, mtdnn, outcome, ranks
+from pats.run import batches, environment, model, mtdnn, outcome, ranks, trackers
 from pats.run._training import Diverged, Engine, Monitor, Progress, arguments, load_state
 from pats.run.events import Journal, Listener
-from pats.run.files import remove, write_atomic
+from pats.run.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, remove, write_atomic
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
-
-RESULT, PREDICTIONS, EVENTS = "result.json", "predictions.csv.gz", "events.jsonl"
-MODEL, CHECKPOINT = "model", "checkpoint"
 
 
 def finetune(
@@ -36,6 +33,7 @@ def finetune(
     on_event: Listener | None = None,
     keep_model: bool = True,
     save_steps: int | None = None,
+    report_to: Sequence[str] = (),
 ) -> Result:
     """Fine-tune a model as ``run`` says.
 
@@ -63,6 +61,8 @@ def finetune(
             ``end``); see ``pats.run.events``.
         keep_model: False deletes the weights at the end.
         save_steps: Makes a checkpoint after every so many optimizer steps, instead of after every epoch.
+        report_to: Trackers of Trainer's that are told losses, rates and metrics, such as
+            ``"tensorboard"``, whose files are put in ``OUT/tensorboard``. They change no result.
 
     Returns:
         The result, with ``run.fingerprint`` filled in. Its status is ``"failed"`` where the loss or a
@@ -90,7 +90,9 @@ def finetune(
         journal = Journal(file, on_event if writes else None)
         stack.enter_context(journal)  # before the model, whose download may take long
         stack.enter_context(own_generators())
-        session = _Session(run, method, data, folder, progress, journal, out is not None, save_steps)
+        session = _Session(
+            run, method, data, folder, progress, journal, out is not None, save_steps, tuple(report_to)
+        )
         return session.perform(keep_model)
 
 
@@ -106,6 +108,7 @@ class _Session:
     journal: Journal
     resumable: bool
     save_steps: int | None = None
+    report_to: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     resumed_at: int = 0
 
@@ -211,7 +214,9 @@ class _Session:
         self.method.prepare_(self.loaded.model, training)
         engine = Engine(
             self.loaded.model,
-            arguments(run, checkpoints, self.device, self.in_bf16, self.resumable, self.save_steps),
+            arguments(
+                run, checkpoints, self.device, self.in_bf16, self.resumable, self.save_steps, self.report_to
+            ),
             run,
             self.features["train"],
             self.collate,
@@ -222,6 +227,7 @@ class _Session:
             progress=self.progress,
         )
         monitor.engine = engine
+        trackers.place(engine, self.folder)
         return engine
 
     def _train(self, engine: Engine) -> None:

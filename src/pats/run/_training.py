@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from transformers import (
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from pats import methods
-from pats.run import mtdnn, ranks
+from pats.run import files, mtdnn, ranks, trackers
 from pats.run.batches import Collate, Feature
 from pats.run.events import Journal
 from pats.run.files import remove, write_atomic
@@ -34,7 +34,6 @@ from pats.run.result import Epoch
 from pats.run.spec import Run
 
 PROGRESS = 2.0  # seconds between two progress events, at least
-PROGRESS_FILE = "progress.json"
 METHOD_FILE = "method.safetensors"
 
 SCHEDULES = {
@@ -78,13 +77,13 @@ class Progress:
 
     def save(self, folder: Path) -> None:
         """Write the file that a resume starts from."""
-        write_atomic(folder / PROGRESS_FILE, json.dumps(asdict(self)).encode())
+        write_atomic(folder / files.PROGRESS, json.dumps(asdict(self)).encode())
 
     @classmethod
     def load(cls, folder: Path) -> "Progress | None":
         """What ``save`` wrote; None where there is nothing whole."""
         try:
-            values = json.loads((folder / PROGRESS_FILE).read_bytes())
+            values = json.loads((folder / files.PROGRESS).read_bytes())
         except (OSError, ValueError):
             return None
         return cls(**values | {"epochs": [Epoch(**epoch) for epoch in values["epochs"]]})
@@ -232,6 +231,8 @@ class Engine(Trainer):
         mean = math.fsum(self.losses) / max(len(self.losses), 1)
         self.losses.clear()
         metrics = self._judge(self.state, mean)
+        if self.args.report_to:
+            self.log({f"eval_{name}": value for name, value in metrics.items()})
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
@@ -337,8 +338,10 @@ def arguments(
     in_bf16: bool,
     resumable: bool,
     save_steps: int | None,
+    report_to: Sequence[str] = (),
 ) -> TrainingArguments:
     """Trainer's arguments for a run; the processes share each batch."""
+    trackers.check(report_to)
     strategy = "epoch" if save_steps is None else "steps"
     made = TrainingArguments(
         output_dir=str(folder),
@@ -357,9 +360,11 @@ def arguments(
         eval_strategy="epoch",
         save_strategy=strategy if resumable else "no",
         save_steps=save_steps or 500,
-        logging_strategy="no",
+        logging_strategy="steps" if report_to else "no",
+        logging_steps=trackers.SHARE,
         logging_nan_inf_filter=False,
-        report_to="none",
+        report_to=list(report_to) or "none",
+        run_name=trackers.name(run),
         disable_tqdm=True,
         remove_unused_columns=False,
         use_cpu=device.type == "cpu",

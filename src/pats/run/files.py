@@ -4,6 +4,10 @@ import os
 import shutil
 from pathlib import Path
 
+# What a run's folder holds.
+RESULT, PREDICTIONS, EVENTS = "result.json", "predictions.csv.gz", "events.jsonl"
+MODEL, CHECKPOINT, PROGRESS = "model", "checkpoint", "progress.json"
+
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""

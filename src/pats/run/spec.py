@@ -4,7 +4,8 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 from pats._errors import InputError
@@ -137,7 +138,7 @@ class Run:
             end = "" if high == math.inf else (f" and below {high}" if open_end else f" and at most {high}")
             raise InputError(f"{name} is {value!r}, but must be a number {start}{end}")
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Hash of the run's content, 16 hexadecimal digits; a known fingerprint replaces the path."""
         content = self.to_dict() | {"schema": SCHEMA}
@@ -148,7 +149,10 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"betas": list(self.betas)}
+        # Not asdict, whose deep copies take most of the time of reading thousands of runs.
+        named = {f.name: getattr(self, f.name) for f in fields(self)}
+        copied = {"task_options": dict(self.task_options), "options": dict(self.options)}
+        return named | copied | {"betas": list(self.betas)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Run":

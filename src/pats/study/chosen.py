@@ -1,7 +1,5 @@
 """The one model that a study keeps for a task: chosen on dev, exported whole."""
 
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,7 @@ from statistics import fmean
 from pats.report.table1 import Cell
 from pats.run.files import remove
 from pats.run.model import read_card
+from pats.study.files import link_tree
 from pats.study.store import Store
 
 
@@ -70,13 +69,6 @@ def export(source: Path, target: Path) -> None:
     temporary = target.with_name(f".{target.name}.new")
     remove(temporary)
     temporary.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, temporary, copy_function=_link)
+    link_tree(source, temporary)
     remove(target)
     temporary.rename(target)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -1,6 +1,6 @@
 """The engine inside ``torchrun`` and ``accelerate launch``: all processes do a run together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,10 +25,9 @@ class GroupEngine:
         self._ended[str(attempt)] = "done" if _work(attempt) == 0 else "failed"
         return str(attempt)
 
-    def poll(self) -> list[tuple[Handle, State]]:
+    def poll(self, handles: Collection[Handle]) -> dict[Handle, State]:
         """Attempts that have ended, told once."""
-        ended, self._ended = list(self._ended.items()), {}
-        return ended
+        return {handle: self._ended.pop(handle) for handle in handles if handle in self._ended}
 
     def cancel(self, handle: Handle) -> None:
         """Nothing runs any more."""

@@ -1,13 +1,14 @@
-"""Who works on an attempt, and whether it still lives: never two processes on the same attempt."""
+"""Who works on something in the store, and whether it still lives."""
 
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-LOST_AFTER = 90.0  # seconds without an event; a run writes a heartbeat every 15 s
+LOST_AFTER = 90.0  # seconds without a sign of life; a worker gives one every 15 s
 
 
 def mine() -> dict[str, Any]:
@@ -29,20 +30,16 @@ def started(pid: int) -> str | None:
     return None if state == "Z" else rest[18]
 
 
-def holds(lease: Mapping[str, Any], events: Path) -> bool:
-    """Whether the holder of a lease is still at work.
+def here(lease: Mapping[str, Any]) -> bool:
+    """Whether a lease's holder is, or was, a process of this host."""
+    return isinstance(lease.get("pid"), int) and lease.get("host") == socket.gethostname()
 
-    On this host its process decides; for another host, whether its events are younger than 90 s.
-    A lease without a pid is nobody's.
-    """
-    pid = lease.get("pid")
-    if not isinstance(pid, int):
+
+def lives(lease: Mapping[str, Any]) -> bool:
+    """Whether the holder of a lease of this host still runs; False for another host's."""
+    if not here(lease):
         return False
-    if lease.get("host") != socket.gethostname():
-        try:
-            return time.time() - events.stat().st_mtime < LOST_AFTER
-        except FileNotFoundError:
-            return False
+    pid: int = lease["pid"]
     if Path("/proc/self/stat").exists():
         return started(pid) is not None and started(pid) == lease.get("started")
     try:
@@ -52,3 +49,47 @@ def holds(lease: Mapping[str, Any], events: Path) -> bool:
     except PermissionError:
         pass  # it lives, and is somebody else's
     return True
+
+
+def holds(lease: Mapping[str, Any], sign: float | None, now: float) -> bool:
+    """Whether the holder of a lease is still at work.
+
+    On this host its process decides; for another host, whether its last sign of life is younger than
+    90 s. A lease without a pid is nobody's.
+
+    Args:
+        lease: What ``mine`` gave the holder.
+        sign: When its files were last touched, by the clock of the file system; None for never.
+        now: The time by the same clock, see ``clock``; hosts whose clocks differ then agree.
+    """
+    if not isinstance(lease.get("pid"), int):
+        return False
+    if here(lease):
+        return lives(lease)
+    return sign is not None and now - sign < LOST_AFTER
+
+
+def clock(folder: Path) -> float:
+    """The time by the clock that stamps the files of a folder.
+
+    On a shared file system that is the server's. This host's own clock where the folder cannot be
+    written to.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+            file.flush()
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return time.time()
+
+
+def touched(*paths: Path) -> float | None:
+    """When the youngest of some files was last written; None where none exists."""
+    times = []
+    for path in paths:
+        try:
+            times.append(path.stat().st_mtime)
+        except FileNotFoundError:
+            continue
+    return max(times, default=None)

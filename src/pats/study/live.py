@@ -14,9 +14,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pats.run.files import EVENTS
 from pats.run.spec import Run
+from pats.study.attempt import read_error
 from pats.study.spec import Cell
-from pats.study.store import Store, read_error
+from pats.study.store import Store
 
 REFRESH = 1.0  # seconds between two looks at the store
 
@@ -37,6 +39,7 @@ class RunState:
         loss: Last training loss; None before the first.
         score: Best dev score × 100 of a finished run.
         error: Why it failed.
+        attempts: Attempts so far, those included that were killed or lost.
     """
 
     run_id: str
@@ -50,10 +53,36 @@ class RunState:
     loss: float | None = None
     score: float | None = None
     error: str | None = None
+    attempts: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+class Watched:
+    """A study that is looked at again and again; what has not changed is not read again.
+
+    Args:
+        store: The study's store; nothing but its files is asked.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._key: object = None
+        self._cells: list[Cell] = []
+
+    def look(self) -> list[RunState]:
+        """The state of every run.
+
+        Raises:
+            InputError: There is no study.
+        """
+        key = self._store.study_key()
+        if key is None or key != self._key:
+            self._cells = [Cell.from_dict(cell) for cell in self._store.study()["cells"]]
+            self._key = key
+        return look(self._store, self._cells)
 
 
 def look(store: Store, cells: Sequence[Cell]) -> list[RunState]:
@@ -66,20 +95,23 @@ def _state(store: Store, cell: Cell, run: Run) -> RunState:
     result = store.result(run.id)
     if result is not None:
         score = None if result.best is None else 100 * result.best
-        failed = result.status != "done"
-        return RunState(*place, "failed" if failed else "done", 1.0, score=score, error=result.error)
+        state = "done" if result.status == "done" else "failed"
+        return RunState(*place, state, 1.0, score=score, error=result.error, attempts=1)
     attempts = store.attempts(run.id)
     if not attempts:
         return RunState(*place, "waiting")
-    if not store.held(run.id):
-        error = read_error(attempts[-1])
-        if error is not None:
-            return RunState(*place, "failed", 1.0, error=error)
-    event = _last(attempts[-1] / "events.jsonl")
+    held = store.held(run.id)
+    error = None if held else read_error(attempts[-1])
+    if error is not None:
+        return RunState(*place, "failed", 1.0, error=error, attempts=len(attempts))
+    # A young attempt may not have told anything yet, and goes on from where the last one was.
+    event: dict[str, Any] = next(
+        (found for path in reversed(attempts) if (found := _last(path / EVENTS))), {}
+    )
     share = event["step"] / event["steps"] if event.get("steps") else 0.0
-    state = "running" if store.held(run.id) else "waiting"
     loss = event.get("loss", event.get("train_loss"))
-    return RunState(*place, state, share, event.get("epoch"), loss)
+    state = "running" if held else "waiting"
+    return RunState(*place, state, share, event.get("epoch"), loss, attempts=len(attempts))
 
 
 def _last(events: Path) -> dict[str, Any]:
@@ -140,7 +172,8 @@ def _now(runs: Sequence[RunState]) -> str:
     for run in runs:
         if run.state == "running":
             text = f"seed {run.seed}: " + ("starting" if run.epoch is None else f"epoch {run.epoch:.1f}")
-            told.append(text + ("" if run.loss is None else f", loss {run.loss:.3f}"))
+            text += "" if run.loss is None else f", loss {run.loss:.3f}"
+            told.append(text + (f", attempt {run.attempts}" if run.attempts > 1 else ""))
         elif run.state == "failed":
             told.append(f"seed {run.seed} failed: {run.error}")
     scores = [run.score for run in runs if run.state == "done" and run.score is not None]

@@ -1,92 +1,92 @@
 """The local engine: every run is a process of this machine, threads and GPUs divided among them."""
 
 import os
-import signal
 import subprocess
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pats._errors import InputError
+from pats.study import process
 from pats.study.engine import Handle, State
-
-GRACE = 5.0  # seconds between SIGTERM and SIGKILL
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class LocalEngine:
     """Up to ``workers`` processes at a time.
 
     Args:
-        workers: Processes at a time; None is one a GPU, else two on up to eight cores, else one for
-            every four cores. Each gets its share of the cores as threads, and GPUs in turn.
+        workers: Processes at a time; None is as many as the GPUs hold, else what ``cpus`` leaves room
+            for, else two on up to eight cores and one for every four cores on more.
+        cpus: Cores a run, which are its threads; None divides the cores among the workers.
+        gpus: GPUs a run: 1, a share such as 0.5 for two runs on one GPU, or 0 for none; None is 1
+            where there are GPUs. Runs are spread over the GPUs evenly.
+        command: What runs an attempt.
 
     Raises:
-        InputError: ``workers`` is not a whole number from 1.
+        InputError: ``workers`` or ``cpus`` is not a whole number from 1, ``gpus`` is not in [0, 1], or
+            there is no GPU and one is asked for.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        if workers is not None and not (isinstance(workers, int) and workers >= 1):
-            raise InputError(f"workers is {workers!r}, but must be a whole number from 1")
-        self._gpus = gpus()
-        self.workers = workers or len(self._gpus) or fitting(cores())
-        self.threads = max(1, cores() // self.workers)
+    def __init__(
+        self,
+        workers: int | None = None,
+        cpus: int | None = None,
+        gpus: float | None = None,
+        command: Sequence[str] = process.WORKER,
+    ) -> None:
+        check(workers, cpus, gpus)
+        self._gpus = [] if gpus == 0 else visible_gpus()
+        if gpus and not self._gpus:
+            raise InputError(f"gpus is {gpus:g}, but this machine has none that torch can use: leave it out")
+        fit = max(1, cores() // cpus) if cpus else fitting(cores())
+        self.workers = workers or int(len(self._gpus) / (gpus or 1)) or fit
+        self.threads = cpus or max(1, cores() // self.workers)
+        self._hide = gpus == 0
+        self._command = command
         self._running: dict[Handle, tuple[int, subprocess.Popen[bytes]]] = {}
 
     def submit(self, attempt: Path) -> Handle:
-        """Start a process in a session of its own, so that Ctrl-C reaches the caller alone."""
+        """Start a process."""
         taken = {slot for slot, _ in self._running.values()}
         slot = next(number for number in range(len(taken) + 1) if number not in taken)
-        with (attempt / "stdout.log").open("ab") as out, (attempt / "stderr.log").open("ab") as err:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "pats.study.worker", str(attempt), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                env=self._environment(slot),
-                start_new_session=True,
-            )
-        self._running[str(attempt)] = (slot, process)
+        started = process.launch(attempt, self._command, self._environment(slot))
+        self._running[str(attempt)] = (slot, started)
         return str(attempt)
 
     def _environment(self, slot: int) -> dict[str, str]:
-        # A number that the user has set holds for every process.
-        threads = {name: os.environ.get(name, str(self.threads)) for name in _THREADS}
-        extra = {"CUDA_VISIBLE_DEVICES": self._gpus[slot % len(self._gpus)]} if self._gpus else {}
-        return {**os.environ, "TOKENIZERS_PARALLELISM": "false", **threads, **extra}
+        extra = {"CUDA_VISIBLE_DEVICES": ""} if self._hide else {}
+        if self._gpus:
+            extra = {"CUDA_VISIBLE_DEVICES": self._gpus[slot % len(self._gpus)]}
+        return process.threads(self.threads) | extra
 
-    def poll(self) -> list[tuple[Handle, State]]:
+    def poll(self, handles: Collection[Handle]) -> dict[Handle, State]:
         """Processes that ended are told once, and their place is free."""
-        states: list[tuple[Handle, State]] = []
-        for handle, (_, process) in list(self._running.items()):
-            code = process.poll()
-            if code is not None:
-                del self._running[handle]
-            states.append((handle, _state(code)))
+        states: dict[Handle, State] = {}
+        for handle in handles:
+            if handle in self._running:
+                states[handle] = process.state(self._running[handle][1].poll())
+                if states[handle] != "running":
+                    del self._running[handle]
         return states
 
     def cancel(self, handle: Handle) -> None:
-        """SIGTERM, and SIGKILL five seconds later."""
-        _, process = self._running.pop(handle, (0, None))
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        """End the process and wait for its end."""
+        _, running = self._running.pop(handle, (0, None))
+        if running is not None:
+            process.end(running)
 
     def capacity(self) -> int:
         """Places that are free."""
         return self.workers - len(self._running)
 
 
-def _state(code: int | None) -> State:
-    if code is None:
-        return "running"
-    if code < 0 or code in (128 + signal.SIGKILL, 128 + signal.SIGTERM):
-        return "lost"
-    return "done" if code == 0 else "failed"
+def check(workers: int | None, cpus: int | None, gpus: float | None) -> None:
+    """Raise InputError about the first number that is out of its range; None is fine."""
+    for name, value in (("workers", workers), ("cpus", cpus)):
+        if value is not None and not (isinstance(value, int) and value >= 1):
+            raise InputError(f"{name} is {value!r}, but must be a whole number from 1")
+    if gpus is not None and not (isinstance(gpus, int | float) and 0 <= gpus <= 1):
+        raise InputError(f"gpus is {gpus!r}, but must be 1, a share such as 0.5, or 0: a run trains on one")
 
 
 def cores() -> int:
@@ -101,7 +101,7 @@ def fitting(number: int) -> int:
     return min(number, 2) if number <= 8 else number // 4
 
 
-def gpus() -> list[str]:
+def visible_gpus() -> list[str]:
     """Names for CUDA_VISIBLE_DEVICES of the GPUs that this process sees."""
     import torch
 

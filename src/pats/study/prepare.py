@@ -1,6 +1,6 @@
 """What is looked at before the first run starts, so that bad input fails at once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pats import methods, tasks
@@ -65,6 +65,18 @@ def check_methods(study: Study) -> None:
     """
     for label, method in study.rows:
         methods.create(method, study.options.get(label))
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Check that trackers are there.
+
+    Raises:
+        InputError: One is not.
+    """
+    if names:
+        from pats.run import trackers
+
+        trackers.check(names)
 
 
 def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:

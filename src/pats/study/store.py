@@ -3,28 +3,37 @@
     OUT/study.json                                  the study and its cells
     OUT/runs/<id>/result.json                       the committed result; its presence means done
     OUT/runs/<id>/predictions.csv.gz                its predictions
-    OUT/runs/<id>/attempts/<n>-<uuid8>/             one attempt: spec.json (the run and who works on
-                                                    it), events.jsonl, logs, checkpoint/, model/
+    OUT/runs/<id>/attempts/<n>-<uuid8>/             one attempt, see ``pats.study.attempt``
 
 Engines give every run at least once; exactly one result comes from here. Every file appears whole
-or not at all. An attempt that was left without a result is taken over by renaming its folder: of
-several claimants one wins, and the next attempt finds the checkpoint in place.
+or not at all. The next attempt starts from hard links to the last one's checkpoint, so that a process
+that was believed dead and is not cannot disturb it.
 """
 
 import json
+import math
 import os
 import shutil
+import threading
+import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pats._errors import InputError
+from pats.run.events import HEARTBEAT
+from pats.run.files import CHECKPOINT, MODEL, PREDICTIONS, RESULT
 from pats.run.result import Result
 from pats.run.spec import Run
-from pats.study import lease
+from pats.study import files, lease
+from pats.study.attempt import WORKER, continue_from, end, ended, read_spec, sign, write_spec
+
+ASK_CLOCK = 60.0  # seconds for which the file system's clock is taken to run like this host's
+
+_Key = tuple[int, int, int]  # a file's inode, time and size
 
 
 class Store:
@@ -36,13 +45,14 @@ class Store:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
-        self._cache: dict[str, tuple[tuple[int, int, int], Result]] = {}
+        self._cache: dict[str, tuple[_Key, Result]] = {}
+        self._asked = (-math.inf, 0.0)
 
     # -------------------------------------------------------------------------------------- study
 
     def save_study(self, content: Mapping[str, Any]) -> None:
         """Write ``study.json``."""
-        write(self.root / "study.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        files.write(self.root / "study.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     def study(self) -> dict[str, Any]:
         """Read ``study.json``.
@@ -63,6 +73,10 @@ class Store:
             ) from None
         return content
 
+    def study_key(self) -> _Key | None:
+        """Changes whenever ``study.json`` does; None where there is none."""
+        return _key(self.root / "study.json")
+
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """One coordinator at a time on this store; a dead one's mark is replaced.
@@ -72,20 +86,22 @@ class Store:
         """
         mark = self.root / "coordinator.json"
         temporary = self.root / f".coordinator.json.{uuid.uuid4().hex[:8]}"
-        write(temporary, json.dumps(lease.mine()) + "\n")
+        own = lease.mine()
+        files.write(temporary, json.dumps(own) + "\n")
         try:
-            if not _link(temporary, mark):
-                holder = _read_json(mark)
-                if lease.holds(holder, mark):
+            if not files.link_once(temporary, mark):
+                holder = files.read_json(mark)
+                if lease.holds(holder, lease.touched(mark), lease.clock(self.root)):
                     raise InputError(
                         f"another comparison (process {holder['pid']} on {holder['host']}) works in "
                         f"{self.root}: wait for it, look at it with pats watch, or choose another --out"
                     )
                 temporary.replace(mark)
-            yield
+            with _touching(mark):
+                yield
         finally:
             temporary.unlink(missing_ok=True)
-            if _read_json(mark).get("pid") == os.getpid():
+            if files.read_json(mark) == own:
                 mark.unlink()
 
     # --------------------------------------------------------------------------------------- runs
@@ -104,12 +120,10 @@ class Store:
 
         One that cannot be parsed is moved aside with a warning, and the run counts as not done.
         """
-        path = self.folder(run_id) / "result.json"
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
+        path = self.folder(run_id) / RESULT
+        key = _key(path)
+        if key is None:
             return None
-        key = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if run_id not in self._cache or self._cache[run_id][0] != key:
             result = _parse(path, run_id)
             if result is None:
@@ -123,7 +137,7 @@ class Store:
         path.rename(aside)
         # The winning attempt's file is the same file under another name.
         for attempt in self.attempts(path.parent.name):
-            own = attempt / "result.json"
+            own = attempt / RESULT
             if own.exists() and own.samefile(aside):
                 own.unlink()
         warnings.warn(
@@ -133,48 +147,69 @@ class Store:
 
     def winner(self, run_id: str) -> Path | None:
         """Folder of the attempt whose result was committed; None where it is gone."""
-        try:
-            text = (self.folder(run_id) / "result.json").read_bytes()
-        except FileNotFoundError:
-            return None
-        for attempt in self.attempts(run_id):
-            own = attempt / "result.json"
-            if own.exists() and own.read_bytes() == text:
-                return attempt
-        return None
+        final = self.folder(run_id) / RESULT
+        own = [path for path in self.attempts(run_id) if final.exists() and (path / RESULT).exists()]
+        same = [path for path in own if (path / RESULT).samefile(final)]
+        # Where there are no hard links, and after a copy of the whole store, the content tells.
+        same = same or [path for path in own if (path / RESULT).read_bytes() == final.read_bytes()]
+        return same[0] if same else None
 
     # ----------------------------------------------------------------------------------- attempts
 
-    def held(self, run_id: str) -> bool:
-        """Whether a living process works on the run."""
-        return any(self._held(attempt) for attempt in self.attempts(run_id))
+    def held(self, run_id: str, elsewhere: bool = True) -> bool:
+        """Whether a living process works on the run, or keeps it for one that will.
 
-    def _held(self, attempt: Path) -> bool:
-        return lease.holds(read_spec(attempt).get("lease", {}), attempt / "events.jsonl")
+        Args:
+            run_id: The run.
+            elsewhere: False asks about processes of this host alone.
+        """
+        return any(self._held(attempt, elsewhere) for attempt in self.attempts(run_id))
 
-    def claim(self, run: Run) -> Path | None:
+    def _held(self, attempt: Path, elsewhere: bool = True) -> bool:
+        if ended(attempt) is not None:
+            return False
+        holder = files.read_json(attempt / WORKER) or read_spec(attempt).get("lease", {})
+        if lease.here(holder) or not elsewhere:
+            return lease.lives(holder)
+        return lease.holds(holder, sign(attempt), self._clock())
+
+    def _clock(self) -> float:
+        """``lease.clock``, asked once a minute."""
+        then, offset = self._asked
+        if time.monotonic() - then > ASK_CLOCK:
+            offset = lease.clock(self.root) - time.monotonic()
+            self._asked = (time.monotonic(), offset)
+        return offset + time.monotonic()
+
+    def worked_on(self, attempt: Path) -> bool:
+        """Whether a process has started on an attempt and, as far as the store tells, still lives."""
+        return (attempt / WORKER).exists() and self._held(attempt)
+
+    def claim(self, run: Run, elsewhere: bool = True, report_to: Sequence[str] = ()) -> Path | None:
         """Start an attempt, from where the last one left off.
 
+        Args:
+            run: The run.
+            elsewhere: False takes it also from a process of another host, which then is known to be
+                silent.
+            report_to: Trackers that are told how it goes.
+
         Returns:
-            The attempt's folder, leased to this process; None where a living process, or a quicker
-            claimant, works on the run.
+            The attempt's folder, leased to this process; None where a living process works on the run.
         """
         attempts = self.attempts(run.id)
-        if any(self._held(attempt) for attempt in attempts):
+        if any(self._held(attempt, elsewhere) for attempt in attempts):
             return None
         number = 1 + max((_number(path) for path in attempts), default=0)
         new = self.folder(run.id) / "attempts" / f"{number}-{uuid.uuid4().hex[:8]}"
-        left = [path for path in attempts if _parse(path / "result.json", run.id) is None]
-        if left:
-            try:
-                left[-1].rename(new)
-            except FileNotFoundError:
-                return None
-            for name in ("result.json", "error.json"):
-                (new / name).unlink(missing_ok=True)
-        else:
-            new.mkdir(parents=True)
-        write_spec(new, run)
+        new.mkdir(parents=True)
+        left = [path for path in attempts if _parse(path / RESULT, run.id) is None]
+        for path in left:
+            end(path, f"superseded by {new.name}")
+        for path in reversed(left):
+            if continue_from(path, new):
+                break
+        write_spec(new, run, report_to)
         return new
 
     def commit(self, attempt: Path, run_id: str) -> bool:
@@ -184,23 +219,25 @@ class Store:
             True where it won; False where the attempt is marked superseded.
         """
         folder = self.folder(run_id)
-        final = folder / "result.json"
+        final = folder / RESULT
         if self.result(run_id) is None:
-            predictions = attempt / "predictions.csv.gz"
+            predictions = attempt / PREDICTIONS
             if predictions.exists():
-                _replace(predictions, folder / "predictions.csv.gz")
-            if _link(attempt / "result.json", final):
-                _fsync_folder(folder)
+                files.replace(predictions, folder / PREDICTIONS)
+            if files.link_once(attempt / RESULT, final):
+                if predictions.exists():  # again: one that came second may have put its own
+                    files.replace(predictions, folder / PREDICTIONS)
+                files.fsync_folder(folder)
                 return True
         if self.winner(run_id) == attempt:
             return True
-        write(attempt / "superseded", "another attempt committed its result first\n")
+        end(attempt, "superseded: another attempt committed its result first")
         return False
 
     def adopt(self, run_id: str) -> bool:
         """Commit the result of an attempt that ended just before it could do so itself."""
         for attempt in self.attempts(run_id):
-            if _parse(attempt / "result.json", run_id) is not None and not self._held(attempt):
+            if _parse(attempt / RESULT, run_id) is not None and not self._held(attempt):
                 return self.commit(attempt, run_id)
         return False
 
@@ -208,62 +245,41 @@ class Store:
         """Delete what a finished run no longer needs: its checkpoints and, if asked, its weights."""
         for attempt in self.attempts(run_id):
             if not self._held(attempt):
-                shutil.rmtree(attempt / "checkpoint", ignore_errors=True)
+                shutil.rmtree(attempt / CHECKPOINT, ignore_errors=True)
                 if model:
-                    shutil.rmtree(attempt / "model", ignore_errors=True)
+                    shutil.rmtree(attempt / MODEL, ignore_errors=True)
 
     def model(self, run_id: str) -> Path | None:
         """Folder of a run's weights; None where they are deleted."""
-        found = [attempt / "model" for attempt in reversed(self.attempts(run_id))]
+        found = [attempt / MODEL for attempt in reversed(self.attempts(run_id))]
         return next((path for path in found if (path / "config.json").exists()), None)
 
 
-def read_spec(attempt: Path) -> dict[str, Any]:
-    """``spec.json`` of an attempt: ``run`` and ``lease``; empty where it was never written."""
-    return _read_json(attempt / "spec.json")
+@contextmanager
+def _touching(mark: Path) -> Iterator[None]:
+    """Touch a file every 15 s, so that other hosts see that its writer lives."""
+    stop = threading.Event()
 
+    def touch() -> None:
+        while not stop.wait(HEARTBEAT):
+            with suppress(OSError):  # one missed beat is no loss
+                os.utime(mark)
 
-def write_spec(attempt: Path, run: Run) -> None:
-    """Write ``spec.json``: the run, leased to this process."""
-    content = {"run": run.to_dict(), "lease": lease.mine()}
-    write(attempt / "spec.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def release(attempt: Path) -> None:
-    """Give up an attempt's lease, so that anyone may go on with it."""
-    content = read_spec(attempt)
-    if content.pop("lease", None) is not None:
-        write(attempt / "spec.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def write_error(attempt: Path, message: str) -> None:
-    """Write down why an attempt failed, for who looks at the store alone."""
-    write(attempt / "error.json", json.dumps({"error": message}, ensure_ascii=False) + "\n")
-
-
-def read_error(attempt: Path) -> str | None:
-    """Why an attempt failed; None where it did not, or nobody knows."""
-    error = _read_json(attempt / "error.json").get("error")
-    return None if error is None else str(error)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all: temporary file, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
+    thread = threading.Thread(target=touch, name="coordinator", daemon=True)
+    thread.start()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _key(path: Path) -> _Key | None:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def _number(attempt: Path) -> int:
@@ -277,41 +293,3 @@ def _parse(path: Path, run_id: str) -> Result | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return result if result.run_id == run_id else None
-
-
-def _replace(source: Path, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    shutil.copyfile(source, temporary)
-    temporary.replace(target)
-
-
-def _link(source: Path, target: Path) -> bool:
-    """Give ``source`` the name ``target`` unless that exists; True where it did."""
-    with source.open("rb") as file:
-        os.fsync(file.fileno())
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        return False
-    except OSError:
-        return _claim_and_copy(source, target)
-    return True
-
-
-def _claim_and_copy(source: Path, target: Path) -> bool:
-    """``_link`` for file systems without hard links: an exclusive file decides who may write."""
-    try:
-        os.close(os.open(target.with_name("result.lock"), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-    except FileExistsError:
-        if target.exists():
-            return False  # a lock without a result was left by a crash between the two
-    write(target, source.read_text(encoding="utf-8"))
-    return True
-
-
-def _fsync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

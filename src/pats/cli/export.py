@@ -1,0 +1,31 @@
+"""``pats export``: the runs of a study as a CSV or Parquet file."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pats.cli import _flags
+from pats.study.export import write_table
+from pats.study.store import Store
+
+EXAMPLE = """
+pats export out runs.csv
+pats export out epochs.parquet --epochs
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the table that the flags name."""
+    parser = _flags.Parser("export", "Write a study's runs as one table; it may still be running.", EXAMPLE)
+    parser.add_argument("folder", metavar="OUT", help="folder of the study")
+    parser.add_argument("file", metavar="FILE", help="file to write, which ends in .csv or .parquet")
+    parser.add_argument("--epochs", action="store_true", help="one row an evaluation in place of one a run")
+    parser.add_argument("--json", action="store_true", help="tell what was written as JSON on stdout")
+    values = parser.read(argv)
+    rows = write_table(Store(values["folder"]), Path(values["file"]), epochs=values.get("epochs", False))
+    if values.get("json"):
+        sys.stdout.write(json.dumps({"file": values["file"], "rows": rows}) + "\n")
+    else:
+        sys.stdout.write(f"{rows} rows in {values['file']}\n")
+    return 0

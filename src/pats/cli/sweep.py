@@ -1,0 +1,113 @@
+"""``pats sweep``: search hyper-parameters, then compare the winners on fresh seeds."""
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import replace
+from typing import Any
+
+from rich.console import Console
+
+from pats._errors import InputError
+from pats.cli import _flags, compare
+from pats.report import render
+from pats.study import Study, Sweep, sweep
+from pats.study.space import Dimension, parse
+
+EXAMPLE = """
+pats sweep --tasks rte --data glue/ --models minilm --methods vanilla pats --trials 30 --out out/sweep
+pats sweep --data reviews.csv --methods vanilla pats --space lr=1e-5..1e-3 pats.lam=1e-7..1e-5
+pats sweep --tasks cola --data glue/ --methods pats --proposer random --halving 3 --trials 27 --epochs 9
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Search as the flags say."""
+    parser = _flags.Parser(
+        "sweep",
+        "Search hyper-parameters with the same number of trials for every method, by default over the "
+        "paper's Table 3, then run each winner on fresh seeds; what is done is never done again.",
+        EXAMPLE,
+    )
+    compare.add_grid(parser, "folder of the sweep (default: out)")
+    group = parser.add_argument_group("the search")
+    add = group.add_argument
+    add("--trials", type=_flags.whole, metavar="N", help="trials for every method, task and model (20)")
+    add("--proposer", metavar="NAME", help="tpe (the default), random or grid")
+    add(
+        "--space",
+        action="extend",
+        nargs="+",
+        metavar="[ROW.]KEY=VALUES",
+        help="what to search: 1e-5,1e-4 or a range 1e-5..1e-3, for a row or for all that know the key",
+    )
+    add("--batch", type=_flags.whole, metavar="N", help="trials proposed at a time (5)")
+    add("--halving", type=_flags.whole, metavar="N", help="promote the best 1/N to N times the epochs")
+    add("--search-seed", type=_flags.whole, metavar="N", help="seed of the proposals (0)")
+    _flags.add_engine(parser)
+    _flags.add_run(parser, compare.NOT_FLAGS)
+    _flags.add_methods(parser)
+    values = parser.read(argv)
+    as_json, quiet = values.pop("json", False), values.pop("quiet", False)
+    out = values.pop("out", "out")
+    how = {key: values.pop(key) for key in compare.HOW if key in values}
+    plan = build(values)
+    engine = _flags.engine(values, out)
+    with redirect_stdout(sys.stderr):  # as in compare
+        result = sweep(plan, out, engine=engine, **how, console=None if quiet else Console(stderr=True))
+    if as_json:
+        sys.stdout.write(json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n")
+    else:
+        render.show(result.study.page, compare.wide())
+    return compare.failures(result.study.failures)
+
+
+def build(values: dict[str, Any]) -> Sweep:
+    """The sweep that the flags describe.
+
+    Raises:
+        InputError: A value is out of its range, or names do not fit each other.
+    """
+    names = ("trials", "proposer", "batch", "halving")
+    given = {name: values.pop(name) for name in names if name in values}
+    if "search_seed" in values:
+        given["seed"] = values.pop("search_seed")
+    texts = values.pop("space", [])
+    study = replace(compare.build(values), control=False)
+    return Sweep(study, **given, space=spaces(texts, study))
+
+
+def spaces(texts: Sequence[str], study: Study) -> dict[str, dict[str, Dimension]]:
+    """Dimensions by row, from ``[ROW.]KEY=VALUES``.
+
+    Raises:
+        InputError: A text has no ``=``, or names no row.
+    """
+    from pats.study.space import OF_RUN
+
+    found: dict[str, dict[str, Dimension]] = {label: {} for label, _ in study.rows}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        row, _, key = name.strip().rpartition(".")
+        if not (equals and key):
+            raise InputError(f"--space is {text!r}, but must be KEY=VALUES or ROW.KEY=VALUES")
+        if row and row not in found:
+            raise InputError(f"--space {name!r} is for no row: the rows are {', '.join(found)}")
+        dimension = parse(key, values)
+        knowing = [
+            label
+            for label, method in study.rows
+            if row in ("", label) and (row or key in OF_RUN or key in _options(method))
+        ]
+        if not knowing:
+            raise InputError(f"--space {name!r} is an option of none of the rows {', '.join(found)}")
+        for label in knowing:
+            found[label][key] = dimension
+    return found
+
+
+def _options(method: str) -> set[str]:
+    from pats import methods
+
+    return {field.name for part in methods.parts(method) for field in methods.create(part).option_fields()}

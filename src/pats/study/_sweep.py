@@ -1,0 +1,398 @@
+"""``sweep``: search hyper-parameters with one budget for every row, then show the winners on fresh seeds."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rich.console import Console
+
+from pats._errors import InputError
+from pats.run.spec import Run, Value
+from pats.study import prepare, propose
+from pats.study.engine import Engine
+from pats.study.files import write
+from pats.study.job import Job, StudyResult
+from pats.study.local import LocalEngine
+from pats.study.space import Dimension, Params, Space, default, split
+from pats.study.space import check as check_space
+from pats.study.spec import Cell, Place, Study
+from pats.study.store import Store
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A search for every row of a study, on every task and model, each with the same number of trials.
+
+    A trial is a run at ``study.tuning_seed``. A point that is proposed again (a baseline may have few
+    points) is run at the next seed and counts with its mean. With ``halving`` η, trials come in
+    brackets: all start with few epochs, and the best 1/η of them are run again, from the start and
+    with their own schedule, with η times the epochs, up to the study's.
+
+    Args:
+        study: Tasks, models, rows with their fixed options, seeds to report, and settings. ``lr`` is
+            searched unless given; ``lr_grid`` and ``control`` are not used.
+        trials: Proposals for every row, task and model.
+        proposer: ``"tpe"``, ``"random"`` or ``"grid"``.
+        space: What to search by row, added to ``pats.study.space.default``.
+        batch: Trials that are proposed before the scores of any of them are known. It is part of the
+            search, so that its outcome does not depend on the number of workers. None is 5, or with
+            ``halving`` what one bracket holds.
+        halving: η, at least 2; None runs every trial for all epochs.
+        seed: Seed of the proposers.
+
+    Raises:
+        InputError: A value is out of its range, or a space does not fit its row.
+    """
+
+    study: Study
+    trials: int = 20
+    proposer: str = "tpe"
+    space: Mapping[str, Mapping[str, Dimension]] = field(default_factory=dict)
+    batch: int | None = None
+    halving: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = {"trials": 1, "batch": 1, "halving": 2, "seed": 0}
+        for name, low in least.items():
+            value = getattr(self, name)
+            whole = isinstance(value, int) and not isinstance(value, bool) and value >= low
+            if not whole and not (value is None and name in ("batch", "halving")):
+                raise InputError(f"{name} is {value!r}, but must be a whole number from {low}")
+        labels = [label for label, _ in self.study.rows]
+        for label in self.space:
+            if label not in labels:
+                raise InputError(f"there is a space for {label!r}, which is no row: {', '.join(labels)}")
+        if self.halving is not None and self.study.run.steps is not None:
+            raise InputError("halving divides epochs, but steps are given: leave one of them out")
+        if self.halving is not None and len(self.epochs) == 1:
+            raise InputError(
+                f"halving by {self.halving} leaves less than one of {self.study.run.epochs:g} epochs: "
+                "take more epochs, or leave it out"
+            )
+        for label, method in self.study.rows:
+            propose.check(self.proposer, self.space_of(label, method))
+            check_space(label, method, self.study.options.get(label, {}), self.space_of(label, method))
+
+    def space_of(self, label: str, method: str) -> Space:
+        """What is searched for a row."""
+        options = self.study.options.get(label, {})
+        return default(method, options, self.study.lr) | dict(self.space.get(label, {}))
+
+    @property
+    def epochs(self) -> tuple[float, ...]:
+        """Epochs of the rungs, rising to the study's; one rung without halving."""
+        rungs = [self.study.run.epochs]
+        while self.halving and rungs[0] / self.halving >= 1:
+            rungs.insert(0, rungs[0] / self.halving)
+        return tuple(rungs)
+
+    @property
+    def per_batch(self) -> int:
+        """Trials in a batch."""
+        return self.batch or (5 if self.halving is None else self.halving ** (len(self.epochs) - 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; a range is ``[low, high]`` under ``"range"``."""
+        spaces = {
+            label: {
+                name: {"range": [found.low, found.high]} if not isinstance(found, tuple) else list(found)
+                for name, found in self.space_of(label, method).items()
+            }
+            for label, method in self.study.rows
+        }
+        plain = {name: getattr(self, name) for name in ("trials", "proposer", "halving", "seed")}
+        return plain | {"batch": self.per_batch, "epochs": list(self.epochs), "space": spaces}
+
+
+@dataclass
+class Trial:
+    """One proposal.
+
+    Args:
+        number: Its number within its row, from 0.
+        params: What was proposed.
+        seed: Seed of its runs.
+        runs: Its runs, one a rung.
+        scores: Best dev score × 100 of those that have one, by epochs.
+        failed: A run of it ended without a score.
+    """
+
+    number: int
+    params: Params
+    seed: int
+    runs: list[Run] = field(default_factory=list)
+    scores: dict[float, float] = field(default_factory=dict)
+    failed: bool = False
+
+    def score(self, epochs: float) -> float | None:
+        """The score after all epochs; None where it was stopped early or failed."""
+        return self.scores.get(epochs)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the search for one row on one task with one model found.
+
+    Args:
+        place: Task, model and row.
+        trials: All trials, in order.
+        winner: The best point by its mean dev score over its trials.
+        score: That mean, × 100; it was selected for, so the result is the score on fresh seeds. None
+            where every trial failed.
+        expected: Expected best dev score of 1, 2, ... trials; see ``expected_maximum``.
+        importance: Share of every hyper-parameter, largest first; empty where too few scores differ.
+        epochs: Epochs that the trials took together.
+    """
+
+    place: Place
+    trials: tuple[Trial, ...]
+    winner: Params
+    score: float | None
+    expected: tuple[float, ...]
+    importance: Mapping[str, float]
+    epochs: float
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep found.
+
+    Args:
+        sweep: The sweep.
+        searches: One for every task, model and row.
+        study: The winners on the reported seeds, compared as ``compare`` does.
+    """
+
+    sweep: Sweep
+    searches: tuple[Search, ...]
+    study: StudyResult
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        found = [
+            {
+                "task": search.place[0],
+                "model": search.place[1],
+                "row": search.place[2],
+                "winner": search.winner,
+                "dev_of_winner": search.score,
+                "epochs": search.epochs,
+                "expected_best_dev": list(search.expected),
+                "importance": dict(search.importance),
+                "trials": [
+                    {
+                        "number": trial.number,
+                        "params": trial.params,
+                        "seed": trial.seed,
+                        "run_ids": [run.id for run in trial.runs],
+                        "dev_by_epochs": {f"{epochs:g}": score for epochs, score in trial.scores.items()},
+                        "failed": trial.failed,
+                    }
+                    for trial in search.trials
+                ],
+            }
+            for search in self.searches
+        ]
+        return {"sweep": self.sweep.to_dict(), "searches": found, "study": self.study.to_dict()}
+
+
+def sweep(
+    plan: Sweep,
+    out: str | Path = "out",
+    *,
+    workers: int | None = None,
+    retries: int = 3,
+    keep_models: bool = False,
+    engine: Engine | None = None,
+    console: Console | None = None,
+    report_to: Sequence[str] = (),
+) -> SweepResult:
+    """Search, then run every row's winner on the reported seeds, and say what both show.
+
+    Every trial is a run in the store, so a sweep that was stopped or killed goes on with the same
+    trials, and one with more trials adds to them. The reported seeds are none of the search's: what
+    was selected for is not what is reported. ``OUT/sweep.json`` holds every trial; the tables and the
+    chosen model are those of ``compare``.
+
+    Args:
+        plan: What to search.
+        out: Folder of the sweep.
+        workers: Processes at a time; None is as many as fit. Not used with ``engine``.
+        retries: Attempts a run may be lost in.
+        keep_models: Keeps the weights of every run of the winners.
+        engine: Who runs the runs; None is this machine.
+        console: Where progress is shown; None shows none.
+        report_to: Trackers that every run reports to, see ``pats.finetune``.
+
+    Raises:
+        InputError: Something cannot be used, found before the first run starts where possible; or
+            another process works in ``out``.
+    """
+    study = plan.study
+    searched = range(study.tuning_seed, study.tuning_seed + plan.trials)
+    both = [seed for seed in study.seed_list if seed in searched]
+    if both:
+        raise InputError(f"seed {both[0]} is reported and searched with: take another tuning_seed")
+    store = Store(out)
+    prepare.check_methods(study)
+    searches = {
+        (task, model, label): _Search(plan, (task, model, label), method)
+        for task in study.task_list
+        for model in study.model_list
+        for label, method in study.rows
+    }
+    prepare.check_trackers(report_to)
+    data = prepare.load_data(replace(study, lr_grid=(0.0,)))  # the tuning seed's as well
+    job = Job(study, store, engine or LocalEngine(workers), retries, keep_models, console, data, report_to)
+    with store.exclusive():
+        while any(search.room for search in searches.values()):
+            _batch(job, list(searches.values()))
+        found = tuple(search.found() for search in searches.values())
+        cells = [searches[search.place].winners(search, data.fingerprints) for search in found]
+        runs = [cell.runs[index] for index in range(len(study.seed_list)) for cell in cells]
+        result = SweepResult(plan, found, job.conclude(cells, runs, [_told(search) for search in found]))
+        write(store.root / "sweep.json", json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n")
+    return result
+
+
+def _batch(job: Job, searches: list["_Search"]) -> None:
+    """One batch of every search, rung by rung, all of them side by side."""
+    asked = [(search, search.ask()) for search in searches]
+    for rung in range(len(searches[0].plan.epochs)):
+        runs = [
+            search.start(trial, rung, job.data.fingerprints)
+            for search, trials in asked
+            for trial in trials
+            if rung == 0 or trial in search.promoted(trials, rung)
+        ]
+        cells = [search.cell() for search in searches]
+        job.run(cells, runs)
+        for search, trials in asked:
+            for trial in trials:
+                search.score(trial, rung, job.store)
+        for run in runs:
+            job.store.drop(run.id)
+    for search, trials in asked:
+        search.tell(trials)
+
+
+class _Search:
+    """The search for one row on one task with one model."""
+
+    def __init__(self, plan: Sweep, place: Place, method: str) -> None:
+        self.plan, self.place, self.method = plan, place, method
+        space = plan.space_of(place[2], method)
+        self._proposer = propose.Proposer(space, plan.proposer, plan.seed)
+        self.trials: list[Trial] = []
+
+    @property
+    def room(self) -> int:
+        """Trials that are left."""
+        return self.plan.trials - len(self.trials)
+
+    def ask(self) -> list[Trial]:
+        asked = []
+        for _ in range(min(self.room, self.plan.per_batch)):
+            number, params = self._proposer.ask()
+            before = sum(trial.params == params for trial in self.trials)
+            asked.append(Trial(number, params, self.plan.study.tuning_seed + before))
+            self.trials.append(asked[-1])
+        return asked
+
+    def promoted(self, trials: list[Trial], rung: int) -> list[Trial]:
+        """The trials of a batch that go on to a rung: the best 1/η of those that got to the one before."""
+        before = self.plan.epochs[rung - 1]
+        there = sorted(
+            (trial for trial in trials if before in trial.scores), key=lambda trial: -trial.scores[before]
+        )
+        started = sum(len(trial.runs) >= rung for trial in trials)
+        return there[: max(1, started // (self.plan.halving or 1))]
+
+    def start(self, trial: Trial, rung: int, fingerprints: Mapping[tuple[str, int], str]) -> Run:
+        epochs = self.plan.epochs[rung]
+        trial.runs.append(replace(self._run(trial.params, trial.seed, fingerprints), epochs=epochs))
+        return trial.runs[-1]
+
+    def _run(self, params: Params, seed: int, fingerprints: Mapping[tuple[str, int], str]) -> Run:
+        study = self.plan.study
+        of_run, of_method = split(params)
+        lr = of_run.pop("lr", study.lr)
+        assert isinstance(lr, float | int)  # searched, or fixed
+        run = study.make(self.place, self.method, lr, seed, fingerprints)
+        return replace(run, **of_run, options={**run.options, **of_method})  # type: ignore[arg-type]
+
+    def score(self, trial: Trial, rung: int, store: Store) -> None:
+        if len(trial.runs) <= rung:
+            return
+        result = store.result(trial.runs[rung].id)
+        if result is None or result.status != "done" or result.best is None:
+            trial.failed = True
+        else:
+            trial.scores[self.plan.epochs[rung]] = 100 * result.best
+
+    def tell(self, trials: list[Trial]) -> None:
+        for trial in trials:
+            score = trial.score(self.plan.epochs[-1])
+            self._proposer.tell(trial.number, score, {} if trial.failed else trial.scores)
+
+    def cell(self) -> Cell:
+        """All runs of the search so far, for who watches."""
+        task, model, label = self.place
+        runs = tuple(run for trial in self.trials for run in trial.runs)
+        return Cell(task, model, f"{label} (search)", self.method, 0.0, runs)
+
+    def found(self) -> Search:
+        full = self.plan.epochs[-1]
+        scores: dict[str, list[float]] = {}
+        points: dict[str, Params] = {}
+        for trial in self.trials:
+            key = json.dumps(trial.params, sort_keys=True)
+            points.setdefault(key, trial.params)
+            score = trial.score(full)
+            if score is not None:
+                scores.setdefault(key, []).append(score)
+        best = max(scores, key=lambda key: fmean(scores[key]), default=None)
+        return Search(
+            self.place,
+            tuple(self.trials),
+            # Where every trial failed, the first point is run, and its failures are shown.
+            self.trials[0].params if best is None else points[best],
+            None if best is None else fmean(scores[best]),
+            tuple(propose.expected_maximum([score for found in scores.values() for score in found])),
+            self._proposer.importance(),
+            math.fsum(run.epochs for trial in self.trials for run in trial.runs),
+        )
+
+    def winners(self, search: Search, fingerprints: Mapping[tuple[str, int], str]) -> Cell:
+        """The winner on the reported seeds."""
+        runs = tuple(self._run(search.winner, seed, fingerprints) for seed in self.plan.study.seed_list)
+        return Cell(*self.place, self.method, runs[0].lr, runs)
+
+
+def _told(search: Search) -> str:
+    task, model, label = search.place
+    head = f"Search for {label} on {task} with {Path(model).name}: {len(search.trials)} trials"
+    failed = sum(trial.failed for trial in search.trials)
+    head += f" ({failed} failed)" if failed else ""
+    if search.score is None:
+        return f"{head}, none with a score."
+    words = [f"{head}, best {_listed(search.winner)} with dev {search.score:.1f} where it was selected"]
+    if len(search.expected) > 1:
+        sizes = dict.fromkeys(
+            [*(2**k for k in range(10) if 2**k < len(search.expected)), len(search.expected)]
+        )
+        values = ", ".join(f"{search.expected[size - 1]:.1f} of {size}" for size in sizes)
+        words.append(f"expected best dev score of random trials {values}")
+    if len(search.importance) > 1:
+        shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in search.importance.items())
+        words.append(f"what decided over the best quarter: {shares}")
+    return "; ".join(words) + "."
+
+
+def _listed(params: Mapping[str, Value]) -> str:
+    return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in params.items())

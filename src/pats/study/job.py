@@ -1,0 +1,205 @@
+"""What a comparison and a sweep have in common: runs brought to results, tables, and the chosen model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pats.report import render, table1
+from pats.report.page import Page, page
+from pats.run.files import remove
+from pats.run.spec import Run
+from pats.study import chosen, prepare
+from pats.study.chosen import Chosen
+from pats.study.coordinator import execute
+from pats.study.engine import Engine
+from pats.study.files import write
+from pats.study.live import Display
+from pats.study.spec import Cell, Study
+from pats.study.store import Store
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study found.
+
+    Args:
+        study: The study.
+        out: Its folder, with ``table1.md``, ``table1.csv``, ``runs.csv`` and ``model/``.
+        cells: Every cell with its results, and the reasons of runs that have none.
+        groups: The tables as numbers, one for every task and model.
+        page: The tables and the verdict in words.
+        chosen: The exported model of every task that has one.
+    """
+
+    study: Study
+    out: Path
+    cells: tuple[table1.Cell, ...]
+    groups: tuple[table1.Group, ...]
+    page: Page
+    chosen: Mapping[str, Chosen]
+
+    @property
+    def failures(self) -> int:
+        """Runs without a score."""
+        return sum(outcome.failure is not None for cell in self.cells for outcome in cell.outcomes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        lines = [
+            {
+                "task": group.task,
+                "model": group.model,
+                "method": line.cell.label,
+                "control": line.cell.control,
+                "lr": line.cell.lr,
+                "split": group.split,
+                "metric": line.cell.metric,
+                "mean": line.mean,
+                "std": line.std,
+                "scores": {str(seed): score for seed, score in line.scores.items()},
+                "difference": line.difference and asdict(line.difference),
+                "p_holm": line.p,
+                "significant": line.significant,
+                "constant": line.degenerate,
+                "failed": {str(outcome.seed): outcome.failure for outcome in line.failures},
+                "paper": line.paper,
+            }
+            for group in self.groups
+            for line in group.lines
+        ]
+        return {
+            "out": str(self.out),
+            "verdict": list(self.page.verdict),
+            "cells": lines,
+            "chosen": {task: asdict(choice) for task, choice in self.chosen.items()},
+            "notes": list(self.page.notes),
+        }
+
+
+@dataclass
+class Job:
+    """What the steps of a comparison, or of a sweep, share.
+
+    Args:
+        study: The grid, or for a sweep what its runs share.
+        store: Where everything is.
+        engine: Who runs the runs.
+        retries: Attempts a run may be lost in.
+        keep_models: Keeps every run's weights.
+        console: Where progress is shown; None shows none.
+        data: What the study's tasks turned out to be.
+        report_to: Trackers that runs report to.
+    """
+
+    study: Study
+    store: Store
+    engine: Engine
+    retries: int
+    keep_models: bool
+    console: Console | None
+    data: prepare.Data
+    report_to: Sequence[str] = ()
+    errors: dict[str, str] = field(default_factory=dict)
+    checked: bool = False
+
+    def conclude(
+        self, planned: Sequence[Cell], runs: Sequence[Run], notes: Sequence[str] = ()
+    ) -> StudyResult:
+        """Bring the cells that are reported to their results, tables and chosen models.
+
+        Args:
+            planned: The cells.
+            runs: Their runs, in the order in which to start them.
+            notes: Sentences to put under the tables.
+        """
+        self.run(planned, runs)
+        cells = tuple(self._with_results(cell) for cell in planned)
+        choices = {task: chosen.choose(cells, task) for task in self.study.task_list}
+        found = {task: choice for task, choice in choices.items() if choice is not None}
+        self._keep(planned, found)
+        groups = tuple(table1.groups(cells))
+        told = page(groups, (*self.data.notes, *notes, *(self._told(choice) for choice in found.values())))
+        write(self.store.root / "table1.md", render.markdown(told))
+        write(self.store.root / "table1.csv", render.table_csv(groups))
+        write(self.store.root / "runs.csv", render.runs_csv(cells))
+        return StudyResult(self.study, self.store.root, cells, groups, told, found)
+
+    def run(self, cells: Sequence[Cell], runs: Sequence[Run]) -> None:
+        """Bring runs to their results, keeping the weights of each cell's best alone."""
+        self.store.save_study({"study": self.study.to_dict(), "cells": [cell.to_dict() for cell in cells]})
+        if not self.checked and any(self.store.result(run.id) is None for run in runs):
+            prepare.check_models(self.study, self.data.labels)
+            self.checked = True
+        members = {run.id: [run.id for run in cell.runs] for cell in cells for run in cell.runs}
+        with Display(self.store, cells, self.console) as display:
+
+            def changed(run: Run) -> None:
+                self._prune(members[run.id])
+                display.changed(run)
+
+            self.errors |= execute(
+                runs,
+                self.store,
+                self.engine,
+                retries=self.retries,
+                on_change=changed,
+                on_tick=display.tick,
+                report_to=self.report_to,
+            )
+
+    def _prune(self, run_ids: Sequence[str]) -> None:
+        best = chosen.best(self.store, run_ids)
+        for run_id in run_ids:
+            if self.store.result(run_id) is not None:
+                self.store.drop(run_id, model=not self.keep_models and run_id != best)
+
+    def _with_results(self, cell: Cell) -> table1.Cell:
+        outcomes = tuple(
+            table1.Outcome(run.data_seed, run.id, self.store.result(run.id), self.errors.get(run.id))
+            for run in cell.runs
+        )
+        return table1.Cell(cell.task, cell.model, cell.label, cell.method, cell.lr, outcomes, cell.control)
+
+    def _target(self, task: str) -> Path:
+        folder = self.store.root / "model"
+        return folder if len(self.study.task_list) == 1 else folder / task
+
+    def _keep(self, cells: Sequence[Cell], found: Mapping[str, Chosen]) -> None:
+        """Export the chosen models, then delete all other weights."""
+        if len(self.study.task_list) > 1 and (self.store.root / "model" / "config.json").exists():
+            remove(self.store.root / "model")  # of an earlier study with one task
+        missing = {
+            choice.run_id: task
+            for task, choice in found.items()
+            if not chosen.exported(self._target(task), choice.run_id)
+        }
+        runs = {run.id: run for cell in cells for run in cell.runs}
+        # A study that grew may choose a run whose weights are long gone: it is made again for them.
+        self.errors |= execute(
+            [runs[run_id] for run_id in missing],
+            self.store,
+            self.engine,
+            retries=self.retries,
+            finished=lambda run: self.store.model(run.id) is not None,
+        )
+        for run_id, task in missing.items():
+            source = self.store.model(run_id)
+            if source is not None:
+                chosen.export(source, self._target(task))
+        for run_id in runs:
+            if self.store.result(run_id) is not None:
+                self.store.drop(run_id, model=not self.keep_models)
+
+    def _told(self, choice: Chosen) -> str:
+        target = self._target(choice.task)
+        if not chosen.exported(target, choice.run_id):
+            return f"Chosen on dev for {choice.task}: {choice.label}; its weights could not be made again."
+        where = "" if len(self.study.model_list) == 1 else f" with {choice.model}"
+        test = "" if choice.test is None else f", test {choice.test:.1f}"
+        return (
+            f"Chosen on dev for {choice.task}: {choice.label}{where}, seed {choice.seed} (dev "
+            f"{choice.dev:.1f}{test}), in {target}."
+        )

@@ -1,0 +1,148 @@
+"""Ray as the engine: every run is a task of a Ray cluster.
+
+Ray gives no promise that a cut-off task is ever reported, so its tasks are never waited for, and it
+retries nothing: both are the coordinator's work.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from pats._errors import InputError
+from pats._imports import try_import
+from pats.study import local, process
+from pats.study.engine import Handle, State
+
+
+class RayEngine:
+    """As many runs at a time as the cluster has places for, while nodes come and go.
+
+    Every node needs the same version of PATS, and sees the study's folder under the same path.
+
+    Args:
+        address: ``HOST:PORT`` of a running cluster's head; None starts Ray on this machine, or takes
+            the cluster of ``RAY_ADDRESS``.
+        workers: Runs at a time at most; None is as many as there are places.
+        cpus: Cores a run, which are its threads.
+        gpus: GPUs a run: 1, a share such as 0.5, or 0.
+        command: What runs an attempt.
+
+    Raises:
+        InputError: Ray is not installed, there is no cluster at ``address``, it has no place for a
+            single run, or a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        workers: int | None = None,
+        cpus: int = 1,
+        gpus: float | None = None,
+        command: Sequence[str] = process.WORKER,
+    ) -> None:
+        local.check(workers, cpus, gpus)
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        self._ray = try_import("ray", "ray")
+        self._needs = {"CPU": float(cpus), "GPU": float(gpus or 0)}
+        self._most = workers
+        self._command, self._environment = tuple(command), process.threads(cpus)
+        self._connect(address)
+        # Nothing is retried by Ray: a second delivery would be told as the first one's end.
+        self._task = self._ray.remote(process.attend).options(
+            num_cpus=cpus, num_gpus=gpus or 0, max_retries=0
+        )
+        self._running: dict[Handle, Any] = {}
+        if self._places() < 1:
+            has = self._ray.cluster_resources()
+            needed = f"{cpus} cores" + (f" and {gpus:g} GPUs" if gpus else "")
+            raise InputError(
+                f"a run needs {needed}, but no part of the Ray cluster has them (in all: "
+                f"{has.get('CPU', 0):g} cores, {has.get('GPU', 0):g} GPUs): ask for less, or add nodes"
+            )
+
+    def _connect(self, address: str | None) -> None:
+        if self._ray.is_initialized():
+            return
+        if address and not _answers(address):  # Ray itself would ask for many minutes
+            raise _no_cluster(address, "nothing answers there")
+        options: dict[str, Any] = (
+            {} if address or "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
+        )
+        try:
+            self._ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise _no_cluster(address or "this machine", reason) from None
+
+    def submit(self, attempt: Path) -> Handle:
+        """Start a task; Ray chooses the node."""
+        handle = str(attempt)
+        self._running[handle] = self._task.remote(str(attempt.resolve()), self._command, self._environment)
+        return handle
+
+    def poll(self, handles: Collection[Handle]) -> dict[Handle, State]:
+        """Tasks that ended are told once; those of another process are not known."""
+        running = {handle: self._running[handle] for handle in handles if handle in self._running}
+        if not running:
+            return {}
+        tasks = list(running.values())
+        ready = set(self._ray.wait(tasks, num_returns=len(tasks), timeout=0)[0])
+        states: dict[Handle, State] = {}
+        for handle, task in running.items():
+            states[handle] = self._end(handle, task) if task in ready else "running"
+            if task in ready:
+                del self._running[handle]
+        return states
+
+    def _end(self, handle: Handle, task: Any) -> State:
+        errors = self._ray.exceptions
+        try:
+            return process.state(self._ray.get(task, timeout=10))
+        except errors.TaskCancelledError:
+            return "lost"
+        except errors.RayTaskError as error:
+            cause = error.cause if isinstance(error.cause, BaseException) else error
+            process.complain(Path(handle), f"{type(cause).__name__}: {cause}")
+            return "failed"
+        except errors.RayError:
+            return "unseen"  # its worker or its node is gone, or seems to be
+
+    def cancel(self, handle: Handle) -> None:
+        """Kill the task's process, which takes the run's with it; what is out of reach is given up."""
+        task = self._running.pop(handle, None)
+        if task is None:
+            return
+        self._ray.cancel(task, force=True)
+        self._ray.wait([task], timeout=5)
+
+    def capacity(self) -> int:
+        """Places of the cluster as it is now, less those taken."""
+        places = self._places() if self._most is None else min(self._places(), self._most)
+        return places - len(self._running)
+
+    def _places(self) -> int:
+        """How many runs fit on the nodes that live."""
+        return sum(
+            int(min(node["Resources"].get(name, 0) / need for name, need in self._needs.items() if need))
+            for node in self._ray.nodes()
+            if node["Alive"]
+        )
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _no_cluster(address: str, reason: str) -> InputError:
+    return InputError(
+        f"there is no Ray cluster at {address} ({reason}): start one with 'ray start --head', and name its "
+        "address with --ray-address HOST:PORT"
+    )

@@ -1,0 +1,128 @@
+"""What a sweep searches over: the paper's Table 3 unless told otherwise."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pats import methods
+from pats._errors import InputError
+from pats.run.spec import Run, Value
+
+# Table 3 of the paper. The learning rate is every method's; the others are of PATS.
+RATES = (1e-5, 3e-5, 5e-5, 7e-5, 8e-5, 1e-4, 2e-4, 3e-4, 5e-4)
+PATS: Mapping[str, tuple[Value, ...]] = {
+    "lam": (5e-7, 8e-7, 1e-6, 2e-6, 3e-6),
+    "gamma": (1e-3, 2e-3, 3e-3, 5e-3, 8e-3, 2e-2),
+    "beta": (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85),
+}
+
+# Settings of a run that may be searched; every other name is an option of the method.
+OF_RUN = ("lr", "weight_decay", "warmup", "batch_size", "clip")
+
+Params = dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Range:
+    """All numbers from ``low`` to ``high``, on a logarithmic scale; on a linear one from 0 or below.
+
+    Raises:
+        InputError: The ends are not two finite numbers in rising order.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise InputError(f"a range is {self.low}..{self.high}, but must rise from a number to another")
+
+    @property
+    def log(self) -> bool:
+        """Whether the scale is logarithmic."""
+        return self.low > 0
+
+
+Dimension = tuple[Value, ...] | Range
+Space = dict[str, Dimension]
+
+
+def parse(name: str, text: str) -> Dimension:
+    """The dimension that a text describes: ``"1e-5,3e-5,1e-4"``, or ``"1e-5..1e-3"`` for a range.
+
+    Raises:
+        InputError: It is neither, or names a value twice.
+    """
+    low, dots, high = text.partition("..")
+    if dots:
+        try:
+            ends = float(low), float(high)
+        except ValueError:
+            raise InputError(f"the range {text!r} of {name} is not LOW..HIGH with two numbers") from None
+        return Range(*ends)
+    values = tuple(_value(part.strip()) for part in text.strip("[]() ").split(",") if part.strip())
+    if not values or len(set(values)) < len(values):
+        raise InputError(
+            f"the space of {name} is {text!r}, but must be different values such as 1,2,3, or LOW..HIGH"
+        )
+    return values
+
+
+def _value(text: str) -> Value:
+    words: dict[str, Value] = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text.strip("'\"")
+
+
+def default(method: str, options: Mapping[str, Value], lr: float | None = None) -> Space:
+    """Table 3 for a method, without what is fixed for it.
+
+    Args:
+        method: Name of the method.
+        options: Its options that are fixed.
+        lr: The learning rate, where it is fixed.
+    """
+    space: Space = {} if lr is not None else {"lr": RATES}
+    if "pats" in methods.parts(method):
+        fixed = {name.removeprefix("pats.") for name in options}
+        space |= {name: values for name, values in PATS.items() if name not in fixed}
+        if options.get("scale", options.get("pats.scale")) == "lr":
+            space.pop("lam", None)  # the noise follows the learning rate there, through kappa
+    return space
+
+
+def check(label: str, method: str, options: Mapping[str, Value], space: Mapping[str, Dimension]) -> None:
+    """Make sure that every value of every dimension is one that the method or a run takes.
+
+    Raises:
+        InputError: A name or a value is wrong, or nothing is left to search.
+    """
+    if not space:
+        raise InputError(f"there is nothing to search for {label!r}: free its lr, or name a space for it")
+    first = {name: _ends(dimension)[0] for name, dimension in space.items()}
+    for name, dimension in space.items():
+        for value in _ends(dimension):
+            of_run, of_method = split(first | {name: value})
+            Run(**of_run)  # type: ignore[arg-type]  # its own checks tell what is wrong
+            methods.create(method, {**options, **of_method})
+
+
+def _ends(dimension: Dimension) -> Sequence[Value]:
+    return (dimension.low, dimension.high) if isinstance(dimension, Range) else dimension
+
+
+def split(params: Mapping[str, Value]) -> tuple[Params, Params]:
+    """Settings of the run, and options of the method."""
+    of_run = {name: value for name, value in params.items() if name in OF_RUN}
+    return of_run, {name: value for name, value in params.items() if name not in OF_RUN}
+
+
+def size(space: Mapping[str, Dimension]) -> float:
+    """Number of points; infinite with a range."""
+    return math.prod(math.inf if isinstance(found, Range) else len(found) for found in space.values())

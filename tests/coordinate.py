@@ -1,0 +1,37 @@
+"""A coordinator in a process of its own: ``python coordinate.py ENGINE ADDRESS OUT COUNT SECONDS``."""
+
+import sys
+from pathlib import Path
+
+LIGHT = Path(__file__).with_name("light_worker.py")
+LOST_AFTER = 4.0
+
+
+def engine(name, out, address=None, workers=2):
+    """An engine whose runs are light."""
+    command = (sys.executable, str(LIGHT))
+    if name == "local":
+        from pats.study.local import LocalEngine
+
+        return LocalEngine(workers, command=command)
+    if name == "ray":
+        from pats.study.ray import RayEngine
+
+        return RayEngine(address, workers=workers, command=command)
+    from pats.study.slurm import SlurmEngine
+
+    return SlurmEngine(out / "slurm", workers=workers, options={"cluster": "local"}, command=command)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    from light import runs
+    from pats.study.coordinator import execute
+    from pats.study.store import Store
+
+    name, address, out, count, seconds = sys.argv[1:]
+    store = Store(out)
+    with store.exclusive():
+        placed = engine(name, Path(out), address or None)
+        errors = execute(runs(int(count), float(seconds)), store, placed, lost_after=LOST_AFTER)
+    sys.exit(1 if errors else 0)

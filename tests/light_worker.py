@@ -1,0 +1,26 @@
+"""``pats.study.worker`` with light runs: ``python light_worker.py FOLDER [PARENT]``."""
+
+import sys
+import types
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def main():
+    sys.path.insert(0, str(ROOT / "tests"))
+    # A package without its __init__, which would import torch in every process.
+    package = types.ModuleType("pats")
+    package.__path__ = [str(ROOT / "src" / "pats")]
+    sys.modules["pats"] = package
+
+    from light import train
+    from pats.study.worker import attend, work
+
+    folder = Path(sys.argv[1])
+    attend(folder, int(sys.argv[2]) if len(sys.argv) > 2 else None)
+    sys.exit(work(folder, train))
+
+
+if __name__ == "__main__":
+    main()
