@@ -7,15 +7,14 @@ class Inline:
     """An engine that does every attempt at once, in this process."""
 
     def __init__(self):
-        self.states = []
+        self.states = {}
 
     def submit(self, attempt):
-        self.states.append((str(attempt), "done" if work(attempt) == 0 else "failed"))
+        self.states[str(attempt)] = "done" if work(attempt) == 0 else "failed"
         return str(attempt)
 
-    def poll(self):
-        states, self.states = self.states, []
-        return states
+    def poll(self, handles):
+        return {handle: self.states.pop(handle) for handle in handles if handle in self.states}
 
     def cancel(self, handle):
         pass

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from pats.methods import Batch, Clock, Training, create
 from pats.run import batches, model
-from pats.run._training import Engine, arguments
+from pats.run._training import Engine, Progress, arguments
 from pats.run.spec import Run
 from test_scope import SMALL, build
 
@@ -110,6 +110,7 @@ def accumulated(folder, name, size, micro, tmp_path):
         Training(lr=1e-3),
         judge=lambda state, loss: {},
         callback=TrainerCallback(),
+        progress=Progress(),
     )
     with engine.attached():
         engine.train()

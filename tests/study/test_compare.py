@@ -4,30 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from inline import Inline
 from pats import InputError, Run, Study, compare
 from pats.run.model import read_card
 from pats.study.store import Store
-from pats.study.worker import work
-
-
-class Inline:
-    """An engine that does every attempt at once, in this process."""
-
-    def __init__(self):
-        self.states = {}
-
-    def submit(self, attempt):
-        self.states[str(attempt)] = "done" if work(attempt) == 0 else "failed"
-        return str(attempt)
-
-    def poll(self, handles):
-        return {handle: self.states.pop(handle) for handle in handles if handle in self.states}
-
-    def cancel(self, handle):
-        pass
-
-    def capacity(self):
-        return 1 - len(self.states)
 
 
 @pytest.fixture(scope="module")

@@ -228,7 +228,9 @@ def engine(values: dict[str, Any], out: str) -> Engine | None:
     name = values.pop("engine", "local")
     if ranks.count() > 1:
         if name != "local":
-            raise InputError(f"--engine {name} starts processes of its own: leave torchrun out, or the engine")
+            raise InputError(
+                f"--engine {name} starts processes of its own: leave torchrun out, or the engine"
+            )
         return None
     return create(name, Path(out), address=address, options=options, **given)
 

@@ -13,8 +13,9 @@ from pats.report import card, render, table1
 from pats.report.document import Document, Source, document
 from pats.report.html import html
 from pats.run.files import write_atomic
+from pats.study.attempt import read_error
 from pats.study.spec import Cell, Study
-from pats.study.store import Store, read_error
+from pats.study.store import Store
 
 EXAMPLE = """
 pats report out/glue

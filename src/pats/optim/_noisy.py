@@ -5,6 +5,7 @@ from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo  # as torch.optim: the public one imports dynamo at once
 from torch.optim import Optimizer
 
 from pats._engine import Engine, Target, iterate, job_for
@@ -54,7 +55,6 @@ class NoisyMixin(Optimizer):
         self._engine = Engine(self, self._targets)
         self._upcast: list[tuple[Tensor, Tensor]] = []
         self._noiseless: list[Job] = []
-        self._traced = False  # whether torch.compile is looking at this step
         if RNG_KEY in self.defaults:  # GradScaler then unscales before the step, and skips it itself
             self._step_supports_amp_scaling = False
         self.register_load_state_dict_pre_hook(self._engine.before_load)
@@ -123,8 +123,8 @@ class NoisyMixin(Optimizer):
         mode, noisy = group["fused"], RNG_KEY in group
         if mode is False or (mode is None and (not noisy or group["foreach"] is not None)):
             return False
-        if not self._own(group) or self._traced:
-            return False  # torch's own fused AdamW; or torch.compile, which compiles torch's update
+        if not self._own(group):
+            return False  # torch's own fused AdamW
         # A tensor of torch's AMP would have to be read; torch's path does that.
         scaled = getattr(self, "grad_scale", None) is not None or getattr(self, "found_inf", None) is not None
         special = next((o for o in ("capturable", "differentiable", "amsgrad") if group.get(o)), None)
@@ -199,8 +199,9 @@ class NoisyMixin(Optimizer):
                 params[i], grads[i] = parameter.float(), grads[i].float()
                 self._upcast.append((parameter, params[i]))
 
+    @_disable_dynamo
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step: torch's update, then the noise.
+        """One step: torch's update, then the noise. torch.compile leaves it as it is.
 
         Args:
             closure: Evaluates the loss and its gradients once; optional.
@@ -212,7 +213,6 @@ class NoisyMixin(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self._traced = torch.compiler.is_compiling()
         if RNG_KEY in self.defaults:
             self._engine.measure(self._takes)
         self._noiseless.clear()
