@@ -20,7 +20,7 @@ demo: setup  ## Fine-tune a real model with four methods and compare them
 	$(BIN)/pats compare --config benchmarks/demo.yaml --out out/demo
 
 test: setup  ## All tests that take seconds to minutes
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup  ## Style, formatting, types
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from pats.kernels import cpu, eager
 from pats.kernels.cpu import library
 
 UNIT = 2.0**-24
+COUNT = 30_000
 
 built = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
 PATHS = [pytest.param(cpu, marks=built, id="cpu"), pytest.param(eager, id="eager")]
@@ -146,16 +147,16 @@ def test_stochastic_rounding_keeps_small_updates_on_average(path):
     size = 0.02 * 2.0**-8
     ends = {}
     for stochastic in (True, False):
-        theta = torch.ones(40_000, dtype=torch.bfloat16)
-        for step in range(1, 51):
-            first, second = torch.full((40_000,), -1.0), torch.ones(40_000)
+        theta = torch.ones(COUNT, dtype=torch.bfloat16)
+        for step in range(1, 26):
+            first, second = torch.full((COUNT,), -1.0), torch.ones(COUNT)
             this = job(theta, torch.full_like(theta, -1.0), None, None, step=step)
             this.rule = rule("adamax", first, second, stochastic_rounding=stochastic)
             this.lr = size * (1 - BETAS[0] ** step)
             path.step([this])
         ends[stochastic] = float(theta.double().mean()) - 1
     assert ends[False] == 0
-    assert ends[True] == pytest.approx(50 * size, rel=0.05)
+    assert ends[True] == pytest.approx(25 * size, rel=0.06)
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -110,7 +110,7 @@ def accumulated(folder, name, size, micro, tmp_path):
         Training(lr=1e-3),
         judge=lambda state, loss: {},
         callback=TrainerCallback(),
-        progress=Progress(),
+        progress=Progress(""),
     )
     with engine.attached():
         engine.train()
