@@ -12,6 +12,7 @@ from rich.console import Console
 from pats._errors import InputError
 from pats.cli import _flags, compare
 from pats.report import render
+from pats.run import ranks
 from pats.study import Study, Sweep, sweep
 from pats.study.space import Dimension, parse
 
@@ -54,8 +55,11 @@ def main(argv: Sequence[str]) -> int:
     how = {key: values.pop(key) for key in compare.HOW if key in values}
     plan = build(values)
     engine = _flags.engine(values, out)
+    quiet = quiet or not ranks.is_first()
     with redirect_stdout(sys.stderr):  # as in compare
         result = sweep(plan, out, engine=engine, **how, console=None if quiet else Console(stderr=True))
+    if not ranks.is_first():
+        return 1 if result.study.failures else 0
     if as_json:
         sys.stdout.write(json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n")
     else:

@@ -11,12 +11,15 @@ from typing import Any
 from rich.console import Console
 
 from pats._errors import InputError
-from pats.run.spec import Run, Value
+from pats.run import ranks
+from pats.run.spec import Run
 from pats.study import prepare, propose
 from pats.study.engine import Engine
 from pats.study.files import write
+from pats.study.group import together
 from pats.study.job import Job, StudyResult
 from pats.study.local import LocalEngine
+from pats.study.search import Search, Trial, told
 from pats.study.space import Dimension, Params, Space, default, split
 from pats.study.space import check as check_space
 from pats.study.spec import Cell, Place, Study
@@ -109,55 +112,6 @@ class Sweep:
         return plain | {"batch": self.per_batch, "epochs": list(self.epochs), "space": spaces}
 
 
-@dataclass
-class Trial:
-    """One proposal.
-
-    Args:
-        number: Its number within its row, from 0.
-        params: What was proposed.
-        seed: Seed of its runs.
-        runs: Its runs, one a rung.
-        scores: Best dev score × 100 of those that have one, by epochs.
-        failed: A run of it ended without a score.
-    """
-
-    number: int
-    params: Params
-    seed: int
-    runs: list[Run] = field(default_factory=list)
-    scores: dict[float, float] = field(default_factory=dict)
-    failed: bool = False
-
-    def score(self, epochs: float) -> float | None:
-        """The score after all epochs; None where it was stopped early or failed."""
-        return self.scores.get(epochs)
-
-
-@dataclass(frozen=True)
-class Search:
-    """What the search for one row on one task with one model found.
-
-    Args:
-        place: Task, model and row.
-        trials: All trials, in order.
-        winner: The best point by its mean dev score over its trials.
-        score: That mean, × 100; it was selected for, so the result is the score on fresh seeds. None
-            where every trial failed.
-        expected: Expected best dev score of 1, 2, ... trials; see ``expected_maximum``.
-        importance: Share of every hyper-parameter, largest first; empty where too few scores differ.
-        epochs: Epochs that the trials took together.
-    """
-
-    place: Place
-    trials: tuple[Trial, ...]
-    winner: Params
-    score: float | None
-    expected: tuple[float, ...]
-    importance: Mapping[str, float]
-    epochs: float
-
-
 @dataclass(frozen=True)
 class SweepResult:
     """What a sweep found.
@@ -217,7 +171,7 @@ def sweep(
     Every trial is a run in the store, so a sweep that was stopped or killed goes on with the same
     trials, and one with more trials adds to them. The reported seeds are none of the search's: what
     was selected for is not what is reported. ``OUT/sweep.json`` holds every trial; the tables and the
-    chosen model are those of ``compare``.
+    chosen model are those of ``compare``. Under ``torchrun`` every process calls it alike, as ``compare``.
 
     Args:
         plan: What to search.
@@ -239,25 +193,33 @@ def sweep(
     if both:
         raise InputError(f"seed {both[0]} is reported and searched with: take another tuning_seed")
     store = Store(out)
-    prepare.check_methods(study)
-    searches = {
-        (task, model, label): _Search(plan, (task, model, label), method)
-        for task in study.task_list
-        for model in study.model_list
-        for label, method in study.rows
-    }
-    prepare.check_trackers(report_to)
-    data = prepare.load_data(replace(study, lr_grid=(0.0,)))  # the tuning seed's as well
-    job = Job(study, store, engine or LocalEngine(workers), retries, keep_models, console, data, report_to)
-    with store.exclusive():
-        while any(search.room for search in searches.values()):
-            _batch(job, list(searches.values()))
-        found = tuple(search.found() for search in searches.values())
-        cells = [searches[search.place].winners(search, data.fingerprints) for search in found]
-        runs = [cell.runs[index] for index in range(len(study.seed_list)) for cell in cells]
-        result = SweepResult(plan, found, job.conclude(cells, runs, [_told(search) for search in found]))
-        write(store.root / "sweep.json", json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n")
-    return result
+
+    def perform(engine: Engine) -> SweepResult:
+        prepare.check_methods(study)
+        searches = {
+            (task, model, label): _Search(plan, (task, model, label), method)
+            for task in study.task_list
+            for model in study.model_list
+            for label, method in study.rows
+        }
+        prepare.check_trackers(report_to)
+        data = prepare.load_data(replace(study, lr_grid=(0.0,)))  # the tuning seed's as well
+        job = Job(study, store, engine, retries, keep_models, console, data, report_to)
+        with store.exclusive():
+            while any(search.room for search in searches.values()):
+                _batch(job, list(searches.values()))
+            found = tuple(search.found() for search in searches.values())
+            cells = [searches[search.place].winners(search, data.fingerprints) for search in found]
+            runs = [cell.runs[index] for index in range(len(study.seed_list)) for cell in cells]
+            notes = [told(search) for search in found]
+            result = SweepResult(plan, found, job.conclude(cells, runs, notes))
+            text = json.dumps(result.to_dict(), indent=1, ensure_ascii=False)
+            write(store.root / "sweep.json", text + "\n")
+        return result
+
+    if engine is None and ranks.count() > 1:
+        return together(perform)
+    return perform(engine or LocalEngine(workers))
 
 
 def _batch(job: Job, searches: list["_Search"]) -> None:
@@ -372,27 +334,3 @@ class _Search:
         """The winner on the reported seeds."""
         runs = tuple(self._run(search.winner, seed, fingerprints) for seed in self.plan.study.seed_list)
         return Cell(*self.place, self.method, runs[0].lr, runs)
-
-
-def _told(search: Search) -> str:
-    task, model, label = search.place
-    head = f"Search for {label} on {task} with {Path(model).name}: {len(search.trials)} trials"
-    failed = sum(trial.failed for trial in search.trials)
-    head += f" ({failed} failed)" if failed else ""
-    if search.score is None:
-        return f"{head}, none with a score."
-    words = [f"{head}, best {_listed(search.winner)} with dev {search.score:.1f} where it was selected"]
-    if len(search.expected) > 1:
-        sizes = dict.fromkeys(
-            [*(2**k for k in range(10) if 2**k < len(search.expected)), len(search.expected)]
-        )
-        values = ", ".join(f"{search.expected[size - 1]:.1f} of {size}" for size in sizes)
-        words.append(f"expected best dev score of random trials {values}")
-    if len(search.importance) > 1:
-        shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in search.importance.items())
-        words.append(f"what decided over the best quarter: {shares}")
-    return "; ".join(words) + "."
-
-
-def _listed(params: Mapping[str, Value]) -> str:
-    return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in params.items())
