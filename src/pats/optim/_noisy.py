@@ -127,8 +127,10 @@ class NoisyMixin(Optimizer):
             return False  # torch's own fused AdamW
         # A tensor of torch's AMP would have to be read; torch's path does that.
         scaled = getattr(self, "grad_scale", None) is not None or getattr(self, "found_inf", None) is not None
-        special = next((o for o in ("capturable", "differentiable", "amsgrad") if group.get(o)), None)
-        why = f"it does not know {special}=True" if special else fused_refusal(job)
+        why = fused_refusal(job)
+        for option in ("differentiable", "amsgrad", *(() if job.theta.is_cuda else ("capturable",))):
+            if group.get(option):
+                why = f"it does not know {option}=True on {job.theta.device.type}"
         if why is None and not scaled:
             return True
         if mode and self._rule == "adamax":
@@ -165,7 +167,9 @@ class NoisyMixin(Optimizer):
                 continue
             first, second, counter = states[0][i], states[1][i], states[-1][i]
             counter += 1
-            job.step, job.lr = int(counter), group["lr"]
+            # A counter on a device is read there: asking for it would make the host wait.
+            job.step = int(counter) if counter.device.type == "cpu" else counter
+            job.lr = group["lr"]
             job.rule = Rule(
                 self._rule,
                 group["betas"],
