@@ -16,6 +16,9 @@ class Pair(nn.Module):
         self.up = nn.Linear(columns, rows)
         self.down = nn.Linear(rows, columns)
 
+    def forward(self, x):
+        return self.down(self.up(x).tanh())
+
 
 def pair(rows=9, columns=7, seed=0):
     with torch.random.fork_rng(devices=[]):

@@ -64,7 +64,7 @@ def collator(tokenizer: PreTrainedTokenizerBase) -> Collate:
     return collate
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def scores(
     model: nn.Module,
     features: Sequence[Feature],
