@@ -10,11 +10,8 @@ from torch.optim import Optimizer
 
 import pats.methods._options as _options
 from pats import optim
-from pats._engine import job_for
 from pats._noise import Noise
 from pats._scope import Scope, named_parameters, param_groups
-from pats._shard import local
-from pats.kernels import fused_refusal
 from pats.methods._batch import Batch, Clock
 from pats.methods._options import NoOptions, Value
 
@@ -153,18 +150,10 @@ def base_optimizer(
         "adamax": optim.Adamax,
         "adamw": optim.AdamW,
     }
-    # The same update for every method, so that without noise each is plain fine-tuning to the bit: the C
-    # kernel's Adamax where it takes all parameters, else torch's on the path that torch takes by itself.
-    if training.optimizer == "adamax" and all(_in_c(parameter) for parameter in model.parameters()):
-        settings["fused"] = True
-    else:
-        settings["foreach"] = next(model.parameters()).device.type == "cuda"
-    return classes[training.optimizer](groups, eps=training.eps, noise=noise, **settings)
-
-
-def _in_c(parameter: Tensor) -> bool:
-    part = local(parameter)
-    return part.device.type == "cpu" and fused_refusal(job_for(parameter, part, "")) is None
+    # torch's own update on the path that torch takes by itself, and not the fused one: without noise every
+    # method is plain fine-tuning to the bit.
+    foreach = next(model.parameters()).device.type == "cuda"
+    return classes[training.optimizer](groups, eps=training.eps, noise=noise, foreach=foreach, **settings)
 
 
 def anchors(model: nn.Module) -> dict[str, Tensor]:
