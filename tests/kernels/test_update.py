@@ -156,7 +156,7 @@ def test_stochastic_rounding_keeps_small_updates_on_average(path):
             path.step([this])
         ends[stochastic] = float(theta.double().mean()) - 1
     assert ends[False] == 0
-    assert ends[True] == pytest.approx(25 * size, rel=0.06)
+    assert ends[True] == pytest.approx(25 * size, rel=0.05)
 
 
 @pytest.mark.parametrize("path", PATHS)
