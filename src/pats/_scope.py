@@ -9,6 +9,7 @@ are composite modules with weight matrices.
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped
 _NORM = re.compile(r"(Layer|RMS)_?Norm", re.IGNORECASE)
 
 
+@lru_cache(maxsize=65536)  # an optimizer asks at every step
 def canonical_name(name: str) -> str:
     """The name without the components that DDP, ``torch.compile``, FSDP and checkpointing insert.
 

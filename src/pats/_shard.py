@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # importing torch.distributed.tensor takes half a second, whi
     Layout = tuple[DeviceMesh, tuple[Placement, ...]]
 
 
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
 def local(tensor: Tensor) -> Tensor:
     """This rank's shard of a DTensor; another tensor as it is."""
     if _layout(tensor) is None:
@@ -47,6 +50,8 @@ def local_grad(parameter: Tensor) -> Tensor:
 
 def _layout(tensor: Tensor) -> "Layout | None":
     """Mesh and placements of a DTensor; None for another tensor."""
+    if type(tensor) in _PLAIN:
+        return None
     mesh: DeviceMesh | None = getattr(tensor, "device_mesh", None)
     return None if mesh is None else (mesh, tuple(tensor.placements))  # type: ignore[attr-defined]
 

@@ -7,6 +7,7 @@ updates one matrix after another, so that the second pass finds the matrix in ca
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -37,12 +38,13 @@ class Piece:
     stride: int
 
 
+@lru_cache(maxsize=4096)
 def whole(numel: int) -> tuple[Piece, ...]:
     """The pieces of a matrix that is not sharded."""
     return (Piece(0, numel, 0, max(numel, 1), max(numel, 1)),)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Rule:
     """The base optimizer's update of one parameter; see ``pats.kernels.update``.
 
@@ -65,7 +67,7 @@ class Rule:
     stochastic_rounding: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
 class Job:
     """One parameter of one step, or the shard of it that this process holds.
 
@@ -98,6 +100,26 @@ class Job:
     lr: float | Tensor = 0.0
     rule: Rule | None = None
     path: "Path | None" = None
+
+
+def unfit(job: Job, takes: str) -> str | None:
+    """Why a kernel cannot do a job, whatever the device and the parameter's dtype; None where it can.
+
+    Args:
+        job: The job.
+        takes: How the sentence begins, such as "the C kernel takes".
+    """
+    theta, grad, rule = job.theta, job.grad, job.rule
+    if grad.dtype != theta.dtype or grad.device != theta.device:
+        return f"the gradient of {job.name!r} is {grad.dtype}, its parameter {theta.dtype}"
+    if theta.layout is not torch.strided or grad.layout is not torch.strided:
+        return f"{takes} dense tensors"
+    if job.average is not None and job.average.dtype != torch.float32:
+        return f"{takes} a float32 sensitivity"
+    for moment in (rule.first, rule.second) if rule is not None else ():
+        if moment.dtype not in (torch.float32, theta.dtype) or moment.device != theta.device:
+            return f"{takes} moments in float32 or the parameter's dtype"
+    return None
 
 
 SUMS = ("sum", "nonfinite")

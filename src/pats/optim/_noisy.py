@@ -128,8 +128,8 @@ class NoisyMixin(Optimizer):
         # A tensor of torch's AMP would have to be read; torch's path does that.
         scaled = getattr(self, "grad_scale", None) is not None or getattr(self, "found_inf", None) is not None
         why = fused_refusal(job)
-        for option in ("differentiable", "amsgrad", *(() if job.theta.is_cuda else ("capturable",))):
-            if group.get(option):
+        for option in ("differentiable", "amsgrad", "capturable"):
+            if group.get(option) and not (option == "capturable" and job.theta.is_cuda):
                 why = f"it does not know {option}=True on {job.theta.device.type}"
         if why is None and not scaled:
             return True

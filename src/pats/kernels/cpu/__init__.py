@@ -15,7 +15,7 @@ from torch import Tensor
 from pats._noise import Noise
 from pats.kernels.cpu import library
 from pats.kernels.cpu.library import GIVEN, MEASURE, ORDER, PACKED, UPDATE, WHOLE, Matrix
-from pats.kernels.job import SUMS, TALLY, Job, Piece, mean_of
+from pats.kernels.job import SUMS, TALLY, Job, Piece, mean_of, unfit
 from pats.philox import PATS, key, threshold
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
@@ -30,23 +30,12 @@ _LARGEST = TALLY.index("sigma_max")
 
 def refusal(job: Job) -> str | None:
     """Why this path cannot do a job; None where it can."""
-    theta, rule = job.theta, job.rule
+    theta = job.theta
     if library.LIBRARY is None:
         return "the C kernel has not been built: install a C compiler and reinstall pats-finetune"
     if theta.device.type != "cpu" or theta.dtype not in DTYPES:
         return f"the C kernel takes float32 and bfloat16 on a CPU, not {theta.dtype} on {theta.device.type}"
-    if job.grad.dtype != theta.dtype or job.grad.device != theta.device:
-        return f"the gradient of {job.name!r} is {job.grad.dtype}, its parameter {theta.dtype}"
-    if theta.layout is not torch.strided or job.grad.layout is not torch.strided:
-        return "the C kernel takes dense tensors"
-    if job.average is not None and job.average.dtype != torch.float32:
-        return "the C kernel takes a float32 sensitivity"
-    if rule is not None and not all(
-        s.dtype in (torch.float32, theta.dtype) and s.device == theta.device
-        for s in (rule.first, rule.second)
-    ):
-        return "the C kernel takes moments in float32 or the parameter's dtype"
-    return None
+    return unfit(job, "the C kernel takes")
 
 
 def measure(jobs: Sequence[Job], grad_scale: float) -> Tensor:

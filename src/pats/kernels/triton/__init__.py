@@ -18,7 +18,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from pats.kernels.job import TALLY, Job
+from pats.kernels.job import TALLY, Job, unfit
 from pats.philox import key, threshold
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -48,25 +48,14 @@ _captured: list[Tensor] = []  # a CUDA graph reads its tables for as long as it 
 
 def refusal(job: Job) -> str | None:
     """Why this path cannot do a job; None where it can."""
-    theta, rule = job.theta, job.rule
+    theta = job.theta
     wanted = "cpu" if INTERPRETED else "cuda"
     if theta.device.type != wanted or theta.dtype not in DTYPES:
         allowed = f"float32, bfloat16 and float16 on {wanted}"
         return f"the Triton kernels take {allowed}, not {theta.dtype} on {theta.device.type}"
     if kernels() is None:
         return "Triton is not installed"
-    if job.grad.dtype != theta.dtype or job.grad.device != theta.device:
-        return f"the gradient of {job.name!r} is {job.grad.dtype}, its parameter {theta.dtype}"
-    if theta.layout is not torch.strided or job.grad.layout is not torch.strided:
-        return "the Triton kernels take dense tensors"
-    if job.average is not None and job.average.dtype != torch.float32:
-        return "the Triton kernels take a float32 sensitivity"
-    if rule is not None and not all(
-        s.dtype in (torch.float32, theta.dtype) and s.device == theta.device
-        for s in (rule.first, rule.second)
-    ):
-        return "the Triton kernels take moments in float32 or the parameter's dtype"
-    return None
+    return unfit(job, "the Triton kernels take")
 
 
 def measure(jobs: Sequence[Job], grad_scale: float) -> Tensor:
