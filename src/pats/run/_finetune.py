@@ -18,7 +18,7 @@ from transformers import AutoModelForSequenceClassification, TrainerState, set_s
 from pats import methods, tasks
 from pats._errors import InputError
 from pats._shard import local
-from pats.run import batches, environment, model, mtdnn, outcome, ranks, trackers
+from pats.run import batches, environment, model, mtdnn, outcome, ranks, stored, trackers
 from pats.run._training import Diverged, Engine, Monitor, Progress, arguments, load_state
 from pats.run.events import Journal, Listener
 from pats.run.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, remove, write_atomic
@@ -80,10 +80,10 @@ def finetune(
         method = methods.create(run.method, run.options)
         data = load_data(run)
         run = replace(run, fingerprint=data.fingerprint)
-        finished = ranks.first(lambda: _finished(folder, run, keep_model))
+        finished = ranks.first(lambda: stored.finished(folder, run, keep_model))
         if finished is not None:
             return finished
-        progress = ranks.first(lambda: _progress(folder, run))
+        progress = ranks.first(lambda: stored.progress_of(folder, run))
         folder.mkdir(parents=True, exist_ok=True)
         writes = ranks.is_first()
         file = folder / EVENTS if writes and out is not None else None
@@ -155,7 +155,7 @@ class _Session:
             sensitivity = outcome.sensitivities(optimizer)
             telemetry = outcome.by_kind(self.method.telemetry(optimizer))
         del engine, optimizer  # the exported weights are loaded next
-        best = ranks.first(lambda: _best_folder(self.folder, self.progress.best_step))
+        best = ranks.first(lambda: stored.best_weights(self.folder, self.progress.best_step))
         test: Mapping[str, float] | None = None
         predictions: dict[str, str] = {}
         if error is None:
@@ -189,7 +189,7 @@ class _Session:
         if ranks.is_first():
             write_atomic(self.folder / RESULT, result.to_json().encode())
             if result.status == "done":
-                _settle(self.folder, keep_model)
+                stored.settle(self.folder, keep_model)
         self.journal.emit("end", status=result.status, best=result.best, error=error)
         ranks.wait()
         return result
@@ -375,60 +375,6 @@ def load_data(run: Run) -> tasks.TaskData:
             f"{data.fingerprint}, expected {run.fingerprint}): bring the old data back, or plan it anew"
         )
     return data
-
-
-def _finished(folder: Path, run: Run, keep_model: bool) -> Result | None:
-    """The result that stands in the folder; None where the run is still to be done."""
-    try:
-        result = Result.from_json((folder / RESULT).read_text("utf-8"))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # not there, or not whole: the run is made (again)
-    _refuse_other(folder, run, result.run_id)
-    if result.status != "done" or (keep_model and _best_folder(folder, _step(result)) is None):
-        return None
-    _settle(folder, keep_model)
-    return result
-
-
-def _step(result: Result) -> int | None:
-    return None if result.best_epoch is None else result.epochs[result.best_epoch].step
-
-
-def _progress(folder: Path, run: Run) -> Progress:
-    """Where to continue; a fresh start where nothing whole is there."""
-    checkpoints = folder / CHECKPOINT
-    progress = Progress.load(checkpoints)
-    if progress is not None:
-        _refuse_other(folder, run, progress.run_id)
-        whole = (checkpoints / str(progress.checkpoint)).is_dir()
-        if whole and _best_folder(folder, progress.best_step) is not None:
-            return progress
-    remove(checkpoints)
-    return Progress(run.id)
-
-
-def _best_folder(folder: Path, step: int | None) -> Path | None:
-    """Where the weights of the best epoch stand: with the checkpoints, at the end in ``model``."""
-    for candidate in (folder / CHECKPOINT / f"best-{step}", folder / MODEL):
-        card = model.read_card(candidate)
-        if card is not None and card.get("step") == step:
-            return candidate
-    return None
-
-
-def _refuse_other(folder: Path, run: Run, run_id: str) -> None:
-    if run_id != run.id:
-        raise InputError(
-            f"the folder {folder} holds another run ({run_id}, this one is {run.id}): choose another "
-            "folder, or delete it"
-        )
-
-
-def _settle(folder: Path, keep_model: bool) -> None:
-    """Delete what a finished run needs no more."""
-    remove(folder / CHECKPOINT)
-    if not keep_model:
-        remove(folder / MODEL)
 
 
 @contextmanager
