@@ -37,10 +37,30 @@ def ended(out):
     return weights, predictions, content
 
 
-def kill_once(out, seconds, draw=random):
-    """Start a run, kill it within ``seconds``, start it again; where it was killed and continued."""
+STEPS, LOADING = 60, 6  # optimizer steps, and about how many seconds pass before the first
+
+
+def reached(out):
+    """The step that a run has come to: the last one told, and at that pace what has passed since."""
+    path = out / "events.jsonl"
+    events = [json.loads(line) for line in path.open() if line.endswith("\n")] if path.exists() else []
+    told = [event for event in events if event["event"] == "progress"]
+    if not told:
+        return 0.0
+    last, began = told[-1], next(event for event in events if event["event"] == "start")["time"]
+    return last["step"] * (time.time() - began) / (last["time"] - began)
+
+
+def kill_once(out, draw=random):
+    """Start a run, kill it while it loads or trains, start it again; where it was killed and continued.
+
+    The moment is drawn in steps, not in seconds: how long a run takes depends on what else the machine does.
+    """
+    moment = draw.uniform(-LOADING, STEPS)
     process = start(out)
-    time.sleep(draw.uniform(0.3, 1.0) * seconds)
+    time.sleep(max(0.0, min(moment, 0.0) + LOADING))
+    while process.poll() is None and reached(out) < moment:
+        time.sleep(0.02)
     killed = process.poll() is None
     if killed:
         process.send_signal(signal.SIGKILL)
@@ -48,4 +68,4 @@ def kill_once(out, seconds, draw=random):
     progress = out / "checkpoint" / "progress.json"
     resumed_at = json.loads(progress.read_text())["step"] if progress.exists() else 0
     finish(start(out))
-    return {"killed": killed, "resumed_at": resumed_at}
+    return {"moment": round(moment, 2), "killed": killed, "resumed_at": resumed_at}

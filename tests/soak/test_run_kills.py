@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,14 +19,12 @@ RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "kills.json"
 @pytest.mark.soak
 def test_fifty_kills_at_random_moments(minilm, tmp_path):
     """``PATS_KILLS`` sets another number."""
-    started = time.monotonic()
     finish(start(tmp_path / "alone"))
-    seconds = time.monotonic() - started
     alone = ended(tmp_path / "alone")
     rows = []
     for kill in range(int(os.environ.get("PATS_KILLS", "50"))):
         out = tmp_path / str(kill)
-        told = kill_once(out, seconds)
+        told = kill_once(out)
         rows.append({**told, "weights": ended(out)[0][:16], "equal": ended(out) == alone})
         shutil.rmtree(out)
         write(alone[0][:16], rows)
