@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from pats import InputError
-from pats.cli import VERBS, _flags, compare, main, run
+from pats.cli import VERBS, _flags, _study, main, run
 from pats.run.spec import Run
 from tiny import make_table, make_tiny_bert
 
@@ -183,7 +183,7 @@ def test_value_of(text, value):
 def test_compare_flags_become_a_study():
     values = {"tasks": ["rte"], "methods": ["vanilla", "pats", "std=pats"], "seeds": [3, 5], "lr": 1e-4}
     values |= {"noise.lam": 1e-6, "option": ["std.intensity=std", "std.lam=2"], "no_control": True}
-    study = compare.build(values)
+    study = _study.build(values)
     assert study.seeds == (3, 5)
     assert study.control is False
     assert study.options == {"pats": {"lam": 1e-6}, "std": {"lam": 2, "intensity": "std"}}

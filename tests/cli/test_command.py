@@ -2,7 +2,7 @@ import shlex
 
 import pytest
 
-from pats.cli import _flags, compare
+from pats.cli import _flags, _study
 from pats.cli._command import command
 from pats.run import Run
 from pats.study import Study
@@ -33,7 +33,7 @@ def test_what_is_typed_is_the_study(name):
     assert words[:2] == ["pats", "compare"]
     values = parsed(words[2:])
     assert values.pop("out") == "out/x"
-    assert compare.build(values) == study
+    assert _study.build(values) == study
 
 
 def parsed(argv):

@@ -106,13 +106,13 @@ def test_spaces_by_row():
 
 
 def test_a_sweep_from_a_file(tmp_path):
-    from pats.cli import _flags, compare
+    from pats.cli import _flags, _study
 
     (tmp_path / "sweep.yaml").write_text(
         "tasks: [rte]\nmethods: [pats]\ntrials: 7\nspace: {pats.p: [0.1, 0.2]}\n"
     )
     parser = _flags.Parser("sweep", "", "")
-    compare.add_grid(parser, "")
+    _study.add_grid(parser, "")
     parser.add_argument("--trials", type=int)
     parser.add_argument("--space", action="extend", nargs="+")
     plan = sweep.build(parser.read(["--config", str(tmp_path / "sweep.yaml")]))

@@ -199,8 +199,9 @@ def add_engine(parser: Parser) -> None:
     add = group.add_argument
     add("--engine", metavar="NAME", help="local (the default), ray or slurm")
     add("--workers", type=whole, metavar="N", help="runs at a time (default: what fits)")
-    add("--cpus", type=whole, metavar="N", help="cores a run (default: what fits; 1 on ray and slurm)")
-    add("--gpus", type=number, metavar="X", help="GPUs a run: 1, a share such as 0.5, or 0")
+    add("--cpus", type=whole, metavar="N", help="cores a run (default: what fits; on ray, slurm 1 a process)")
+    add("--gpus", type=number, metavar="X", help="GPUs a run: a whole number, a share such as 0.5, or 0")
+    add("--processes", type=whole, metavar="N", help="processes that share a run's batches (one a GPU)")
     add("--ray-address", metavar="HOST:PORT", help="head of a Ray cluster (default: this machine)")
     add(
         "--slurm",
@@ -223,7 +224,8 @@ def engine(values: dict[str, Any], out: str) -> Engine | None:
     """
     from pats.run import ranks
 
-    given = {key: values.pop(key) for key in ("workers", "cpus", "gpus") if key in values}
+    names = ("workers", "cpus", "gpus", "processes")
+    given = {key: values.pop(key) for key in names if key in values}
     address, options = values.pop("ray_address", None), pairs(values.pop("slurm", []), "--slurm")
     name = values.pop("engine", "local")
     if ranks.count() > 1:

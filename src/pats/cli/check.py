@@ -1,11 +1,11 @@
 """``pats check``: how much noise a run would accumulate."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from pats.cli import _flags
+from pats.cli._output import write_json
 from pats.cli.run import build
 from pats.run import check
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     count = values.pop("batches", 8)
     found = check(build(values), count=count)
     if as_json:
-        sys.stdout.write(json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n")
+        write_json(asdict(found))
         return 0
     lines = [
         f"Accumulated noise over the spread of the weights, after {found.steps} steps "

@@ -1,11 +1,11 @@
 """``pats export``: the runs of a study as a CSV or Parquet file."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from pats.cli import _flags
+from pats.cli._output import write_json
 from pats.study.export import write_table
 from pats.study.store import Store
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     values = parser.read(argv)
     rows = write_table(Store(values["folder"]), Path(values["file"]), epochs=values.get("epochs", False))
     if values.get("json"):
-        sys.stdout.write(json.dumps({"file": values["file"], "rows": rows}) + "\n")
+        write_json({"file": values["file"], "rows": rows})
     else:
         sys.stdout.write(f"{rows} rows in {values['file']}\n")
     return 0

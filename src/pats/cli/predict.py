@@ -1,12 +1,12 @@
 """``pats predict``: labels and scores for a table."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from pats.cli import _flags
+from pats.cli._output import write_json
 from pats.run import predict
 
 EXAMPLE = """
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     found = predict(values.pop("model"), table, **values, out=out)
     if as_json:
         rows = [{"label": one.label, "scores": dict(one.scores)} for one in found]
-        sys.stdout.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+        write_json(rows)
         return 0
     counts = Counter(one.label for one in found if one.label is not None)
     told = ", ".join(f"{label} {count}" for label, count in counts.most_common())

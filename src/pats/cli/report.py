@@ -9,12 +9,13 @@ from typing import Any
 from pats._errors import InputError
 from pats.cli import _flags
 from pats.cli._command import command
+from pats.cli._output import write_json
 from pats.report import card, render, table1
 from pats.report.document import Document, Source, document
 from pats.report.html import html
 from pats.run.files import write_atomic
 from pats.study.attempt import read_error
-from pats.study.spec import Cell, Study
+from pats.study.spec import Study
 from pats.study.store import Store
 
 EXAMPLE = """
@@ -55,9 +56,7 @@ def main(argv: Sequence[str]) -> int:
         files.append(out / name)
     files += _cards(store, groups)
     if values.get("json"):
-        sys.stdout.write(
-            json.dumps({"verdict": told.verdict, "files": [str(f) for f in files]}, indent=1) + "\n"
-        )
+        write_json({"verdict": told.verdict, "files": [str(file) for file in files]})
     else:
         sys.stdout.write("\n".join([*told.verdict, "", *(str(file) for file in files)]) + "\n")
     return 0
@@ -79,14 +78,6 @@ def load(store: Store) -> tuple[table1.Cell, ...]:
     Raises:
         InputError: The folder holds no study, or one without cells.
     """
-    try:
-        planned = [Cell.from_dict(cell) for cell in store.study()["cells"]]
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{store.root}/study.json is not a comparison's ({error} is missing): start the comparison again"
-        ) from None
-    if not planned:
-        raise InputError(f"the study in {store.root} has no cells: start the comparison again")
     return tuple(
         table1.Cell(
             cell.task,
@@ -102,7 +93,7 @@ def load(store: Store) -> tuple[table1.Cell, ...]:
             ),
             cell.control,
         )
-        for cell in planned
+        for cell in store.cells()
     )
 
 

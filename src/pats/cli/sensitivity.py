@@ -11,6 +11,7 @@ from rich.console import Console
 
 from pats._errors import InputError
 from pats.cli import _flags
+from pats.cli._output import wide, write_json
 from pats.cli.report import write
 from pats.report import render
 from pats.report.document import sensitivity_document
@@ -84,11 +85,11 @@ def main(argv: Sequence[str]) -> int:
         console.print(f"{label}: measured over {found[-1].batches} batches", highlight=False)
     content = save(found, Path(out))
     if as_json:
-        sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_json(content)
         return 0
     told = sensitivity_document(content)
     files = write(told, Path(out), "sensitivity")
-    render.show(told.page, _wide())
+    render.show(told.page, wide())
     sys.stdout.write("\n" + "\n".join(map(str, files)) + "\n")
     return 0
 
@@ -116,8 +117,3 @@ def _named(texts: Sequence[str]) -> list[tuple[str, str]]:
     if twice is not None:
         raise InputError(f"two models are called {twice!r}: give them names, as in plain={named[0][1]}")
     return named
-
-
-def _wide() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=160)

@@ -1,18 +1,11 @@
 """``pats sweep``: search hyper-parameters, then compare the winners on fresh seeds."""
 
-import json
-import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any
 
-from rich.console import Console
-
 from pats._errors import InputError
-from pats.cli import _flags, compare
-from pats.report import render
-from pats.run import ranks
+from pats.cli import _flags, _study
 from pats.study import Study, Sweep, sweep
 from pats.study.space import Dimension, parse
 
@@ -31,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
         "paper's Table 3, then run each winner on fresh seeds; what is done is never done again.",
         EXAMPLE,
     )
-    compare.add_grid(parser, "folder of the sweep (default: out)")
+    _study.add_grid(parser, "folder of the sweep (default: out)")
     group = parser.add_argument_group("the search")
     add = group.add_argument
     add("--trials", type=_flags.whole, metavar="N", help="trials for every method, task and model (20)")
@@ -46,25 +39,13 @@ def main(argv: Sequence[str]) -> int:
     add("--batch", type=_flags.whole, metavar="N", help="trials proposed at a time (5)")
     add("--halving", type=_flags.whole, metavar="N", help="promote the best 1/N to N times the epochs")
     add("--search-seed", type=_flags.whole, metavar="N", help="seed of the proposals (0)")
-    _flags.add_engine(parser)
-    _flags.add_run(parser, compare.NOT_FLAGS)
-    _flags.add_methods(parser)
-    values = parser.read(argv)
-    as_json, quiet = values.pop("json", False), values.pop("quiet", False)
-    out = values.pop("out", "out")
-    how = {key: values.pop(key) for key in compare.HOW if key in values}
-    plan = build(values)
-    engine = _flags.engine(values, out)
-    quiet = quiet or not ranks.is_first()
-    with redirect_stdout(sys.stderr):  # as in compare
-        result = sweep(plan, out, engine=engine, **how, console=None if quiet else Console(stderr=True))
-    if not ranks.is_first():
-        return 1 if result.study.failures else 0
-    if as_json:
-        sys.stdout.write(json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n")
-    else:
-        render.show(result.study.page, compare.wide())
-    return compare.failures(result.study.failures)
+    _study.add_rest(parser)
+    return _study.perform(parser.read(argv), build, _do)
+
+
+def _do(plan: Sweep, out: str, **how: Any) -> _study.Outcome:
+    result = sweep(plan, out, **how)
+    return _study.Outcome(result.to_dict(), result.study.page, result.study.failures)
 
 
 def build(values: dict[str, Any]) -> Sweep:
@@ -78,7 +59,7 @@ def build(values: dict[str, Any]) -> Sweep:
     if "search_seed" in values:
         given["seed"] = values.pop("search_seed")
     texts = values.pop("space", [])
-    study = replace(compare.build(values), control=False)
+    study = replace(_study.build(values), control=False)
     return Sweep(study, **given, space=spaces(texts, study))
 
 

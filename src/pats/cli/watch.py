@@ -1,7 +1,5 @@
 """``pats watch``: how far a comparison is, from its folder alone."""
 
-import json
-import sys
 import time
 from collections.abc import Sequence
 
@@ -9,6 +7,7 @@ from rich.console import Console
 from rich.live import Live
 
 from pats.cli import _flags
+from pats.cli._output import write_json
 from pats.study.live import REFRESH, Clock, Watched, draw
 from pats.study.store import Store
 
@@ -29,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     states = watched.look()
     console = Console()
     if values.get("json"):
-        sys.stdout.write(json.dumps([state.to_dict() for state in states], indent=1) + "\n")
+        write_json([state.to_dict() for state in states])
     elif values.get("once") or not console.is_terminal:
         console.print(draw(states, None))
     else:

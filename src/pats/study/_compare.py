@@ -53,6 +53,7 @@ def compare(
     store = Store(out)
 
     def perform(engine: Engine) -> StudyResult:
+        prepare.check_sharing(study, engine)
         prepare.check_methods(study)
         prepare.check_trackers(report_to)
         data = prepare.load_data(study)

@@ -195,6 +195,7 @@ def sweep(
     store = Store(out)
 
     def perform(engine: Engine) -> SweepResult:
+        prepare.check_sharing(study, engine)
         prepare.check_methods(study)
         searches = {
             (task, model, label): _Search(plan, (task, model, label), method)

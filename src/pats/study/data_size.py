@@ -9,17 +9,18 @@ taken as it is.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from pats._errors import InputError
-from pats.run.files import write_atomic
-from pats.study import compare
-from pats.study.spec import Cell, Study
+from pats.run import Run, ranks
+from pats.study import Study, StudyResult, compare
+from pats.study.files import read_json, write
 from pats.study.store import Store
 
 FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -57,8 +58,8 @@ def data_size(
     out: str | Path = "out",
     *,
     batches: int | None = BATCHES,
+    keep_models: bool = False,
     console: Console | None = None,
-    measured: Callable[[str], None] = lambda text: None,
     **how: Any,
 ) -> DataSize:
     """Run a comparison at every size, and measure every model.
@@ -73,9 +74,10 @@ def data_size(
         fractions: Shares of the training data, in (0, 1].
         out: Folder.
         batches: Batches to measure; None is the whole training set.
-        console: Where progress is shown.
-        measured: Called with a sentence after every measurement.
-        how: ``workers``, ``retries`` and ``engine`` of ``compare``.
+        keep_models: Keeps every run's weights once they are measured.
+        console: Where progress is shown; None shows none.
+        how: ``workers``, ``retries``, ``engine`` and ``report_to`` of ``compare``, which also tells how it is
+            called under ``torchrun``.
 
     Raises:
         InputError: There are several tasks or models, a fraction is out of its range, or as ``compare``.
@@ -91,67 +93,74 @@ def data_size(
         part = replace(study, run=replace(study.run, fraction=share))
         folder = Path(out) / f"{share:g}"
         result = compare(part, folder, keep_models=True, console=console, **how)
-        store = Store(folder)
+        found = ranks.first(partial(_measure, result, batches, keep_models, console))
         for cell in result.cells:
             for outcome in cell.outcomes:
                 if outcome.failure is not None:
                     failures[outcome.run_id] = outcome.failure
-                found = outcome.result
-                score = cell.dev.get(outcome.seed)
+                spread = found.get(outcome.run_id, {})
                 point: Point = {
                     "method": cell.label,
                     "fraction": share,
-                    "examples": found.sizes.get("train", 0) if found else 0,
+                    "examples": outcome.result.sizes.get("train", 0) if outcome.result else 0,
                     "seed": outcome.seed,
                     "run_id": outcome.run_id,
-                    "score": score,
+                    "score": cell.dev.get(outcome.seed),
                 }
-                spread: Mapping[str, Any] = {}
-                if score is not None:
-                    spread = _spread(store, part, outcome.run_id, batches, measured) or {}
                 points.append(point | {key: spread.get(key) for key in _SPREAD})
     sizes = {point["fraction"]: point["examples"] for point in points if point["examples"]}
     for point in points:  # a failed run is drawn nowhere, but stands in the table of its size
         point["examples"] = sizes.get(point["fraction"], 0)
     labels = tuple(dict.fromkeys(point["method"] for point in points))
     content = {"task": study.task_list[0], "model": study.model_list[0], "labels": labels, "points": points}
-    write_atomic(
-        Path(out) / "data_size.json", (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
-    )
+    if ranks.is_first():
+        write(Path(out) / "data_size.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return DataSize(study.task_list[0], study.model_list[0], labels, tuple(points), failures)
 
 
-def _spread(
-    store: Store, study: Study, run_id: str, batches: int | None, measured: Callable[[str], None]
-) -> Mapping[str, Any] | None:
+def _measure(
+    result: StudyResult, batches: int | None, keep_models: bool, console: Console | None
+) -> dict[str, Mapping[str, Any]]:
+    """Summaries of the sensitivities of a comparison's runs, by id; of those whose weights are gone, none."""
+    store = Store(result.out)
+    runs = {run.id: run for cell in store.cells() for run in cell.runs}
+    scored = [
+        outcome.run_id
+        for cell in result.cells
+        for outcome in cell.outcomes
+        if cell.dev.get(outcome.seed) is not None
+    ]
+    found = {}
+    for run_id in scored:
+        spread = _spread(store, runs[run_id], batches, console)
+        if spread is not None:
+            found[run_id] = spread
+            if not keep_models:
+                store.drop(run_id)
+    return found
+
+
+def _spread(store: Store, run: Run, batches: int | None, console: Console | None) -> Mapping[str, Any] | None:
     """The summary of a run's sensitivities, measured once; None where its weights are gone."""
-    path = store.root / "sensitivities" / f"{run_id}.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["batches_asked"] == batches:
-            whole: Mapping[str, Any] = content["whole"]
-            return whole
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not measured yet, or not whole: it is measured now
-    folder = store.model(run_id)
+    path = store.root / "sensitivities" / f"{run.id}.json"
+    known = read_json(path)
+    if known.get("batches_asked") == batches and isinstance(known.get("whole"), dict):
+        whole: Mapping[str, Any] = known["whole"]
+        return whole
+    folder = store.model(run.id)
     if folder is None:
         return None
     from pats.run import measure
     from pats.run._finetune import load_data
 
-    run = next(run for cell in _cells(store) for run in cell.runs if run.id == run_id)
     # Tables are split by seed; the order of the batches is the same for all seeds and sizes.
     data = load_data(run)
     found = measure(
         str(folder), data, count=batches, batch_size=run.batch_size, precision=run.precision, seed=0
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = found.to_dict() | {"batches_asked": batches}
-    write_atomic(path, (json.dumps(content, ensure_ascii=False) + "\n").encode())
-    store.drop(run_id)
-    measured(f"{run.method}, {100 * run.fraction:g} %, seed {run.data_seed}: sensitivities measured")
+    write(path, json.dumps(content, ensure_ascii=False) + "\n")
+    if console is not None:
+        told = f"{run.method}, {100 * run.fraction:g} %, seed {run.data_seed}: sensitivities measured"
+        console.print(told, markup=False, highlight=False)
     return found.whole.summary()
-
-
-def _cells(store: Store) -> list[Cell]:
-    return [Cell.from_dict(cell) for cell in store.study()["cells"]]

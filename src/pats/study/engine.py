@@ -45,6 +45,7 @@ def create(
     workers: int | None = None,
     cpus: int | None = None,
     gpus: float | None = None,
+    processes: int | None = None,
     address: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Engine:
@@ -54,8 +55,9 @@ def create(
         name: ``"local"``, ``"ray"`` or ``"slurm"``.
         out: Folder of the study, which all nodes must see.
         workers: Runs at a time; None is as many as fit.
-        cpus: Cores a run; None is what fits locally, else 1.
-        gpus: GPUs a run: 1, a share of one, or 0.
+        cpus: Cores a run; None is what fits locally, else one a process.
+        gpus: GPUs a run: a whole number, or a share of one.
+        processes: Processes a run, which share its batches; None is one a GPU.
         address: Of a Ray cluster.
         options: Of Slurm's jobs.
 
@@ -70,11 +72,11 @@ def create(
     if name == "ray":
         from pats.study.ray import RayEngine
 
-        return RayEngine(address, workers, cpus or 1, gpus)
+        return RayEngine(address, workers, cpus, gpus, processes)
     if name == "slurm":
         from pats.study.slurm import SlurmEngine
 
-        return SlurmEngine(out / "slurm", workers, cpus or 1, gpus, options)
+        return SlurmEngine(out / "slurm", workers, cpus, gpus, processes, options)
     from pats.study.local import LocalEngine
 
-    return LocalEngine(workers, cpus, gpus)
+    return LocalEngine(workers, cpus, gpus, processes)

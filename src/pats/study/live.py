@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pats.report.words import duration
 from pats.run.files import EVENTS
 from pats.run.spec import Run
 from pats.study.attempt import read_error
@@ -80,7 +81,7 @@ class Watched:
         """
         key = self._store.study_key()
         if key is None or key != self._key:
-            self._cells = [Cell.from_dict(cell) for cell in self._store.study()["cells"]]
+            self._cells = self._store.cells()
             self._key = key
         return look(self._store, self._cells)
 
@@ -178,14 +179,6 @@ def _now(runs: Sequence[RunState]) -> str:
             told.append(f"seed {run.seed} failed: {run.error}")
     scores = [run.score for run in runs if run.state == "done" and run.score is not None]
     return "; ".join(told) or " ".join(f"{score:.1f}" for score in scores)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: ``"40 s"``, ``"12 min"``, ``"3 h 05 min"``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class Display:

@@ -18,13 +18,14 @@ class LocalEngine:
         workers: Processes at a time; None is as many as the GPUs hold, else what ``cpus`` leaves room
             for, else two on up to eight cores and one for every four cores on more.
         cpus: Cores a run, which are its threads; None divides the cores among the workers.
-        gpus: GPUs a run: 1, a share such as 0.5 for two runs on one GPU, or 0 for none; None is 1
-            where there are GPUs. Runs are spread over the GPUs evenly.
+        gpus: GPUs a run: a whole number, a share such as 0.5 for two runs on one GPU, or 0 for none; None
+            is 1 where there are GPUs. Runs are spread over the GPUs evenly.
+        processes: Processes a run, which share its batches; None is one a GPU.
         command: What runs an attempt.
 
     Raises:
-        InputError: ``workers`` or ``cpus`` is not a whole number from 1, ``gpus`` is not in [0, 1], or
-            there is no GPU and one is asked for.
+        InputError: A number is out of its range, ``processes`` and ``gpus`` do not fit, or there are fewer
+            GPUs than a run asks for.
     """
 
     def __init__(
@@ -32,17 +33,24 @@ class LocalEngine:
         workers: int | None = None,
         cpus: int | None = None,
         gpus: float | None = None,
+        processes: int | None = None,
         command: Sequence[str] = process.WORKER,
     ) -> None:
-        check(workers, cpus, gpus)
+        check(workers, cpus, gpus, processes)
         self._gpus = [] if gpus == 0 else visible_gpus()
-        if gpus and not self._gpus:
-            raise InputError(f"gpus is {gpus:g}, but this machine has none that torch can use: leave it out")
-        fit = max(1, cores() // cpus) if cpus else fitting(cores())
-        self.workers = workers or int(len(self._gpus) / (gpus or 1)) or fit
-        self.threads = cpus or max(1, cores() // self.workers)
-        self._hide = gpus == 0
-        self._command = command
+        gpus = gpus or (processes or 1 if self._gpus else 0)
+        self.processes = ranks(gpus, processes)
+        if gpus > len(self._gpus):
+            has = f"has {len(self._gpus)}" if self._gpus else "has none"
+            raise InputError(
+                f"a run is to have {gpus:g} GPUs, but this machine {has} that torch can use: ask for fewer"
+            )
+        self._each = max(1, int(gpus))
+        fit = max(1, cores() // cpus if cpus else fitting(cores()) // self.processes)
+        self.workers = workers or (int(len(self._gpus) / gpus) if gpus else fit)
+        self.threads = max(1, (cpus or cores() // self.workers) // self.processes)
+        self._hide = not gpus
+        self._command = process.shared(command, self.processes)
         self._running: dict[Handle, tuple[int, subprocess.Popen[bytes]]] = {}
 
     def submit(self, attempt: Path) -> Handle:
@@ -56,7 +64,8 @@ class LocalEngine:
     def _environment(self, slot: int) -> dict[str, str]:
         extra = {"CUDA_VISIBLE_DEVICES": ""} if self._hide else {}
         if self._gpus:
-            extra = {"CUDA_VISIBLE_DEVICES": self._gpus[slot % len(self._gpus)]}
+            at = slot % (len(self._gpus) // self._each) * self._each
+            extra = {"CUDA_VISIBLE_DEVICES": ",".join(self._gpus[at : at + self._each])}
         return process.threads(self.threads) | extra
 
     def poll(self, handles: Collection[Handle]) -> dict[Handle, State]:
@@ -80,13 +89,25 @@ class LocalEngine:
         return self.workers - len(self._running)
 
 
-def check(workers: int | None, cpus: int | None, gpus: float | None) -> None:
+def check(workers: int | None, cpus: int | None, gpus: float | None, processes: int | None = None) -> None:
     """Raise InputError about the first number that is out of its range; None is fine."""
-    for name, value in (("workers", workers), ("cpus", cpus)):
+    for name, value in (("workers", workers), ("cpus", cpus), ("processes", processes)):
         if value is not None and not (isinstance(value, int) and value >= 1):
             raise InputError(f"{name} is {value!r}, but must be a whole number from 1")
-    if gpus is not None and not (isinstance(gpus, int | float) and 0 <= gpus <= 1):
-        raise InputError(f"gpus is {gpus!r}, but must be 1, a share such as 0.5, or 0: a run trains on one")
+    if gpus is None:
+        return
+    if not (isinstance(gpus, int | float) and (0 <= gpus <= 1 or (gpus > 1 and gpus == int(gpus)))):
+        raise InputError(f"gpus is {gpus!r}, but must be a whole number, or a share of one such as 0.5")
+    if gpus and processes and processes != ranks(gpus, None):
+        raise InputError(
+            f"a run has {gpus:g} GPUs and {processes} processes, but must have one process a GPU: leave "
+            "processes out"
+        )
+
+
+def ranks(gpus: float | None, processes: int | None) -> int:
+    """Processes a run: one a GPU unless told."""
+    return processes or max(1, int(gpus or 0))
 
 
 def cores() -> int:

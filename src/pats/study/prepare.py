@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pats import methods, tasks
+from pats._errors import InputError
 from pats.run.spec import Run
+from pats.study.engine import Engine
 from pats.study.spec import Study
 
 
@@ -77,6 +79,19 @@ def check_trackers(names: Sequence[str]) -> None:
         from pats.run import trackers
 
         trackers.check(names)
+
+
+def check_sharing(study: Study, engine: Engine) -> None:
+    """Check that the processes of a run can share its batches.
+
+    Raises:
+        InputError: The batch is no multiple of their number.
+    """
+    batch, processes = study.run.batch_size, getattr(engine, "processes", 1)  # one of the user's own has none
+    if batch % processes:
+        raise InputError(
+            f"batch_size is {batch}, but must be a multiple of the {processes} processes that share a batch"
+        )
 
 
 def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:

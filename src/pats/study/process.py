@@ -11,6 +11,7 @@ from pathlib import Path
 from pats.study.engine import State
 
 WORKER = (sys.executable, "-m", "pats.study.worker")
+LAUNCH = (sys.executable, "-m", "pats.study.launch")
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -31,6 +32,11 @@ def launch(
             env={**os.environ, "TOKENIZERS_PARALLELISM": "false", **environment},
             start_new_session=True,
         )
+
+
+def shared(command: Sequence[str], processes: int) -> tuple[str, ...]:
+    """What runs an attempt on several processes, from what runs it on one."""
+    return tuple(command) if processes == 1 else (*LAUNCH, str(processes), *command, "--")
 
 
 def attend(attempt: str, command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -26,8 +26,9 @@ class RayEngine:
         address: ``HOST:PORT`` of a running cluster's head; None starts Ray on this machine, or takes
             the cluster of ``RAY_ADDRESS``.
         workers: Runs at a time at most; None is as many as there are places.
-        cpus: Cores a run, which are its threads.
-        gpus: GPUs a run: 1, a share such as 0.5, or 0.
+        cpus: Cores a run, which are its threads; None is one a process.
+        gpus: GPUs a run, all on one node: a whole number, a share such as 0.5, or 0.
+        processes: Processes a run, which share its batches; None is one a GPU.
         command: What runs an attempt.
 
     Raises:
@@ -39,16 +40,20 @@ class RayEngine:
         self,
         address: str | None = None,
         workers: int | None = None,
-        cpus: int = 1,
+        cpus: int | None = None,
         gpus: float | None = None,
+        processes: int | None = None,
         command: Sequence[str] = process.WORKER,
     ) -> None:
-        local.check(workers, cpus, gpus)
+        local.check(workers, cpus, gpus, processes)
+        self.processes = local.ranks(gpus, processes)
+        cpus = cpus or self.processes
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._ray = try_import("ray", "ray")
         self._needs = {"CPU": float(cpus), "GPU": float(gpus or 0)}
         self._most = workers
-        self._command, self._environment = tuple(command), process.threads(cpus)
+        self._command = process.shared(command, self.processes)
+        self._environment = process.threads(max(1, cpus // self.processes))
         self._connect(address)
         # Nothing is retried by Ray: a second delivery would be told as the first one's end.
         self._task = self._ray.remote(process.attend).options(

@@ -34,8 +34,9 @@ class SlurmEngine:
     Args:
         folder: Where submitit keeps its own files, such as ``OUT/slurm``.
         workers: Jobs at a time; None is 64.
-        cpus: Cores a run, which are its threads.
-        gpus: GPUs a run, 0 or 1; None is none.
+        cpus: Cores a run, which are its threads; None is one a process.
+        gpus: GPUs a run, all on one node: a whole number; None is none.
+        processes: Processes a run, which share its batches; None is one a GPU.
         options: Parameters of submitit's executor, such as ``partition``, ``time`` (minutes; a day
             unless given) or ``account``; and ``cluster``: ``"slurm"``, or ``"local"`` for jobs that
             are processes of this machine, to try it out.
@@ -50,17 +51,20 @@ class SlurmEngine:
         self,
         folder: Path,
         workers: int | None = None,
-        cpus: int = 1,
+        cpus: int | None = None,
         gpus: float | None = None,
+        processes: int | None = None,
         options: Mapping[str, Any] | None = None,
         command: Sequence[str] = process.WORKER,
     ) -> None:
-        local.check(workers, cpus, gpus)
-        if gpus not in (None, 0, 1):
-            raise InputError(f"gpus is {gpus!r}, but Slurm gives whole GPUs: 0 or 1")
+        local.check(workers, cpus, gpus, processes)
+        if gpus and gpus != int(gpus):
+            raise InputError(f"gpus is {gpus!r}, but Slurm gives whole GPUs")
         submitit = try_import("submitit", "slurm")
-        self._workers, self._command = workers or JOBS, tuple(command)
-        self._environment = process.threads(cpus)
+        self.processes = local.ranks(gpus, processes)
+        cpus = cpus or self.processes
+        self._workers, self._command = workers or JOBS, process.shared(command, self.processes)
+        self._environment = process.threads(max(1, cpus // self.processes))
         options = dict(options or {})
         cluster = options.pop("cluster", "slurm")
         try:

@@ -30,6 +30,7 @@ from pats.run.result import Result
 from pats.run.spec import Run
 from pats.study import files, lease
 from pats.study.attempt import WORKER, continue_from, end, ended, read_spec, sign, write_spec
+from pats.study.spec import Cell
 
 ASK_CLOCK = 60.0  # seconds for which the file system's clock is taken to run like this host's
 
@@ -72,6 +73,22 @@ class Store:
                 f"{path} cannot be read ({error}): start the comparison again, which writes it anew"
             ) from None
         return content
+
+    def cells(self) -> list[Cell]:
+        """The cells of ``study.json``.
+
+        Raises:
+            InputError: There is no study, or it has no cells.
+        """
+        try:
+            cells = [Cell.from_dict(cell) for cell in self.study()["cells"]]
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"{self.root}/study.json is not a comparison's ({error} is missing): start it again"
+            ) from None
+        if not cells:
+            raise InputError(f"the study in {self.root} has no cells: start the comparison again")
+        return cells
 
     def study_key(self) -> _Key | None:
         """Changes whenever ``study.json`` does; None where there is none."""

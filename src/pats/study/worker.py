@@ -40,9 +40,10 @@ def work(attempt: Path, train: Callable[..., Any] | None = None) -> int:
     if train is not None:
         free = mine()
     else:
-        from pats.run import finetune, ranks
+        from pats.run import environment, finetune, ranks
 
         train = partial(finetune, report_to=spec.get("report_to", ()))
+        ranks.join(environment.device())
         writes, free = ranks.is_first(), ranks.first(mine)
     if not free:
         sys.stderr.write(f"{attempt} is another process's, or has been given up: nothing to do\n")
@@ -51,19 +52,23 @@ def work(attempt: Path, train: Callable[..., Any] | None = None) -> int:
     try:
         train(run, attempt)
     except InputError as error:
-        if writes:
-            write_error(attempt, str(error))
+        write_error(attempt, str(error))  # by every rank: the first one to end takes the others with it
         return 2
     if writes:
         Store(attempt.parents[3]).commit(attempt, run.id)
     return 0
 
 
-def attend(attempt: Path, parent: int | None) -> None:
+def attend(attempt: Path, parent: int | None, signs: bool = True) -> None:
     """From a thread, give signs of life, and end this process when nobody needs it any more.
 
     That is within a second of its parent's end, so that no orphan lives on; and after another attempt
     has taken over, so that a node that was cut off does not do the same work twice.
+
+    Args:
+        attempt: The attempt's folder.
+        parent: Process id of the parent; None asks for none.
+        signs: False gives no signs of life: another process does.
     """
 
     def watch() -> None:
@@ -74,7 +79,8 @@ def attend(attempt: Path, parent: int | None) -> None:
                 continue
             beat = time.monotonic()
             try:
-                os.utime(attempt / WORKER)
+                if signs:
+                    os.utime(attempt / WORKER)
             except OSError:
                 continue  # not occupied yet, or the file system is away for a moment
             if ended(attempt) is not None:
@@ -89,5 +95,6 @@ def attend(attempt: Path, parent: int | None) -> None:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    attend(folder, int(sys.argv[2]) if len(sys.argv) > 2 else None)
+    first = os.environ.get("RANK", "0") == "0"
+    attend(folder, int(sys.argv[2]) if len(sys.argv) > 2 else None, signs=first)
     sys.exit(work(folder))

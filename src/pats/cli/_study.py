@@ -1,0 +1,121 @@
+"""What the verbs that make many runs share: the flags of a grid, and the way from them to what is shown."""
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from pats.cli import _flags
+from pats.cli._output import wide, write_json
+from pats.report import render
+from pats.report.page import Page
+from pats.run import Run, ranks
+from pats.study import Study
+
+P = TypeVar("P")
+
+LISTS = ("tasks", "models", "methods", "lr_grid")
+HOW = ("retries", "keep_models", "report_to")  # of the way a study is done, not of what it is
+NOT_FLAGS = ("task", "model", "init_seed", "data_seed", "noise_seed")  # a grid has its own for them
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a verb shows.
+
+    Args:
+        content: Plain values for ``--json``.
+        page: The tables and their verdict.
+        failures: Runs that failed.
+        files: What was written, and is worth naming.
+    """
+
+    content: Any
+    page: Page
+    failures: int
+    files: Sequence[Path] = ()
+
+
+def add_grid(parser: _flags.Parser, out: str) -> None:
+    """Flags of a grid of tasks, models, methods and seeds."""
+    _flags.add_shared(parser, out)
+    add = parser.add_argument
+    add("--tasks", "--task", nargs="+", metavar="T", help="names of tasks; none takes the table of --data")
+    add("--models", "--model", nargs="+", metavar="M", help="names or folders of models (default: minilm)")
+    told = _flags.methods_help("or LABEL=NAME for a variant")
+    add("--methods", "--method", nargs="+", metavar="NAME", help=told)
+    add("--seeds", nargs="+", type=_flags.whole, metavar="N", help="a number of seeds, or the seeds (5)")
+    add("--tuning-seed", type=_flags.whole, metavar="N", help="seed of what is tuned, not reported")
+    add("--option", action="extend", nargs="+", metavar="ROW.KEY=VALUE", help="option of a row's method")
+    add("--keep-models", action="store_true", help="keep the weights of every run")
+    _flags.add_trackers(parser)
+
+
+def add_rest(parser: _flags.Parser, skip: Sequence[str] = ()) -> None:
+    """Flags of who runs the runs, of a run but those in ``skip``, and of the methods."""
+    _flags.add_engine(parser)
+    _flags.add_run(parser, [*NOT_FLAGS, *skip])
+    _flags.add_methods(parser)
+
+
+def build(values: dict[str, Any]) -> Study:
+    """The study that the flags describe.
+
+    Raises:
+        InputError: A value is out of its range, or names do not fit each other.
+    """
+    settings = _flags.run_settings(values)
+    lr = settings.pop("lr", None)
+    given: dict[str, Any] = {key: tuple(values.pop(key)) for key in LISTS if key in values}
+    seeds = values.pop("seeds", [5])
+    given |= {"lr": lr, "seeds": seeds[0] if len(seeds) == 1 else tuple(seeds)}
+    given["control"] = not values.pop("no_control", False)
+    if "tuning_seed" in values:
+        given["tuning_seed"] = values.pop("tuning_seed")
+    # Rows are known once the study is made, and options need rows.
+    study = Study(**given, run=Run(**settings))
+    return replace(study, options=_flags.method_options(values, dict(study.rows)))
+
+
+def perform(
+    values: dict[str, Any],
+    plan_of: Callable[[dict[str, Any]], P],
+    do: Callable[..., Outcome],
+) -> int:
+    """Do what the flags say, and show it.
+
+    Args:
+        values: The flags' values, all of which are used here.
+        plan_of: Makes the plan (a study, a sweep) of what is not about the way it is done.
+        do: ``do(plan, out, engine=, console=, retries=, ...)``; under ``torchrun``, on every process.
+
+    Returns:
+        The exit code.
+    """
+    as_json, quiet = values.pop("json", False), values.pop("quiet", False)
+    out = values.pop("out", "out")
+    how = {key: values.pop(key) for key in HOW if key in values}
+    plan = plan_of(values)
+    engine = _flags.engine(values, out)
+    console = None if quiet or not ranks.is_first() else Console(stderr=True)
+    # Stdout is for the result alone; Ray would tell there of nodes that left.
+    with redirect_stdout(sys.stderr):
+        outcome = do(plan, out, engine=engine, console=console, **how)
+    if ranks.is_first():
+        _show(outcome, as_json)
+    return 1 if outcome.failures else 0
+
+
+def _show(outcome: Outcome, as_json: bool) -> None:
+    if as_json:
+        write_json(outcome.content)
+    else:
+        render.show(outcome.page, wide())
+        if outcome.files:
+            sys.stdout.write("\n" + "\n".join(map(str, outcome.files)) + "\n")
+    if outcome.failures:
+        sys.stderr.write(f"pats: {outcome.failures} of the runs failed; the notes say why\n")
