@@ -1,11 +1,8 @@
-"""What the benchmarks share: the shapes of real encoders, taking turns, and rows with their origin."""
+"""What the benchmarks share: the shapes of real encoders, and rows with their origin."""
 
 import json
 import shlex
-import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -57,36 +54,12 @@ class Encoder(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
+SCOPE = r"layer\."  # the layers' matrices
+
+
 def groups(model: nn.Module) -> list[dict[str, Any]]:
     """Groups in which the layers' matrices are in scope."""
-    return pats.param_groups(model, scope=r"layer\.")
-
-
-def in_turn(
-    paths: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 2
-) -> dict[str, list[float]]:
-    """Milliseconds of every path, taken in turn so that all see the same machine."""
-    times: dict[str, list[float]] = {name: [] for name in paths}
-    for turn in range(rounds + warm_up):
-        for name, step in paths.items():
-            begin = time.perf_counter()
-            step()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            if turn >= warm_up:
-                times[name].append(1e3 * (time.perf_counter() - begin))
-    return times
-
-
-def ratio(times: Mapping[str, list[float]], over: str, under: str) -> float:
-    """Median of the ratios of the turns: both saw the same machine, so it is steadier than their medians'."""
-    pairs = zip(times[over], times[under], strict=True)
-    return round(statistics.median(a / b for a, b in pairs), 3)
-
-
-def medians(times: Mapping[str, list[float]]) -> dict[str, float]:
-    """Median milliseconds."""
-    return {name: round(statistics.median(values), 3) for name, values in times.items()}
+    return pats.param_groups(model, scope=SCOPE)
 
 
 def write(name: str, key: tuple[str, ...], rows: list[dict[str, Any]]) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 import torch
 
 import pats
-from common import in_turn, medians, ratio, write
+from common import write
 from pats import tasks
 from pats.run import Run, batches, model
+from pats.run._bench import in_turn, medians, ratio
 from pats.run._finetune import load_data
 
 LR = 1e-4

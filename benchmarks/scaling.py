@@ -10,8 +10,9 @@ import statistics
 
 import torch
 
-from common import Encoder, groups, in_turn, write
+from common import Encoder, groups, write
 from pats import Noise, optim
+from pats.run._bench import in_turn
 
 # Encoder layers, width, width of the feed-forward layer.
 SIZES = {

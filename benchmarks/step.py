@@ -10,41 +10,27 @@ Writes ``benchmarks/results/step.json``.
 import argparse
 import functools
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.optim.adamax import adamax
 
-from common import SHAPES, Encoder, groups, in_turn, medians, ratio, write
-from pats import Noise, optim
+from common import SCOPE, SHAPES, Encoder, write
+from pats.run._bench import LR, STEPS, in_turn, medians, ratio
 
-LR = 1e-6
+FAST = (
+    "torch Adamax, foreach",
+    "torch AdamW, fused",
+    "Adamax, fused",
+    "PATS Adamax, fused",
+    "PATS AdamW, fused",
+)
+SLOW = ("PATS Adamax, torch operations", "PATS Adamax, foreach and noise kernel")
 
 # Bytes a parameter that a step must move, everything in float32: read θ g m u, write θ m u; PATS reads and
 # writes s̄ too, and reads θ, g and s̄ twice where the first pass has left the cache.
 BYTES = {"base": 28, "PATS, cached": 36, "PATS, streamed": 48}
-
-
-@contextmanager
-def plain_torch() -> Iterator[None]:
-    """Without the kernels, as on a machine that has none."""
-    os.environ["PATS_KERNEL"] = "eager"
-    try:
-        yield
-    finally:
-        del os.environ["PATS_KERNEL"]
-
-
-def plain(step: Callable[[], object]) -> Callable[[], object]:
-    """The step of an optimizer without the kernels."""
-
-    def run() -> None:
-        with plain_torch():
-            step()
-
-    return run
 
 
 def compiled(model: Encoder) -> Callable[[], object]:
@@ -75,19 +61,8 @@ def compiled(model: Encoder) -> Callable[[], object]:
 
 def paths_of(model: Encoder, slow: bool, compile_too: bool) -> dict[str, Callable[[], object]]:
     """The steps to be compared, by name."""
-    noise = Noise(lam=1e-12)  # as costly as any other
-    p = [*model.parameters()]
-    found: dict[str, Callable[[], object]] = {
-        "torch Adamax, foreach": torch.optim.Adamax(p, lr=LR, foreach=True).step,
-        "torch AdamW, fused": torch.optim.AdamW(p, lr=LR, fused=True).step,
-        "Adamax, fused": optim.Adamax(groups(model), lr=LR, fused=True).step,
-        "PATS Adamax, fused": optim.Adamax(groups(model), lr=LR, fused=True, noise=noise).step,
-        "PATS AdamW, fused": optim.AdamW(groups(model), lr=LR, fused=True, noise=noise).step,
-    }
-    if slow:
-        kwargs: dict[str, Any] = {"lr": LR, "foreach": True, "noise": noise}
-        found["PATS Adamax, torch operations"] = plain(optim.Adamax(groups(model), **kwargs).step)
-        found["PATS Adamax, foreach and noise kernel"] = optim.Adamax(groups(model), **kwargs).step
+    names = (*FAST, *(SLOW if slow else ()))
+    found = {name: STEPS[name].make(model, SCOPE) for name in names}
     if compile_too:
         found["torch Adamax, compiled"] = compiled(model)
     return found

@@ -1,4 +1,7 @@
-"""A coordinator in a process of its own: ``python coordinate.py ENGINE ADDRESS OUT COUNT SECONDS``."""
+"""A coordinator in a process of its own.
+
+python coordinate.py ENGINE ADDRESS OUT COUNT SECONDS [PROCESSES]
+"""
 
 import sys
 from pathlib import Path
@@ -7,20 +10,21 @@ LIGHT = Path(__file__).with_name("light_worker.py")
 LOST_AFTER = 4.0
 
 
-def engine(name, out, address=None, workers=2):
+def engine(name, out, address=None, workers=2, processes=None):
     """An engine whose runs are light."""
     command = (sys.executable, str(LIGHT))
     if name == "local":
         from pats.study.local import LocalEngine
 
-        return LocalEngine(workers, command=command)
+        return LocalEngine(workers, processes=processes, command=command)
     if name == "ray":
         from pats.study.ray import RayEngine
 
-        return RayEngine(address, workers=workers, command=command)
+        return RayEngine(address, workers=workers, processes=processes, command=command)
     from pats.study.slurm import SlurmEngine
 
-    return SlurmEngine(out / "slurm", workers=workers, options={"cluster": "local"}, command=command)
+    options = {"cluster": "local"}
+    return SlurmEngine(out / "slurm", workers, processes=processes, options=options, command=command)
 
 
 if __name__ == "__main__":
@@ -29,9 +33,9 @@ if __name__ == "__main__":
     from pats.study.coordinator import execute
     from pats.study.store import Store
 
-    name, address, out, count, seconds = sys.argv[1:]
+    name, address, out, count, seconds, *processes = sys.argv[1:]
     store = Store(out)
     with store.exclusive():
-        placed = engine(name, Path(out), address or None)
+        placed = engine(name, Path(out), address or None, processes=int(processes[0]) if processes else None)
         errors = execute(runs(int(count), float(seconds)), store, placed, lost_after=LOST_AFTER)
     sys.exit(1 if errors else 0)

@@ -96,6 +96,8 @@ def test_bad_input_is_one_sentence_and_exit_code_2(verb, flags, said, inputs, tm
         (["predict", "nowhere", "x.csv"], "nowhere"),
         (["watch", "nowhere"], "holds no study"),
         (["check", "--task", "rte", "--method", "sage"], "--method"),
+        (["bench", "--rounds", "0"], "rounds is 0"),
+        (["bench", "--model", "./nowhere"], "nowhere"),
     ],
 )
 def test_missing_input(argv, said, capsys):
@@ -253,3 +255,14 @@ def test_out_that_is_a_file_is_one_sentence(verb, inputs, tmp_path, capsys):
     assert "taken" in err
     assert err.count("\n") == 1
     assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"
+
+
+def test_bench(inputs, capsys):
+    arguments = ["bench", "--model", str(inputs / "bert"), "--threads", "1", "--rounds", "1"]
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "PATS runs on the path" in told
+    assert "PATS Adamax, torch operations" in told
+    assert main([*arguments, "--json"]) == 0
+    costs = json.loads(capsys.readouterr().out)["costs"]
+    assert costs[0]["over_torch_adamax"] == 1.0

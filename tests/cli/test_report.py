@@ -104,7 +104,7 @@ BAD = [
     ),
     (["data-size", "--out", "{tmp}"], "nothing to train on"),
     (["data-size", "--data", "{in}/texts.csv", "--fractions", "2", "--out", "{tmp}"], "at most 1"),
-    (["data-size", "--tasks", "cola", "rte", "--out", "{tmp}"], "--tasks"),
+    (["data-size", "--tasks", "cola", "rte", "--out", "{tmp}"], "one task and one model"),
 ]
 
 

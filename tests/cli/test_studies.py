@@ -1,6 +1,7 @@
 """The verbs around a study, as a user types them."""
 
 import json
+import shlex
 
 import pytest
 
@@ -63,6 +64,21 @@ def test_sweep_watch_and_export(inputs, tmp_path, capsys):
     assert "1 rows in" in capsys.readouterr().out
 
 
+def test_data_size_on_an_engine(inputs, tmp_path, capsys):
+    pytest.importorskip("submitit")
+    out = tmp_path / "out"
+    argv = ["data-size", *flags(inputs, out), "--fractions", "0.5", "--batches", "1", "--json"]
+    assert main([*argv, "--engine", "slurm", "--slurm", "cluster=local"]) == 0
+    (point,) = json.loads(capsys.readouterr().out)["points"]
+    assert point["fraction"] == 0.5
+    assert point["std"] > 0
+    assert list(out.glob("0.5/runs/*/attempts/*/handle.json"))
+    assert list(out.glob("slurm/*"))
+    (typed,) = [line for line in (out / "data_size.md").read_text().splitlines() if "pats data-size" in line]
+    words = shlex.split(typed[typed.index("pats") :].strip("`* "))
+    assert main([*words[1:], "--quiet", "--batches", "1"]) == 0  # what the page says makes it again
+
+
 BAD = [
     ("compare", ["--engine", "slurmy"], "engine is 'slurmy'"),
     ("compare", ["--ray-address", "x:1"], "--ray-address is for --engine ray"),
@@ -72,7 +88,11 @@ BAD = [
     ("compare", ["--engine", "slurm", "--gpus", "0.5"], "Slurm gives whole GPUs"),
     ("compare", ["--engine", "ray", "--ray-address", "127.0.0.1:1"], "no Ray cluster at 127.0.0.1:1"),
     ("compare", ["--engine", "ray", "--ray-address", "head"], "no Ray cluster at head"),
-    ("compare", ["--gpus", "2"], "gpus is 2"),
+    ("compare", ["--gpus", "2"], "a run is to have 2 GPUs, but this machine has none"),
+    ("compare", ["--gpus", "1.5"], "gpus is 1.5"),
+    ("compare", ["--processes", "3"], "batch_size is 16, but must be a multiple of the 3 processes"),
+    ("data-size", ["--engine", "slurmy"], "engine is 'slurmy'"),
+    ("data-size", ["--fractions", "1.5"], "above 0 and at most 1"),
     ("compare", ["--cpus", "0"], "cpus is 0"),
     ("compare", ["--report-to", "tensorbord"], "no tracker 'tensorbord'"),
     ("sweep", ["--trials", "0"], "trials is 0"),

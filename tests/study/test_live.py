@@ -102,13 +102,6 @@ def test_lines_where_there_is_no_terminal(store):
     ]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (89, "89 s"), (600, "10 min"), (11_100, "3 h 05 min")]
-)
-def test_duration(seconds, text):
-    assert live.duration(seconds) == text
-
-
 def test_clock(store):
     clock, states = live.Clock(), live.look(store, STUDY.cells())
     assert clock.left(states) is None

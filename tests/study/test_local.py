@@ -21,8 +21,8 @@ def test_workers_is_a_whole_number(workers):
         LocalEngine(workers)
 
 
-@pytest.mark.parametrize("gpus", [-1, 2, "all"])
-def test_gpus_are_a_share_of_one(gpus):
+@pytest.mark.parametrize("gpus", [-1, 1.5, "all"])
+def test_gpus_are_whole_or_a_share(gpus):
     with pytest.raises(InputError, match="gpus is"):
         LocalEngine(1, gpus=gpus)
 

@@ -17,6 +17,7 @@ VERBS = {
     "sweep": "search hyper-parameters with equal budgets, then compare the winners on fresh seeds",
     "predict": "label the rows of a table with a fine-tuned model",
     "check": "tell how much noise a run would accumulate",
+    "bench": "time a step of the optimizers on this machine, with PATS and without",
     "watch": "show how far a comparison is",
     "report": "write the page of a comparison",
     "sensitivity": "draw how a model's sensitivities are distributed",

@@ -7,18 +7,21 @@ from pats.run.result import Epoch, Result
 from pats.run.spec import Run
 
 if TYPE_CHECKING:
+    from pats.run._bench import Bench, bench
     from pats.run._check import Check, check
     from pats.run._finetune import finetune
     from pats.run._predict import Prediction, predict
     from pats.run._sensitivity import Sensitivities, measure
 
 __all__ = [
+    "Bench",
     "Check",
     "Epoch",
     "Prediction",
     "Result",
     "Run",
     "Sensitivities",
+    "bench",
     "check",
     "finetune",
     "measure",
@@ -27,6 +30,8 @@ __all__ = [
 
 # What needs transformers is imported when it is first used, so that a Run can be made quickly.
 _LAZY = {
+    "Bench": "_bench",
+    "bench": "_bench",
     "Check": "_check",
     "check": "_check",
     "finetune": "_finetune",

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from pats.run import ranks
+
 _PACKAGES = ("torch", "transformers", "accelerate", "pats-finetune")
 
 
@@ -48,6 +50,7 @@ def describe(device: torch.device, in_bf16: bool) -> dict[str, Any]:
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": ranks.count(),
         "device": str(device),
         "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "precision": "bf16" if in_bf16 else "fp32",
