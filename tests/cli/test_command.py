@@ -51,5 +51,5 @@ def parsed(argv):
 
 
 def test_other_verbs_have_their_own_flags():
-    typed = command(Study(tasks=("rte",)), "o", "data-size", {"fractions": (0.05, 1.0)})
+    typed = command(Study(tasks=("rte",), control=False), "o", "data-size", {"fractions": (0.05, 1.0)})
     assert typed == "pats data-size --fractions 0.05 1 --tasks rte --out o"

@@ -37,7 +37,7 @@ def command(study: Study, out: str, verb: str = "compare", extra: Mapping[str, A
         words += ["--seeds", *map(str, seeds)]
     if study.tuning_seed != plain.tuning_seed:
         words += ["--tuning-seed", str(study.tuning_seed)]
-    if not study.control:
+    if not study.control and verb == "compare":  # no other verb has control rows
         words.append("--no-control")
     for field in fields(Run):
         value = getattr(study.run, field.name)
