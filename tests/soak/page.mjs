@@ -18,6 +18,7 @@ for (const page of pages) {
   for (const [width, viewport] of Object.entries(widths)) {
     for (const colorScheme of ["light", "dark"]) {
       const context = await browser.newContext({ viewport, colorScheme, offline: true, isMobile: width === "phone" });
+      context.setDefaultTimeout(120000); // a busy machine
       const tab = await context.newPage();
       const errors = [];
       const requests = [];
@@ -31,7 +32,7 @@ for (const page of pages) {
       const count = await charts.count();
       for (let index = 0; index < count; index++) {
         await charts.nth(index).scrollIntoViewIfNeeded();
-        await charts.nth(index).and(tab.locator("[data-drawn]")).waitFor({ timeout: 20000 });
+        await charts.nth(index).and(tab.locator("[data-drawn]")).waitFor();
       }
       await tab.evaluate(() => scrollTo(0, 0));
       const marks = await tab.evaluate(() =>
@@ -48,7 +49,7 @@ for (const page of pages) {
         await tab.reload();
         for (let index = 0; index < count; index++) {
           await charts.nth(index).scrollIntoViewIfNeeded();
-          await charts.nth(index).and(tab.locator("[data-drawn]")).waitFor({ timeout: 20000 });
+          await charts.nth(index).and(tab.locator("[data-drawn]")).waitFor();
         }
         await tab.evaluate(() => scrollTo(0, 0));
       }

@@ -1,6 +1,10 @@
+import os
 import random
+import signal
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +19,7 @@ pytestmark = [
 ]
 
 
-KILLS = 30
+KILLS, RANK_KILLS = 30, 6
 
 
 def test_thirty_kills_at_random_moments(tmp_path):
@@ -49,6 +53,45 @@ def test_thirty_kills_at_random_moments(tmp_path):
             "same_table_and_results_as_left_alone": True,
         },
     )
+
+
+def ranks_at_work(out):
+    """Process ids of the ranks of the attempts that have told a step."""
+    found = []
+    for path in out.glob("runs/*/attempts/*/events.jsonl"):
+        if (path.parent / "ended").exists() or (path.parent / "result.json").exists():
+            continue
+        told = f"{path.parent}\0".encode().removeprefix(f"{out.parent}/".encode())
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                words = (process / "cmdline").read_bytes()
+                if told in words and b"pats.study.launch" not in words:
+                    found.append(int(process.name))
+    return found
+
+
+def test_killed_ranks_of_runs_on_two_processes(tmp_path):
+    make_tiny_bert(tmp_path / "bert")
+    make_table(tmp_path / "texts.csv", rows=160)
+    alone, killed = tmp_path / "alone", tmp_path / "killed"
+    alone.mkdir()
+    killed.mkdir()
+    flags = ["--processes", "2", "--workers", "1", "--retries", "100"]
+    printed = finish(start(tmp_path, alone, *flags))
+    draw, out = random.Random(), killed / "out"
+    process, kills = start(tmp_path, killed, *flags), 0
+    while process.poll() is None:
+        goal = len(events(out)) + draw.randint(1, 6)
+        if not wait_for(lambda goal=goal: len(events(out)) >= goal, process):
+            break
+        for pid in draw.sample(ranks_at_work(out), 1) if kills < RANK_KILLS else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
+    assert finish(process) == printed
+    assert results(out) == results(alone / "out")
+    assert kills == RANK_KILLS
+    assert len(list(out.glob("runs/*/attempts/*"))) > len(results(out))
 
 
 def test_a_result_cut_in_half_is_made_again(tmp_path):

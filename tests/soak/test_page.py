@@ -140,7 +140,8 @@ def test_pages(tmp_path):
     subprocess.run(install, cwd=tmp_path, check=True, capture_output=True)
     script, axe = ROOT / "tests" / "soak" / "page.mjs", tmp_path / "node_modules" / "axe-core" / "axe.min.js"
     command = ["node", str(script), str(CHROMIUM), str(axe), str(PICTURES), *map(str, pages(tmp_path))]
-    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     content = {
         "command": "python -m pytest -m soak tests/soak/test_page.py",

@@ -82,7 +82,7 @@ class Node:
             "--object-store-memory=80000000",
             "--block",
         ]
-        environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+        environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
         self.log = (folder / f"{side}.log").open("ab")
         command = inside(side, RAY, "start", *joined, *common, pids=side == "b")
         self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log)

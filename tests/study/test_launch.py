@@ -47,10 +47,11 @@ def test_verdict(codes, code):
 
 
 @pytest.fixture
-def engine(request, tmp_path):
+def engine(request, tmp_path, monkeypatch):
     """An engine by name whose runs have two processes."""
     if request.param == "ray":
         ray = pytest.importorskip("ray")
+        monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # Ray would put a token into the home folder
         ray.init(num_cpus=2, include_dashboard=False, object_store_memory=80_000_000, log_to_driver=False)
     if request.param == "slurm":
         pytest.importorskip("submitit")

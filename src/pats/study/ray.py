@@ -80,6 +80,8 @@ class RayEngine:
             self._ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            if address and "RAY_AUTH_MODE" not in os.environ:  # Ray shows its token to no address unasked
+                reason += "; where the cluster asks for a token, set RAY_AUTH_MODE=token"
             raise _no_cluster(address or "this machine", reason) from None
 
     def submit(self, attempt: Path) -> Handle:
