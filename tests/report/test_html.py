@@ -59,7 +59,18 @@ def test_nothing_is_asked_from_elsewhere(page):
     assert "@import" not in (ASSETS / "page.css").read_text()
 
 
-def test_ids_are_unique_and_found(page):
+def small():
+    """The page of figure 3, which has no section of results."""
+    point = {"method": "pats", "fraction": 1.0, "examples": 100, "seed": 0, "score": 50.0}
+    spread = {"std": 1e-5, "cv": 2.0, "gini": 0.5, "insensitive": 0.1}
+    return html.html(
+        document.data_size_document([point | spread], ["pats"], "cola", "minilm", "pats data-size")
+    )
+
+
+@pytest.mark.parametrize("made", [text, small])
+def test_ids_are_unique_and_found(made):
+    page = Page(made())
     assert len(set(page.ids)) == len(page.ids)
     assert set(page.refers) <= set(page.ids)
     assert "verdict" in page.ids

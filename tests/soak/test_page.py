@@ -1,4 +1,4 @@
-"""Pages in headless Chromium, from disk and with the network off; axe-core finds nothing serious.
+"""Pages in headless Chromium, from disk and with the network off; axe-core finds nothing.
 
     make soak        writes benchmarks/results/page.json, and pictures to out/page
 
@@ -130,7 +130,7 @@ def pages(folder):
     for name, page in told.items():
         (folder / f"{name}.html").write_text(html.html(page), encoding="utf-8")
     more = os.environ.get("PATS_PAGE", "").split()
-    return [*(folder / f"{name}.html" for name in told), *map(Path, more)]
+    return [*(folder / f"{name}.html" for name in told), *(Path(name).resolve() for name in more)]
 
 
 def test_pages(tmp_path):
@@ -161,4 +161,4 @@ def test_pages(tmp_path):
         assert view["errors"] == view["requests"] == [], view
         assert view["overflow"] <= 0, view
         assert view["sorted"] == "ascending", view
-        assert [v for v in view["violations"] if v["impact"] in ("serious", "critical")] == [], view
+        assert view["violations"] == [], view

@@ -267,7 +267,7 @@ def _sizes(
     }
     scale = {"type": "log"} if log else {"zero": False}
     y: dict[str, Any] = {"field": field, "type": "quantitative", "title": axis, "scale": scale}
-    y |= {"axis": {"format": "~e", "tickCount": 4}} if log else {}
+    y |= {"axis": {"format": "~e", "tickCount": 4} if log else {"format": "~g"}}
     about = [{"field": "method"}, {"field": "examples", "format": ","}]
     layers = [
         {
