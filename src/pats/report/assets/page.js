@@ -24,6 +24,7 @@
       },
       view: { stroke: null },
       axis: {
+        labelSeparation: 6,
         labelColor: ink, titleColor: soft, titleFontWeight: 400, labelFontSize: 12, titleFontSize: 12,
         gridColor: line, domainColor: line, tickColor: line, titlePadding: 8, labelPadding: 6,
       },
@@ -111,7 +112,7 @@
     const column = (index) => [...body.rows].map((row) => row.cells[index]);
     heads.forEach((head, index) => {
       const filled = column(index).filter((cell) => !["", "-"].includes(cell.textContent.trim()));
-      const lettered = filled.filter((cell) => !/^[-+−[]?\d/.test(cell.textContent.trim()));
+      const lettered = filled.filter((cell) => !/^\[?[-+−]?\d/.test(cell.textContent.trim()));
       const words = 2 * lettered.length > filled.length;
       if (words) [head, ...column(index)].forEach((cell) => cell.classList.add("text"));
       if (body.rows.length < 2) return;
