@@ -91,7 +91,19 @@ def test_killed_ranks_of_runs_on_two_processes(tmp_path):
     assert finish(process) == printed
     assert results(out) == results(alone / "out")
     assert kills == RANK_KILLS
-    assert len(list(out.glob("runs/*/attempts/*"))) > len(results(out))
+    attempts = len(list(out.glob("runs/*/attempts/*")))
+    assert attempts > len(results(out))
+    record(
+        "rank_kills",
+        "python -m pytest -m soak tests/soak/test_compare_kills.py -k killed_ranks",
+        {
+            "ranks_killed": kills,
+            "processes_a_run": 2,
+            "runs": len(results(out)),
+            "attempts": attempts,
+            "same_table_and_results_as_left_alone": True,
+        },
+    )
 
 
 def test_a_result_cut_in_half_is_made_again(tmp_path):
