@@ -353,6 +353,7 @@ def provenance(groups: Sequence[Group], command: str, settings: Mapping[str, Any
         "cpu",
         "cores",
         "threads",
+        "processes",
         "device",
         "accelerator",
         "precision",

@@ -14,7 +14,18 @@ from pats.study.store import Store
 
 SUFFIXES = (".csv", ".parquet")
 _IDENTITY = ("run_id", "task", "model", "label", "seed")
-_ENVIRONMENT = ("time", "device", "accelerator", "precision", "cpu", "cores", "threads", "system", "python")
+_ENVIRONMENT = (
+    "time",
+    "device",
+    "accelerator",
+    "precision",
+    "cpu",
+    "cores",
+    "threads",
+    "processes",
+    "system",
+    "python",
+)
 
 Row = dict[str, Any]
 
