@@ -46,10 +46,11 @@ class _Item:
 
 @dataclass
 class _Last:
-    """The last step of one batch, for the telemetry; read when somebody asks."""
+    """The last step of one batch, for the telemetry; read when somebody asks. It holds no gradient."""
 
-    items: list[_Item]
-    batch: Batch
+    names: tuple[str, ...]
+    thetas: list[Tensor]
+    tally: Tensor
     updates: list[Tensor] | None  # norms of the observed updates, where the path did not make them
 
 
@@ -232,6 +233,7 @@ class Engine:
             if not items:
                 continue
             assert batch.sums is not None
+            assert batch.tally is not None
             names = tuple(item.job.name for item in items)
             spoilt = batch.sums[: len(items), 1] > 0  # jobs without noise come last
             if names in self._skipped:
@@ -243,7 +245,7 @@ class Engine:
                 before_update = [self._samples[id(item.parameter)] for item in items]
                 changes = torch._foreach_sub([_sample(item.job.theta) for item in items], before_update)
                 updates = [*torch._foreach_norm([_wide(change) for change in changes])]
-            last.append(_Last(items, batch, updates))
+            last.append(_Last(names, [item.job.theta for item in items], batch.tally, updates))
         return last
 
     def stats(self) -> dict[str, dict[str, float]]:
@@ -254,16 +256,15 @@ class Engine:
                 skipped[name] = skipped.get(name, 0) + count
         found = {}
         for last in self._last:
-            assert last.batch.tally is not None
-            tally = dict(zip((id(job) for job in last.batch.jobs), last.batch.tally.tolist(), strict=True))
-            for i, item in enumerate(last.items):
-                gated, zero, square, sigma_max, update_square, observed = tally[id(item.job)]
+            rows = last.tally.tolist()  # those of jobs without noise come last
+            for i, (name, theta) in enumerate(zip(last.names, last.thetas, strict=True)):
+                gated, zero, square, sigma_max, update_square, observed = rows[i]
                 if last.updates is not None:
                     update_square = float(last.updates[i]) ** 2
-                    observed = min(item.job.theta.numel(), _SAMPLE)
-                found[item.job.name] = _stats(
-                    item.job.theta, gated, zero, square, sigma_max, _ratio(update_square, observed)
-                ) | {"skipped": skipped[item.job.name]}
+                    observed = min(theta.numel(), _SAMPLE)
+                found[name] = _stats(
+                    theta, gated, zero, square, sigma_max, _ratio(update_square, observed)
+                ) | {"skipped": skipped[name]}
         return {name: found[name] for name in skipped if name in found}
 
     # Loading
