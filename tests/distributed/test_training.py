@@ -1,13 +1,17 @@
 """Real training on several ranks: replicas, shards, checkpoints, and runs of the command line."""
 
+import contextlib
 import copy
 import hashlib
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+import yaml
 from test_layouts import give, gradients, whole
 from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
@@ -285,39 +289,65 @@ def test_a_run_on_four_processes(four, bert, reviews, tmp_path):
         assert several["train_loss"] == pytest.approx(one.train_loss, rel=0.1)
 
 
-def stopped_and_resumed(folder, table, out, stop):
+def stopped_and_resumed(folder, table, out, stop, environment=None):
+    """Whether a run that is stopped ends as one left alone; the classes of its parameters; and its losses."""
     from pats.run import _training
 
     run = made_run(folder, table)
-    seen = 0
+    seen, classes = 0, set()
     on_save = _training.Monitor.on_save
 
     def once(self, *args, **kwargs):
         nonlocal seen
         on_save(self, *args, **kwargs)
+        classes.update(type(parameter).__name__ for parameter in kwargs["model"].parameters())
         seen += 1
         if seen == stop:
             raise Stop
 
-    alone = finetune(run, f"{out}/whole", save_steps=2)
-    _training.Monitor.on_save = once
+    os.environ |= environment or {}
     try:
-        finetune(run, f"{out}/stopped", save_steps=2)
-    except Stop:
-        pass
-    else:
-        raise AssertionError("it was not stopped")
+        alone = finetune(run, f"{out}/whole", save_steps=2)
+        _training.Monitor.on_save = once
+        with contextlib.suppress(Stop):
+            finetune(run, f"{out}/stopped", save_steps=2)
+            raise AssertionError("it was not stopped")
+        _training.Monitor.on_save = on_save
+        resumed = finetune(run, f"{out}/stopped", save_steps=2)
     finally:
         _training.Monitor.on_save = on_save
-    resumed = finetune(run, f"{out}/stopped", save_steps=2)
-    return alone.epochs == resumed.epochs
+        for key in environment or {}:
+            del os.environ[key]
+    return alone.epochs == resumed.epochs, classes, [epoch.train_loss for epoch in alone.epochs]
+
+
+def weights_of_both(folder):
+    return [(folder / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "stopped")]
 
 
 @pytest.mark.parametrize("stop", [1, 3])
 @pytest.mark.soak
 def test_a_run_on_four_processes_resumes_in_the_middle_of_an_epoch(four, bert, reviews, tmp_path, stop):
-    assert four(stopped_and_resumed, str(bert), str(reviews), str(tmp_path), stop) == [True] * 4
-    weights = [
-        (tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "stopped")
-    ]
-    assert weights[0] == weights[1]
+    results = four(stopped_and_resumed, str(bert), str(reviews), str(tmp_path), stop)
+    assert all(equal for equal, _, _ in results)
+    assert len(set(weights_of_both(tmp_path))) == 1
+
+
+@pytest.mark.soak
+def test_a_run_shards_by_the_example_and_resumes(four, bert, reviews, tmp_path):
+    """``examples/fsdp2.yaml``, as Accelerate's launcher hands it on; the losses are those of replicas."""
+    settings = yaml.safe_load((Path(__file__).parents[2] / "examples" / "fsdp2.yaml").read_text())
+    environment = {key.upper(): str(value).lower() for key, value in settings["fsdp_config"].items()}
+    for key in ("FSDP_AUTO_WRAP_POLICY", "FSDP_STATE_DICT_TYPE"):
+        environment[key] = environment[key].upper()
+    environment["ACCELERATE_USE_FSDP"] = "true"
+    runs = {}
+    for name, given in (("replicas", {}), ("shards", environment)):
+        out = tmp_path / name
+        results = four(stopped_and_resumed, str(bert), str(reviews), str(out), 3, given)
+        assert all(equal for equal, _, _ in results)
+        assert len(set(weights_of_both(out))) == 1
+        runs[name] = results[0]
+    assert runs["shards"][1] == {"DTensor"}
+    assert "DTensor" not in runs["replicas"][1]
+    assert runs["shards"][2] == pytest.approx(runs["replicas"][2], rel=1e-4)
