@@ -39,6 +39,17 @@ def local(tensor: Tensor) -> Tensor:
     return wait() if wait is not None else shard  # type: ignore[no-any-return]
 
 
+def like(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """A whole tensor that every rank has, with dtype and device of a parameter and spread as it is."""
+    layout = _layout(parameter)
+    given = tensor.to(local(parameter))
+    if layout is None:
+        return given
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(given, *layout, src_data_rank=None)
+
+
 def local_grad(parameter: Tensor) -> Tensor:
     """This rank's shard of a parameter's gradient, brought to the placements of the parameter."""
     grad, layout = parameter.grad, _layout(parameter)

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 import hashlib
 import json
 import os
@@ -22,8 +23,10 @@ from transformers import AutoModelForSequenceClassification
 import pats
 from layouts import LAYOUTS, mesh, pair
 from pats.cli import main
+from pats.methods import registry
 from pats.run import Run, batches, finetune, model, outcome
 from tiny import make_table, make_tiny_bert
+from world import World
 
 pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
 
@@ -333,16 +336,20 @@ def test_a_run_on_four_processes_resumes_in_the_middle_of_an_epoch(four, bert, r
     assert len(set(weights_of_both(tmp_path))) == 1
 
 
+def by_the_example():
+    """The environment in which Accelerate's launcher starts processes for ``examples/fsdp2.yaml``."""
+    settings = yaml.safe_load((Path(__file__).parents[2] / "examples" / "fsdp2.yaml").read_text())
+    names = {"FSDP_AUTO_WRAP_POLICY", "FSDP_STATE_DICT_TYPE"}
+    given = {key.upper(): str(value) for key, value in settings["fsdp_config"].items()}
+    given = {key: value if key in names else value.lower() for key, value in given.items()}
+    return given | {"ACCELERATE_USE_FSDP": "true"}
+
+
 @pytest.mark.soak
 def test_a_run_shards_by_the_example_and_resumes(four, bert, reviews, tmp_path):
-    """``examples/fsdp2.yaml``, as Accelerate's launcher hands it on; the losses are those of replicas."""
-    settings = yaml.safe_load((Path(__file__).parents[2] / "examples" / "fsdp2.yaml").read_text())
-    environment = {key.upper(): str(value).lower() for key, value in settings["fsdp_config"].items()}
-    for key in ("FSDP_AUTO_WRAP_POLICY", "FSDP_STATE_DICT_TYPE"):
-        environment[key] = environment[key].upper()
-    environment["ACCELERATE_USE_FSDP"] = "true"
+    """The losses are those of replicas."""
     runs = {}
-    for name, given in (("replicas", {}), ("shards", environment)):
+    for name, given in (("replicas", {}), ("shards", by_the_example())):
         out = tmp_path / name
         results = four(stopped_and_resumed, str(bert), str(reviews), str(out), 3, given)
         assert all(equal for equal, _, _ in results)
@@ -351,3 +358,29 @@ def test_a_run_shards_by_the_example_and_resumes(four, bert, reviews, tmp_path):
     assert runs["shards"][1] == {"DTensor"}
     assert "DTensor" not in runs["replicas"][1]
     assert runs["shards"][2] == pytest.approx(runs["replicas"][2], rel=1e-4)
+
+
+def every_method(folder, table, environment):
+    """Status, or refusal, of a short sharded run of each method."""
+    os.environ |= environment
+    told = {}
+    for method in registry():
+        options = {"gamma": 100.0} if method == "recadam" else {}  # lr·gamma must stay below 1
+        try:
+            run = dataclasses.replace(made_run(folder, table), steps=3, method=method, options=options)
+            told[method] = finetune(run).status
+        except pats.InputError as error:
+            told[method] = str(error)
+    for key in environment:
+        del os.environ[key]
+    return told
+
+
+@pytest.mark.soak
+def test_every_method_trains_sharded_or_says_why_not(bert, reviews):
+    world = World(2, patience=900)
+    results = world(every_method, str(bert), str(reviews), by_the_example())
+    world.end()
+    for told in results:
+        assert "which it cannot shard: train on replicas" in told.pop("smart")
+        assert set(told.values()) == {"done"}
