@@ -159,6 +159,11 @@ class Engine:
         state = self._optimizer.state.get(parameter, {})
         average, step = state.get(SENSITIVITY), state.get("step")
         if average is None:
+            if _capturing(parameter):
+                raise RuntimeError(
+                    f"{name!r} has no state yet, and a CUDA graph would make it anew at every replay: take a "
+                    "few steps before the capture"
+                )
             average = torch.zeros_like(
                 parameter, dtype=state_dtype(parameter), memory_format=torch.contiguous_format
             )
@@ -208,6 +213,11 @@ class Engine:
         if _on_device(state["step"]):
             counter: Tensor = state["step"]
             return counter
+        if _capturing(item.job.theta):
+            raise RuntimeError(
+                f"the steps of {item.job.name!r} are counted on the host, and every replay of a CUDA graph "
+                "would draw the same noise: use an optimizer with capturable=True"
+            )
         if float(state["step"]) == (item.counted or 0.0):
             state["step"] += 1
         return int(state["step"])
@@ -224,8 +234,10 @@ class Engine:
             assert batch.sums is not None
             names = tuple(item.job.name for item in items)
             spoilt = batch.sums[: len(items), 1] > 0  # jobs without noise come last
-            before = self._skipped.get(names)
-            self._skipped[names] = spoilt.long() if before is None else before + spoilt
+            if names in self._skipped:
+                self._skipped[names] += spoilt  # in place, so that replays of a CUDA graph count on
+            else:
+                self._skipped[names] = spoilt.long()
             updates = None
             if not items[0].fused:
                 before_update = [self._samples[id(item.parameter)] for item in items]
@@ -319,6 +331,11 @@ def restore_dtypes(optimizer: Optimizer, saved: dict[str, Any]) -> None:
 def _on_device(step: object) -> bool:
     """Whether reading the counter would make the host wait for an accelerator."""
     return isinstance(step, Tensor) and step.device.type != "cpu"
+
+
+def _capturing(tensor: Tensor) -> bool:
+    """Whether what is done with the tensor now goes into a CUDA graph."""
+    return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
 def _samples(items: Sequence[_Item]) -> dict[int, Tensor]:

@@ -201,8 +201,8 @@ _DIGEST = 16
 
 def _reduce_group_(layout: "Layout", members: Sequence[Slot], check: bool) -> None:
     device = layout[0].device_type
-    digest = torch.tensor(_digest(members), dtype=torch.float64, device=device)
     own = torch.stack([slot.sums.to(device) for slot in members]).view(-1)
+    digest = own.new_tensor(_digest(members)) if check else own.new_zeros(2 * _DIGEST)
     room = -(-len(members) // _ROOM) * _ROOM
     buffer = torch.cat([digest, own, own.new_zeros(2 * (room - len(members)))])
     ranks = 1
