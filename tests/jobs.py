@@ -69,24 +69,34 @@ CASES = {
 
 # How a matrix of 37 x 41 may be cut: for every part, the slice and its pieces.
 SHARDS = {
-    "rows": lambda i, j: ([slice(i, j), slice(None)], [Piece(0, (j - i) * 41, i * 41, 2000, 2000)]),
+    "rows": lambda i, j: (
+        [slice(i, j), slice(None)],
+        [Piece(0, (j - i) * 41, i * 41, 2000, 2000)] if j > i else [],
+    ),
     "columns": lambda i, j: ([slice(None), slice(i, j)], [Piece(0, 37 * (j - i), i, j - i, 41)]),
     "every second row": lambda i, j: (
         [slice(i, j, 2), slice(None)],
         [Piece(k * 41, 41, row * 41, 41, 41) for k, row in enumerate(range(i, j, 2))],
     ),
 }
-CUTS = {"rows": [(0, 13), (13, 14), (14, 37)], "columns": [(0, 3), (3, 4), (4, 41)]}
+CUTS = {"rows": [(0, 13), (13, 13), (13, 14), (14, 37)], "columns": [(0, 3), (3, 4), (4, 41)]}
 CUTS["every second row"] = [(0, 37), (1, 37)]
 
 
-def shards_of(path, cut, theta, grad, average, noise):
-    """One step of a matrix of 37 x 41 that is cut; for every part, its slice and θ, ∇L and s̄ after it."""
+def shards_of(path, cut, theta, grad, average, noise, base=None):
+    """One step of a matrix of 37 x 41 that is cut; for every part, its slice and θ, ∇L and s̄ after it.
+
+    ``base`` names the base update that the path does, too: m and u or v then stand behind them.
+    """
     jobs, parts = [], []
     for i, j in CUTS[cut]:
         where, pieces = SHARDS[cut](i, j)
         part = [t[tuple(where)].contiguous() for t in (theta, grad, average)]
-        jobs.append(job(*part, noise, numel=37 * 41, pieces=tuple(pieces)))
+        this = job(*part, noise, numel=37 * 41, pieces=tuple(pieces))
+        if base is not None:
+            part += [torch.full_like(part[0], 1e-3) for _ in range(2)]
+            this.rule = rule(base, *part[3:], 0.01)
+        jobs.append(this)
         parts.append((tuple(where), part))
     sums = path.measure(jobs, 1.0)
     path.perturb(jobs, sums.sum(0).expand(len(jobs), 2))

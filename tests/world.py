@@ -13,10 +13,15 @@ TIMEOUT = 120  # seconds after which a collective that nobody joins fails
 
 
 class World:
-    """Processes of one process group, started at the first call."""
+    """Processes of one process group, started at the first call.
 
-    def __init__(self, ranks):
-        self.ranks, self._processes = ranks, []
+    Args:
+        ranks: How many.
+        patience: Seconds after which a call that has not returned fails.
+    """
+
+    def __init__(self, ranks, patience=2 * TIMEOUT):
+        self.ranks, self._patience, self._processes = ranks, patience, []
 
     def __call__(self, function, *arguments):
         """``function(*arguments)`` on every rank; returns what each of them returned.
@@ -29,7 +34,7 @@ class World:
             inbox.put((function, arguments))
         found, errors = {}, []
         while len(found) < self.ranks:
-            rank, value, error = self._outbox.get(timeout=2 * TIMEOUT)
+            rank, value, error = self._outbox.get(timeout=self._patience)
             found[rank] = value
             if error is not None:
                 errors.append(f"on rank {rank}:\n{error}")

@@ -46,10 +46,11 @@ class _Item:
 
 @dataclass
 class _Last:
-    """The last step of one batch, for the telemetry; read when somebody asks."""
+    """The last step of one batch, for the telemetry; read when somebody asks. It holds no gradient."""
 
-    items: list[_Item]
-    batch: Batch
+    names: tuple[str, ...]
+    thetas: list[Tensor]
+    tally: Tensor
     updates: list[Tensor] | None  # norms of the observed updates, where the path did not make them
 
 
@@ -159,6 +160,11 @@ class Engine:
         state = self._optimizer.state.get(parameter, {})
         average, step = state.get(SENSITIVITY), state.get("step")
         if average is None:
+            if _capturing(parameter):
+                raise RuntimeError(
+                    f"{name!r} has no state yet, and a CUDA graph would make it anew at every replay: take a "
+                    "few steps before the capture"
+                )
             average = torch.zeros_like(
                 parameter, dtype=state_dtype(parameter), memory_format=torch.contiguous_format
             )
@@ -208,6 +214,11 @@ class Engine:
         if _on_device(state["step"]):
             counter: Tensor = state["step"]
             return counter
+        if _capturing(item.job.theta):
+            raise RuntimeError(
+                f"the steps of {item.job.name!r} are counted on the host, and every replay of a CUDA graph "
+                "would draw the same noise: use an optimizer with capturable=True"
+            )
         if float(state["step"]) == (item.counted or 0.0):
             state["step"] += 1
         return int(state["step"])
@@ -222,16 +233,19 @@ class Engine:
             if not items:
                 continue
             assert batch.sums is not None
+            assert batch.tally is not None
             names = tuple(item.job.name for item in items)
             spoilt = batch.sums[: len(items), 1] > 0  # jobs without noise come last
-            before = self._skipped.get(names)
-            self._skipped[names] = spoilt.long() if before is None else before + spoilt
+            if names in self._skipped:
+                self._skipped[names] += spoilt  # in place, so that replays of a CUDA graph count on
+            else:
+                self._skipped[names] = spoilt.long()
             updates = None
             if not items[0].fused:
                 before_update = [self._samples[id(item.parameter)] for item in items]
                 changes = torch._foreach_sub([_sample(item.job.theta) for item in items], before_update)
                 updates = [*torch._foreach_norm([_wide(change) for change in changes])]
-            last.append(_Last(items, batch, updates))
+            last.append(_Last(names, [item.job.theta for item in items], batch.tally, updates))
         return last
 
     def stats(self) -> dict[str, dict[str, float]]:
@@ -242,16 +256,15 @@ class Engine:
                 skipped[name] = skipped.get(name, 0) + count
         found = {}
         for last in self._last:
-            assert last.batch.tally is not None
-            tally = dict(zip((id(job) for job in last.batch.jobs), last.batch.tally.tolist(), strict=True))
-            for i, item in enumerate(last.items):
-                gated, zero, square, sigma_max, update_square, observed = tally[id(item.job)]
+            rows = last.tally.tolist()  # those of jobs without noise come last
+            for i, (name, theta) in enumerate(zip(last.names, last.thetas, strict=True)):
+                gated, zero, square, sigma_max, update_square, observed = rows[i]
                 if last.updates is not None:
                     update_square = float(last.updates[i]) ** 2
-                    observed = min(item.job.theta.numel(), _SAMPLE)
-                found[item.job.name] = _stats(
-                    item.job.theta, gated, zero, square, sigma_max, _ratio(update_square, observed)
-                ) | {"skipped": skipped[item.job.name]}
+                    observed = min(theta.numel(), _SAMPLE)
+                found[name] = _stats(
+                    theta, gated, zero, square, sigma_max, _ratio(update_square, observed)
+                ) | {"skipped": skipped[name]}
         return {name: found[name] for name in skipped if name in found}
 
     # Loading
@@ -319,6 +332,11 @@ def restore_dtypes(optimizer: Optimizer, saved: dict[str, Any]) -> None:
 def _on_device(step: object) -> bool:
     """Whether reading the counter would make the host wait for an accelerator."""
     return isinstance(step, Tensor) and step.device.type != "cpu"
+
+
+def _capturing(tensor: Tensor) -> bool:
+    """Whether what is done with the tensor now goes into a CUDA graph."""
+    return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
 def _samples(items: Sequence[_Item]) -> dict[int, Tensor]:

@@ -39,6 +39,17 @@ def local(tensor: Tensor) -> Tensor:
     return wait() if wait is not None else shard  # type: ignore[no-any-return]
 
 
+def like(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """A whole tensor that every rank has, with dtype and device of a parameter and spread as it is."""
+    layout = _layout(parameter)
+    given = tensor.to(local(parameter))
+    if layout is None:
+        return given
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(given, *layout, src_data_rank=None)
+
+
 def local_grad(parameter: Tensor) -> Tensor:
     """This rank's shard of a parameter's gradient, brought to the placements of the parameter."""
     grad, layout = parameter.grad, _layout(parameter)
@@ -201,8 +212,8 @@ _DIGEST = 16
 
 def _reduce_group_(layout: "Layout", members: Sequence[Slot], check: bool) -> None:
     device = layout[0].device_type
-    digest = torch.tensor(_digest(members), dtype=torch.float64, device=device)
     own = torch.stack([slot.sums.to(device) for slot in members]).view(-1)
+    digest = own.new_tensor(_digest(members)) if check else own.new_zeros(2 * _DIGEST)
     room = -(-len(members) // _ROOM) * _ROOM
     buffer = torch.cat([digest, own, own.new_zeros(2 * (room - len(members)))])
     ranks = 1

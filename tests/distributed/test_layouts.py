@@ -33,6 +33,7 @@ DOORS = {
     "adamax": (ours(pats.optim.Adamax, noise=NOISE), None),
     "adamax, one by one": (ours(pats.optim.Adamax, noise=NOISE, foreach=False), None),
     "adamax in plain torch": (ours(pats.optim.Adamax, noise=NOISE), "eager"),
+    "adamax in Triton": (ours(pats.optim.Adamax, noise=NOISE), "triton"),
     "adamw": (ours(pats.optim.AdamW, noise=pats.Noise(seed=5)), None),
     "SAGE adamax": (ours(pats.optim.SAGEAdamax), None),
     "SAGE adamw": (ours(pats.optim.SAGEAdamW), None),
@@ -120,9 +121,19 @@ def test_twenty_steps_under_every_layout(four):
 
 
 def test_every_door(four):
-    for different, compared in four(compare, [door for door in DOORS if door != "adamax"], FEW, 6):
+    doors = [door for door in DOORS if door not in ("adamax", "adamax in Triton")]
+    for different, compared in four(compare, doors, FEW, 6):
         assert not different
         assert compared > 200
+
+
+def test_triton(four):
+    """On a CPU in Triton's interpreter, which takes its time."""
+    pytest.importorskip("triton")
+    spread = ["fsdp on 4, an empty shard", "tp on 3", "fsdp and tp"]
+    for different, compared in four(compare, ["adamax in Triton"], spread, 2):
+        assert not different
+        assert compared >= 32
 
 
 def control():

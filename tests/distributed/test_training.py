@@ -1,13 +1,18 @@
 """Real training on several ranks: replicas, shards, checkpoints, and runs of the command line."""
 
+import contextlib
 import copy
+import dataclasses
 import hashlib
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+import yaml
 from test_layouts import give, gradients, whole
 from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
@@ -18,8 +23,10 @@ from transformers import AutoModelForSequenceClassification
 import pats
 from layouts import LAYOUTS, mesh, pair
 from pats.cli import main
+from pats.methods import registry
 from pats.run import Run, batches, finetune, model, outcome
 from tiny import make_table, make_tiny_bert
+from world import World
 
 pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
 
@@ -285,39 +292,95 @@ def test_a_run_on_four_processes(four, bert, reviews, tmp_path):
         assert several["train_loss"] == pytest.approx(one.train_loss, rel=0.1)
 
 
-def stopped_and_resumed(folder, table, out, stop):
+def stopped_and_resumed(folder, table, out, stop, environment=None):
+    """Whether a run that is stopped ends as one left alone; the classes of its parameters; and its losses."""
     from pats.run import _training
 
     run = made_run(folder, table)
-    seen = 0
+    seen, classes = 0, set()
     on_save = _training.Monitor.on_save
 
     def once(self, *args, **kwargs):
         nonlocal seen
         on_save(self, *args, **kwargs)
+        classes.update(type(parameter).__name__ for parameter in kwargs["model"].parameters())
         seen += 1
         if seen == stop:
             raise Stop
 
-    alone = finetune(run, f"{out}/whole", save_steps=2)
-    _training.Monitor.on_save = once
+    os.environ |= environment or {}
     try:
-        finetune(run, f"{out}/stopped", save_steps=2)
-    except Stop:
-        pass
-    else:
-        raise AssertionError("it was not stopped")
+        alone = finetune(run, f"{out}/whole", save_steps=2)
+        _training.Monitor.on_save = once
+        with contextlib.suppress(Stop):
+            finetune(run, f"{out}/stopped", save_steps=2)
+            raise AssertionError("it was not stopped")
+        _training.Monitor.on_save = on_save
+        resumed = finetune(run, f"{out}/stopped", save_steps=2)
     finally:
         _training.Monitor.on_save = on_save
-    resumed = finetune(run, f"{out}/stopped", save_steps=2)
-    return alone.epochs == resumed.epochs
+        for key in environment or {}:
+            del os.environ[key]
+    return alone.epochs == resumed.epochs, classes, [epoch.train_loss for epoch in alone.epochs]
+
+
+def weights_of_both(folder):
+    return [(folder / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "stopped")]
 
 
 @pytest.mark.parametrize("stop", [1, 3])
 @pytest.mark.soak
 def test_a_run_on_four_processes_resumes_in_the_middle_of_an_epoch(four, bert, reviews, tmp_path, stop):
-    assert four(stopped_and_resumed, str(bert), str(reviews), str(tmp_path), stop) == [True] * 4
-    weights = [
-        (tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "stopped")
-    ]
-    assert weights[0] == weights[1]
+    results = four(stopped_and_resumed, str(bert), str(reviews), str(tmp_path), stop)
+    assert all(equal for equal, _, _ in results)
+    assert len(set(weights_of_both(tmp_path))) == 1
+
+
+def by_the_example():
+    """The environment in which Accelerate's launcher starts processes for ``examples/fsdp2.yaml``."""
+    settings = yaml.safe_load((Path(__file__).parents[2] / "examples" / "fsdp2.yaml").read_text())
+    names = {"FSDP_AUTO_WRAP_POLICY", "FSDP_STATE_DICT_TYPE"}
+    given = {key.upper(): str(value) for key, value in settings["fsdp_config"].items()}
+    given = {key: value if key in names else value.lower() for key, value in given.items()}
+    return given | {"ACCELERATE_USE_FSDP": "true"}
+
+
+@pytest.mark.soak
+def test_a_run_shards_by_the_example_and_resumes(four, bert, reviews, tmp_path):
+    """The losses are those of replicas."""
+    runs = {}
+    for name, given in (("replicas", {}), ("shards", by_the_example())):
+        out = tmp_path / name
+        results = four(stopped_and_resumed, str(bert), str(reviews), str(out), 3, given)
+        assert all(equal for equal, _, _ in results)
+        assert len(set(weights_of_both(out))) == 1
+        runs[name] = results[0]
+    assert runs["shards"][1] == {"DTensor"}
+    assert "DTensor" not in runs["replicas"][1]
+    assert runs["shards"][2] == pytest.approx(runs["replicas"][2], rel=1e-4)
+
+
+def every_method(folder, table, environment):
+    """Status, or refusal, of a short sharded run of each method."""
+    os.environ |= environment
+    told = {}
+    for method in registry():
+        options = {"gamma": 100.0} if method == "recadam" else {}  # lr·gamma must stay below 1
+        try:
+            run = dataclasses.replace(made_run(folder, table), steps=3, method=method, options=options)
+            told[method] = finetune(run).status
+        except pats.InputError as error:
+            told[method] = str(error)
+    for key in environment:
+        del os.environ[key]
+    return told
+
+
+@pytest.mark.soak
+def test_every_method_trains_sharded_or_says_why_not(bert, reviews):
+    world = World(2, patience=900)
+    results = world(every_method, str(bert), str(reviews), by_the_example())
+    world.end()
+    for told in results:
+        assert "which it cannot shard: train on replicas" in told.pop("smart")
+        assert set(told.values()) == {"done"}

@@ -124,13 +124,22 @@ def test_bfloat16(moments, stochastic):
     assert torch.equal(found[0][2], found[1][2])
 
 
+@pytest.mark.parametrize("base", [None, "adamax"], ids=str)
 @pytest.mark.parametrize("cut", SHARDS)
-def test_shards_get_the_noise_of_the_whole(cut):
-    theta, grad, average = on(*made((37, 41)))
-    whole = step_of(path, theta, grad, average, Noise())
-    for where, part in shards_of(path, cut, theta, grad, average, Noise()):
-        assert torch.equal(part[0], whole[0][where])
-        assert torch.equal(part[2], whole[1][where])
+def test_shards_get_the_bits_of_the_whole(cut, base):
+    """Uneven, strided and empty parts, in the same launches."""
+    tensors = on(*made((37, 41)))
+    whole = [t.clone() for t in tensors]
+    this = job(*whole, Noise())
+    if base is not None:
+        whole += [torch.full_like(whole[0], 1e-3) for _ in range(2)]
+        this.rule = rule(base, *whole[3:], 0.01)
+    path.perturb([this], path.measure([this], 1.0))
+    parts = shards_of(path, cut, *tensors, Noise(), base)
+    assert sum(part[0].numel() for _, part in parts) == 37 * 41
+    for where, part in parts:
+        for mine, theirs in zip(part, whole, strict=True):
+            assert torch.equal(mine, theirs[where])
 
 
 def test_elements_beyond_32_bits_of_the_index():

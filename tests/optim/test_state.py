@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+import weakref
 
 import pytest
 import torch
@@ -207,3 +208,22 @@ def test_frozen_and_thawed_layers():
         assert torch.equal(before, frozen) == (step in (2, 3))
         steps.append(int(optimizer.state[frozen]["step"]))
     assert steps == [1, 2, 2, 2, 3, 4]
+
+
+@pytest.mark.parametrize("options", [{}, {"foreach": True}], ids=["default", "foreach"])
+@pytest.mark.parametrize("name", OURS)
+def test_gradients_are_free_after_the_step(name, options):
+    """The telemetry that is kept from step to step holds none of them."""
+    model = network()
+    optimizer = OURS[name](model, **options)
+    for step in range(2):
+        backward(model, step)
+        arrays = [parameter.grad.numpy().copy() for parameter in model.parameters()]
+        for parameter, array in zip(model.parameters(), arrays, strict=True):
+            parameter.grad = torch.from_numpy(array)
+        alive = [weakref.ref(array) for array in arrays]
+        del array, arrays
+        optimizer.step()
+        assert all(reference() is not None for reference in alive)
+        optimizer.zero_grad(set_to_none=True)
+        assert all(reference() is None for reference in alive)

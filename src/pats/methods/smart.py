@@ -31,6 +31,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from pats import _shard
+from pats._errors import InputError
 from pats._scope import canonical_name
 from pats.methods import _options
 from pats.methods._batch import Batch, Clock
@@ -135,6 +137,11 @@ class Smart(Method[SmartOptions]):
     @torch.no_grad()
     def _follow(self, clock: Clock) -> None:
         """θ̃ ← b·θ̃ + (1-b)·θ, once after every step, when the next one begins."""
+        if any(map(_shard.is_sharded, self._model.parameters())):
+            raise InputError(
+                "smart compares the model with a moving average of its weights, which it cannot shard: train "
+                "on replicas (torchrun, or Accelerate without FSDP), or take another method"
+            )
         if clock.step == self._at:
             return
         self._at = clock.step

@@ -1,19 +1,18 @@
 """The two Adamax of MT-DNN's code (namisan/mt-dnn), on which the PATS paper says that it is built."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from pats._errors import InputError
+from pats.optim._one_by_one import OneByOne, check_settings
 
 EPS = {"a": 1e-6, "b": 1e-8}
 
 
-class MTDNNAdamax(Optimizer):
+class MTDNNAdamax(OneByOne):
     """Adamax as MT-DNN had it before ("a") and from ("b") 25 February 2022.
 
         m ← β₁m + (1-β₁)g;   u ← max(β₂u, |g| + ε)
@@ -49,43 +48,13 @@ class MTDNNAdamax(Optimizer):
         if era not in EPS:
             raise InputError(f"era is {era!r}, but must be one of: a, b")
         eps = EPS[era] if eps is None else eps
-        for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
-            if not 0 <= value < float("inf"):
-                raise InputError(f"{name} is {value!r}, but must be a number of at least 0")
-        for name, beta in (("betas[0]", betas[0]), ("betas[1]", betas[1])):
-            if not 0 <= beta < 1:
-                raise InputError(f"{name} is {beta!r}, but must be at least 0 and below 1")
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "era": era}
-        super().__init__(params, defaults)
+        numbers = {"lr": lr, "eps": eps, "weight_decay": weight_decay}
+        check_settings({"betas[0]": betas[0], "betas[1]": betas[1]}, numbers)
+        super().__init__(params, {**numbers, "betas": betas, "era": era})
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step.
-
-        Args:
-            closure: Evaluates the loss and its gradients once; optional.
-
-        Returns:
-            What the closure returned.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group)
-        return loss
-
-    def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[theta]
-        if not state:
-            state["step"] = torch.zeros(())
-            state["exp_avg"] = torch.zeros_like(theta)
-            state["exp_inf"] = torch.zeros_like(theta)
+    def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any], name: str | None) -> None:
+        state, t = self._counted(theta, "exp_avg", "exp_inf")
         (beta1, beta2), lr, eps, decay = group["betas"], group["lr"], group["eps"], group["weight_decay"]
-        state["step"] += 1
         state["exp_avg"].lerp_(grad, 1 - beta1)
         torch.maximum(state["exp_inf"].mul_(beta2), grad.abs().add_(eps), out=state["exp_inf"])
         if group["era"] == "a":
@@ -95,5 +64,5 @@ class MTDNNAdamax(Optimizer):
             theta.sub_((update * lr).to(theta.dtype))
         else:
             theta.mul_(1 - lr * decay)
-            size = lr / (1 - beta1 ** int(state["step"]))
+            size = lr / (1 - beta1**t)
             theta.addcdiv_(state["exp_avg"], state["exp_inf"], value=-size)

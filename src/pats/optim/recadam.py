@@ -5,21 +5,21 @@ Chen et al., "Recall and Learn: Fine-tuning Deep Pretrained Language Models with
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
-import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
+from pats import _shard
 from pats._errors import InputError
 from pats._scope import canonical_name
+from pats.optim._one_by_one import OneByOne, check_settings
 
 SCHEDULES = ("sigmoid", "linear", "constant")
 ANCHOR = "anchor"
 
 
-class RecAdam(Optimizer):
+class RecAdam(OneByOne):
     """Adam on the task, annealed in while a quadratic pull to the pretrained weights is annealed out.
 
         λ(t) = w/(1 + exp(-k(t - t₀)))  (sigmoid),  w·min(1, t/t₀)  (linear),  w  (constant)
@@ -77,9 +77,6 @@ class RecAdam(Optimizer):
             raise InputError(f"schedule is {schedule!r}, but must be one of: {', '.join(SCHEDULES)}")
         if penalty_at not in ("moved", "previous"):
             raise InputError(f"penalty_at is {penalty_at!r}, but must be one of: moved, previous")
-        for name, beta in (("betas[0]", betas[0]), ("betas[1]", betas[1])):
-            if not 0 <= beta < 1:
-                raise InputError(f"{name} is {beta!r}, but must be at least 0 and below 1")
         numbers = {
             "lr": lr,
             "eps": eps,
@@ -89,9 +86,7 @@ class RecAdam(Optimizer):
             "gamma": gamma,
             "w": w,
         }
-        for name, value in numbers.items():
-            if not 0 <= value < math.inf:
-                raise InputError(f"{name} is {value!r}, but must be a number of at least 0")
+        check_settings({"betas[0]": betas[0], "betas[1]": betas[1]}, numbers)
         self._anchors = anchors
         defaults = {
             **numbers,
@@ -117,38 +112,13 @@ class RecAdam(Optimizer):
                 if anchor is None or anchor.shape != parameter.shape:
                     raise InputError(f"anchors hold no tensor of the right shape for {name!r}: add it")
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step.
-
-        Args:
-            closure: Evaluates the loss and its gradients once; optional.
-
-        Returns:
-            What the closure returned.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for name, parameter in zip(group["param_names"], group["params"], strict=True):
-                if parameter.grad is not None:
-                    self._update(canonical_name(name), parameter, parameter.grad, group)
-        return loss
-
-    def _update(self, name: str, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
-        state, recall = self.state[theta], group["in_scope"] and group["w"] > 0
-        if not state:
-            state["step"] = torch.zeros(())
-            state["exp_avg"] = torch.zeros_like(theta)
-            state["exp_avg_sq"] = torch.zeros_like(theta)
+    def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any], name: str | None) -> None:
+        state, t = self._counted(theta, "exp_avg", "exp_avg_sq")
+        recall = group["in_scope"] and group["w"] > 0
         if recall and ANCHOR not in state:
-            given = None if self._anchors is None else self._anchors[name]
-            state[ANCHOR] = theta.clone() if given is None else given.to(theta)
+            given = None if self._anchors is None else self._anchors[canonical_name(cast(str, name))]
+            state[ANCHOR] = theta.clone() if given is None else _shard.like(given, theta)
         (beta1, beta2), lr, w = group["betas"], group["lr"], group["w"]
-        state["step"] += 1
-        t = int(state["step"])
         state["exp_avg"].lerp_(grad, 1 - beta1)
         state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         update = state["exp_avg"] / state["exp_avg_sq"].sqrt().add_(group["eps"])

@@ -1,20 +1,19 @@
 """Algorithm 1 of the paper, line by line: slow and plain, what every other path is tested against."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from pats import philox
 from pats._engine import merged, restore_dtypes
 from pats._errors import InputError
 from pats._noise import Noise, state_dtype
 from pats._scope import canonical_name
+from pats.optim._one_by_one import OneByOne
 
 
-class PATSAdamax(Optimizer):
+class PATSAdamax(OneByOne):
     """PATS for Adamax in the paper's symbols.
 
     The one addition to Algorithm 1 is Adamax's own ε inside the maximum, as torch has it: without it
@@ -69,43 +68,17 @@ class PATSAdamax(Optimizer):
         super().load_state_dict(merged(self, state_dict))
         restore_dtypes(self, state_dict)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One iteration of Algorithm 1, lines 6 to 15.
-
-        Args:
-            closure: Evaluates the loss and its gradients once; optional.
-
-        Returns:
-            What the closure returned.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            noise = Noise.from_group(group)
-            for theta, name in zip(group["params"], group["param_names"], strict=True):
-                if theta.grad is not None:
-                    self._update(theta, canonical_name(name), group, noise)
-        return loss
-
-    def _update(self, theta: Tensor, name: str, group: dict[str, Any], noise: Noise) -> None:
+    def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any], name: str | None) -> None:
+        """One iteration of Algorithm 1, lines 6 to 15, for one matrix."""
+        noise = Noise.from_group(group)
         alpha, (beta1, beta2) = float(group["lr"]), group["betas"]
         dtype = state_dtype(theta)
-        state = self.state[theta]
-        if not state:  # lines 1-3
-            state["step"] = torch.zeros(())
-            state["exp_avg"] = torch.zeros_like(theta)
-            state["exp_inf"] = torch.zeros_like(theta)
-            if group["in_scope"]:
-                state["sensitivity"] = torch.zeros_like(theta, dtype=dtype)
-        state["step"] += 1
-        t = int(state["step"])
+        state, t = self._counted(theta, "exp_avg", "exp_inf")  # lines 1-3
+        if group["in_scope"] and "sensitivity" not in state:
+            state["sensitivity"] = torch.zeros_like(theta, dtype=dtype)
         M, U = state["exp_avg"], state["exp_inf"]
 
-        assert theta.grad is not None
-        G = -theta.grad if group["maximize"] else theta.grad  # line 6
+        G = -grad if group["maximize"] else grad  # line 6
         S = theta.to(dtype) * G.to(dtype)  # line 7
         if not noise.signed:
             S = S.abs()  # Eq. 1
@@ -134,5 +107,7 @@ class PATSAdamax(Optimizer):
         R = noise.lam_t(alpha) * torch.clamp(ratio - noise.gamma, min=0)  # line 11
         R = torch.where(torch.isfinite(R), R, 0.0)  # 0/0 is 0
         sigma = R.sqrt() if noise.intensity == "variance" else R
-        QZ = sigma * philox.draw(noise.seed, name, t, 0, N, noise.p).view(theta.shape)  # lines 12, 13
+        QZ = sigma * philox.draw(noise.seed, canonical_name(cast(str, name)), t, 0, N, noise.p).view(
+            theta.shape
+        )  # lines 12, 13
         theta.copy_((theta.double() + QZ).to(theta.dtype))  # line 14, second half

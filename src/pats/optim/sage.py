@@ -11,21 +11,20 @@ R lies in [0, max(1, β₃/(1-β₃))]. An entry that is exactly zero stays zero
 and biases of the attention and feed-forward layers, which is ``scope="encoder"`` of ``pats.param_groups``.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from pats import _shard
 from pats._engine import SENSITIVITY, job_for, restore_dtypes
 from pats._errors import InputError
 from pats._noise import Noise, sensitivity, state_dtype
 from pats.kernels import batches
+from pats.optim._one_by_one import OneByOne, check_settings
 
 
-class _SAGE(Optimizer):
+class _SAGE(OneByOne):
     def __init__(
         self,
         groups: Any,
@@ -39,22 +38,9 @@ class _SAGE(Optimizer):
     ) -> None:
         if eps_mode not in ("code", "paper"):
             raise InputError(f"eps_mode is {eps_mode!r}, but must be one of: code, paper")
-        for name, beta in (("betas[0]", betas[0]), ("betas[1]", betas[1]), ("beta3", beta3)):
-            if not 0 <= beta < 1:
-                raise InputError(f"{name} is {beta!r}, but must be at least 0 and below 1")
-        for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
-            if not value >= 0:
-                raise InputError(f"{name} is {value!r}, but must be at least 0")
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "beta3": beta3,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "eps_mode": eps_mode,
-            **more,
-        }
-        super().__init__(groups, defaults)
+        numbers = {"lr": lr, "eps": eps, "weight_decay": weight_decay}
+        check_settings({"betas[0]": betas[0], "betas[1]": betas[1], "beta3": beta3}, numbers)
+        super().__init__(groups, {**numbers, "betas": betas, "beta3": beta3, "eps_mode": eps_mode, **more})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Torch's; the group must carry ``in_scope``."""
@@ -69,28 +55,12 @@ class _SAGE(Optimizer):
         super().load_state_dict(state_dict)
         restore_dtypes(self, state_dict)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step.
+    def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any], name: str | None) -> None:
+        _shard.refuse_flat(theta, name or "a parameter")
+        self._update_part(theta, _shard.local_grad(theta), group)
 
-        Args:
-            closure: Evaluates the loss and its gradients once; optional.
-
-        Returns:
-            What the closure returned.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    _shard.refuse_flat(parameter, "a parameter")
-                    self._update(parameter, _shard.local_grad(parameter), group)
-        return loss
-
-    def _update(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+    def _update_part(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        """Update this rank's part of a parameter, with its part of the gradient."""
         raise NotImplementedError
 
     def _held(self, parameter: Tensor, key: str, dtype: torch.dtype | None = None) -> Tensor:
@@ -99,12 +69,6 @@ class _SAGE(Optimizer):
         if key not in state:
             state[key] = torch.zeros_like(parameter, dtype=dtype, memory_format=torch.contiguous_format)
         return _shard.local(state[key])
-
-    def _count(self, parameter: Tensor) -> int:
-        """This step's number."""
-        state = self.state[parameter]
-        state["step"] = state.get("step", torch.zeros(())) + 1
-        return int(state["step"])
 
     def _factor(
         self, parameter: Tensor, grad: Tensor, group: dict[str, Any], correction: float = 1.0
@@ -145,9 +109,9 @@ class SAGEAdamax(_SAGE):
     A parameter without a gradient is skipped. A non-finite sensitivity leaves E as it was.
     """
 
-    def _update(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+    def _update_part(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         (beta1, beta2), eps = group["betas"], group["eps"]
-        self._count(parameter)
+        self._counted(parameter)
         theta = _shard.local(parameter)
         first, largest = self._held(parameter, "exp_avg"), self._held(parameter, "exp_inf")
         first.lerp_(grad, 1 - beta1)
@@ -195,9 +159,9 @@ class SAGEAdamW(_SAGE):
     ) -> None:
         super().__init__(groups, lr, betas, beta3, eps, weight_decay, eps_mode, correct_bias=correct_bias)
 
-    def _update(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+    def _update_part(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         (beta1, beta2), beta3 = group["betas"], group["beta3"]
-        t = self._count(parameter)
+        _, t = self._counted(parameter)
         theta = _shard.local(parameter)
         first, second = self._held(parameter, "exp_avg"), self._held(parameter, "exp_avg_sq")
         first.lerp_(grad, 1 - beta1)

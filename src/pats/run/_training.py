@@ -370,5 +370,6 @@ def arguments(
         use_cpu=device.type == "cpu",
         dataloader_pin_memory=device.type == "cuda",
     )
+    ranks.allow_shards(made.distributed_state)
     made._n_gpu = min(made.n_gpu, 1)  # more would be DataParallel, with a larger batch than asked for
     return made

@@ -43,6 +43,16 @@ def join(device: torch.device) -> None:
         accelerate.PartialState(cpu=device.type == "cpu")  # the one that Trainer finds and uses
 
 
+def allow_shards(state: Any) -> None:
+    """Let Accelerate shard on CPUs: it looks for its FSDP settings where processes have accelerators alone.
+
+    Args:
+        state: Accelerate's ``PartialState`` of this process, before an ``Accelerator`` is made.
+    """
+    if str(state.distributed_type.value) == "MULTI_CPU" and os.environ.get("ACCELERATE_USE_FSDP") == "true":
+        state.distributed_type = type(state.distributed_type).MULTI_GPU
+
+
 def first(make: Callable[[], T]) -> T:
     """What the first process makes, on every process; an exception that it raises is raised on all."""
     if count() == 1:

@@ -250,18 +250,28 @@ class _Work:
 
     def _moving(self) -> Tensor:
         """Learning rate and step of every job: what changes from step to step."""
-        values = [value for job in self._jobs for value in (job.lr, job.step)]
+        columns = [
+            self._column([job.lr for job in self._jobs]),
+            self._column([job.step for job in self._jobs]),
+        ]
+        return torch.stack(columns, dim=1)
+
+    def _column(self, values: Sequence[float | Tensor]) -> Tensor:
+        """Numbers of the host and tensors of the device as float64 on the device, which nobody waits for."""
         if not any(isinstance(value, Tensor) and value.device == self._device for value in values):
-            return _upload(tuple(map(float, values)), torch.float64, self._device).view(-1, 2)
-        there = [torch.as_tensor(value).to(self._device, torch.float64).reshape(()) for value in values]
-        return torch.stack(there).view(-1, 2)
+            return _upload(tuple(map(float, values)), torch.float64, self._device)
+        return torch.stack([self._number(value) for value in values]).to(torch.float64)
+
+    def _number(self, value: float | Tensor) -> Tensor:
+        if isinstance(value, Tensor) and value.device == self._device:
+            return value.reshape(())
+        return torch.full((), float(value), dtype=torch.float64, device=self._device)
 
     def _table(self, values: Sequence[float], dtype: torch.dtype) -> Tensor:
         """A table on the device; one that stays the same from step to step is sent once."""
-        table = _kept(tuple(values), dtype, self._device)
-        if self._device.type == "cuda" and torch.cuda.is_current_stream_capturing():
-            _captured.append(table)
-        return table
+        if _capturing(self._device):  # sent at every replay, not now, so nobody else may read it
+            return _upload(tuple(values), dtype, self._device)
+        return _kept(tuple(values), dtype, self._device)
 
 
 @lru_cache(maxsize=256)
@@ -274,9 +284,14 @@ def _upload(values: tuple[float, ...], dtype: torch.dtype, device: torch.device)
     if device.type != "cuda":
         return table
     pinned = table.pin_memory()
-    if torch.cuda.is_current_stream_capturing():
-        _captured.append(pinned)
-    return pinned.to(device, non_blocking=True)
+    sent = pinned.to(device, non_blocking=True)
+    if _capturing(device):
+        _captured.extend((pinned, sent))
+    return sent
+
+
+def _capturing(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 def _groups(jobs: Sequence[Job]) -> Iterator[list[Job]]:
