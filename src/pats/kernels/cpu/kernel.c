@@ -72,14 +72,11 @@ typedef struct {
     const pats_matrix *matrix;
     pats_partial *partial;
     void (*function)(const pats_matrix *m, int64_t begin, int64_t end, pats_partial *to);
-    int backwards;
 } pass;
 
 static void run_blocks(int64_t begin, int64_t end, void *context) {
     const pass *p = context;
-    for (int64_t i = begin; i < end; ++i) {
-        // Pass 2 goes backwards: what pass 1 left last is still in the second-level cache.
-        int64_t block = p->backwards ? end - 1 - (i - begin) : i;
+    for (int64_t block = begin; block < end; ++block) {
         int64_t first = block * PATS_BLOCK, last = first + PATS_BLOCK;
         pats_partial here = {0};
         p->function(p->matrix, first, last < p->matrix->numel ? last : p->matrix->numel, &here);
@@ -109,14 +106,14 @@ static pats_partial run_pass(pass p) {
 }
 
 static void first_pass(pats_matrix *m, pats_partial *partial) {
-    pats_partial total = run_pass((pass){m, partial, isa->measure, 0});
+    pats_partial total = run_pass((pass){m, partial, isa->measure});
     m->sum = total.sum;
     m->mean = (double)(float)(total.sum / (double)(m->total ? m->total : 1));
     m->nonfinite = total.nonfinite;
 }
 
 static void second_pass(pats_matrix *m, pats_partial *partial) {
-    pats_partial total = run_pass((pass){m, partial, isa->update, 1});
+    pats_partial total = run_pass((pass){m, partial, isa->update});
     m->gated = total.gated;
     m->zero = total.zero;
     m->observed = total.observed;

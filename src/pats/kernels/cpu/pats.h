@@ -10,8 +10,8 @@
 
 #define PATS_ABI 3
 
-enum { PATS_TILE = 1024 };          // elements handled at once: all scratch stays in the first-level cache
-enum { PATS_BLOCK = 16 * PATS_TILE };  // elements of one partial sum, and the unit of work of a thread
+enum { PATS_TILE = 512 };           // elements handled at once: all scratch stays in the first-level cache
+enum { PATS_BLOCK = 32 * PATS_TILE };  // elements of one partial sum, and the unit of work of a thread
 enum { PATS_FLOAT32 = 0, PATS_BFLOAT16 = 1 };
 enum { PATS_ROUNDING = 1 };  // purpose of the stream's words for stochastic rounding
 enum { PATS_PLAIN = 0, PATS_ADAMAX = 1, PATS_ADAMW = 2 };
