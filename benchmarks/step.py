@@ -9,6 +9,7 @@ Writes ``benchmarks/results/step.json``.
 
 import argparse
 import functools
+import gc
 import os
 from collections.abc import Callable
 from typing import Any
@@ -125,6 +126,7 @@ def main() -> None:
             slow = not arguments.fast
             row = measure(shape, threads, arguments.rounds, slow, slow and shape == "minilm")
             rows.append(row)
+            gc.collect()  # optimizers hold themselves in circles, and the next ones need their memory
             for name, value in {**row["best_ms"], **row["ratios"]}.items():
                 print(f"{shape:14} {threads} threads  {name:60} {value:10.3f}")
     if not arguments.dry:
