@@ -46,8 +46,9 @@ def test_killed_worker(study_inputs, left_alone, tmp_path):
     assert any(path.name.startswith("2-") for path in out.glob("runs/*/attempts/*"))
 
 
-def test_ctrl_c(study_inputs, left_alone, tmp_path):
-    process, out = start(study_inputs, tmp_path), tmp_path / "out"
+def test_ctrl_c(study_inputs, tmp_path):
+    # So many runs that the signal comes in the middle, however late this process sees the first epoch.
+    process, out = start(study_inputs, tmp_path, "--seeds", "8"), tmp_path / "out"
     wait_for(lambda: any('"epoch"' in line for line in events(out)))
     children = workers(out)
     process.send_signal(signal.SIGINT)
