@@ -17,7 +17,14 @@ def start(inputs, cwd, *extra):
     command += ["--epochs", "12", "--batch-size", "8", "--workers", "2", *extra]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True, preexec_fn=_hears_ctrl_c
+    )
+
+
+def _hears_ctrl_c():
+    """A shell starts what runs in the background deaf to SIGINT, and so would be all that the tests start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process):
