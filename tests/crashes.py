@@ -7,6 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+
+import pytest
 
 
 def start(inputs, cwd, *extra):
@@ -86,3 +89,14 @@ def kill(process):
     """kill -9, and take its exit."""
     process.send_signal(signal.SIGKILL)
     process.communicate()
+
+
+@contextmanager
+def disk(folder, megabytes):
+    """A file system of its own in a new folder."""
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", f"size={megabytes}m"]
+    if subprocess.run(["mount", *options, "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("a file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)

@@ -1,14 +1,13 @@
 import os
 import random
 import signal
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from crashes import events, finish, kill, results, start, wait_for
+from crashes import disk, events, finish, kill, results, start, wait_for
 from record import record
 from tiny import make_table, make_tiny_bert
 
@@ -120,14 +119,8 @@ def test_a_result_cut_in_half_is_made_again(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 6 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("a file system cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with disk(tmp_path / "disk", 6) as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("free", [0, 40_000, 300_000, 1_000_000])

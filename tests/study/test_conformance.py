@@ -11,7 +11,7 @@ import pytest
 
 import coordinate
 from coordinate import LOST_AFTER
-from crashes import alive, wait_for
+from crashes import alive, disk, wait_for
 from light import runs
 from pats.study.attempt import ended
 from pats.study.coordinator import execute
@@ -202,14 +202,8 @@ def test_clocks_that_differ(name, engine, tmp_path, skew):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("a file system cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with disk(tmp_path / "disk", 4) as folder:
+        yield folder
 
 
 def test_full_disk(name, address, small_disk, tmp_path):

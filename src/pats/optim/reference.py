@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from pats import philox
-from pats._engine import merged, restore_dtypes
 from pats._errors import InputError
 from pats._noise import Noise, state_dtype
 from pats._scope import canonical_name
+from pats._state import merged, restore_dtypes
 from pats.optim._one_by_one import OneByOne
 
 

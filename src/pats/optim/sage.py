@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from pats import _shard
-from pats._engine import SENSITIVITY, job_for, restore_dtypes
+from pats._engine import job_for
 from pats._errors import InputError
 from pats._noise import Noise, sensitivity, state_dtype
+from pats._state import SENSITIVITY, restore_dtypes
 from pats.kernels import batches
 from pats.optim._one_by_one import OneByOne, check_settings
 

@@ -202,14 +202,7 @@ def curves(group: Group, labels: Sequence[str], title: str) -> Chart | None:
         ]
     if len({row["epoch"] for row in means}) < 2:
         return None
-    used = [label for label in labels if any(row["method"] == label for row in means)]
-    color = {
-        "field": "method",
-        "type": "nominal",
-        "title": None,
-        "scale": {"domain": list(labels)},
-        "legend": {"values": used},
-    }
+    color = by_method(means, labels)
     x = {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": {"tickMinStep": 1}}
     y = {"type": "quantitative", "title": "dev score × 100", "scale": {"zero": False}}
     picked = {"condition": {"param": "picked", "value": 1}, "value": 0.12}
@@ -261,6 +254,17 @@ def curves(group: Group, labels: Sequence[str], title: str) -> Chart | None:
     ends = {row["method"]: row["score"] for row in means}
     text = "Mean dev score by epoch. At the last epoch: " + values_in_words(ends) + "."
     return Chart(title, text, {"height": 260, "layer": [thin, bold]})
+
+
+def by_method(rows: Sequence[Row], labels: Sequence[str]) -> Row:
+    """The colour of a method: the same on every chart, with a legend of those drawn."""
+    return {
+        "field": "method",
+        "type": "nominal",
+        "title": None,
+        "scale": {"domain": list(labels)},
+        "legend": {"values": [label for label in labels if any(row["method"] == label for row in rows)]},
+    }
 
 
 def values_in_words(found: Mapping[str, float]) -> str:

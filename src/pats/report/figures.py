@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pats._sensitivity import LOWEST, PER_DECADE, WINDOW, WINDOW_BINS, Distribution
-from pats.report.charts import Chart, Row, digits, short_kind, values_in_words
+from pats.report.charts import Chart, Row, by_method, digits, short_kind, values_in_words
 from pats.report.page import Grid
 from pats.report.section import Section
 from pats.report.words import count, listed, number, short
@@ -249,14 +249,7 @@ def _sizes(
         {"method": method, "examples": examples, field: digits(float(np.mean(values))), "n": len(values)}
         for (method, examples), values in columns.items()
     ]
-    used = [label for label in labels if any(row["method"] == label for row in rows)]
-    color = {
-        "field": "method",
-        "type": "nominal",
-        "title": None,
-        "scale": {"domain": list(labels)},
-        "legend": {"values": used},
-    }
+    color = by_method(rows, labels)
     ticks = sorted({row["examples"] for row in rows})
     x = {
         "field": "examples",
