@@ -5,7 +5,7 @@ of threads gives the same bits. Tensors that are not contiguous are worked on in
 """
 
 import ctypes
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from operator import itemgetter
 
@@ -14,14 +14,15 @@ from torch import Tensor
 
 from pats._noise import Noise
 from pats.kernels.cpu import library
-from pats.kernels.cpu.library import GIVEN, MEASURE, ORDER, PACKED, UPDATE, WHOLE, Matrix
+from pats.kernels.cpu.library import MEASURE, ORDER, PACKED, UPDATE, WHOLE, Matrix
 from pats.kernels.job import SUMS, TALLY, Job, Piece, mean_of, unfit
 from pats.philox import PATS, key, threshold
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 RULES = {None: 0, "adamax": 1, "adamw": 2}
 
-_NOTHING: dict[str, float] = dict.fromkeys(GIVEN, 0)
+# The library's fields of the noise, of the base update and of pass 1, where there is none yet.
+_SILENT, _PLAIN, _UNMEASURED = (0,) * 8, (0,) * 8, (0,) * 3
 
 _SUMS = itemgetter(*map(ORDER.index, SUMS))
 _TALLY = itemgetter(*map(ORDER.index, TALLY))
@@ -77,9 +78,8 @@ class _Work:
         self.matrices = (Matrix * len(self.owners))()
         at, size = 0, ctypes.sizeof(Matrix)
         for job in jobs:
-            fields = self._fields(job, grad_scale)
-            for piece in job.pieces:
-                PACKED.pack_into(self.matrices, at, *_placed(fields, job, piece))
+            for record in self._records(job, grad_scale):
+                PACKED.pack_into(self.matrices, at, *record)
                 at += size
 
     def run(self, passes: int) -> None:
@@ -129,76 +129,67 @@ class _Work:
                 self._copies.append((tensor, dense))
         return dense.data_ptr()
 
-    def _fields(self, job: Job, grad_scale: float) -> dict[str, float]:
-        lr, count = float(job.lr), int(job.step)
-        fields = _NOTHING | {
-            "theta": self._dense(job.theta),
-            "grad": self._dense(job.grad, changed=False),
-            "total": job.numel,
-            "step": count & 0xFFFFFFFF,
-            "purpose": PATS,
-            "dtype": DTYPES[job.theta.dtype],
-            "grad_factor": (-1.0 if job.maximize else 1.0) / grad_scale,
-        }
-        fields["key0"], fields["key1"] = key(job.seed, job.name)
+    def _records(self, job: Job, grad_scale: float) -> Iterator[tuple[float, ...]]:
+        """The library's fields of every piece of a job, in its order."""
+        lr, count, rule = float(job.lr), int(job.step), job.rule
+        tensors = [self._dense(job.theta), self._dense(job.grad, changed=False), 0, 0, 0]
+        noise, base, state_dtype = _SILENT, _PLAIN, 0
         if job.noise is not None and job.average is not None:
-            fields |= _noise_fields(job.noise, job.numel, lr)
-            fields["average"] = job.average.data_ptr()
-        rule = job.rule
+            tensors[2] = job.average.data_ptr()
+            noise = _noise_fields(job.noise, job.numel, lr)
         if rule is not None:
-            fields |= _rule_fields(rule.name, rule.betas, rule.eps, rule.weight_decay, lr, count)
-            fields["first"], fields["second"] = self._dense(rule.first), self._dense(rule.second)
-            fields["state_dtype"] = DTYPES[rule.first.dtype]
-            fields["rounding"] = rule.stochastic_rounding
-        return fields
+            tensors[3:] = self._dense(rule.first), self._dense(rule.second)
+            state_dtype = DTYPES[rule.first.dtype]
+            base = _rule_fields(
+                rule.name, rule.stochastic_rounding, rule.betas, rule.eps, rule.weight_decay, lr, count
+            )
+        factor = (-1.0 if job.maximize else 1.0) / grad_scale
+        stream = (*key(job.seed, job.name), count & 0xFFFFFFFF, PATS)
+        rest = (*stream, DTYPES[job.theta.dtype], state_dtype, factor, *noise, *base, *_UNMEASURED)
+        for piece in job.pieces:
+            here = _moved(tensors, job, piece.offset) if piece.offset else tensors
+            yield *here, job.numel, piece.count, piece.run, piece.stride, piece.start, *rest
 
 
-@lru_cache(maxsize=64)
-def _noise_fields(noise: Noise, numel: int, lr: float) -> dict[str, float]:
+def _moved(addresses: Sequence[int], job: Job, offset: int) -> list[int]:
+    """The addresses of a job's tensors, so many elements on."""
+    first = None if job.rule is None else job.rule.first
+    tensors = (job.theta, job.grad, job.average, first, first)
+    return [
+        address + offset * tensor.element_size() if address and tensor is not None else address
+        for address, tensor in zip(addresses, tensors, strict=True)
+    ]
+
+
+@lru_cache(maxsize=256)
+def _noise_fields(noise: Noise, numel: int, lr: float) -> tuple[float, ...]:
     """What all matrices of a size share at a step."""
     relative = noise.eps_mode == "relative"
     absolute = noise.eps / (max(numel, 1) if noise.eps_mode == "algorithm1" else 1)
-    return {
-        "threshold": threshold(noise.p),
-        "lam": noise.lam_t(lr),
-        "gamma": noise.gamma,
-        "beta": noise.beta,
-        "eps_relative": noise.eps if relative else 0.0,
-        "eps_absolute": 0.0 if relative else absolute,
-        "is_signed": noise.signed,
-        "is_std": noise.intensity == "std",
-    }
+    return (
+        threshold(noise.p),
+        noise.signed,
+        noise.intensity == "std",
+        noise.beta,
+        noise.gamma,
+        noise.lam_t(lr),
+        0.0 if relative else absolute,
+        noise.eps if relative else 0.0,
+    )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _rule_fields(
-    name: str, betas: tuple[float, float], eps: float, decay: float, lr: float, step: int
-) -> dict[str, float]:
+    name: str, rounding: bool, betas: tuple[float, float], eps: float, decay: float, lr: float, step: int
+) -> tuple[float, ...]:
     """What all matrices of a group share at a step."""
     adamw = name == "adamw"
-    return {
-        "base": RULES[name],
-        "beta1": betas[0],
-        "beta2": betas[1],
-        "eps": eps,
-        "decay": lr * decay if adamw else decay,
-        "size": lr / (1 - betas[0] ** step),
-        "root": (1 - betas[1] ** step) ** 0.5 if adamw else 0.0,
-    }
-
-
-def _placed(fields: dict[str, float], job: Job, piece: Piece) -> Iterable[float]:
-    """The fields of one piece, in the library's order."""
-    fields["numel"], fields["run"] = piece.count, piece.run
-    fields["stride"], fields["start"] = piece.stride, piece.start
-    if not piece.offset:
-        return fields.values()
-    here = fields.copy()
-    parts = {"theta": job.theta, "grad": job.grad, "average": job.average}
-    if job.rule is not None:
-        parts |= {"first": job.rule.first, "second": job.rule.second}
-    for name, tensor in parts.items():
-        address = here[name]
-        if tensor is not None and address:
-            here[name] = address + piece.offset * tensor.element_size()
-    return here.values()
+    return (
+        RULES[name],
+        rounding,
+        *betas,
+        eps,
+        lr * decay if adamw else decay,
+        lr / (1 - betas[0] ** step),
+        (1 - betas[1] ** step) ** 0.5 if adamw else 0.0,
+    )

@@ -31,7 +31,8 @@ static int64_t pick_open(uint16_t *restrict where, uint32_t *restrict open, floa
     return found;
 }
 
-// The picked values where the gate is open, else -0. `noise` has room for whole vectors.
+// The picked values where the gate is open, else -0, which changes nothing that it is added to. `noise` has room for
+// whole vectors, and `picked` may be read a vector beyond its end.
 static void put_back(float *restrict noise, const uint16_t *restrict where, const float *restrict picked,
                      int64_t count, int64_t found) {
 #if defined(PATS_AVX512)

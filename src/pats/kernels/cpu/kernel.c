@@ -24,6 +24,7 @@ static pats_parallel parallel = NULL;  // null: serial
 static int usable(const char *name) {
 #if defined(PATS_DISPATCH)
     __builtin_cpu_init();
+    if (!__builtin_cpu_supports("fma")) return !strcmp(name, "baseline");
     if (!strcmp(name, "avx512"))
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

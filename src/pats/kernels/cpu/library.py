@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-ABI = 3
+ABI = 4
 
 MEASURE, UPDATE = 1, 2
 
@@ -29,11 +29,15 @@ _TYPES: dict[str, Any] = {
 }
 GIVEN = {
     **dict.fromkeys(("theta", "grad", "average", "first", "second"), "P"),
-    **dict.fromkeys(("numel", "total", "run", "stride"), "q"),
-    **dict.fromkeys(("start", "threshold"), "Q"),
+    **dict.fromkeys(("total", "numel", "run", "stride"), "q"),
+    "start": "Q",
     **dict.fromkeys(("key0", "key1", "step", "purpose"), "I"),
-    **dict.fromkeys(("dtype", "state_dtype", "base", "is_signed", "is_std", "rounding"), "i"),
-    **dict.fromkeys(("lam", "gamma", "eps_absolute", "eps_relative", "grad_factor", "beta"), "d"),
+    **dict.fromkeys(("dtype", "state_dtype"), "i"),
+    "grad_factor": "d",
+    "threshold": "Q",
+    **dict.fromkeys(("is_signed", "is_std"), "i"),
+    **dict.fromkeys(("beta", "gamma", "lam", "eps_absolute", "eps_relative"), "d"),
+    **dict.fromkeys(("base", "rounding"), "i"),
     **dict.fromkeys(("beta1", "beta2", "eps", "decay", "size", "root", "sum", "mean"), "d"),
     "nonfinite": "q",
 }

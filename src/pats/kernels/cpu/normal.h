@@ -10,44 +10,33 @@
 #ifndef PATS_NORMAL_H
 #define PATS_NORMAL_H
 
+#include "float32.h"
+
 #define NORMAL_CENTRE 6.0f
 #define NORMAL_C0 1.2533141373155003
 
-static inline int32_t bits_of(float value) {
-    int32_t bits;
-    memcpy(&bits, &value, 4);
-    return bits;
-}
-
-static inline float float_of(int32_t bits) {
-    float value;
-    memcpy(&value, &bits, 4);
-    return value;
-}
 
 // -log(y) of a normal y in (0, 1].
 static inline float minus_log(float y) {
     int32_t exponent = (bits_of(y) - 0x3f3504f3) >> 23;  // mantissa in [sqrt(1/2), sqrt(2))
     float f = float_of(bits_of(y) - exponent * (1 << 23)) - 1.0f, e = (float)exponent;
     float f2 = f * f, f4 = f2 * f2;
-    float low = (0x1.55554ap-2f - 0x1.000220p-2f * f) + f2 * (0x1.99a59cp-3f - 0x1.547870p-3f * f);
-    float high = (0x1.226dacp-3f - 0x1.0ce0fcp-3f * f) + f2 * (0x1.07d5c8p-3f - 0x1.41f7a8p-4f * f);
-    float r = f2 * ((low + f4 * high) * f - 0.5f);
-    // log 2 in two parts: the product with the first is exact.
-    return -(e * 0x1.62e000p-1f + (f + (r + e * 0x1.0bfbe8p-15f)));
+    float low = fused(f2, fused(-0x1.547870p-3f, f, 0x1.99a59cp-3f), fused(-0x1.000220p-2f, f, 0x1.55554ap-2f));
+    float high = fused(f2, fused(-0x1.41f7a8p-4f, f, 0x1.07d5c8p-3f), fused(-0x1.0ce0fcp-3f, f, 0x1.226dacp-3f));
+    return -fused(e, 0x1.62e430p-1f, fused(f2, fused(fused(f4, high, low), f, -0.5f), f));
 }
 
 static inline float middle(float w) {
     float q = 0x1.e20478p-31f;
-    q = q * w - 0x1.243f0ap-25f;
-    q = q * w + 0x1.20b5f6p-21f;
-    q = q * w - 0x1.127e22p-18f;
-    q = q * w + 0x1.5355bcp-17f;
-    q = q * w + 0x1.c0b4e4p-15f;
-    q = q * w - 0x1.605df4p-13f;
-    q = q * w - 0x1.b1dec0p-9f;
-    q = q * w + 0x1.0ba43cp-6f;
-    q = q * w + 0x1.4ffddp-2f;
+    q = fused(q, w, -0x1.243f0ap-25f);
+    q = fused(q, w, 0x1.20b5f6p-21f);
+    q = fused(q, w, -0x1.127e22p-18f);
+    q = fused(q, w, 0x1.5355bcp-17f);
+    q = fused(q, w, 0x1.c0b4e4p-15f);
+    q = fused(q, w, -0x1.605df4p-13f);
+    q = fused(q, w, -0x1.b1dec0p-9f);
+    q = fused(q, w, 0x1.0ba43cp-6f);
+    q = fused(q, w, 0x1.4ffddp-2f);
     return q;
 }
 
@@ -61,10 +50,10 @@ static double beyond(double w) {
     return q;
 }
 
-// z of `count` words below the threshold; count is at most PATS_TILE.
+// z of `count` words below the threshold; count is at most PATS_DRAW.
 static void normal_quantile(double *restrict z, const uint32_t *restrict word, int64_t count,
                             uint64_t threshold) {
-    float w[PATS_TILE], y[PATS_TILE];
+    float w[PATS_DRAW], y[PATS_DRAW];
     // word - T / 2, rounded down, fits an int32, for which every instruction set has a conversion.
     const uint32_t half = (uint32_t)(threshold >> 1);
     const double offset = threshold & 1 ? 0.0 : 0.5, scale = 2.0 / (double)threshold;

@@ -1,17 +1,18 @@
 // The fused CPU kernel of PATS: what the Python side and the instruction sets share.
 //
 // C11, no headers of torch or Python, no OpenMP: threads are borrowed from torch through a pointer to its
-// torch_parallel_for. Everything is plain IEEE arithmetic without contraction, so that every instruction
-// set and every number of threads gives the same bits.
+// torch_parallel_for. Everything is plain IEEE arithmetic, where the source itself says what is fused, so that every
+// instruction set and every number of threads gives the same bits.
 #ifndef PATS_H
 #define PATS_H
 
 #include <stdint.h>
 
-#define PATS_ABI 3
+#define PATS_ABI 4
 
-enum { PATS_TILE = 512 };           // elements handled at once: all scratch stays in the first-level cache
-enum { PATS_BLOCK = 32 * PATS_TILE };  // elements of one partial sum, and the unit of work of a thread
+enum { PATS_TILE = 512 };            // elements handled at once: all scratch stays in the first-level cache
+enum { PATS_DRAW = 4 * PATS_TILE };   // elements whose open gates are drawn for at once
+enum { PATS_BLOCK = 8 * PATS_DRAW };  // elements of one partial sum, and the unit of work of a thread
 enum { PATS_FLOAT32 = 0, PATS_BFLOAT16 = 1 };
 enum { PATS_ROUNDING = 1 };  // purpose of the stream's words for stochastic rounding
 enum { PATS_PLAIN = 0, PATS_ADAMAX = 1, PATS_ADAMW = 2 };
@@ -23,21 +24,22 @@ typedef struct {
     float *average;    // sensitivity's moving average, or null: no noise
     void *first;       // m, of `state_dtype`
     void *second;      // u of Adamax, v of AdamW, like m
-    int64_t numel;     // entries here
     int64_t total;     // entries of the whole matrix
+    int64_t numel;     // entries here
     int64_t run, stride;  // entry i is element start + (i / run) * stride + i % run of the whole matrix
     uint64_t start;
-    uint64_t threshold;  // T: the gate is open iff word < T; 0 is no noise
     uint32_t key0, key1, step, purpose;
-    int32_t dtype, state_dtype, base;
-    int32_t is_signed, is_std;  // readings of Eq. 1 and of N(0, R)
-    int32_t rounding;           // 1: a bfloat16 parameter is rounded stochastically
-    double lam, gamma;
+    int32_t dtype, state_dtype;
+    double grad_factor;  // -1 for maximize, over the gradient's scale
+    // The noise.
+    uint64_t threshold;          // T: the gate is open iff word < T; 0 is no noise
+    int32_t is_signed, is_std;   // readings of Eq. 1 and of N(0, R)
+    double beta, gamma, lam;
     double eps_absolute, eps_relative;  // eps of Eq. 4 is absolute + relative * |mean|
-    double grad_factor;                 // -1 for maximize, over the gradient's scale
-    double beta;                        // of the sensitivity
-    double beta1, beta2, eps, decay;    // of the base optimizer; decay is what its rule multiplies
-    double size, root;                  // lr / (1 - beta1^t), and sqrt(1 - beta2^t) of AdamW
+    // The base optimizer.
+    int32_t base, rounding;  // rounding 1: a bfloat16 parameter is rounded stochastically
+    double beta1, beta2, eps, decay;  // decay is what its rule multiplies
+    double size, root;                // lr / (1 - beta1^t), and sqrt(1 - beta2^t) of AdamW
     // Results of pass 1, which pass 2 reads.
     double sum, mean;  // of the sensitivity's average: over the entries here, and of the whole matrix
     int64_t nonfinite;

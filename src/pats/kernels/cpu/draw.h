@@ -1,0 +1,147 @@
+// The noise of a block: where the gates are open, the normal draws z there, and sigma of Eq. 4.
+//
+// Draws are arithmetic, the update that follows is memory: a block's draws are all made before its update, because
+// the processor reads ahead only as long as it is kept reading.
+#ifndef PATS_DRAW_H
+#define PATS_DRAW_H
+
+#include "float32.h"
+#include "gate.h"
+#include "normal.h"
+#include "philox.h"
+#include "sums.h"
+
+enum { PAD = 16 };  // room behind what is written by whole vectors
+
+// Which gates of each tile are open, and q of all tiles one after another; what waits for the next draw.
+typedef struct {
+    int64_t found[PATS_BLOCK / PATS_TILE];
+    uint16_t where[PATS_BLOCK / PATS_TILE][PATS_TILE + PAD];
+    float q[PATS_BLOCK + 2 * PAD];
+    int64_t waiting;
+    uint32_t word[PATS_DRAW + PAD];
+    float average[PATS_DRAW + PAD];
+} draws;
+
+// Words of the entries [at, at + count) of a matrix. `room` holds PATS_TILE + PAD; returns where they begin.
+static const uint32_t *tile_words(uint32_t *room, const pats_matrix *m, int64_t at, int64_t count,
+                                  uint32_t purpose) {
+    if (m->run >= m->numel) {
+        uint64_t first = m->start + (uint64_t)at;
+        philox_words(room, first / 4, ((int64_t)(first % 4) + count + 3) / 4, m->step, purpose, m->key0, m->key1);
+        return room + first % 4;
+    }
+    uint32_t part[PATS_TILE + PAD];
+    for (int64_t done = 0; done < count;) {  // a shard: run by run
+        int64_t row = (at + done) / m->run, within = (at + done) % m->run;
+        int64_t length = m->run - within < count - done ? m->run - within : count - done;
+        uint64_t first = m->start + (uint64_t)(row * m->stride + within);
+        philox_words(part, first / 4, ((int64_t)(first % 4) + length + 3) / 4, m->step, purpose, m->key0, m->key1);
+        memcpy(room + done, part + first % 4, (size_t)length * sizeof *room);
+        done += length;
+    }
+    return room;
+}
+
+// Eq. 4 as it stands: sigma of each of `count` averages, for every reading and range.
+static void intensity_exact(double *restrict sigma, const float *restrict average, int64_t count,
+                            const pats_matrix *m) {
+    const double mean = m->mean, eps = m->eps_absolute + m->eps_relative * fabs(mean);
+    const double gamma = m->gamma, lam = m->lam;
+    for (int64_t k = 0; k < count; ++k) {
+        double r = (mean / ((double)average[k] + eps) - gamma) * lam;
+        r = r > 0.0 ? r : 0.0;       // false for NaN
+        sigma[k] = r <= DBL_MAX ? r : 0.0;  // as any other r that is not finite
+    }
+    if (!m->is_std)
+        for (int64_t k = 0; k < count; ++k) sigma[k] = sqrt(sigma[k]);
+}
+
+// The same for the variance reading, without a division or root in double:
+//
+//     a = 4 (average + eps) / (lam mean),  b = 1 - a gamma lam / 4,  sigma = 2 sqrt(b / a) = 2 b / sqrt(a b)
+//
+// where 1 / sqrt(a b) comes from float32 by a step of Newton's: sigma is exact to 2^-45 or so. Returns 0 where
+// some a b is beyond float32; `sigma` is no good then.
+static int intensity_fast(double *restrict sigma, const float *restrict average, int64_t count,
+                          const pats_matrix *m) {
+    const double slope = 4.0 / (m->lam * m->mean);
+    const double offset = (m->eps_absolute + m->eps_relative * fabs(m->mean)) * slope;
+    const double share = 0.25 * m->gamma * m->lam;
+    double product[PATS_DRAW];
+    float root[PATS_DRAW];
+    int32_t beyond = 0;
+    for (int64_t k = 0; k < count; ++k) {
+        double a = (double)average[k] * slope + offset, b = 1.0 - a * share, p = a * b;
+        // Signed bits: what is negative has no noise; zero, what is denormal, infinite or NaN is beyond.
+        int32_t bits = bits_of((float)p);
+        beyond |= (bits >= 0) & ((bits < 0x00800000) | (bits >= 0x7f800000));
+        root[k] = 1.0f / sqrtf((float)p);
+        sigma[k] = b;
+        product[k] = p;
+    }
+    for (int64_t k = 0; k < count; ++k) {
+        double p = product[k], near = (double)root[k];
+        double value = sigma[k] * near * (3.0 - p * (near * near));
+        sigma[k] = p > 0.0 ? value : 0.0;
+    }
+    return !beyond;
+}
+
+// Eq. 4: z becomes q = sigma z; 0 from `found` on to `whole`, a multiple of LANES. Returns the largest sigma and
+// counts those that are 0.
+static double scale_draws(double *restrict z, const float *restrict average, int64_t found, int64_t whole,
+                          const pats_matrix *m, int64_t *zero) {
+    double sigma[PATS_DRAW];
+    int64_t top = 0;  // as bits: they order like the values, which are not negative
+    int64_t none = found - whole;
+    if (m->is_std || m->gamma < 0.0 || !intensity_fast(sigma, average, whole, m))
+        intensity_exact(sigma, average, whole, m);
+    for (int64_t k = found; k < whole; ++k) sigma[k] = 0.0;
+    for (int64_t k = 0; k < whole; ++k) {
+        int64_t bits;
+        memcpy(&bits, sigma + k, sizeof bits);
+        top = bits > top ? bits : top;
+        none += bits == 0;
+        z[k] *= sigma[k];
+    }
+    *zero += none;
+    double largest;
+    memcpy(&largest, &top, sizeof largest);
+    return largest;
+}
+
+// z of what waits, and q = sigma z; returns how many there were.
+static int64_t draw_waiting(draws *d, float *restrict to, const pats_matrix *m, pats_partial *sums) {
+    double q[PATS_DRAW];
+    const int64_t found = d->waiting;
+    // Whole vectors only: what fills the last one repeats the first draw, to which no noise is given.
+    int64_t whole = (found + PAD - 1) / PAD * PAD;
+    for (int64_t k = found; k < whole; ++k) d->word[k] = d->word[0], d->average[k] = d->average[0];
+    normal_quantile(q, d->word, whole, m->threshold);
+    double sigma = scale_draws(q, d->average, found, whole, m, &sums->zero);
+    for (int64_t k = 0; k < whole; ++k) to[k] = (float)q[k];
+    for (int64_t k = whole; k < whole + PAD; ++k) to[k] = 0.0f;  // put_back reads ahead
+    sums->gated += found;
+    sums->square += square_of(q, whole);
+    sums->sigma_max = sigma > sums->sigma_max ? sigma : sums->sigma_max;
+    d->waiting = 0;
+    return found;
+}
+
+// The noise of the block [begin, end).
+static void draw(draws *d, const pats_matrix *m, int64_t begin, int64_t end, pats_partial *sums) {
+    float *q = d->q;
+    d->waiting = 0;
+    for (int64_t at = begin, tile = 0; at < end; at += PATS_TILE, ++tile) {
+        uint32_t room[PATS_TILE + PAD];
+        int64_t count = end - at < PATS_TILE ? end - at : PATS_TILE;
+        const uint32_t *word = tile_words(room, m, at, count, m->purpose);
+        d->found[tile] = pick_open(d->where[tile], d->word + d->waiting, d->average + d->waiting, word,
+                                   m->average + at, count, (uint32_t)(m->threshold - 1));
+        d->waiting += d->found[tile];
+        if ((tile + 1) % (PATS_DRAW / PATS_TILE) == 0 || at + PATS_TILE >= end) q += draw_waiting(d, q, m, sums);
+    }
+}
+
+#endif
