@@ -15,7 +15,7 @@ from torch import Tensor
 from pats._noise import Noise
 from pats.kernels.cpu import library
 from pats.kernels.cpu.library import MEASURE, ORDER, PACKED, UPDATE, WHOLE, Matrix
-from pats.kernels.job import SUMS, TALLY, Job, Piece, mean_of, unfit
+from pats.kernels.job import SUMS, TALLY, Job, mean_of, unfit
 from pats.philox import PATS, key, threshold
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
