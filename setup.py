@@ -1,5 +1,6 @@
 """Builds the fused CPU kernel where there is a C compiler; the rest of the build is in ``pyproject.toml``."""
 
+import os
 from glob import glob
 
 from setuptools import Extension, setup
@@ -21,6 +22,7 @@ setup(
                 "-fno-trapping-math",
                 "-fvisibility=hidden",
             ],
+            libraries=[] if os.name == "nt" else ["m"],  # fma, where the target has no instruction for it
             optional=True,  # without a compiler the plain torch path serves
         )
     ]

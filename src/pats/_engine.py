@@ -24,6 +24,7 @@ from pats._noise import Noise, state_dtype
 from pats._state import SENSITIVITY, merged, restore_dtypes
 from pats.kernels import Batch, Job, batches
 
+_NO_GRADIENT = torch.empty(0)
 _SAMPLE = 4096  # entries of a matrix whose update is observed for the telemetry
 
 Target = tuple[dict[str, Any], Tensor, str]  # group, parameter, canonical name
@@ -71,6 +72,7 @@ class Engine:
         self._optimizer, self._replicas = optimizer, replicas
         self._targets = targets
         self._items: dict[int, _Item] = {}
+        self._jobs: dict[int, Job] = {}  # of the last step, to be used again
         self._measured: list[Batch] = []
         self._samples: dict[int, Tensor] = {}
         self._last: list[_Last] = []
@@ -166,11 +168,20 @@ class Engine:
             average = torch.zeros_like(
                 parameter, dtype=state_dtype(parameter), memory_format=torch.contiguous_format
             )
-        job = job_for(parameter, _shard.local_grad(parameter), name)
+        job = self.new_job(parameter, name)
         job.noise, job.average, job.seed = noise, _shard.local(average), noise.seed
         job.maximize = bool(group.get("maximize", False))
         counted = None if step is None or _on_device(step) else float(step)
         return _Item(group, parameter, job, average, counted, False, _shard.is_sharded(parameter))
+
+    def new_job(self, parameter: Tensor, name: str) -> Job:
+        """A job without noise on this rank's part of a parameter, with its gradient of this step."""
+        grad = _shard.local_grad(parameter)
+        job = self._jobs.get(id(parameter))
+        if job is None or job.theta is not parameter or job.name != name or job.numel != parameter.numel():
+            return job_for(parameter, grad, name)
+        job.grad, job.noise, job.average, job.rule, job.path = grad, None, None, None, None
+        return job
 
     def job_of(self, parameter: Tensor) -> Job | None:
         """The job of a parameter at this step; None out of scope."""
@@ -202,8 +213,12 @@ class Engine:
             batch.step()
         for batch in self._measured:
             batch.perturb()
-        self._last = self._remember([*together, *self._measured])
+        done = [*together, *self._measured]
+        self._last = self._remember(done)
         self._items, self._measured, self._samples = {}, [], {}
+        self._jobs = {id(job.theta): job for batch in done for job in batch.jobs}
+        for job in self._jobs.values():
+            job.grad = _NO_GRADIENT  # it would stay alive
 
     def _count(self, item: _Item, state: dict[str, Any]) -> int | Tensor:
         """The counter of the noise: torch's own ``step``; ours where the base optimizer counts none."""
@@ -352,8 +367,7 @@ def job_for(parameter: Tensor, grad: Tensor, name: str) -> Job:
         grad: This rank's part of its gradient.
         name: Its canonical name.
     """
-    theta = _shard.local(parameter).detach()
-    return Job(theta, grad.detach(), name, parameter.numel(), _shard.pieces(parameter), None, None)
+    return Job(_shard.local(parameter), grad, name, parameter.numel(), _shard.pieces(parameter), None, None)
 
 
 def iterate(

@@ -18,7 +18,7 @@ from pats.kernels import cpu, eager, triton
 from pats.kernels.cpu import library
 from pats.kernels.job import Batch, Job, Path, Piece, Rule, whole
 
-__all__ = ["Batch", "Info", "Job", "Piece", "Rule", "batches", "fused_refusal", "info", "whole"]
+__all__ = ["Batch", "Info", "Job", "Piece", "Rule", "batches", "forced", "fused_refusal", "info", "whole"]
 
 _PATHS = ("eager", "cpu", "triton")
 
@@ -95,9 +95,14 @@ def _path_of(job: Job, wanted: str | None) -> tuple[ModuleType, str | None]:
     return (eager, why) if why else (path, None)
 
 
-def fused_refusal(job: Job) -> str | None:
-    """Why no path but the plain one can do a job; None where one can, which then is the job's."""
-    path, why = _path_of(job, forced())
+def fused_refusal(job: Job, wanted: str | None) -> str | None:
+    """Why no path but the plain one can do a job; None where one can, which then is the job's.
+
+    Args:
+        job: The job.
+        wanted: What ``forced`` answers.
+    """
+    path, why = _path_of(job, wanted)
     job.path = cast(Path, path)
     return why
 

@@ -12,8 +12,8 @@ from pats._engine import Engine, Target, iterate, job_for
 from pats._errors import InputError
 from pats._noise import RNG_KEY, Noise
 from pats._scope import canonical_name
-from pats._shard import local, local_grad
-from pats.kernels import Job, Rule, fused_refusal
+from pats._shard import local
+from pats.kernels import Job, Rule, forced, fused_refusal
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -55,6 +55,7 @@ class NoisyMixin(Optimizer):
         self._engine = Engine(self, self._targets)
         self._upcast: list[tuple[Tensor, Tensor]] = []
         self._noiseless: list[Job] = []
+        self._wanted: str | None = None  # by PATS_KERNEL at this step
         if RNG_KEY in self.defaults:  # GradScaler then unscales before the step, and skips it itself
             self._step_supports_amp_scaling = False
         self.register_load_state_dict_pre_hook(self._engine.before_load)
@@ -103,7 +104,7 @@ class NoisyMixin(Optimizer):
             raise InputError("fused=True and foreach=True contradict each other: leave one of them out")
         if self._rule == "adamax":
             for parameter in group["params"]:
-                why = fused_refusal(job_for(parameter, local(parameter), ""))
+                why = fused_refusal(job_for(parameter, local(parameter), ""), forced())
                 if why is not None:
                     raise InputError(f"fused=True cannot be had: {why}")
 
@@ -127,7 +128,7 @@ class NoisyMixin(Optimizer):
             return False  # torch's own fused AdamW
         # A tensor of torch's AMP would have to be read; torch's path does that.
         scaled = getattr(self, "grad_scale", None) is not None or getattr(self, "found_inf", None) is not None
-        why = fused_refusal(job)
+        why = fused_refusal(job, self._wanted)
         for option in ("differentiable", "amsgrad", "capturable"):
             if group.get(option) and not (option == "capturable" and job.theta.is_cuda):
                 why = f"it does not know {option}=True on {job.theta.device.type}"
@@ -151,13 +152,12 @@ class NoisyMixin(Optimizer):
         has_complex = super()._init_group(group, params, grads, *states)  # type: ignore[misc]
         if group["state_dtype"] is not None:
             self._widen_states(params, states)
-        rest = []
+        rest, counters = [], []
         names = dict(zip(map(id, group["params"]), group.get("param_names", ()), strict=False))
         for i, parameter in enumerate(params):
             job = self._engine.fused_job_of(parameter)
             if job is None and self._engine.job_of(parameter) is None:
-                grad = local_grad(parameter)
-                job = job_for(parameter, grad, canonical_name(names.get(id(parameter), "")))
+                job = self._engine.new_job(parameter, canonical_name(names.get(id(parameter), "")))
                 job.maximize, job.seed = group["maximize"], group.get("noise_seed", 0)
                 job = job if self._takes(group, job) else None
                 if job is not None:
@@ -166,20 +166,21 @@ class NoisyMixin(Optimizer):
                 rest.append(i)
                 continue
             first, second, counter = states[0][i], states[1][i], states[-1][i]
-            counter += 1
+            counters.append(counter)
             # A counter on a device is read there: asking for it would make the host wait.
-            job.step = int(counter) if counter.device.type == "cpu" else counter
+            job.step = int(counter) + 1 if counter.device.type == "cpu" else counter
             job.lr = group["lr"]
             job.rule = Rule(
                 self._rule,
                 group["betas"],
                 group["eps"],
                 group["weight_decay"],
-                local(first).detach(),
-                local(second).detach(),
+                local(first),
+                local(second),
                 group["stochastic_rounding"],
             )
-        if len(rest) < len(params):
+        if counters:
+            torch._foreach_add_(counters, 1)
             for tensors in (params, grads, *states):
                 tensors[:] = [tensors[i] for i in rest if i < len(tensors)]
         if group["state_dtype"] is not None:
@@ -217,6 +218,7 @@ class NoisyMixin(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self._wanted = forced()
         if RNG_KEY in self.defaults:
             self._engine.measure(self._takes)
         self._noiseless.clear()

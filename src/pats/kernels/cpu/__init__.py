@@ -22,7 +22,9 @@ DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 RULES = {None: 0, "adamax": 1, "adamw": 2}
 
 # The library's fields of the noise, of the base update and of pass 1, where there is none yet.
-_SILENT, _PLAIN, _UNMEASURED = (0,) * 8, (0,) * 8, (0,) * 3
+_SILENT: tuple[float, ...] = (0,) * 8
+_PLAIN: tuple[float, ...] = (0,) * 8
+_UNMEASURED = (0,) * 3
 
 _SUMS = itemgetter(*map(ORDER.index, SUMS))
 _TALLY = itemgetter(*map(ORDER.index, TALLY))

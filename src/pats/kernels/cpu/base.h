@@ -7,8 +7,6 @@
 #ifndef PATS_BASE_H
 #define PATS_BASE_H
 
-enum { CHUNK = 128 };  // entries whose reciprocals are formed ahead: they overlap with the sums of the last ones
-
 // Double vectors from and to float32. Conversions that read memory are the cheap ones, on AVX-512 too.
 #if defined(PATS_AVX512) || defined(PATS_AVX2)
 enum { WIDE = 4 };
@@ -16,12 +14,16 @@ typedef __m256d wide;
 static inline wide wide_load(const float *from) { return _mm256_cvtps_pd(_mm_loadu_ps(from)); }
 static inline void wide_store(float *to, wide value) { _mm_storeu_ps(to, _mm256_cvtpd_ps(value)); }
 static inline wide wide_of(double value) { return _mm256_set1_pd(value); }
+static inline wide plus_product(wide c, wide a, wide b) { return _mm256_fmadd_pd(a, b, c); }
+static inline wide less_product(wide c, wide a, wide b) { return _mm256_fnmadd_pd(a, b, c); }
 #else
 enum { WIDE = 1 };
 typedef double wide;
 static inline wide wide_load(const float *from) { return (double)*from; }
 static inline void wide_store(float *to, wide value) { *to = (float)value; }
 static inline wide wide_of(double value) { return value; }
+static inline wide plus_product(wide c, wide a, wide b) { return fma(a, b, c); }
+static inline wide less_product(wide c, wide a, wide b) { return fma(-a, b, c); }
 #endif
 
 #if defined(__GNUC__)
@@ -30,11 +32,11 @@ static inline wide wide_of(double value) { return value; }
 #define ALWAYS_INLINE static inline
 #endif
 
-// `simple`: the gradient is taken as it is. `count` is a multiple of WIDE, at most CHUNK, here and below.
-ALWAYS_INLINE void adamax_chunk(float *restrict theta, const float *restrict grad, float *restrict first,
-                                float *restrict second, const float *restrict noise, int64_t count,
-                                const pats_matrix *m, float *restrict change, int simple) {
-    float inverse[CHUNK];
+// `simple`: the gradient is taken as it is. `count` is a multiple of WIDE, at most PATS_TILE, here and below.
+ALWAYS_INLINE void adamax_part(float *restrict theta, const float *restrict grad, float *restrict first,
+                               float *restrict second, const float *restrict noise, int64_t count,
+                               const pats_matrix *m, float *restrict change, int simple) {
+    float inverse[PATS_TILE];
     const double factor = m->grad_factor, decay = m->decay;
     const float beta2 = (float)m->beta2, eps = (float)m->eps;
     // Without eps the norm may be so small that its reciprocal is too large for float32.
@@ -49,25 +51,24 @@ ALWAYS_INLINE void adamax_chunk(float *restrict theta, const float *restrict gra
     }
     const wide beta1 = wide_of(m->beta1), rest1 = wide_of(1.0 - m->beta1), size = wide_of(m->size / (double)one);
     for (int64_t i = 0; i < count; i += WIDE) {
-        wide g = wide_load(grad + i), old = wide_load(theta + i);
+        wide g = wide_load(grad + i), old = wide_load(theta + i), near = wide_load(inverse + i);
         if (!simple) g = g * wide_of(factor) + wide_of(decay) * old;
-        wide mean = beta1 * wide_load(first + i) + rest1 * g;
-        wide step = size * mean * wide_load(inverse + i);
+        wide mean = plus_product(rest1 * g, beta1, wide_load(first + i)), step = size * mean;
         wide_store(first + i, mean);
-        wide_store(theta + i, old - step + wide_load(noise + i));
-        if (change) wide_store(change + i, step);
+        wide_store(theta + i, less_product(old, step, near) + wide_load(noise + i));
+        if (change) wide_store(change + i, step * near);
     }
 }
 
-ALWAYS_INLINE void adamw_chunk(float *restrict theta, const float *restrict grad, float *restrict first,
-                               float *restrict second, const float *restrict noise, int64_t count,
-                               const pats_matrix *m, float *restrict change) {
-    float inverse[CHUNK], root[CHUNK];
+ALWAYS_INLINE void adamw_part(float *restrict theta, const float *restrict grad, float *restrict first,
+                              float *restrict second, const float *restrict noise, int64_t count,
+                              const pats_matrix *m, float *restrict change) {
+    float inverse[PATS_TILE], root[PATS_TILE];
     const wide two = wide_of(2.0), offset = wide_of(m->eps * m->root);
     const wide beta2 = wide_of(m->beta2), rest2 = wide_of(1.0 - m->beta2), factor = wide_of(m->grad_factor);
     for (int64_t i = 0; i < count; i += WIDE) {
         wide g = wide_load(grad + i) * factor;
-        wide_store(second + i, beta2 * wide_load(second + i) + rest2 * (g * g));
+        wide_store(second + i, plus_product(rest2 * (g * g), beta2, wide_load(second + i)));
     }
     const float eps = (float)(m->eps * m->root);
     for (int64_t i = 0; i < count; ++i) {
@@ -79,27 +80,27 @@ ALWAYS_INLINE void adamw_chunk(float *restrict theta, const float *restrict grad
     const wide decay = wide_of(m->decay), size = wide_of(m->size * m->root);
     for (int64_t i = 0; i < count; i += WIDE) {
         wide old = wide_load(theta + i);
-        wide mean = beta1 * wide_load(first + i) + rest1 * (wide_load(grad + i) * factor);
+        wide mean = plus_product(rest1 * (wide_load(grad + i) * factor), beta1, wide_load(first + i));
         wide near = wide_load(inverse + i);  // one step of Newton's, with eps as it is
-        wide exact = near * (two - (wide_load(root + i) + offset) * near);
-        wide step = decay * old + size * mean * exact;
+        wide exact = near * less_product(two, wide_load(root + i) + offset, near);
+        wide step = plus_product(size * mean * exact, decay, old);
         wide_store(first + i, mean);
         wide_store(theta + i, old - step + wide_load(noise + i));
         if (change) wide_store(change + i, step);
     }
 }
 
-static void base_chunk(float *theta, const float *grad, float *first, float *second, const float *noise,
+static void base_part(float *theta, const float *grad, float *first, float *second, const float *noise,
                        int64_t count, const pats_matrix *m, float *change) {
     // The usual cases without the questions for `change` and for what is done to the gradient.
     if (m->base == PATS_ADAMW && change)
-        adamw_chunk(theta, grad, first, second, noise, count, m, change);
+        adamw_part(theta, grad, first, second, noise, count, m, change);
     else if (m->base == PATS_ADAMW)
-        adamw_chunk(theta, grad, first, second, noise, count, m, NULL);
+        adamw_part(theta, grad, first, second, noise, count, m, NULL);
     else if (change || m->grad_factor != 1.0 || m->decay != 0.0)
-        adamax_chunk(theta, grad, first, second, noise, count, m, change, 0);
+        adamax_part(theta, grad, first, second, noise, count, m, change, 0);
     else
-        adamax_chunk(theta, grad, first, second, noise, count, m, NULL, 1);
+        adamax_part(theta, grad, first, second, noise, count, m, NULL, 1);
 }
 
 // The last entries of a matrix, filled up to a whole vector; fewer than WIDE.
@@ -109,7 +110,7 @@ static void base_rest(float *theta, const float *grad, float *first, float *seco
     const size_t bytes = (size_t)count * sizeof *theta;
     memcpy(t, theta, bytes), memcpy(g, grad, bytes), memcpy(n, noise, bytes);
     memcpy(a, first, bytes), memcpy(b, second, bytes);
-    base_chunk(t, g, a, b, n, WIDE, m, c);
+    base_part(t, g, a, b, n, WIDE, m, c);
     memcpy(theta, t, bytes), memcpy(first, a, bytes), memcpy(second, b, bytes);
     if (change) memcpy(change, c, bytes);
 }
@@ -117,9 +118,7 @@ static void base_rest(float *theta, const float *grad, float *first, float *seco
 static void base_tile(float *theta, const float *grad, float *first, float *second, const float *noise,
                       int64_t count, const pats_matrix *m, float *change) {
     int64_t whole = count / WIDE * WIDE;
-    for (int64_t i = 0; i < whole; i += CHUNK)
-        base_chunk(theta + i, grad + i, first + i, second + i, noise + i, whole - i < CHUNK ? whole - i : CHUNK, m,
-                   change ? change + i : NULL);
+    base_part(theta, grad, first, second, noise, whole, m, change);
     if (whole < count)
         base_rest(theta + whole, grad + whole, first + whole, second + whole, noise + whole, count - whole, m,
                   change ? change + whole : NULL);

@@ -72,7 +72,7 @@ static int intensity_fast(double *restrict sigma, const float *restrict average,
     float root[PATS_DRAW];
     int32_t beyond = 0;
     for (int64_t k = 0; k < count; ++k) {
-        double a = (double)average[k] * slope + offset, b = 1.0 - a * share, p = a * b;
+        double a = fma((double)average[k], slope, offset), b = fma(-a, share, 1.0), p = a * b;
         // Signed bits: what is negative has no noise; zero, what is denormal, infinite or NaN is beyond.
         int32_t bits = bits_of((float)p);
         beyond |= (bits >= 0) & ((bits < 0x00800000) | (bits >= 0x7f800000));
@@ -82,7 +82,7 @@ static int intensity_fast(double *restrict sigma, const float *restrict average,
     }
     for (int64_t k = 0; k < count; ++k) {
         double p = product[k], near = (double)root[k];
-        double value = sigma[k] * near * (3.0 - p * (near * near));
+        double value = sigma[k] * near * fma(-p, near * near, 3.0);
         sigma[k] = p > 0.0 ? value : 0.0;
     }
     return !beyond;

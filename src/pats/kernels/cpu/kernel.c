@@ -11,7 +11,7 @@
 #define PATS_EXPORT __attribute__((visibility("default")))
 #endif
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && defined(__GNUC__)
 #define PATS_DISPATCH
 #endif
 

@@ -15,28 +15,27 @@
 #define NORMAL_CENTRE 6.0f
 #define NORMAL_C0 1.2533141373155003
 
-
 // -log(y) of a normal y in (0, 1].
 static inline float minus_log(float y) {
     int32_t exponent = (bits_of(y) - 0x3f3504f3) >> 23;  // mantissa in [sqrt(1/2), sqrt(2))
     float f = float_of(bits_of(y) - exponent * (1 << 23)) - 1.0f, e = (float)exponent;
     float f2 = f * f, f4 = f2 * f2;
-    float low = fused(f2, fused(-0x1.547870p-3f, f, 0x1.99a59cp-3f), fused(-0x1.000220p-2f, f, 0x1.55554ap-2f));
-    float high = fused(f2, fused(-0x1.41f7a8p-4f, f, 0x1.07d5c8p-3f), fused(-0x1.0ce0fcp-3f, f, 0x1.226dacp-3f));
-    return -fused(e, 0x1.62e430p-1f, fused(f2, fused(fused(f4, high, low), f, -0.5f), f));
+    float low = fmaf(f2, fmaf(-0x1.547870p-3f, f, 0x1.99a59cp-3f), fmaf(-0x1.000220p-2f, f, 0x1.55554ap-2f));
+    float high = fmaf(f2, fmaf(-0x1.41f7a8p-4f, f, 0x1.07d5c8p-3f), fmaf(-0x1.0ce0fcp-3f, f, 0x1.226dacp-3f));
+    return -fmaf(e, 0x1.62e430p-1f, fmaf(f2, fmaf(fmaf(f4, high, low), f, -0.5f), f));
 }
 
 static inline float middle(float w) {
     float q = 0x1.e20478p-31f;
-    q = fused(q, w, -0x1.243f0ap-25f);
-    q = fused(q, w, 0x1.20b5f6p-21f);
-    q = fused(q, w, -0x1.127e22p-18f);
-    q = fused(q, w, 0x1.5355bcp-17f);
-    q = fused(q, w, 0x1.c0b4e4p-15f);
-    q = fused(q, w, -0x1.605df4p-13f);
-    q = fused(q, w, -0x1.b1dec0p-9f);
-    q = fused(q, w, 0x1.0ba43cp-6f);
-    q = fused(q, w, 0x1.4ffddp-2f);
+    q = fmaf(q, w, -0x1.243f0ap-25f);
+    q = fmaf(q, w, 0x1.20b5f6p-21f);
+    q = fmaf(q, w, -0x1.127e22p-18f);
+    q = fmaf(q, w, 0x1.5355bcp-17f);
+    q = fmaf(q, w, 0x1.c0b4e4p-15f);
+    q = fmaf(q, w, -0x1.605df4p-13f);
+    q = fmaf(q, w, -0x1.b1dec0p-9f);
+    q = fmaf(q, w, 0x1.0ba43cp-6f);
+    q = fmaf(q, w, 0x1.4ffddp-2f);
     return q;
 }
 
@@ -60,7 +59,7 @@ static void normal_quantile(double *restrict z, const uint32_t *restrict word, i
     for (int64_t k = 0; k < count; ++k) {
         double x = ((double)(int32_t)(word[k] - half) + offset) * scale;
         z[k] = x;
-        y[k] = (float)(1.0 - x * x);
+        y[k] = (float)fma(-x, x, 1.0);
     }
     int32_t largest = 0;
     for (int64_t k = 0; k < count; ++k) {
@@ -69,7 +68,7 @@ static void normal_quantile(double *restrict z, const uint32_t *restrict word, i
         largest = bits > largest ? bits : largest;
     }
     for (int64_t k = 0; k < count; ++k) y[k] = middle(w[k]);
-    for (int64_t k = 0; k < count; ++k) z[k] *= NORMAL_C0 + (double)w[k] * (double)y[k];
+    for (int64_t k = 0; k < count; ++k) z[k] *= fma((double)w[k], (double)y[k], NORMAL_C0);
     if (largest <= bits_of(NORMAL_CENTRE)) return;
     for (int64_t k = 0; k < count; ++k)  // one in 800 draws
         if (w[k] > NORMAL_CENTRE) {
