@@ -5,31 +5,24 @@ of threads gives the same bits. Tensors that are not contiguous are worked on in
 """
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from operator import itemgetter
 
 import torch
 from torch import Tensor
 
 from pats._noise import Noise
 from pats.kernels.cpu import library
-from pats.kernels.cpu.library import MEASURE, ORDER, PACKED, UPDATE, WHOLE, Matrix
+from pats.kernels.cpu.library import MEASURE, PACKED, UPDATE, Matrix
 from pats.kernels.job import SUMS, TALLY, Job, mean_of, unfit
 from pats.philox import PATS, key, threshold
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 RULES = {None: 0, "adamax": 1, "adamw": 2}
 
-# The library's fields of the noise, of the base update and of pass 1, where there is none yet.
+# The library's fields of the noise and of the base update, where there is none.
 _SILENT: tuple[float, ...] = (0,) * 8
 _PLAIN: tuple[float, ...] = (0,) * 8
-_UNMEASURED = (0,) * 3
-
-_SUMS = itemgetter(*map(ORDER.index, SUMS))
-_TALLY = itemgetter(*map(ORDER.index, TALLY))
-_LARGEST = TALLY.index("sigma_max")
-
 
 def refusal(job: Job) -> str | None:
     """Why this path cannot do a job; None where it can."""
@@ -54,7 +47,7 @@ def perturb(jobs: Sequence[Job], sums: Tensor) -> Tensor:
     work = _Work(jobs)
     means = mean_of(sums, [job.numel for job in jobs], torch.float32).tolist()
     for matrix, owner in zip(work.matrices, work.owners, strict=True):
-        matrix.mean, matrix.nonfinite = means[owner], int(sums[owner, 1])
+        matrix.mean, matrix.nonfinite = means[owner], float(sums[owner, 1])
     work.run(UPDATE)
     work.write_back()
     return work.tally()
@@ -89,38 +82,29 @@ class _Work:
 
     def write_back(self) -> None:
         """Count the changes for autograd, and carry them to tensors that were worked on in copies."""
-        changed = []
-        for job in self._jobs:
-            changed.append(job.theta)
-            if job.rule is not None:
-                changed += [job.rule.first, job.rule.second]
-        torch.autograd.graph.increment_version(changed)
+        torch.autograd.graph.increment_version([job.theta for job in self._jobs])
         for original, copy in self._copies:
             original.copy_(copy)
 
     def sums(self) -> Tensor:
-        return self._totals(_SUMS)
+        return self._totals(SUMS)
 
     def tally(self) -> Tensor:
-        return self._totals(_TALLY)
+        return self._totals(TALLY)
 
-    def _totals(self, columns: Callable[[tuple[float, ...]], tuple[float, ...]]) -> Tensor:
-        found = [columns(row) for row in WHOLE.iter_unpack(memoryview(self.matrices).cast("B"))]
-        rows = torch.tensor(found, dtype=torch.float64)
+    def _totals(self, names: Sequence[str]) -> Tensor:
+        zeros = torch.zeros(len(self._jobs), len(names), dtype=torch.float64)
+        if not self.owners:
+            return zeros
+        rows = library.results(self.matrices, names)
         if self.owners == [*range(len(self._jobs))]:
             return rows
         # Pieces of one matrix are added up; the largest σ is that of any of them.
-        owner = (
-            torch.tensor(self.owners, dtype=torch.int64)
-            .unsqueeze(1)
-            .expand(-1, rows.shape[1] if found else 0)
-        )
-        zeros = torch.zeros(len(self._jobs), len(columns(tuple(range(len(ORDER))))), dtype=torch.float64)
-        if not found:
-            return zeros
+        owner = torch.tensor(self.owners).unsqueeze(1).expand_as(rows)
         added = zeros.scatter_add(0, owner, rows)
-        if columns is _TALLY:
-            added[:, _LARGEST] = zeros.scatter_reduce(0, owner, rows, "amax")[:, _LARGEST]
+        if names is TALLY:
+            largest = TALLY.index("sigma_max")
+            added[:, largest] = zeros.scatter_reduce(0, owner, rows, "amax")[:, largest]
         return added
 
     def _dense(self, tensor: Tensor, changed: bool = True) -> int:
@@ -147,7 +131,7 @@ class _Work:
             )
         factor = (-1.0 if job.maximize else 1.0) / grad_scale
         stream = (*key(job.seed, job.name), count & 0xFFFFFFFF, PATS)
-        rest = (*stream, DTYPES[job.theta.dtype], state_dtype, factor, *noise, *base, *_UNMEASURED)
+        rest = (*stream, DTYPES[job.theta.dtype], state_dtype, factor, *noise, *base)
         for piece in job.pieces:
             here = _moved(tensors, job, piece.offset) if piece.offset else tensors
             yield *here, job.numel, piece.count, piece.run, piece.stride, piece.start, *rest

@@ -110,14 +110,14 @@ static void first_pass(pats_matrix *m, pats_partial *partial) {
     pats_partial total = run_pass((pass){m, partial, isa->measure});
     m->sum = total.sum;
     m->mean = (double)(float)(total.sum / (double)(m->total ? m->total : 1));
-    m->nonfinite = total.nonfinite;
+    m->nonfinite = (double)total.nonfinite;
 }
 
 static void second_pass(pats_matrix *m, pats_partial *partial) {
     pats_partial total = run_pass((pass){m, partial, isa->update});
-    m->gated = total.gated;
-    m->zero = total.zero;
-    m->observed = total.observed;
+    m->gated = (double)total.gated;
+    m->zero = (double)total.zero;
+    m->observed = (double)total.observed;
     m->square = total.square;
     m->sigma_max = total.sigma_max;
     m->update_square = total.update_square;

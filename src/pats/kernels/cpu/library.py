@@ -7,12 +7,16 @@ are addresses, threads a pointer to ``torch_parallel_for`` of torch's stable C i
 import ctypes
 import glob
 import os
+from collections.abc import Sequence
 from ctypes import c_char_p, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from struct import Struct
 from typing import Any
 
 import torch
+from torch import Tensor
+
+from pats.kernels.job import TALLY
 
 ABI = 4
 
@@ -38,25 +42,27 @@ GIVEN = {
     **dict.fromkeys(("is_signed", "is_std"), "i"),
     **dict.fromkeys(("beta", "gamma", "lam", "eps_absolute", "eps_relative"), "d"),
     **dict.fromkeys(("base", "rounding"), "i"),
-    **dict.fromkeys(("beta1", "beta2", "eps", "decay", "size", "root", "sum", "mean"), "d"),
-    "nonfinite": "q",
+    **dict.fromkeys(("beta1", "beta2", "eps", "decay", "size", "root"), "d"),
 }
-RESULTS = {
-    **dict.fromkeys(("gated", "zero", "observed"), "q"),
-    **dict.fromkeys(("square", "sigma_max", "update_square"), "d"),
-}
+RESULTS = ("sum", "nonfinite", "mean", *TALLY)
 
 
 class Matrix(ctypes.Structure):
     """One parameter, or a piece of one, and what is to be done with it."""
 
-    _fields_ = tuple((name, _TYPES[code]) for name, code in (GIVEN | RESULTS).items())
+    _fields_ = tuple((name, _TYPES[code]) for name, code in (GIVEN | dict.fromkeys(RESULTS, "d")).items())
 
 
-# The caller's fields in one write, and all of them in one read: a step has thousands.
+# What the caller sets, of a matrix that has not been measured.
 PACKED = Struct("@" + "".join(GIVEN.values()))
-WHOLE = Struct("@" + "".join((GIVEN | RESULTS).values()))
-ORDER = (*GIVEN, *RESULTS)
+
+
+def results(matrices: "ctypes.Array[Matrix]", names: Sequence[str]) -> Tensor:
+    """A row for every matrix: results that stand beside each other in the record."""
+    words = ctypes.sizeof(Matrix) // 8
+    first = getattr(Matrix, names[0]).offset // 8
+    table = torch.frombuffer(matrices, dtype=torch.float64).view(-1, words)
+    return table[:, first : first + len(names)].clone()
 
 
 def _load() -> ctypes.CDLL | None:

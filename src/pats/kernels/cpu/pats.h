@@ -40,12 +40,11 @@ typedef struct {
     int32_t base, rounding;  // rounding 1: a bfloat16 parameter is rounded stochastically
     double beta1, beta2, eps, decay;  // decay is what its rule multiplies
     double size, root;                // lr / (1 - beta1^t), and sqrt(1 - beta2^t) of AdamW
-    // Results of pass 1, which pass 2 reads.
-    double sum, mean;  // of the sensitivity's average: over the entries here, and of the whole matrix
-    int64_t nonfinite;
-    // Results of pass 2.
-    int64_t gated, zero, observed;  // `observed` entries make up `update_square`
-    double square, sigma_max, update_square;
+    // Results, all of them double, so that they are read as the rows of one table.
+    double sum, nonfinite;  // of pass 1: the sum of the sensitivity's average over the entries here
+    double mean;            // and its mean over the whole matrix, which pass 2 reads
+    double gated, zero, square, sigma_max;  // of pass 2
+    double update_square, observed;         // `observed` entries make up `update_square`
 } pats_matrix;
 
 // What one block adds up to.

@@ -71,7 +71,7 @@ static void update_tile(const pats_matrix *m, const float *noise, int64_t at, in
 
 // Pass 2: the base optimizer's update and the noise, of one block.
 static void update(const pats_matrix *m, int64_t begin, int64_t end, pats_partial *to) {
-    const int noisy = m->average && m->threshold && m->lam != 0.0 && m->mean != 0.0 && !m->nonfinite;
+    const int noisy = m->average && m->threshold && m->lam != 0.0 && m->mean != 0.0 && m->nonfinite == 0.0;
     if (m->base == PATS_PLAIN && !noisy) return;
     draws d;
     float noise[PATS_TILE + PAD];
