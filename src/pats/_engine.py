@@ -73,6 +73,7 @@ class Engine:
         self._targets = targets
         self._items: dict[int, _Item] = {}
         self._jobs: dict[int, Job] = {}  # of the last step, to be used again
+        self._done: tuple[list[Batch], dict[int, _Item]] = ([], {})
         self._measured: list[Batch] = []
         self._samples: dict[int, Tensor] = {}
         self._last: list[_Last] = []
@@ -213,12 +214,30 @@ class Engine:
             batch.step()
         for batch in self._measured:
             batch.perturb()
-        done = [*together, *self._measured]
-        self._last = self._remember(done)
+        self._done = [*together, *self._measured], self._items
+        self._finish()
         self._items, self._measured, self._samples = {}, [], {}
+
+    def _finish(self) -> None:
+        done, items = self._done
+        self._last = self._remember(done, items)
         self._jobs = {id(job.theta): job for batch in done for job in batch.jobs}
         for job in self._jobs.values():
             job.grad = _NO_GRADIENT  # it would stay alive
+
+    def all_done(self) -> Batch | None:
+        """What the last step did, where that was update and noise of all its parameters in one call."""
+        batches, items = self._done
+        together = len(batches) == 1 and all(item.fused and not item.sharded for item in items.values())
+        return batches[0] if together else None
+
+    @_disable_dynamo
+    @torch.no_grad()
+    def repeat(self) -> None:
+        """Do again what ``all_done`` shows, whose jobs have been renewed."""
+        (batch,), _ = self._done
+        batch.step()
+        self._finish()
 
     def _count(self, item: _Item, state: dict[str, Any]) -> int | Tensor:
         """The counter of the noise: torch's own ``step``; ours where the base optimizer counts none."""
@@ -238,8 +257,8 @@ class Engine:
 
     # Telemetry
 
-    def _remember(self, done: list[Batch]) -> list[_Last]:
-        by_job = {id(item.job): item for item in self._items.values()}
+    def _remember(self, done: list[Batch], found: dict[int, _Item]) -> list[_Last]:
+        by_job = {id(item.job): item for item in found.values()}
         last = []
         for batch in done:
             items = [by_job[id(job)] for job in batch.jobs if id(job) in by_job]

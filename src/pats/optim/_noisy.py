@@ -14,6 +14,7 @@ from pats._noise import RNG_KEY, Noise
 from pats._scope import canonical_name
 from pats._shard import local
 from pats.kernels import Job, Rule, forced, fused_refusal
+from pats.optim._again import Again, again
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -56,6 +57,7 @@ class NoisyMixin(Optimizer):
         self._upcast: list[tuple[Tensor, Tensor]] = []
         self._noiseless: list[Job] = []
         self._wanted: str | None = None  # by PATS_KERNEL at this step
+        self._again: Again | None = None
         if RNG_KEY in self.defaults:  # GradScaler then unscales before the step, and skips it itself
             self._step_supports_amp_scaling = False
         self.register_load_state_dict_pre_hook(self._engine.before_load)
@@ -218,6 +220,9 @@ class NoisyMixin(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        if self._again is not None and self._again.renew():
+            self._engine.repeat()
+            return loss
         self._wanted = forced()
         if RNG_KEY in self.defaults:
             self._engine.measure(self._takes)
@@ -229,6 +234,7 @@ class NoisyMixin(Optimizer):
         self._upcast.clear()
         self._engine.perturb(self._noiseless)
         self._noiseless.clear()
+        self._again = again(self, self._engine.all_done())
         return loss
 
     def stats(self) -> dict[str, dict[str, float]]:

@@ -24,6 +24,7 @@ RULES = {None: 0, "adamax": 1, "adamw": 2}
 _SILENT: tuple[float, ...] = (0,) * 8
 _PLAIN: tuple[float, ...] = (0,) * 8
 
+
 def refusal(job: Job) -> str | None:
     """Why this path cannot do a job; None where it can."""
     theta = job.theta

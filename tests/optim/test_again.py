@@ -1,0 +1,153 @@
+"""A step that reuses what the last one found, against one that looks everything up."""
+
+import copy
+
+import pytest
+import torch
+
+import pats
+from pats.kernels.cpu import library
+from pats.optim._again import Again
+from small import backward, network
+
+needs_kernel = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
+
+OPTIMIZERS = {"adamax": pats.optim.Adamax, "adamw": pats.optim.AdamW}
+NOISE = pats.Noise(lam=1e-4, seed=3)
+
+
+def set_all(**settings):
+    def change(model, optimizer, monkeypatch):
+        for group in optimizer.param_groups:
+            group.update(settings)
+
+    return change
+
+
+def freeze(model, optimizer, monkeypatch):
+    model.layers[0].linear.weight.requires_grad_(False)
+    model.layers[0].linear.weight.grad = None
+
+
+def thaw(model, optimizer, monkeypatch):
+    model.layers[1].linear.weight.requires_grad_(True)
+
+
+def load(model, optimizer, monkeypatch):
+    optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+
+
+def forget(model, optimizer, monkeypatch):
+    optimizer.state.clear()
+
+
+def replace_state(model, optimizer, monkeypatch):
+    state = optimizer.state[model.layers[0].linear.weight]
+    state["exp_avg"] = state["exp_avg"] * 2
+
+
+def replace_counter(model, optimizer, monkeypatch):
+    optimizer.state[model.layers[0].linear.weight]["step"] = torch.tensor(40.0)
+
+
+def count_on(model, optimizer, monkeypatch):
+    optimizer.state[model.layers[0].linear.weight]["step"] += 5
+
+
+def widen(model, optimizer, monkeypatch):
+    weight = model.layers[0].linear.weight
+    weight.data = weight.data.t().contiguous().t()
+
+
+def leave_out(model, optimizer, monkeypatch):
+    optimizer.param_groups[0]["params"].pop()
+    optimizer.param_groups[0]["param_names"].pop()
+
+
+def ask_for_eager(model, optimizer, monkeypatch):
+    monkeypatch.setenv("PATS_KERNEL", "eager")
+
+
+# What happens between two steps, and whether the next one may still use what the last one found.
+CHANGES = {
+    "nothing": (lambda *_: None, True),
+    "rate": (set_all(lr=5e-3), True),
+    "counter moved": (count_on, True),
+    "transposed": (widen, True),
+    "betas": (set_all(betas=(0.8, 0.99)), False),
+    "decay": (set_all(weight_decay=0.1), False),
+    "intensity": (set_all(noise_lam=1e-2), False),
+    "maximize": (set_all(maximize=True), False),
+    "foreach": (set_all(foreach=True), False),
+    "frozen": (freeze, False),
+    "thawed": (thaw, False),
+    "loaded": (load, False),
+    "forgotten": (forget, False),
+    "state": (replace_state, False),
+    "counter": (replace_counter, False),
+    "left out": (leave_out, False),
+    "kernel": (ask_for_eager, False),
+}
+
+
+def trained(cls, change, monkeypatch, looks_up):
+    """Tensors and telemetry after three steps, a change and two more; whether Again served the later ones."""
+    model = network()
+    optimizer = cls(pats.param_groups(model), lr=1e-2, noise=NOISE)
+    model.layers[1].linear.weight.requires_grad_(False)
+    served = []
+    with monkeypatch.context() as patched:
+        renew = Again.renew
+        patched.setattr(
+            Again, "renew", lambda self: served.append(not looks_up and renew(self)) or served[-1]
+        )
+        for step in range(5):
+            if step == 3:
+                change(model, optimizer, patched)
+            optimizer.zero_grad()
+            backward(model, step)
+            optimizer.step()
+    tensors = [*model.parameters()]
+    tensors += [value for parameter in model.parameters() for value in optimizer.state[parameter].values()]
+    return tensors, optimizer.stats(), served
+
+
+@needs_kernel
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("cls", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_same_bits_as_a_step_that_looks_everything_up(cls, change, monkeypatch):
+    happens, served_then = CHANGES[change]
+    found, stats, served = trained(cls, happens, monkeypatch, looks_up=False)
+    expected, told, looked_up = trained(cls, happens, monkeypatch, looks_up=True)
+    assert len(found) == len(expected) > 20
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert stats == told
+    assert served[:2] == [True, True]
+    assert served[2] is served_then
+    assert not any(looked_up)
+
+
+@needs_kernel
+def test_scaled_gradients_are_looked_up(monkeypatch):
+    model = network()
+    optimizer = pats.optim.Adamax(pats.param_groups(model), lr=1e-2, noise=NOISE)
+    for step in range(2):
+        backward(model, step)
+        optimizer.step()
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    optimizer.found_inf = torch.ones(())
+    assert not optimizer._again.renew()
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+@needs_kernel
+def test_gradients_die_with_their_step():
+    model = network()
+    optimizer = pats.optim.Adamax(pats.param_groups(model), lr=1e-2, noise=NOISE)
+    for step in range(3):
+        backward(model, step)
+        optimizer.step()
+    assert optimizer._again is not None
+    jobs = [entry.job for entry in optimizer._again._entries]
+    assert jobs
+    assert all(job.grad.numel() == 0 for job in jobs)
