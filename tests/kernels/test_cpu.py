@@ -62,8 +62,14 @@ def test_quantile(isa, threshold):
     assert ((z - exact).abs() <= 1.5 * UNIT * exact.abs()).all()
 
 
+# More blocks than are drawn for before their update: the room for draws ends, or that for tiles.
+MANY = {
+    f"many blocks, p = {p}": {"shape": (18 * 16384 + 77,), "noise": Noise(p=p)} for p in (2**-12, 0.2, 1.0)
+}
+
+
 @built
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("case", (CASES | MANY).values(), ids=CASES | MANY)
 def test_agrees_with_plain_torch(isa, case):
     case = {"shape": (123, 301), "dtype": torch.float32, "noise": Noise()} | case
     shape, dtype, noise = case.pop("shape"), case.pop("dtype"), case.pop("noise")

@@ -1,7 +1,7 @@
-// The noise of a block: where the gates are open, the normal draws z there, and sigma of Eq. 4.
+// The noise of some blocks: where the gates are open, the normal draws z there, and sigma of Eq. 4.
 //
-// Draws are arithmetic, the update that follows is memory: a block's draws are all made before its update, because
-// the processor reads ahead only as long as it is kept reading.
+// Draws are arithmetic, the update that follows is memory: the draws of as many blocks as there is room for are made
+// before their update, because the processor reads ahead only as long as it is kept reading.
 #ifndef PATS_DRAW_H
 #define PATS_DRAW_H
 
@@ -11,13 +11,16 @@
 #include "philox.h"
 #include "sums.h"
 
-enum { PAD = 16 };  // room behind what is written by whole vectors
+enum { PAD = 16 };                    // room behind what is written by whole vectors
+enum { MOST_BLOCKS = 16 };             // drawn for before their update
+enum { MOST_DRAWS = 3 * PATS_BLOCK };  // of them all; another block is begun while it surely fits
+enum { TILES = MOST_BLOCKS * (PATS_BLOCK / PATS_TILE) };
 
-// Which gates of each tile are open, and q of all tiles one after another; what waits for the next draw.
+// How many gates of each tile are open and where, and q of all tiles one after another; what waits for the next draw.
 typedef struct {
-    int64_t found[PATS_BLOCK / PATS_TILE];
-    uint16_t where[PATS_BLOCK / PATS_TILE][PATS_TILE + PAD];
-    float q[PATS_BLOCK + 2 * PAD];
+    int64_t found[TILES];
+    uint16_t where[MOST_DRAWS + PAD];
+    float q[MOST_DRAWS + 2 * PAD];
     int64_t waiting;
     uint32_t word[PATS_DRAW + PAD];
     float average[PATS_DRAW + PAD];
@@ -129,19 +132,26 @@ static int64_t draw_waiting(draws *d, float *restrict to, const pats_matrix *m, 
     return found;
 }
 
-// The noise of the block [begin, end).
-static void draw(draws *d, const pats_matrix *m, int64_t begin, int64_t end, pats_partial *sums) {
+// The noise of the blocks from `begin` on; returns where those end that there was room for. `sums` are one a block.
+static int64_t draw(draws *d, const pats_matrix *m, int64_t begin, int64_t end, pats_partial *sums) {
     float *q = d->q;
+    uint16_t *where = d->where;
+    int64_t at = begin;
     d->waiting = 0;
-    for (int64_t at = begin, tile = 0; at < end; at += PATS_TILE, ++tile) {
+    for (int64_t tile = 0; at < end; ++tile) {
+        if (at % PATS_BLOCK == 0 && (tile == TILES || q - d->q > MOST_DRAWS - PATS_BLOCK)) break;
         uint32_t room[PATS_TILE + PAD];
         int64_t count = end - at < PATS_TILE ? end - at : PATS_TILE;
         const uint32_t *word = tile_words(room, m, at, count, m->purpose);
-        d->found[tile] = pick_open(d->where[tile], d->word + d->waiting, d->average + d->waiting, word,
-                                   m->average + at, count, (uint32_t)(m->threshold - 1));
-        d->waiting += d->found[tile];
-        if ((tile + 1) % (PATS_DRAW / PATS_TILE) == 0 || at + PATS_TILE >= end) q += draw_waiting(d, q, m, sums);
+        int64_t found = pick_open(where, d->word + d->waiting, d->average + d->waiting, word, m->average + at, count,
+                                  (uint32_t)(m->threshold - 1));
+        where += marks(count, found);
+        d->found[tile] = found;
+        d->waiting += found;
+        at += count;
+        if (at % PATS_DRAW == 0 || at == end) q += draw_waiting(d, q, m, sums + (at - 1 - begin) / PATS_BLOCK);
     }
+    return at;
 }
 
 #endif

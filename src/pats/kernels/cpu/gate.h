@@ -4,6 +4,17 @@
 #ifndef PATS_GATE_H
 #define PATS_GATE_H
 
+// How many marks a tile has in `where`.
+static inline int64_t marks(int64_t count, int64_t found) {
+#if defined(PATS_AVX512)
+    (void)found;
+    return (count + 15) / 16;
+#else
+    (void)count;
+    return found;
+#endif
+}
+
 // Words of the open gates (word <= limit) and the averages that stand there; returns how many.
 static int64_t pick_open(uint16_t *restrict where, uint32_t *restrict open, float *restrict chosen,
                          const uint32_t *restrict word, const float *restrict average, int64_t count,

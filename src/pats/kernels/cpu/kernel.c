@@ -77,12 +77,9 @@ typedef struct {
 
 static void run_blocks(int64_t begin, int64_t end, void *context) {
     const pass *p = context;
-    for (int64_t block = begin; block < end; ++block) {
-        int64_t first = block * PATS_BLOCK, last = first + PATS_BLOCK;
-        pats_partial here = {0};
-        p->function(p->matrix, first, last < p->matrix->numel ? last : p->matrix->numel, &here);
-        p->partial[block] = here;
-    }
+    const int64_t last = end * PATS_BLOCK, numel = p->matrix->numel;
+    memset(p->partial + begin, 0, (size_t)(end - begin) * sizeof *p->partial);
+    p->function(p->matrix, begin * PATS_BLOCK, last < numel ? last : numel, p->partial + begin);
 }
 
 static int64_t blocks_of(int64_t numel) { return (numel + PATS_BLOCK - 1) / PATS_BLOCK; }

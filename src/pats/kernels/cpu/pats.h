@@ -53,7 +53,8 @@ typedef struct {
     int64_t nonfinite, gated, zero, observed;
 } pats_partial;
 
-// One instruction set's code: elements [begin, end) of a matrix, begin at a multiple of PATS_TILE.
+// One instruction set's code: elements [begin, end) of a matrix, begin at a multiple of PATS_BLOCK; `to` holds zeros,
+// and is one a block.
 typedef struct {
     const char *name;
     void (*words)(uint32_t *out, uint64_t first_block, int64_t blocks, uint32_t step, uint32_t purpose,

@@ -22,16 +22,18 @@ static int32_t average_tile(float *restrict average, const float *restrict theta
     return nonfinite;
 }
 
+// Pass 1 of some blocks; `to` is one a block.
 static void measure(const pats_matrix *m, int64_t begin, int64_t end, pats_partial *to) {
     float room[2][PATS_TILE];
     const int32_t sign_mask = m->is_signed ? -1 : 0x7fffffff;
     for (int64_t at = begin; at < end; at += PATS_TILE) {
         int64_t count = end - at < PATS_TILE ? end - at : PATS_TILE;
+        pats_partial *sums = to + (at - begin) / PATS_BLOCK;
         const float *theta = opened(room[0], m->theta, at, count, m->dtype);
         const float *grad = opened(room[1], m->grad, at, count, m->dtype);
-        to->nonfinite += average_tile(m->average + at, theta, grad, count, (float)m->grad_factor,
-                                      (float)m->beta, (float)(1.0 - m->beta), sign_mask);
-        to->sum += sum_of(m->average + at, count);
+        sums->nonfinite += average_tile(m->average + at, theta, grad, count, (float)m->grad_factor,
+                                        (float)m->beta, (float)(1.0 - m->beta), sign_mask);
+        sums->sum += sum_of(m->average + at, count);
     }
 }
 
@@ -69,23 +71,28 @@ static void update_tile(const pats_matrix *m, const float *noise, int64_t at, in
     }
 }
 
-// Pass 2: the base optimizer's update and the noise, of one block.
+// Pass 2 of some blocks, the base optimizer's update and the noise; `to` is one a block.
 static void update(const pats_matrix *m, int64_t begin, int64_t end, pats_partial *to) {
     const int noisy = m->average && m->threshold && m->lam != 0.0 && m->mean != 0.0 && m->nonfinite == 0.0;
     if (m->base == PATS_PLAIN && !noisy) return;
     draws d;
     float noise[PATS_TILE + PAD];
-    const float *q = d.q;
     for (int64_t i = 0; i < PATS_TILE; ++i) noise[i] = -0.0f;
-    if (noisy) draw(&d, m, begin, end, to);
-    for (int64_t at = begin, tile = 0; at < end; at += PATS_TILE, ++tile) {
-        int64_t count = end - at < PATS_TILE ? end - at : PATS_TILE;
-        if (noisy) {
-            put_back(noise, d.where[tile], q, count, d.found[tile]);
-            q += d.found[tile];
+    for (int64_t at = begin; at < end;) {
+        const int64_t drawn = noisy ? draw(&d, m, at, end, to + (at - begin) / PATS_BLOCK) : end;
+        const float *q = d.q;
+        const uint16_t *where = d.where;
+        for (int64_t tile = 0; at < drawn; ++tile) {
+            int64_t count = drawn - at < PATS_TILE ? drawn - at : PATS_TILE;
+            if (noisy) {
+                put_back(noise, where, q, count, d.found[tile]);
+                where += marks(count, d.found[tile]);
+                q += d.found[tile];
+            }
+            // The telemetry of the update looks at one tile of a block.
+            update_tile(m, noise, at, count, to + (at - begin) / PATS_BLOCK, at % PATS_BLOCK == 0);
+            at += count;
         }
-        // The telemetry of the update looks at one tile of a block.
-        update_tile(m, noise, at, count, to, at == begin);
     }
 }
 
