@@ -82,7 +82,7 @@ static double run(int64_t count, int dtype, int base, double p, int bad, int thr
 int main(void) {
     uint64_t digest = 0;  // of everything that was computed: the same on every processor
     const char *sets[] = {"baseline", "avx2", "avx512"};
-    const int64_t counts[] = {0, 1, 3, 15, 16, 17, 511, 513, 2049, 16383, 16385, 82001, 278529};
+    const int64_t counts[] = {0, 1, 3, 15, 16, 17, 511, 513, 2049, 16383, 16385, 82001};
     const double ps[] = {0.0, 1.0 / 4096.0, 0.2, 1.0};
     for (size_t c = 0; c < sizeof counts / sizeof *counts; ++c)
         for (int dtype = 0; dtype < 2; ++dtype)
