@@ -33,7 +33,10 @@ def origin(rows: list[dict[str, Any]]) -> str:
 def step(rows: list[dict[str, Any]]) -> str:
     """Ratios, then milliseconds."""
     ratios = list(dict.fromkeys(name for row in rows for name in row["ratios"]))
-    named = [f"{row['shapes']}, {row['threads']} thread{'s' * (row['threads'] > 1)}" for row in rows]
+    named = [
+        f"{row['shapes']}, {row['threads']} thread{'s' * (row['threads'] > 1)}, memory {row['memory']}"
+        for row in rows
+    ]
     first = table(
         ["ratio of medians in turn", *named],
         ([name, *(row["ratios"].get(name, "") for row in rows)] for name in ratios),

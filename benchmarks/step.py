@@ -4,6 +4,8 @@
 
 All paths take turns in one process on the same parameters of an encoder's layers, through the public
 optimizers, Python included. The ratios are the result: absolute times depend on what else the machine does.
+torch's Adamax makes temporaries of the parameters' size, whose price is that of the memory: with ``--keep``
+the C library keeps what was freed (glibc), without it goes back to the system and is mapped anew at every step.
 Writes ``benchmarks/results/step.json``.
 """
 
@@ -11,6 +13,7 @@ import argparse
 import functools
 import gc
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +72,9 @@ def paths_of(model: Encoder, slow: bool, compile_too: bool) -> dict[str, Callabl
     return found
 
 
+# Above any block here: nothing is mapped on its own, and nothing goes back.
+KEEP = dict.fromkeys(("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"), str(2**36))
+
 RATIOS = (
     ("PATS Adamax, fused", "torch Adamax, foreach"),
     ("PATS Adamax, fused", "Adamax, fused"),
@@ -93,6 +99,7 @@ def measure(shape: str, threads: int, rounds: int, slow: bool, compile_too: bool
         "shapes": shape,
         "device": device,
         "threads": threads,
+        "memory": "kept" if KEEP.items() <= os.environ.items() else "returned",
         "parameters": model.numel,
         "rounds": rounds,
         "load": round(os.getloadavg()[0], 1),
@@ -118,8 +125,11 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--fast", action="store_true", help="leave out the slow and the compiled paths")
+    parser.add_argument("--keep", action="store_true", help="the C library keeps what was freed (glibc)")
     parser.add_argument("--dry", action="store_true", help="print only")
     arguments = parser.parse_args()
+    if arguments.keep and not KEEP.items() <= os.environ.items():  # the C library reads them when it starts
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | KEEP)
     rows = []
     for shape in arguments.shapes:
         for threads in arguments.threads:
@@ -130,7 +140,7 @@ def main() -> None:
             for name, value in {**row["best_ms"], **row["ratios"]}.items():
                 print(f"{shape:14} {threads} threads  {name:60} {value:10.3f}")
     if not arguments.dry:
-        write("step", ("shapes", "threads", "device"), rows)
+        write("step", ("shapes", "threads", "device", "memory"), rows)
 
 
 if __name__ == "__main__":
