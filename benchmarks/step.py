@@ -5,7 +5,7 @@
 All paths take turns in one process on the same parameters of an encoder's layers, through the public
 optimizers, Python included. The ratios are the result: absolute times depend on what else the machine does.
 torch's Adamax makes temporaries of the parameters' size, whose price is that of the memory: with ``--keep``
-the C library keeps what was freed (glibc), without it goes back to the system and is mapped anew at every step.
+the C library keeps what was freed (glibc), without it that goes back to the system and is mapped anew.
 Writes ``benchmarks/results/step.json``.
 """
 
