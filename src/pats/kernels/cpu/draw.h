@@ -132,6 +132,35 @@ static int64_t draw_waiting(draws *d, float *restrict to, const pats_matrix *m, 
     return found;
 }
 
+// The open gates of a tile. With AVX-512 they are picked from the words as these are made.
+static int64_t pick_tile(uint16_t *where, uint32_t *open, float *chosen, int64_t at, int64_t count,
+                         const pats_matrix *m) {
+    const uint32_t limit = (uint32_t)(m->threshold - 1);
+    const float *average = m->average + at;
+#if defined(PATS_AVX512)
+    const uint64_t first = m->start + (uint64_t)at, block = first / 4;
+    const int wraps = (uint32_t)block > UINT32_MAX - PATS_TILE / 4;
+    if (count == PATS_TILE && m->run >= m->numel && first % 4 == 0 && !wraps) {
+        const philox_constants k = philox_prepare((uint32_t)(block >> 32), m->step, m->purpose, m->key0, m->key1);
+        const __m512i top = _mm512_set1_epi32((int32_t)limit);
+        philox_vector product[PHILOX_CHAINS], word[2 * PHILOX_CHAINS];
+        const philox_vector stride = philox_begin(product, block);
+        int64_t found = 0;
+        for (int64_t i = 0; i < PATS_TILE;) {
+            philox_lanes(word, product, &k);
+            for (int c = 0; c < PHILOX_CHAINS; ++c) product[c] = philox_add(product[c], stride);
+            for (int v = 0; v < 2 * PHILOX_CHAINS; ++v, i += 16)
+                found += pick_vector(where + i / 16, open + found, chosen + found,
+                                     _mm512_cmple_epu32_mask(word[v], top), word[v], _mm512_loadu_ps(average + i));
+        }
+        return found;
+    }
+#endif
+    uint32_t room[PATS_TILE + PAD];
+    const uint32_t *word = tile_words(room, m, at, count, m->purpose);
+    return pick_open(where, open, chosen, word, average, count, limit);
+}
+
 // The noise of the blocks from `begin` on; returns where those end that there was room for. `sums` are one a block.
 static int64_t draw(draws *d, const pats_matrix *m, int64_t begin, int64_t end, pats_partial *sums) {
     float *q = d->q;
@@ -140,11 +169,8 @@ static int64_t draw(draws *d, const pats_matrix *m, int64_t begin, int64_t end, 
     d->waiting = 0;
     for (int64_t tile = 0; at < end; ++tile) {
         if (at % PATS_BLOCK == 0 && (tile == TILES || q - d->q > MOST_DRAWS - PATS_BLOCK)) break;
-        uint32_t room[PATS_TILE + PAD];
         int64_t count = end - at < PATS_TILE ? end - at : PATS_TILE;
-        const uint32_t *word = tile_words(room, m, at, count, m->purpose);
-        int64_t found = pick_open(where, d->word + d->waiting, d->average + d->waiting, word, m->average + at, count,
-                                  (uint32_t)(m->threshold - 1));
+        int64_t found = pick_tile(where, d->word + d->waiting, d->average + d->waiting, at, count, m);
         where += marks(count, found);
         d->found[tile] = found;
         d->waiting += found;

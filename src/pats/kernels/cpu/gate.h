@@ -15,6 +15,17 @@ static inline int64_t marks(int64_t count, int64_t found) {
 #endif
 }
 
+#if defined(PATS_AVX512)
+// Words and averages of the open gates among 16; returns how many.
+static inline int64_t pick_vector(uint16_t *where, uint32_t *open, float *chosen, __mmask16 mask, __m512i word,
+                                  __m512 average) {
+    _mm512_storeu_si512(open, _mm512_maskz_compress_epi32(mask, word));
+    _mm512_storeu_ps(chosen, _mm512_maskz_compress_ps(mask, average));
+    *where = mask;
+    return __builtin_popcount(mask);
+}
+#endif
+
 // Words of the open gates (word <= limit) and the averages that stand there; returns how many.
 static int64_t pick_open(uint16_t *restrict where, uint32_t *restrict open, float *restrict chosen,
                          const uint32_t *restrict word, const float *restrict average, int64_t count,
@@ -26,10 +37,8 @@ static int64_t pick_open(uint16_t *restrict where, uint32_t *restrict open, floa
         __mmask16 valid = count - i < 16 ? (__mmask16)((1u << (count - i)) - 1u) : (__mmask16)0xffff;
         __m512i w = _mm512_maskz_loadu_epi32(valid, word + i);
         __mmask16 mask = _mm512_mask_cmple_epu32_mask(valid, w, top);
-        _mm512_storeu_si512(open + found, _mm512_maskz_compress_epi32(mask, w));
-        _mm512_storeu_ps(chosen + found, _mm512_maskz_compress_ps(mask, _mm512_maskz_loadu_ps(valid, average + i)));
-        where[i / 16] = mask;
-        found += __builtin_popcount(mask);
+        __m512 value = _mm512_maskz_loadu_ps(valid, average + i);
+        found += pick_vector(where + i / 16, open + found, chosen + found, mask, w, value);
     }
 #else
     for (int64_t i = 0; i < count; ++i) {

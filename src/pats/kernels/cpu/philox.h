@@ -43,10 +43,10 @@ typedef __m512i philox_vector;
 // Blocks in an order that `store` undoes by interleaving the lanes of two vectors.
 #define PHILOX_ORDER(m) _mm512_set_epi64(7 * m, 3 * m, 6 * m, 2 * m, 5 * m, 1 * m, 4 * m, 0)
 
-static inline void philox_store(uint32_t *out, philox_vector front, philox_vector back) {
-    _mm512_storeu_si512(out, _mm512_unpacklo_epi64(front, back));
-    _mm512_storeu_si512(out + 16, _mm512_unpackhi_epi64(front, back));
+static inline void philox_order(philox_vector *out, philox_vector front, philox_vector back) {
+    out[0] = _mm512_unpacklo_epi64(front, back), out[1] = _mm512_unpackhi_epi64(front, back);
 }
+static inline void philox_store(uint32_t *out, philox_vector words) { _mm512_storeu_si512(out, words); }
 
 #else
 enum { PHILOX_LANES = 4, PHILOX_CHAINS = 2 };
@@ -60,10 +60,10 @@ typedef __m256i philox_vector;
 #define philox_xor_low(a, b) _mm256_xor_si256(a, _mm256_blend_epi32(b, _mm256_setzero_si256(), 0xAA))
 #define PHILOX_ORDER(m) _mm256_set_epi64x(3 * m, 1 * m, 2 * m, 0)
 
-static inline void philox_store(uint32_t *out, philox_vector front, philox_vector back) {
-    _mm256_storeu_si256((__m256i *)out, _mm256_unpacklo_epi64(front, back));
-    _mm256_storeu_si256((__m256i *)(out + 8), _mm256_unpackhi_epi64(front, back));
+static inline void philox_order(philox_vector *out, philox_vector front, philox_vector back) {
+    out[0] = _mm256_unpacklo_epi64(front, back), out[1] = _mm256_unpackhi_epi64(front, back);
 }
+static inline void philox_store(uint32_t *out, philox_vector words) { _mm256_storeu_si256((__m256i *)out, words); }
 #endif
 
 // What is the same in all blocks whose counters share a high word. Round r (from 0) adds k0[r] and k1[r]; those
@@ -89,7 +89,8 @@ static philox_constants philox_prepare(uint32_t c1, uint32_t step, uint32_t purp
 }
 
 // PHILOX_CHAINS * PHILOX_LANES blocks; `first` holds the products of their counters with M0.
-static inline void philox_lanes(uint32_t *out, const philox_vector first[PHILOX_CHAINS], const philox_constants *k) {
+static inline void philox_lanes(philox_vector out[2 * PHILOX_CHAINS], const philox_vector first[PHILOX_CHAINS],
+                                const philox_constants *k) {
     const philox_vector m0 = philox_set1(PHILOX_M0), m1 = philox_set1(PHILOX_M1);
     philox_vector c0[PHILOX_CHAINS], c1[PHILOX_CHAINS], c2[PHILOX_CHAINS], c3[PHILOX_CHAINS];
     for (int chain = 0; chain < PHILOX_CHAINS; ++chain) {  // rounds 0 to 2
@@ -115,26 +116,32 @@ static inline void philox_lanes(uint32_t *out, const philox_vector first[PHILOX_
         philox_vector p0 = philox_times(c0[chain], m0), p1 = philox_times(c2[chain], m1);
         philox_vector x0 = philox_xor(c1[chain], philox_set1(k->k0[9]));
         philox_vector x1 = philox_xor(c3[chain], philox_set1(k->k1[9]));
-        philox_store(out + 4 * PHILOX_LANES * chain, philox_xor_low(philox_swap(p1), x0),
-                     philox_xor_low(philox_swap(p0), x1));
+        philox_order(out + 2 * chain, philox_xor_low(philox_swap(p1), x0), philox_xor_low(philox_swap(p0), x1));
     }
+}
+
+enum { PHILOX_TOGETHER = PHILOX_CHAINS * PHILOX_LANES };  // blocks
+
+// Products of the counters of the first PHILOX_TOGETHER blocks with M0; returns what leads to those of the next.
+static inline philox_vector philox_begin(philox_vector product[PHILOX_CHAINS], uint64_t first_block) {
+    philox_vector first = philox_set1((first_block & 0xffffffffu) * PHILOX_M0);
+    for (int chain = 0; chain < PHILOX_CHAINS; ++chain) {
+        product[chain] = philox_add(first, PHILOX_ORDER((int64_t)PHILOX_M0));
+        first = philox_add(first, philox_set1((uint64_t)PHILOX_LANES * PHILOX_M0));
+    }
+    return philox_set1((uint64_t)PHILOX_TOGETHER * PHILOX_M0);
 }
 
 // As many of the blocks as fill vectors; returns how many. The counter's low word must not wrap.
 static int64_t philox_vectors(uint32_t *out, uint64_t first_block, int64_t blocks, uint32_t step,
                               uint32_t purpose, uint32_t key0, uint32_t key1) {
     philox_constants k = philox_prepare((uint32_t)(first_block >> 32), step, purpose, key0, key1);
-    philox_vector first = philox_set1((first_block & 0xffffffffu) * PHILOX_M0);
-    philox_vector product[PHILOX_CHAINS];
-    for (int chain = 0; chain < PHILOX_CHAINS; ++chain) {
-        product[chain] = philox_add(first, PHILOX_ORDER((int64_t)PHILOX_M0));
-        first = philox_add(first, philox_set1((uint64_t)PHILOX_LANES * PHILOX_M0));
-    }
-    const int64_t together = PHILOX_CHAINS * PHILOX_LANES;
-    const philox_vector stride = philox_set1((uint64_t)together * PHILOX_M0);
+    philox_vector product[PHILOX_CHAINS], words[2 * PHILOX_CHAINS];
+    const philox_vector stride = philox_begin(product, first_block);
     int64_t i = 0;
-    for (; i + together <= blocks; i += together) {
-        philox_lanes(out + 4 * i, product, &k);
+    for (; i + PHILOX_TOGETHER <= blocks; i += PHILOX_TOGETHER) {
+        philox_lanes(words, product, &k);
+        for (int v = 0; v < 2 * PHILOX_CHAINS; ++v) philox_store(out + 4 * i + 2 * PHILOX_LANES * v, words[v]);
         for (int chain = 0; chain < PHILOX_CHAINS; ++chain) product[chain] = philox_add(product[chain], stride);
     }
     return i;
