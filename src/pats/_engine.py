@@ -214,16 +214,17 @@ class Engine:
             batch.step()
         for batch in self._measured:
             batch.perturb()
-        self._done = [*together, *self._measured], self._items
-        self._finish()
+        done = [*together, *self._measured]
+        self._done = done, self._items
+        self._last = self._remember(done)
         self._items, self._measured, self._samples = {}, [], {}
-
-    def _finish(self) -> None:
-        done, items = self._done
-        self._last = self._remember(done, items)
         self._jobs = {id(job.theta): job for batch in done for job in batch.jobs}
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Hold no gradient of the step that has been done: it would stay alive."""
         for job in self._jobs.values():
-            job.grad = _NO_GRADIENT  # it would stay alive
+            job.grad = _NO_GRADIENT
 
     def all_done(self) -> Batch | None:
         """What the last step did, where that was update and noise of all its parameters in one call."""
@@ -237,7 +238,12 @@ class Engine:
         """Do again what ``all_done`` shows, whose jobs have been renewed."""
         (batch,), _ = self._done
         batch.step()
-        self._finish()
+        assert batch.sums is not None
+        assert batch.tally is not None
+        for last in self._last:
+            last.tally = batch.tally
+            self._skip(last.names, batch.sums)
+        self._let_go()
 
     def _count(self, item: _Item, state: dict[str, Any]) -> int | Tensor:
         """The counter of the noise: torch's own ``step``; ours where the base optimizer counts none."""
@@ -257,8 +263,8 @@ class Engine:
 
     # Telemetry
 
-    def _remember(self, done: list[Batch], found: dict[int, _Item]) -> list[_Last]:
-        by_job = {id(item.job): item for item in found.values()}
+    def _remember(self, done: list[Batch]) -> list[_Last]:
+        by_job = {id(item.job): item for item in self._items.values()}
         last = []
         for batch in done:
             items = [by_job[id(job)] for job in batch.jobs if id(job) in by_job]
@@ -267,11 +273,7 @@ class Engine:
             assert batch.sums is not None
             assert batch.tally is not None
             names = tuple(item.job.name for item in items)
-            spoilt = batch.sums[: len(items), 1] > 0  # jobs without noise come last
-            if names in self._skipped:
-                self._skipped[names] += spoilt  # in place, so that replays of a CUDA graph count on
-            else:
-                self._skipped[names] = spoilt.long()
+            self._skip(names, batch.sums)
             updates = None
             if not items[0].fused:
                 before_update = [self._samples[id(item.parameter)] for item in items]
@@ -279,6 +281,14 @@ class Engine:
                 updates = [*torch._foreach_norm([_wide(change) for change in changes])]
             last.append(_Last(names, [item.job.theta for item in items], batch.tally, updates))
         return last
+
+    def _skip(self, names: tuple[str, ...], sums: Tensor) -> None:
+        """Count the matrices whose sensitivity was not finite."""
+        spoilt = sums[: len(names), 1] > 0  # jobs without noise come last
+        if names in self._skipped:
+            self._skipped[names] += spoilt  # in place, so that replays of a CUDA graph count on
+        else:
+            self._skipped[names] = spoilt.long()
 
     def stats(self) -> dict[str, dict[str, float]]:
         """Telemetry of every perturbed matrix by name; see ``pats.Perturbation.stats``."""

@@ -3,7 +3,7 @@
 Looking every parameter up anew takes a tenth of the step of a small encoder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import is_
 from typing import Any
@@ -57,6 +57,7 @@ class Again:
                 names, held = zip(*((k, v) for k, v in state.items() if id(v) in used), strict=True)
                 kind = _kind(parameter, parameter.grad)
                 self._entries.append(_Entry(group, job, kind, state, names, held, state["step"]))
+        self._states = [*optimizer.state.values()]
         self._counters = [entry.counter for entry in self._entries]
         self._one = torch.ones(())
 
@@ -66,7 +67,6 @@ class Again:
         Returns:
             False, with no tensor changed, where anything else is new.
         """
-        optimizer = self._optimizer
         if not self._fits():
             return False
         for entry in self._entries:
@@ -75,9 +75,7 @@ class Again:
             grad = theta.grad
             if grad is None or _kind(theta, grad) != entry.kind or state["step"] is not entry.counter:
                 return False
-            if optimizer.state.get(theta) is not state or not all(
-                map(is_, map(state.get, entry.names), entry.held)
-            ):
+            if not all(map(is_, map(state.get, entry.names), entry.held)):
                 return False
             job.grad, job.lr, job.step = grad, entry.group["lr"], int(entry.counter) + 1
         # As torch does: a number would be wrapped into a tensor for every counter.
@@ -91,9 +89,10 @@ class Again:
             return False
         if forced() != self._wanted or _settings(optimizer) != self._settings:
             return False
+        if not _same(optimizer.state.values(), self._states):
+            return False
         for group, parameters in zip(optimizer.param_groups, self._groups, strict=True):
-            here = group["params"]
-            if len(here) != len(parameters) or not all(map(is_, here, parameters)):
+            if not _same(group["params"], parameters):
                 return False
         return all(parameter.grad is None for parameter in self._idle)
 
@@ -111,6 +110,11 @@ def again(optimizer: Optimizer, batch: Batch | None) -> Again | None:
     everything = (parameter for group in optimizer.param_groups for parameter in group["params"])
     whole = all(parameter.grad is None or id(parameter) in done for parameter in everything)
     return Again(optimizer, batch) if whole else None
+
+
+def _same(here: Collection[object], before: Collection[object]) -> bool:
+    """Whether they hold the same objects: to compare tensors, or to look them up, would take longer."""
+    return len(here) == len(before) and all(map(is_, here, before))
 
 
 def _settings(optimizer: Optimizer) -> Sequence[Sequence[Any]]:

@@ -39,7 +39,7 @@ def measure(jobs: Sequence[Job], grad_scale: float) -> Tensor:
     """Pass 1: see ``pats.kernels.job.Path``."""
     work = _Work(jobs, grad_scale)
     work.run(MEASURE)
-    torch.autograd.graph.increment_version([job.average for job in jobs if job.average is not None])
+    work.count_averages()
     return work.sums()
 
 
@@ -58,8 +58,8 @@ def step(jobs: Sequence[Job]) -> tuple[Tensor, Tensor]:
     """Both passes of a matrix, then the next: see ``pats.kernels.job.Path``."""
     work = _Work(jobs)
     work.run(MEASURE | UPDATE)
+    work.count_averages()
     work.write_back()
-    torch.autograd.graph.increment_version([job.average for job in jobs if job.average is not None])
     return work.sums(), work.tally()
 
 
@@ -70,6 +70,7 @@ class _Work:
         self._jobs = jobs
         self._copies: list[tuple[Tensor, Tensor]] = []
         self._held: list[Tensor] = []  # alive until the library has run
+        self._known: dict[tuple[int, int, float], tuple[float, ...]] = {}
         self.owners = [index for index, job in enumerate(jobs) for _ in job.pieces]
         self.matrices = (Matrix * len(self.owners))()
         at, size = 0, ctypes.sizeof(Matrix)
@@ -81,9 +82,19 @@ class _Work:
     def run(self, passes: int) -> None:
         library.run(self.matrices, passes)
 
+    def count_averages(self) -> None:
+        """Count the changes of pass 1 for autograd."""
+        averages = [job.average for job in self._jobs if job.average is not None]
+        torch.autograd.graph.increment_version(averages)
+
     def write_back(self) -> None:
         """Count the changes for autograd, and carry them to tensors that were worked on in copies."""
-        torch.autograd.graph.increment_version([job.theta for job in self._jobs])
+        changed = []
+        for job in self._jobs:
+            changed.append(job.theta)
+            if job.rule is not None:
+                changed += [job.rule.first, job.rule.second]
+        torch.autograd.graph.increment_version(changed)
         for original, copy in self._copies:
             original.copy_(copy)
 
@@ -94,12 +105,12 @@ class _Work:
         return self._totals(TALLY)
 
     def _totals(self, names: Sequence[str]) -> Tensor:
+        if self.owners and self.owners == [*range(len(self._jobs))]:
+            return library.results(self.matrices, names)
         zeros = torch.zeros(len(self._jobs), len(names), dtype=torch.float64)
         if not self.owners:
             return zeros
         rows = library.results(self.matrices, names)
-        if self.owners == [*range(len(self._jobs))]:
-            return rows
         # Pieces of one matrix are added up; the largest σ is that of any of them.
         owner = torch.tensor(self.owners).unsqueeze(1).expand_as(rows)
         added = zeros.scatter_add(0, owner, rows)
@@ -123,7 +134,8 @@ class _Work:
         noise, base, state_dtype = _SILENT, _PLAIN, 0
         if job.noise is not None and job.average is not None:
             tensors[2] = job.average.data_ptr()
-            noise = _noise_fields(job.noise, job.numel, lr)
+            of = id(job.noise), job.numel, lr  # asking for the hash of the settings takes longer
+            noise = self._known.get(of) or self._known.setdefault(of, _noise_fields(job.noise, job.numel, lr))
         if rule is not None:
             tensors[3:] = self._dense(rule.first), self._dense(rule.second)
             state_dtype = DTYPES[rule.first.dtype]
@@ -148,7 +160,6 @@ def _moved(addresses: Sequence[int], job: Job, offset: int) -> list[int]:
     ]
 
 
-@lru_cache(maxsize=256)
 def _noise_fields(noise: Noise, numel: int, lr: float) -> tuple[float, ...]:
     """What all matrices of a size share at a step."""
     relative = noise.eps_mode == "relative"
