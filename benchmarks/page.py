@@ -31,26 +31,21 @@ def origin(rows: list[dict[str, Any]]) -> str:
 
 
 def step(rows: list[dict[str, Any]]) -> str:
-    """Ratios, then milliseconds."""
-    ratios = list(dict.fromkeys(name for row in rows for name in row["ratios"]))
-    named = [
-        f"{row['shapes']}, {row['threads']} thread{'s' * (row['threads'] > 1)}, memory {row['memory']}"
-        for row in rows
-    ]
-    first = table(
-        ["ratio of medians in turn", *named],
-        ([name, *(row["ratios"].get(name, "") for row in rows)] for name in ratios),
-    )
-    paths = list(dict.fromkeys(name for row in rows for name in row["median_ms"]))
-    second = table(
-        ["ms a step", *named], ([name, *(row["median_ms"].get(name, "") for row in rows)] for name in paths)
-    )
-    speed = list(dict.fromkeys(name for row in rows for name in row["gigabytes_per_second"]))
-    third = table(
-        ["effective GB/s", *named],
-        ([name, *(row["gigabytes_per_second"].get(name, "") for row in rows)] for name in speed),
-    )
-    return "\n\n".join((first, second, third))
+    """Ratios, milliseconds and bandwidth, apart for memory that goes back to the system and that is kept."""
+    parts = []
+    for memory in ("returned", "kept"):
+        here = [row for row in rows if row["memory"] == memory]
+        named = [f"{row['shapes']}, {row['threads']} thread{'s' * (row['threads'] > 1)}" for row in here]
+        parts.append(f"Memory {memory}:")
+        for title, kind in (
+            ("ratio of medians in turn", "ratios"),
+            ("ms a step", "median_ms"),
+            ("effective GB/s", "gigabytes_per_second"),
+        ):
+            names = list(dict.fromkeys(name for row in here for name in row[kind]))
+            cells = ([name, *(row[kind].get(name, "") for row in here)] for name in names)
+            parts.append(table([title, *named], cells))
+    return "\n\n".join(parts)
 
 
 def memory(rows: list[dict[str, Any]]) -> str:
