@@ -5,7 +5,6 @@ checkpoint needs stands in the optimizer: s̄ in ``state[p]["sensitivity"]``, th
 ``state[p]["step"]``, the settings in the groups under ``noise_*``.
 """
 
-import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pats import _shard
 from pats._errors import InputError
 from pats._noise import Noise, state_dtype
 from pats._state import SENSITIVITY, merged, restore_dtypes
+from pats._stats import ratio, stats_of
 from pats.kernels import Batch, Job, batches
 
 _NO_GRADIENT = torch.empty(0)
@@ -304,8 +304,8 @@ class Engine:
                 if last.updates is not None:
                     update_square = float(last.updates[i]) ** 2
                     observed = min(theta.numel(), _SAMPLE)
-                found[name] = _stats(
-                    theta, gated, zero, square, sigma_max, _ratio(update_square, observed)
+                found[name] = stats_of(
+                    theta, gated, zero, square, sigma_max, ratio(update_square, observed)
                 ) | {"skipped": skipped[name]}
         return {name: found[name] for name in skipped if name in found}
 
@@ -361,31 +361,6 @@ def _sample(parameter: Tensor) -> Tensor:
 
 def _wide(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
-
-
-def _stats(
-    parameter: Tensor, gated: float, zero: float, square: float, sigma_max: float, update_square: float
-) -> dict[str, float]:
-    numel = parameter.numel()
-    noise = math.sqrt(square / numel) if numel else 0.0
-    update = math.sqrt(update_square)
-    spread = float(parameter.detach().double().std()) if numel > 1 else 0.0
-    return {
-        "noise_rms": noise,
-        "update_rms": update,
-        "noise_over_update": _ratio(noise, update),
-        "noise_over_weight": _ratio(noise, spread),
-        "gated": _ratio(gated, numel),
-        "zero": _ratio(zero, gated),
-        "sigma_max": sigma_max,
-    }
-
-
-def _ratio(value: float, base: float) -> float:
-    """value/base; 0/0 is 0, and anything else over 0 is infinite."""
-    if base:
-        return value / base
-    return math.inf if value else 0.0
 
 
 def job_for(parameter: Tensor, grad: Tensor, name: str) -> Job:

@@ -70,7 +70,7 @@ class _Work:
         self._jobs = jobs
         self._copies: list[tuple[Tensor, Tensor]] = []
         self._held: list[Tensor] = []  # alive until the library has run
-        self._known: dict[tuple[int, int, float], tuple[float, ...]] = {}
+        self._known: dict[tuple[int, int, float], tuple[float, ...]] = {}  # fields of the noise
         self.owners = [index for index, job in enumerate(jobs) for _ in job.pieces]
         self.matrices = (Matrix * len(self.owners))()
         at, size = 0, ctypes.sizeof(Matrix)

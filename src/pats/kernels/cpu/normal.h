@@ -5,8 +5,7 @@
 //
 // y is rounded to float32 where it is formed, in double: at the ends it is 2^-31 with an error of 2^-53.
 // Q is a least-maximum fit of the exact quantile: in w up to 6, in sqrt(w) beyond (relative error of z below
-// 0.1 * 2^-24 both). Only w and Q of the middle are float32: they weigh less than one half in z. Their
-// polynomials are summed in pairs, which waits less than term by term.
+// 0.1 * 2^-24 both). Only w and Q of the middle are float32: they weigh less than one half in z.
 #ifndef PATS_NORMAL_H
 #define PATS_NORMAL_H
 
