@@ -21,6 +21,12 @@ def made(shape, dtype, seed=0, moments=torch.float32):
     return theta, torch.zeros(shape, dtype=moments), torch.zeros(shape, dtype=moments), torch.zeros(shape)
 
 
+def spread(theta):
+    """Entries of all sizes, from far above an update to far below it."""
+    generator = torch.Generator().manual_seed(7)
+    return theta * 10 ** -torch.empty(theta.shape).uniform_(0, 6, generator=generator)
+
+
 def gradient(theta, step):
     grad = torch.randn(theta.shape, generator=torch.Generator().manual_seed(100 + step)) * 1e-3
     return grad.to(theta.dtype)
@@ -48,15 +54,28 @@ def exact_update(name, theta, grad, first, second, step, decay, maximize):
         ((123, 301), Noise(), False),
         ((123, 301), Noise.paper(p=1.0), True),
         ((123, 301), None, False),
+        ((301, 123), Noise(), False),
+        ((301, 123), Noise(lam=1e-3), False),
         ((16385,), Noise(intensity="std", lam=1e-3), False),
         ((1,), Noise(p=1.0), False),
         ((), Noise(), False),
         ((0, 3), Noise(), False),
     ],
-    ids=["matrix", "every entry", "no noise", "block and one", "one", "no dimension", "empty"],
+    ids=[
+        "matrix",
+        "every entry",
+        "no noise",
+        "all sizes",
+        "all sizes, much noise",
+        "block and one",
+        "one",
+        "no dimension",
+        "empty",
+    ],
 )
 def test_steps_are_exact(path, name, decay, shape, noise, maximize):
     theta, first, second, average = made(shape, torch.float32)
+    theta = spread(theta) if shape == (301, 123) else theta
     for step in range(1, 6):
         grad = gradient(theta, step)
         wide = [t.double() for t in (theta, grad, first, second)]
@@ -84,6 +103,30 @@ def test_steps_are_exact(path, name, decay, shape, noise, maximize):
         square = sum(float(part.square().sum()) for part in observed)
         assert float(tally[4]) == pytest.approx(square, rel=1e-5)
         assert tally[5] == sum(part.numel() for part in observed)
+
+
+@built
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["adamax", "adamw"])
+def test_same_bits_on_every_set_and_wherever_an_entry_stands(name, dtype):
+    """Where float32 is enough is asked entry by entry, not row by row."""
+    theta = spread(made((3001,), torch.float32)[0])
+    assert 0.1 < float((theta.abs() < 4 * LR).float().mean()) < 0.9  # both ways
+    theta, found = theta.to(dtype), []
+    for isa in ("avx512", "avx2", "baseline"):
+        if not library.LIBRARY.pats_choose(isa.encode()):
+            continue
+        for size in (3001, 1, 7, 100):
+            whole = [t.clone() for t in (theta, theta.float() * 1e-2, theta.float().abs() * 1e-2)]
+            for at in range(0, 3001, size):
+                part, first, second = (t[at : at + size] for t in whole)
+                grad = gradient(theta, 1)[at : at + size]
+                cpu.step([job(part, grad, None, None, rule=rule(name, first, second), step=4)])
+            found.append(whole)
+    library.LIBRARY.pats_choose(None)
+    assert not torch.equal(found[0][0], theta)
+    for other in found[1:]:
+        assert all(map(torch.equal, other, found[0]))
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -189,5 +189,5 @@ def _rule_fields(
         eps,
         lr * decay if adamw else decay,
         lr / (1 - betas[0] ** step),
-        (1 - betas[1] ** step) ** 0.5 if adamw else 0.0,
+        (1 - betas[1] ** step) ** 0.5 if adamw else 1.0,
     )

@@ -20,10 +20,10 @@ enum { TILES = MOST_BLOCKS * (PATS_BLOCK / PATS_TILE) };
 typedef struct {
     int64_t found[TILES];
     uint16_t where[MOST_DRAWS + PAD];
-    float q[MOST_DRAWS + 2 * PAD];
+    _Alignas(64) float q[MOST_DRAWS + 2 * PAD];
     int64_t waiting;
-    uint32_t word[PATS_DRAW + PAD];
-    float average[PATS_DRAW + PAD];
+    _Alignas(64) uint32_t word[PATS_DRAW + PAD];
+    _Alignas(64) float average[PATS_DRAW + PAD];
 } draws;
 
 // Words of the entries [at, at + count) of a matrix. `room` holds PATS_TILE + PAD; returns where they begin.
@@ -71,8 +71,8 @@ static int intensity_fast(double *restrict sigma, const float *restrict average,
     const double slope = 4.0 / (m->lam * m->mean);
     const double offset = (m->eps_absolute + m->eps_relative * fabs(m->mean)) * slope;
     const double share = 0.25 * m->gamma * m->lam;
-    double product[PATS_DRAW];
-    float root[PATS_DRAW];
+    _Alignas(64) double product[PATS_DRAW];
+    _Alignas(64) float root[PATS_DRAW];
     int32_t beyond = 0;
     for (int64_t k = 0; k < count; ++k) {
         double a = fma((double)average[k], slope, offset), b = fma(-a, share, 1.0), p = a * b;
@@ -95,7 +95,7 @@ static int intensity_fast(double *restrict sigma, const float *restrict average,
 // counts those that are 0.
 static double scale_draws(double *restrict z, const float *restrict average, int64_t found, int64_t whole,
                           const pats_matrix *m, int64_t *zero) {
-    double sigma[PATS_DRAW];
+    _Alignas(64) double sigma[PATS_DRAW];
     int64_t top = 0;  // as bits: they order like the values, which are not negative
     int64_t none = found - whole;
     if (m->is_std || m->gamma < 0.0 || !intensity_fast(sigma, average, whole, m))
@@ -116,7 +116,7 @@ static double scale_draws(double *restrict z, const float *restrict average, int
 
 // z of what waits, and q = sigma z; returns how many there were.
 static int64_t draw_waiting(draws *d, float *restrict to, const pats_matrix *m, pats_partial *sums) {
-    double q[PATS_DRAW];
+    _Alignas(64) double q[PATS_DRAW];
     const int64_t found = d->waiting;
     // Whole vectors only: what fills the last one repeats the first draw, to which no noise is given.
     int64_t whole = (found + PAD - 1) / PAD * PAD;
@@ -149,8 +149,8 @@ static int64_t pick_tile(uint16_t *where, uint32_t *open, float *chosen, int64_t
         for (int64_t i = 0; i < PATS_TILE;) {
             philox_lanes(word, product, &k);
             for (int c = 0; c < PHILOX_CHAINS; ++c) product[c] = philox_add(product[c], stride);
-            for (int v = 0; v < 2 * PHILOX_CHAINS; ++v, i += 16)
-                found += pick_vector(where + i / 16, open + found, chosen + found,
+            for (int v = 0; v < 2 * PHILOX_CHAINS; ++v, i += ROW)
+                found += pick_vector(where + i / ROW, open + found, chosen + found,
                                      _mm512_cmple_epu32_mask(word[v], top), word[v], _mm512_loadu_ps(average + i));
         }
         return found;

@@ -51,7 +51,7 @@ static double beyond(double w) {
 // z of `count` words below the threshold; count is at most PATS_DRAW.
 static void normal_quantile(double *restrict z, const uint32_t *restrict word, int64_t count,
                             uint64_t threshold) {
-    float w[PATS_DRAW], y[PATS_DRAW];
+    _Alignas(64) float w[PATS_DRAW], y[PATS_DRAW];
     // word - T / 2, rounded down, fits an int32, for which every instruction set has a conversion.
     const uint32_t half = (uint32_t)(threshold >> 1);
     const double offset = threshold & 1 ? 0.0 : 0.5, scale = 2.0 / (double)threshold;

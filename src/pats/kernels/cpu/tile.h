@@ -37,22 +37,22 @@ static void measure(const pats_matrix *m, int64_t begin, int64_t end, pats_parti
     }
 }
 
-static void add_tile(float *restrict theta, const float *restrict noise, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) theta[i] += noise[i];
+static void add_tile(float *restrict theta, const float *restrict dense, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) theta[i] += dense[i];
 }
 
-// The base optimizer's update of one tile, with the noise.
-static void update_tile(const pats_matrix *m, const float *noise, int64_t at, int64_t count, pats_partial *to,
-                        int observed) {
+// The base optimizer's update of one tile, with the noise, as `base_tile` takes it.
+static void update_tile(const pats_matrix *m, noise n, const float *dense, int rows, int64_t at, int64_t count,
+                        pats_partial *to, int observed) {
     float room[4][PATS_TILE], changes[PATS_TILE];
     float *theta = opened(room[0], m->theta, at, count, m->dtype);
     if (m->base == PATS_PLAIN) {
-        add_tile(theta, noise, count);
+        add_tile(theta, dense, count);
     } else {
         const float *grad = opened(room[1], m->grad, at, count, m->dtype);
         float *first = opened(room[2], m->first, at, count, m->state_dtype);
         float *second = opened(room[3], m->second, at, count, m->state_dtype);
-        base_tile(theta, grad, first, second, noise, count, m, observed ? changes : NULL);
+        base_tile(theta, grad, first, second, n, dense, count, m, observed ? changes : NULL, rows);
         if (observed) {
             to->update_square += sum_squares(changes, count);
             to->observed += count;
@@ -75,22 +75,22 @@ static void update_tile(const pats_matrix *m, const float *noise, int64_t at, in
 static void update(const pats_matrix *m, int64_t begin, int64_t end, pats_partial *to) {
     const int noisy = m->average && m->threshold && m->lam != 0.0 && m->mean != 0.0 && m->nonfinite == 0.0;
     if (m->base == PATS_PLAIN && !noisy) return;
+    const int rows = in_rows(m);
+    static const uint16_t closed[PATS_TILE / ROW];
     draws d;
-    float noise[PATS_TILE + PAD];
-    for (int64_t i = 0; i < PATS_TILE; ++i) noise[i] = -0.0f;
+    float dense[PATS_TILE + PAD];
+    noise n = {dense, closed, 0};
+    for (int64_t i = 0; i < PATS_TILE; ++i) dense[i] = -0.0f;
     for (int64_t at = begin; at < end;) {
         const int64_t drawn = noisy ? draw(&d, m, at, end, to + (at - begin) / PATS_BLOCK) : end;
-        const float *q = d.q;
-        const uint16_t *where = d.where;
+        if (noisy) n.picked = d.q, n.where = d.where;
         for (int64_t tile = 0; at < drawn; ++tile) {
             int64_t count = drawn - at < PATS_TILE ? drawn - at : PATS_TILE;
-            if (noisy) {
-                put_back(noise, where, q, count, d.found[tile]);
-                where += marks(count, d.found[tile]);
-                q += d.found[tile];
-            }
+            n.found = noisy ? d.found[tile] : 0;
+            if (noisy && !(GATE_MASKS && rows)) put_back(dense, n, count);
             // The telemetry of the update looks at one tile of a block.
-            update_tile(m, noise, at, count, to + (at - begin) / PATS_BLOCK, at % PATS_BLOCK == 0);
+            update_tile(m, n, dense, rows, at, count, to + (at - begin) / PATS_BLOCK, at % PATS_BLOCK == 0);
+            if (noisy) n.where += marks(count, n.found), n.picked += n.found;
             at += count;
         }
     }
