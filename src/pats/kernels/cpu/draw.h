@@ -5,6 +5,7 @@
 #ifndef PATS_DRAW_H
 #define PATS_DRAW_H
 
+#include "ahead.h"
 #include "float32.h"
 #include "gate.h"
 #include "normal.h"
@@ -170,6 +171,7 @@ static int64_t draw(draws *d, const pats_matrix *m, int64_t begin, int64_t end, 
     for (int64_t tile = 0; at < end; ++tile) {
         if (at % PATS_BLOCK == 0 && (tile == TILES || q - d->q > MOST_DRAWS - PATS_BLOCK)) break;
         int64_t count = end - at < PATS_TILE ? end - at : PATS_TILE;
+        updated_soon(m, at);
         int64_t found = pick_tile(where, d->word + d->waiting, d->average + d->waiting, at, count, m);
         where += marks(count, found);
         d->found[tile] = found;

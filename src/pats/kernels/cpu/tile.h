@@ -29,6 +29,7 @@ static void measure(const pats_matrix *m, int64_t begin, int64_t end, pats_parti
     for (int64_t at = begin; at < end; at += PATS_TILE) {
         int64_t count = end - at < PATS_TILE ? end - at : PATS_TILE;
         pats_partial *sums = to + (at - begin) / PATS_BLOCK;
+        if (at + 2 * PATS_TILE < end) measured_soon(m, at + 2 * PATS_TILE);
         const float *theta = opened(room[0], m->theta, at, count, m->dtype);
         const float *grad = opened(room[1], m->grad, at, count, m->dtype);
         sums->nonfinite += average_tile(m->average + at, theta, grad, count, (float)m->grad_factor,
