@@ -162,3 +162,24 @@ def test_gradients_die_with_their_step():
     jobs = [entry.job for entry in optimizer._again._entries]
     assert jobs
     assert all(job.grad.numel() == 0 for job in jobs)
+
+
+def test_what_changes_at_every_step_is_hardly_looked_out_for(monkeypatch):
+    made = []
+    init = Again.__init__
+    monkeypatch.setattr(Again, "__init__", lambda self, *given: made.append(1) or init(self, *given))
+    model = network()
+    optimizer = pats.optim.Adamax(pats.param_groups(model), lr=1e-2, noise=NOISE)
+
+    def steps(count, schedule):
+        made.clear()
+        for step in range(count):
+            backward(model, step)
+            if schedule:
+                set_all(noise_lam=1e-4 / (1 + step))(model, optimizer, None)
+            optimizer.step()
+        return len(made)
+
+    assert steps(70, schedule=True) <= 7
+    assert 1 <= steps(130, schedule=False) <= 2
+    assert optimizer._again is not None

@@ -17,6 +17,7 @@ from pats.kernels import Job, Rule, forced, fused_refusal
 from pats.optim._again import Again, again
 
 HALF = (torch.bfloat16, torch.float16)
+_LONGEST_PAUSE = 64  # steps
 
 
 class NoisyMixin(Optimizer):
@@ -58,6 +59,7 @@ class NoisyMixin(Optimizer):
         self._noiseless: list[Job] = []
         self._wanted: str | None = None  # by PATS_KERNEL at this step
         self._again: Again | None = None
+        self._vain, self._pause = 0, 0  # steps in a row that it was of no use for; steps without it
         if RNG_KEY in self.defaults:  # GradScaler then unscales before the step, and skips it itself
             self._step_supports_amp_scaling = False
         self.register_load_state_dict_pre_hook(self._engine.before_load)
@@ -220,9 +222,13 @@ class NoisyMixin(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if self._again is not None and self._again.renew():
-            self._engine.repeat()
-            return loss
+        if self._again is not None:
+            if self._again.renew():
+                self._vain = 0
+                self._engine.repeat()
+                return loss
+            self._vain += 1
+            self._pause = min(2**self._vain, _LONGEST_PAUSE) - 1
         self._wanted = forced()
         if RNG_KEY in self.defaults:
             self._engine.measure(self._takes)
@@ -234,7 +240,9 @@ class NoisyMixin(Optimizer):
         self._upcast.clear()
         self._engine.perturb(self._noiseless)
         self._noiseless.clear()
-        self._again = again(self, self._engine.all_done())
+        # Where something is new at every step, as under a schedule of β, looking out for it is work in vain.
+        self._again = None if self._pause else again(self, self._engine.all_done())
+        self._pause = max(self._pause - 1, 0)
         return loss
 
     def stats(self) -> dict[str, dict[str, float]]:
