@@ -35,6 +35,7 @@ def step(rows: list[dict[str, Any]]) -> str:
     parts = []
     for memory in ("returned", "kept"):
         here = [row for row in rows if row["memory"] == memory]
+        here.sort(key=lambda row: (row["parameters"], row["threads"]))
         named = [f"{row['shapes']}, {row['threads']} thread{'s' * (row['threads'] > 1)}" for row in here]
         parts.append(f"Memory {memory}:")
         for title, kind in (
