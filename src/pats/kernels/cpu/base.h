@@ -9,8 +9,8 @@
 //
 //     2.5 (|m'| + |e|) scale + |q| < |theta| / 2.
 //
-// Every other entry (small, not finite, of an infinite or tiny norm) is done in double, by exact.h. Each entry is judged
-// by itself, so that the bits do not depend on the tile or shard that it stands in. Nothing is fused here.
+// Every other entry (small, not finite, of an infinite or tiny norm) is done in double, by exact.h. Each entry is
+// judged by itself, so that the bits do not depend on the tile or shard that it stands in. Nothing is fused here.
 #ifndef PATS_BASE_H
 #define PATS_BASE_H
 
@@ -43,10 +43,11 @@ ALWAYS_INLINE void base_rows(float *restrict theta, const float *restrict grad, 
     const row beta2 = row_of((float)m->beta2), rest2 = row_of((float)(1.0 - m->beta2));
     const row rest1 = row_of((float)(1.0 - m->beta1)), eps = row_of((float)(m->eps * m->root));
     const row size = row_of((float)(m->size * m->root)), decay = row_of((float)m->decay);
+    const row sign = row_of((float)m->grad_factor);  // 1, or -1 to maximize
     const row one = row_of(1.0f), half = row_of(0.5f), weight = row_of(2.5f), most = row_of(FLT_MAX);
     for (int64_t i = 0; i < count; i += ROW) {
-        row g = row_load(grad + i), old = row_load(theta + i), mean = row_load(first + i), norm = row_load(second + i);
-        row q = noise_row(n, dense + i), inverse;
+        row g = sign * row_load(grad + i), old = row_load(theta + i), q = noise_row(n, dense + i);
+        row mean = row_load(first + i), norm = row_load(second + i), inverse;
         if (adamw) {
             norm = norm + rest2 * (g * g - norm);
             inverse = one / (row_sqrt(norm) + eps);
@@ -78,7 +79,7 @@ ALWAYS_INLINE void base_rows(float *restrict theta, const float *restrict grad, 
 static int in_rows(const pats_matrix *m) {
     const int usual = m->base == PATS_ADAMW ? m->beta2 >= 0.875 && m->decay >= 0.0 && m->decay <= 0x1p-6
                                             : m->decay == 0.0;
-    return m->base != PATS_PLAIN && usual && m->grad_factor == 1.0 && m->size * m->root >= 0x1p-100;
+    return m->base != PATS_PLAIN && usual && fabs(m->grad_factor) == 1.0 && m->size * m->root >= 0x1p-100;
 }
 
 static void base_part(float *theta, const float *grad, float *first, float *second, noise *n, const float *dense,
