@@ -106,6 +106,26 @@ def test_steps_are_exact(path, name, decay, shape, noise, maximize):
 
 
 @built
+@pytest.mark.parametrize("eps", [1e-8, 1e-20, 0.0])
+@pytest.mark.parametrize("size", [1e-30, 1e-20, 1e-3, 1e18, 1e30])
+@pytest.mark.parametrize("name", ["adamax", "adamw"])
+def test_gradients_of_any_size(name, size, eps):
+    """A norm near the ends of float32 costs no exactness; a square beyond them is infinite, as torch's."""
+    theta, first, second, _ = made((301,), torch.float32)
+    grad = gradient(theta, 1) * (size / 1e-3)
+    wide = [t.double() for t in (theta, grad, first, second)]
+    this = job(theta, grad, None, None, step=1, rule=rule(name, first, second))
+    this.rule.eps = eps
+    cpu.step([this])
+    change = LR * wide[1] / (wide[1].abs() + eps)
+    if name == "adamw" and size > 1e20:
+        change = torch.zeros_like(change)
+    exact = wide[0] - change
+    bound = torch.maximum(wide[0].abs(), change.abs())
+    assert ((theta.double() - exact).abs() <= 4 * UNIT * bound).all()
+
+
+@built
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", ["adamax", "adamw"])
 def test_same_bits_on_every_set_and_wherever_an_entry_stands(name, dtype):

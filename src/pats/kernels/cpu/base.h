@@ -9,7 +9,7 @@
 //
 //     2.5 (|m'| + |e|) scale + |q| < |theta| / 2.
 //
-// Every other entry (small, not finite, of an infinite or tiny norm) is done in double, by exact.h. Each entry is
+// Every other entry (small, not finite, of a huge norm) is done in double, by exact.h. Each entry is
 // judged by itself, so that the bits do not depend on the tile or shard that it stands in. Nothing is fused here.
 #ifndef PATS_BASE_H
 #define PATS_BASE_H
@@ -44,7 +44,8 @@ ALWAYS_INLINE void base_rows(float *restrict theta, const float *restrict grad, 
     const row rest1 = row_of((float)(1.0 - m->beta1)), eps = row_of((float)(m->eps * m->root));
     const row size = row_of((float)(m->size * m->root)), decay = row_of((float)m->decay);
     const row sign = row_of((float)m->grad_factor);  // 1, or -1 to maximize
-    const row one = row_of(1.0f), half = row_of(0.5f), weight = row_of(2.5f), most = row_of(FLT_MAX);
+    const row one = row_of(1.0f), half = row_of(0.5f), weight = row_of(2.5f);
+    const row most = row_of(adamw ? 0x1p100f : 0x1p50f);  // so that scale does not become denormal
     for (int64_t i = 0; i < count; i += ROW) {
         row g = sign * row_load(grad + i), old = row_load(theta + i), q = noise_row(n, dense + i);
         row mean = row_load(first + i), norm = row_load(second + i), inverse;
@@ -62,7 +63,7 @@ ALWAYS_INLINE void base_rows(float *restrict theta, const float *restrict grad, 
         if (adamw) step = step + decay * old;
         row next = old + (q - step);
         uint32_t easy = row_less(weight * large + row_abs(q), half * row_abs(old));
-        if (adamw) easy &= row_less(norm, most);
+        easy &= row_less(norm, most);
         if (easy != EASY) {
             float found[4][ROW], here[ROW];
             row_store(found[0], next), row_store(found[1], mean), row_store(found[2], norm), row_store(found[3], step);
@@ -75,11 +76,12 @@ ALWAYS_INLINE void base_rows(float *restrict theta, const float *restrict grad, 
     }
 }
 
-// Whether float32 can be enough: the settings are the usual ones.
+// Whether float32 can be enough: the settings are the usual ones, and eps far above what is denormal in the norm.
 static int in_rows(const pats_matrix *m) {
     const int usual = m->base == PATS_ADAMW ? m->beta2 >= 0.875 && m->decay >= 0.0 && m->decay <= 0x1p-6
-                                            : m->decay == 0.0;
-    return m->base != PATS_PLAIN && usual && fabs(m->grad_factor) == 1.0 && m->size * m->root >= 0x1p-100;
+                                            : m->base == PATS_ADAMAX && m->decay == 0.0;
+    const double least = m->base == PATS_ADAMW ? 0x1p-40 : 0x1p-100;
+    return usual && fabs(m->grad_factor) == 1.0 && m->size * m->root >= 0x1p-70 && m->eps * m->root >= least;
 }
 
 static void base_part(float *theta, const float *grad, float *first, float *second, noise *n, const float *dense,
