@@ -107,12 +107,12 @@ def test_steps_are_exact(path, name, decay, shape, noise, maximize):
 
 @built
 @pytest.mark.parametrize("eps", [1e-8, 1e-20, 0.0])
-@pytest.mark.parametrize("size", [1e-30, 1e-20, 1e-3, 1e18, 1e30])
+@pytest.mark.parametrize("size", [1e-30, 1e-20, 1e-3, 1e18, 1e30, 1e37])
 @pytest.mark.parametrize("name", ["adamax", "adamw"])
 def test_gradients_of_any_size(name, size, eps):
     """A norm near the ends of float32 costs no exactness; a square beyond them is infinite, as torch's."""
     theta, first, second, _ = made((301,), torch.float32)
-    grad = gradient(theta, 1) * (size / 1e-3)
+    grad = (gradient(theta, 1).double() * (size / 1e-3)).float()
     wide = [t.double() for t in (theta, grad, first, second)]
     this = job(theta, grad, None, None, step=1, rule=rule(name, first, second))
     this.rule.eps = eps

@@ -171,15 +171,16 @@ def test_what_changes_at_every_step_is_hardly_looked_out_for(monkeypatch):
     model = network()
     optimizer = pats.optim.Adamax(pats.param_groups(model), lr=1e-2, noise=NOISE)
 
-    def steps(count, schedule):
+    def steps(count, every):
         made.clear()
         for step in range(count):
             backward(model, step)
-            if schedule:
+            if every and step % every == 0:
                 set_all(noise_lam=1e-4 / (1 + step))(model, optimizer, None)
             optimizer.step()
         return len(made)
 
-    assert steps(70, schedule=True) <= 7
-    assert 1 <= steps(130, schedule=False) <= 2
+    assert steps(70, every=1) <= 8
+    assert 1 <= steps(130, every=0) <= 2
+    assert steps(70, every=2) == 35  # of use at the steps between
     assert optimizer._again is not None

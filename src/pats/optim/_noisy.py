@@ -59,7 +59,7 @@ class NoisyMixin(Optimizer):
         self._noiseless: list[Job] = []
         self._wanted: str | None = None  # by PATS_KERNEL at this step
         self._again: Again | None = None
-        self._vain, self._pause = 0, 0  # steps in a row that it was of no use for; steps without it
+        self._vain, self._pause = 0, 0  # how often in a row it was of no use; steps to go without
         if RNG_KEY in self.defaults:  # GradScaler then unscales before the step, and skips it itself
             self._step_supports_amp_scaling = False
         self.register_load_state_dict_pre_hook(self._engine.before_load)
@@ -228,7 +228,7 @@ class NoisyMixin(Optimizer):
                 self._engine.repeat()
                 return loss
             self._vain += 1
-            self._pause = min(2**self._vain, _LONGEST_PAUSE) - 1
+            self._pause = min(2 ** (self._vain - 1), _LONGEST_PAUSE) - 1
         self._wanted = forced()
         if RNG_KEY in self.defaults:
             self._engine.measure(self._takes)

@@ -5,12 +5,13 @@
 //
 //     e = rest1 (g - m),  m' = m + e,  scale = size / norm,  change = m' scale,  theta' = theta + (q - change)
 //
-// the rounding of change is within 11 units of (|m'| + |e|) scale, and theta' within 4 units of |theta| where
+// (AdamW: norm = sqrt(v') + eps, and the decay is part of the change) the rounding of m' scale is within 11 units of
+// (|m'| + |e|) scale, and theta' within 4 units of |theta| where
 //
 //     2.5 (|m'| + |e|) scale + |q| < |theta| / 2.
 //
-// Every other entry (small, not finite, of a huge norm) is done in double, by exact.h. Each entry is
-// judged by itself, so that the bits do not depend on the tile or shard that it stands in. Nothing is fused here.
+// Every other entry (small, not finite, of a huge norm, or beside what is denormal) is done in double, by exact.h. Each
+// entry is judged by itself, so that the bits do not depend on the tile or shard that it stands in. Nothing is fused.
 #ifndef PATS_BASE_H
 #define PATS_BASE_H
 
@@ -22,7 +23,7 @@ enum { GROUP = ROW < 4 ? ROW : 4 };       // entries that are done anew together
 
 // The entries of a row that are not easy, anew; the others keep what has been found.
 static void settle(float *theta, const float *grad, float *first, float *second, const float *noise, float *change,
-                   const pats_matrix *m, uint32_t easy, const float found[4][ROW]) {
+                   const pats_matrix *m, uint32_t easy, float found[4][ROW]) {
     float anew[4][ROW];
     memcpy(anew[0], theta, sizeof *anew), memcpy(anew[1], first, sizeof *anew), memcpy(anew[2], second, sizeof *anew);
     for (int at = 0; at < ROW; at += GROUP)
@@ -44,7 +45,7 @@ ALWAYS_INLINE void base_rows(float *restrict theta, const float *restrict grad, 
     const row rest1 = row_of((float)(1.0 - m->beta1)), eps = row_of((float)(m->eps * m->root));
     const row size = row_of((float)(m->size * m->root)), decay = row_of((float)m->decay);
     const row sign = row_of((float)m->grad_factor);  // 1, or -1 to maximize
-    const row one = row_of(1.0f), half = row_of(0.5f), weight = row_of(2.5f);
+    const row one = row_of(1.0f), half = row_of(0.5f), weight = row_of(2.5f), least = row_of(0x1p-120f);
     const row most = row_of(adamw ? 0x1p100f : 0x1p50f);  // so that scale does not become denormal
     for (int64_t i = 0; i < count; i += ROW) {
         row g = sign * row_load(grad + i), old = row_load(theta + i), q = noise_row(n, dense + i);
@@ -59,7 +60,7 @@ ALWAYS_INLINE void base_rows(float *restrict theta, const float *restrict grad, 
         row turn = rest1 * (g - mean), scale = size * inverse;
         mean = mean + turn;
         row step = mean * scale;
-        row large = (row_abs(mean) + row_abs(turn)) * scale;
+        row large = (row_abs(mean) + (row_abs(turn) + least)) * scale;  // m' may be off by what is denormal
         if (adamw) step = step + decay * old;
         row next = old + (q - step);
         uint32_t easy = row_less(weight * large + row_abs(q), half * row_abs(old));
@@ -76,12 +77,12 @@ ALWAYS_INLINE void base_rows(float *restrict theta, const float *restrict grad, 
     }
 }
 
-// Whether float32 can be enough: the settings are the usual ones, and eps far above what is denormal in the norm.
+// Whether float32 can be enough: the settings are the usual ones, AdamW's eps far above the root of what is denormal.
 static int in_rows(const pats_matrix *m) {
-    const int usual = m->base == PATS_ADAMW ? m->beta2 >= 0.875 && m->decay >= 0.0 && m->decay <= 0x1p-6
-                                            : m->base == PATS_ADAMAX && m->decay == 0.0;
-    const double least = m->base == PATS_ADAMW ? 0x1p-40 : 0x1p-100;
-    return usual && fabs(m->grad_factor) == 1.0 && m->size * m->root >= 0x1p-70 && m->eps * m->root >= least;
+    const int adamax = m->base == PATS_ADAMAX && m->decay == 0.0;
+    const int adamw = m->base == PATS_ADAMW && m->beta2 >= 0.875 && m->decay >= 0.0 && m->decay <= 0x1p-6 &&
+                      m->eps * m->root >= 0x1p-40;
+    return (adamax || adamw) && fabs(m->grad_factor) == 1.0 && m->size * m->root >= 0x1p-70;
 }
 
 static void base_part(float *theta, const float *grad, float *first, float *second, noise *n, const float *dense,

@@ -89,8 +89,8 @@ static inline row put_back_row(uint32_t mask, const float *picked) {
     const int low = ones(mask & 15u);
     const __m128i front = _mm_loadu_si128((const __m128i *)picked);
     const __m128i back = _mm_loadu_si128((const __m128i *)(picked + low));
-    const __m256i found = _mm256_set_m128i(shuffled(FROM_FRONT[mask >> 4], back),
-                                           shuffled(FROM_FRONT[mask & 15u], front));
+    const __m256i found = _mm256_inserti128_si256(_mm256_castsi128_si256(shuffled(FROM_FRONT[mask & 15u], front)),
+                                                  shuffled(FROM_FRONT[mask >> 4], back), 1);
     const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
     const __m256i is_open = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int32_t)mask), bit), bit);
     return _mm256_blendv_ps(row_of(-0.0f), _mm256_castsi256_ps(found), _mm256_castsi256_ps(is_open));

@@ -39,7 +39,7 @@ typedef struct {
     // The base optimizer.
     int32_t base, rounding;  // rounding 1: a bfloat16 parameter is rounded stochastically
     double beta1, beta2, eps, decay;  // decay is what its rule multiplies
-    double size, root;                // lr / (1 - beta1^t), and sqrt(1 - beta2^t) of AdamW, else 1
+    double size, root;                // lr / (1 - beta1^t), and sqrt(1 - beta2^t) of AdamW (Adamax: 1)
     // Results, all of them double, so that they are read as the rows of one table.
     double sum, nonfinite;  // of pass 1: the sum of the sensitivity's average over the entries here
     double mean;            // and its mean over the whole matrix, which pass 2 reads

@@ -25,7 +25,7 @@ typedef __m512 row;
 ALWAYS_INLINE row row_load(const float *from) { return _mm512_loadu_ps(from); }
 ALWAYS_INLINE void row_store(float *to, row value) { _mm512_storeu_ps(to, value); }
 ALWAYS_INLINE row row_of(float value) { return _mm512_set1_ps(value); }
-ALWAYS_INLINE row row_abs(row a) { return _mm512_abs_ps(a); }
+ALWAYS_INLINE row row_abs(row a) { return _mm512_andnot_ps(row_of(-0.0f), a); }
 ALWAYS_INLINE row row_max(row a, row b) { return _mm512_max_ps(a, b); }
 ALWAYS_INLINE row row_sqrt(row a) { return _mm512_sqrt_ps(a); }
 ALWAYS_INLINE uint32_t row_less(row a, row b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
