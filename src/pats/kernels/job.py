@@ -5,7 +5,7 @@ does the update itself (``Job.rule`` is set), ``perturb`` does both in one pass,
 updates one matrix after another, so that the second pass finds the matrix in cache.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
@@ -174,6 +174,23 @@ class Batch:
     def step(self) -> None:
         """Both halves, with the base update between them."""
         self.sums, self.tally = self.path.step(self.jobs)
+
+
+def write_back(jobs: Iterable[Job], copies: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Count the changes of pass 2 for autograd, and carry them to tensors that were worked on in copies.
+
+    Args:
+        jobs: Jobs whose θ, m, and u or v have been changed through their addresses.
+        copies: Pairs of a tensor and its contiguous copy.
+    """
+    changed = []
+    for job in jobs:
+        changed.append(job.theta)
+        if job.rule is not None:
+            changed += [job.rule.first, job.rule.second]
+    torch.autograd.graph.increment_version(changed)
+    for original, copy in copies:
+        original.copy_(copy)
 
 
 def mean_of(sums: Tensor, numel: Sequence[int], dtype: torch.dtype) -> Tensor:

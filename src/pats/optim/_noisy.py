@@ -17,7 +17,7 @@ from pats.kernels import Job, Rule, forced, fused_refusal
 from pats.optim._again import Again, again
 
 HALF = (torch.bfloat16, torch.float16)
-_LONGEST_PAUSE = 64  # steps
+_MOST_VAIN = 7  # the longest pause is 63 steps
 
 
 class NoisyMixin(Optimizer):
@@ -227,8 +227,8 @@ class NoisyMixin(Optimizer):
                 self._vain = 0
                 self._engine.repeat()
                 return loss
-            self._vain += 1
-            self._pause = min(2 ** (self._vain - 1), _LONGEST_PAUSE) - 1
+            self._vain = min(self._vain + 1, _MOST_VAIN)
+            self._pause = 2 ** (self._vain - 1) - 1
         self._wanted = forced()
         if RNG_KEY in self.defaults:
             self._engine.measure(self._takes)

@@ -14,7 +14,7 @@ from torch import Tensor
 from pats._noise import Noise
 from pats.kernels.cpu import library
 from pats.kernels.cpu.library import MEASURE, PACKED, UPDATE, Matrix
-from pats.kernels.job import SUMS, TALLY, Job, mean_of, unfit
+from pats.kernels.job import SUMS, TALLY, Job, mean_of, unfit, write_back
 from pats.philox import PATS, key, threshold
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
@@ -88,15 +88,7 @@ class _Work:
         torch.autograd.graph.increment_version(averages)
 
     def write_back(self) -> None:
-        """Count the changes for autograd, and carry them to tensors that were worked on in copies."""
-        changed = []
-        for job in self._jobs:
-            changed.append(job.theta)
-            if job.rule is not None:
-                changed += [job.rule.first, job.rule.second]
-        torch.autograd.graph.increment_version(changed)
-        for original, copy in self._copies:
-            original.copy_(copy)
+        write_back(self._jobs, self._copies)
 
     def sums(self) -> Tensor:
         return self._totals(SUMS)

@@ -18,7 +18,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from pats.kernels.job import TALLY, Job, unfit
+from pats.kernels.job import TALLY, Job, unfit, write_back
 from pats.philox import key, threshold
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -200,15 +200,7 @@ class _Work:
         return self._total(partial, owners, largest=TALLY.index("sigma_max"))
 
     def write_back(self) -> None:
-        """Count the changes for autograd, and carry them to tensors that were worked on in copies."""
-        changed = []
-        for job in self._jobs:
-            changed.append(job.theta)
-            if job.rule is not None:
-                changed += [job.rule.first, job.rule.second]
-        torch.autograd.graph.increment_version(changed)
-        for original, copy in self._copies:
-            original.copy_(copy)
+        write_back(self._jobs, self._copies)
 
     def _total(self, partial: Tensor, owners: list[int], largest: int) -> Tensor:
         """Rows of programs added up by job; the programs of a job stand together in each launch."""
