@@ -20,7 +20,7 @@ import torch
 from common import SHAPES, Encoder, groups, write
 from pats import Noise, optim, perturb
 
-NOISE = Noise(lam=1e-12)
+NOISE = Noise(scale="constant", lam=1e-12)
 
 
 def perturbed(model: Encoder) -> torch.optim.Optimizer:

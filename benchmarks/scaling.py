@@ -34,7 +34,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     sizes = SIZES | (ON_GPU if device == "cuda" else {})
     models = {name: Encoder(*shape, device=device) for name, shape in sizes.items()}
-    noise = Noise(lam=1e-12)
+    noise = Noise(scale="constant", lam=1e-12)
     steps = {
         name: optim.Adamax(groups(model), lr=1e-6, fused=True, noise=noise).step
         for name, model in models.items()

@@ -7,6 +7,7 @@ from pats.kernels import Job, Piece, Rule, whole
 
 NAME = "encoder.layer.0.attention.weight"
 LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
+ACCOUNT = (0.05, 5e-5, 3.0, 1e-8, 1e-4)  # S, s̄, F, Λ and E of a budget, in the middle of a run
 
 
 def made(shape, dtype=torch.float32, seed=0):
@@ -22,6 +23,8 @@ def made(shape, dtype=torch.float32, seed=0):
 def job(theta, grad, average, noise, **more):
     settings = {"name": NAME, "step": 3, "lr": LR, "pieces": whole(theta.numel()), "numel": theta.numel()}
     settings |= {"seed": noise.seed if noise else 0} | more
+    if noise is not None and noise.scale == "budget":
+        settings.setdefault("budget", torch.tensor(ACCOUNT, dtype=torch.float64))
     name, numel, pieces = (settings.pop(key) for key in ("name", "numel", "pieces"))
     return Job(theta, grad, name, numel, pieces, noise, average, **settings)
 
@@ -46,14 +49,18 @@ def step_of(path, theta, grad, average, noise, grad_scale=1.0, **more):
 # What one step may be asked for; without a shape it is (123, 301).
 CASES = {
     "matrix": {},
+    "constant": {"noise": Noise(scale="constant")},
+    "budget std": {"noise": Noise(intensity="std", steps=100)},
+    "budget's last step": {"noise": Noise(steps=3)},
+    "budget spent": {"noise": Noise(steps=2)},
     "paper": {"noise": Noise.paper()},
     "algorithm1": {"noise": Noise(eps=1e-3, eps_mode="algorithm1")},
-    "std": {"noise": Noise(intensity="std", lam=1e-3)},
+    "std": {"noise": Noise(intensity="std", scale="constant", lam=1e-3)},
     "signed": {"noise": Noise(signed=True)},
-    "lr": {"noise": Noise(lam=None, scale="lr", kappa=1.0)},
+    "lr": {"noise": Noise(scale="lr", kappa=1.0)},
     "every entry": {"noise": Noise(p=1.0)},
     "no entry": {"noise": Noise(p=0.0)},
-    "no noise": {"noise": Noise(lam=0.0)},
+    "no noise": {"noise": Noise(scale="constant", lam=0.0)},
     "much spared": {"noise": Noise(gamma=1.0)},
     "no average": {"noise": Noise(beta=0.0)},
     "maximize": {"maximize": True, "noise": Noise(signed=True)},
@@ -99,5 +106,5 @@ def shards_of(path, cut, theta, grad, average, noise, base=None):
         jobs.append(this)
         parts.append((tuple(where), part))
     sums = path.measure(jobs, 1.0)
-    path.perturb(jobs, sums.sum(0).expand(len(jobs), 2))
+    path.perturb(jobs, sums.sum(0).expand(len(jobs), -1))
     return parts

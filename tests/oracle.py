@@ -94,7 +94,6 @@ def draw(seed: int, name: str, step: int, start: int, count: int, p: float, purp
 class Noise:
     """The settings of the noise; the fields bear the library's names."""
 
-    lam: float = 2e-6
     gamma: float = 2e-3
     beta: float = 0.75
     p: float = 0.2
@@ -102,32 +101,68 @@ class Noise:
     eps_mode: str = "relative"
     intensity: str = "variance"
     signed: bool = False
-    scale: str = "constant"
-    kappa: float | None = None
+    scale: str = "budget"
+    budget: float = 0.04
+    steps: int | None = None
+    kappa: float = 1.0
+    lam: float = 2e-6
     seed: int = 0
 
-    def lam_at(self, lr: float) -> float:
-        """The basic noise of a step."""
-        if self.scale == "constant":
-            return self.lam
-        assert self.kappa is not None
-        sigma = self.kappa * lr
-        return sigma**2 if self.intensity == "variance" else sigma
-
-    def sigma(self, sbar: Array, lr: float, dtype: type[np.floating] = np.float64) -> Array:
-        """Eq. 3 and 4 and the standard deviation that follows; the mean is rounded to `dtype`."""
-        mean = float(dtype(math.fsum(sbar.ravel()) / sbar.size))
+    def ratio(self, sbar: Array, mean: float) -> Array:
+        """R: what Eq. 4 multiplies by the basic noise."""
         eps = {
             "absolute": self.eps,
-            "algorithm1": self.eps / sbar.size,
+            "algorithm1": self.eps / sbar.size if sbar.size else 0.0,
             "relative": self.eps * abs(mean),
         }[self.eps_mode]
         with np.errstate(all="ignore"):
             below = sbar + eps
             ratio = np.where((below == 0) & (mean == 0), 0.0, mean / below)
-            r = self.lam_at(lr) * np.maximum(ratio - self.gamma, 0.0)
-        r = np.where(np.isfinite(r), r, 0.0)
-        return np.sqrt(r) if self.intensity == "variance" else r
+            ratio = np.maximum(ratio - self.gamma, 0.0)
+        return np.where(np.isfinite(ratio), ratio, 0.0)
+
+    def sigma(
+        self,
+        sbar: Array,
+        lr: float,
+        dtype: type[np.floating] = np.float64,
+        sized: tuple[float, float] | None = None,
+    ) -> Array:
+        """Eq. 3 and 4 and the standard deviation that follows; the mean is rounded to `dtype`.
+
+        `sized` is what a budget allows: the basic noise, and the largest deviation.
+        """
+        mean = float(dtype(math.fsum(sbar.ravel()) / sbar.size))
+        lam, most = sized if sized is not None else (self.lam_at(lr), math.inf)
+        r = lam * self.ratio(sbar, mean)
+        return np.minimum(np.sqrt(r) if self.intensity == "variance" else r, most)
+
+    def lam_at(self, lr: float) -> float:
+        """The basic noise of a step."""
+        if self.scale == "constant":
+            return self.lam
+        sigma = self.kappa * lr
+        return sigma**2 if self.intensity == "variance" else sigma
+
+    def factor(self, a: "Matrix") -> float:
+        """F of the last step, from its averages: the mean of the clamped f."""
+        if not a.sbar.size:
+            return 0.0
+        power = 1 if self.intensity == "variance" else 2
+        f = self.ratio(a.sbar, a.mean) ** power
+        return math.fsum(np.minimum(f, 16 * a.F if a.F > 0 else 100.0**power).ravel()) / a.sbar.size
+
+    def spend(self, a: "Matrix", F: float, finite: bool) -> tuple[float, float]:
+        """The budget's recipe: the account of a matrix is brought to this step; lambda and largest sigma."""
+        if a.S:
+            a.E += self.p * a.size * F / a.S**2
+        k = math.inf if self.steps is None else self.steps - a.step + 1
+        w = 1 - math.exp(-1 / 500) if k == math.inf else 6 * k / ((k + 1) * (2 * k + 1)) if k > 0 else 0.0
+        a.size = 0.0
+        if finite and a.S * self.p * F:
+            a.size = max(self.budget**2 - a.E, 0.0) * min(w, 1 / 16) * a.S**2 / (self.p * F)
+        a.F = F
+        return (a.size if self.intensity == "variance" else math.sqrt(a.size)), math.sqrt(16 * a.size * F)
 
 
 @dataclass
@@ -142,6 +177,12 @@ class Matrix:
     delta: Array = field(init=False)  # the base optimizer's last update
     q: Array = field(init=False)  # the last noise, gate included
     skipped: int = 0
+    S: float = 0.0  # the account of a budget
+    mean: float = 0.0
+    F: float = 0.0
+    size: float = 0.0
+    E: float = 0.0
+    sized: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         self.theta = np.array(self.theta, dtype=np.float64)
@@ -175,15 +216,22 @@ class PATSAdamax:
 
     def _step(self, name: str, a: Matrix, g: Array) -> None:
         with np.errstate(all="ignore"):
+            budget = self.noise is not None and self.noise.scale == "budget"
+            if budget and not a.S and a.theta.size > 1:
+                a.S = float(a.theta.std(ddof=1))
+            F = self.noise.factor(a) if budget else 0.0
             finite = self._measure(a, g) if self.noise else True
             a.step += 1
+            if budget:
+                a.sized = self.noise.spend(a, F, finite)
+                a.mean = math.fsum(a.sbar.ravel()) / max(a.sbar.size, 1)
             a.delta = self._update(a, g)
         a.q = np.zeros_like(a.theta)
         if self.noise and not finite:
             a.skipped += 1
         elif self.noise and a.theta.size:
             z = draw(self.noise.seed, name, a.step, 0, a.theta.size, self.noise.p)
-            a.q = self.noise.sigma(a.sbar, self.lr) * z.reshape(a.theta.shape)
+            a.q = self.noise.sigma(a.sbar, self.lr, sized=a.sized) * z.reshape(a.theta.shape)
         a.theta = a.theta + a.delta + a.q
 
     def _update(self, a: Matrix, g: Array) -> Array:

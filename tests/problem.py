@@ -1,6 +1,7 @@
 """The problem, the paths and the settings that the acceptance tests share."""
 
 import functools
+import math
 
 import numpy as np
 import torch
@@ -87,6 +88,32 @@ def close(actual, expected, tolerance):
     )
 
 
+def synchronise(matrix, state):
+    """Move the oracle's matrix to where the library stands."""
+    if not state:
+        return
+    matrix.step = int(state["step"])
+    matrix.m = numpy_of(state["exp_avg"])
+    matrix.u = numpy_of(state["exp_inf" if "exp_inf" in state else "exp_avg_sq"])
+    matrix.sbar = numpy_of(state["sensitivity"])
+    if "noise_spent" in state:
+        matrix.S, matrix.mean, matrix.F, matrix.size, matrix.E = account(state)
+
+
+def account(state):
+    """The five numbers of a budget."""
+    names = ("spread", "mean", "variance", "size", "spent")
+    return tuple(float(state[f"noise_{name}"]) for name in names)
+
+
+def sized(noise, state):
+    """What a budget allowed at this step, from the numbers as they are stored; None without a budget."""
+    if noise.scale != "budget":
+        return None
+    _, _, variance, size, _ = account(state)
+    return (size if noise.intensity == "variance" else math.sqrt(size)), math.sqrt(16 * size * variance)
+
+
 def perturbed(base, model, noise, scope="all", **options):
     optimizer = base(model.named_parameters(), **options)
     pats.perturb(optimizer, model, noise, scope=scope)
@@ -111,14 +138,23 @@ ADAMW_PATHS = {
 }
 
 ABSOLUTE = {"eps": 1e-8, "eps_mode": "absolute"}
+CONSTANT = {"scale": "constant"}
 NOISES = {
     "default": {},
-    "paper": ABSOLUTE,
-    "algorithm1": {"eps": 1e-8, "eps_mode": "algorithm1"},
-    "relative 1e-3": {"eps": 1e-3},
-    "no eps": {"eps": 0.0, "eps_mode": "absolute"},
-    "std": {"intensity": "std", "eps": 1e-12, "eps_mode": "absolute"},
-    "std relative": {"intensity": "std", "lam": 1e-3},
+    "budget, steps": {"budget": 0.3, "steps": 12},
+    "budget std": {"intensity": "std", "budget": 1.0},
+    "budget std, steps": {"intensity": "std", "steps": STEPS, "eps": 1e-8, "eps_mode": "absolute"},
+    "budget signed": {"signed": True, "steps": STEPS, "p": 1.0},
+    "budget algorithm1": {"eps": 1e-6, "eps_mode": "algorithm1", "budget": 0.5},
+    "budget, no eps": {"eps": 0.0, "eps_mode": "absolute", "budget": 0.5, "gamma": 0.3},
+    "budget 0": {"budget": 0.0},
+    "constant": CONSTANT,
+    "paper": ABSOLUTE | CONSTANT,
+    "algorithm1": {"eps": 1e-8, "eps_mode": "algorithm1", **CONSTANT},
+    "relative 1e-3": {"eps": 1e-3, **CONSTANT},
+    "no eps": {"eps": 0.0, "eps_mode": "absolute", **CONSTANT},
+    "std": {"intensity": "std", "eps": 1e-12, "eps_mode": "absolute", **CONSTANT},
+    "std relative": {"intensity": "std", "lam": 1e-3, **CONSTANT},
     "lr": {"scale": "lr", "kappa": 1.0},
     "lr std": {"scale": "lr", "kappa": 0.3, "intensity": "std"},
     "lr std algorithm1": {
@@ -128,17 +164,17 @@ NOISES = {
         "eps": 1e-6,
         "eps_mode": "algorithm1",
     },
-    "p 1": {"p": 1.0},
+    "p 1": {"p": 1.0, **CONSTANT},
     "p 0": {"p": 0.0},
-    "p least": {"p": 2.0**-12, "lam": 1e-2},
-    "p half": {"p": 0.5, "beta": 0.0},
-    "gamma 0": {"gamma": 0.0, "seed": 2**40 + 1},
-    "gamma large": {"gamma": 0.8, "beta": 0.9, "seed": -3},
-    "lam 0": {"lam": 0.0},
-    "signed": {"signed": True},
-    "signed paper": {"signed": True, **ABSOLUTE},
-    "signed algorithm1": {"signed": True, "eps": 1e-8, "eps_mode": "algorithm1"},
-    "signed std": {"signed": True, "intensity": "std", "lam": 1e-3},
+    "p least": {"p": 2.0**-12, "lam": 1e-2, **CONSTANT},
+    "p half": {"p": 0.5, "beta": 0.0, **CONSTANT},
+    "gamma 0": {"gamma": 0.0, "seed": 2**40 + 1, **CONSTANT},
+    "gamma large": {"gamma": 0.8, "beta": 0.9, "seed": -3, **CONSTANT},
+    "lam 0": {"lam": 0.0, **CONSTANT},
+    "signed": {"signed": True, **CONSTANT},
+    "signed paper": {"signed": True, **ABSOLUTE, **CONSTANT},
+    "signed algorithm1": {"signed": True, "eps": 1e-8, "eps_mode": "algorithm1", **CONSTANT},
+    "signed std": {"signed": True, "intensity": "std", "lam": 1e-3, **CONSTANT},
     "signed lr": {"signed": True, "scale": "lr", "kappa": 1.0, "p": 1.0},
 }
 OPTIONS = {
@@ -149,14 +185,15 @@ OPTIONS = {
 }
 ROWS = {
     **{name: (noise, {}) for name, noise in NOISES.items()},
-    **{name: ({}, options) for name, options in OPTIONS.items()},
-    "signed, maximize": ({"signed": True}, {"maximize": True, "weight_decay": 0.1}),
+    **{name: (CONSTANT, options) for name, options in OPTIONS.items()},
+    "budget, decay": ({}, OPTIONS["decay"]),
+    "signed, maximize": ({"signed": True, **CONSTANT}, {"maximize": True, "weight_decay": 0.1}),
 }
 BASES = {
     "adamax": (oracle.PATSAdamax, ADAMAX_PATHS, set(ROWS)),
     "adamw": (
         oracle.PATSAdamW,
         ADAMW_PATHS,
-        {"default", "paper", "std", "lr", "signed", "decay", "betas"},
+        {"default", "budget std, steps", "constant", "paper", "std", "lr", "signed", "decay", "betas"},
     ),
 }

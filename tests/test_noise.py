@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -7,10 +8,15 @@ import pats
 from pats._noise import intensity, mean_of, moving_average_, sensitivity, sigma
 
 BAD = [
-    ({"lam": -1e-6}, "lam is -1e-06, but must be a number of at least 0"),
-    ({"lam": "x"}, "lam is 'x'"),
-    ({"lam": None}, "lam is None"),
-    ({"lam": math.nan}, "lam is nan"),
+    ({"scale": "constant", "lam": -1e-6}, "lam is -1e-06, but must be a number of at least 0"),
+    ({"scale": "constant", "lam": "x"}, "lam is 'x'"),
+    ({"scale": "constant", "lam": math.nan}, "lam is nan"),
+    ({"budget": -0.1}, "budget is -0.1, but must be a number of at least 0"),
+    ({"budget": math.inf}, "budget is inf"),
+    ({"steps": 0}, "steps is 0, but must be a whole number from 1"),
+    ({"steps": 10.0}, "steps is 10.0"),
+    ({"steps": True}, "steps is True"),
+    ({"scale": "lr", "kappa": -1}, "kappa is -1, but must be a number of at least 0"),
     ({"gamma": -1}, "gamma"),
     ({"beta": 1.0}, "beta is 1.0, but must be at least 0 and below 1"),
     ({"beta": -0.1}, "beta"),
@@ -19,12 +25,18 @@ BAD = [
     ({"eps": -1e-8}, "eps"),
     ({"eps_mode": "none"}, "eps_mode is 'none', but must be one of: absolute, algorithm1, relative"),
     ({"intensity": "sd"}, "intensity is 'sd', but must be one of: variance, std"),
-    ({"scale": "linear"}, "scale is 'linear', but must be one of: constant, lr"),
+    ({"scale": "linear"}, "scale is 'linear', but must be one of: budget, lr, constant"),
     ({"signed": 1}, "signed is 1"),
     ({"seed": 0.5}, "seed is 0.5"),
     ({"seed": True}, "seed is True"),
-    ({"scale": "lr"}, "kappa is None"),
-    ({"kappa": 1.0}, 'kappa is 1.0, but scale="constant"'),
+    (
+        {"lam": 1e-6},
+        "lam is 1e-06, but scale='budget' does not use it: set scale='constant', or leave lam out",
+    ),
+    ({"kappa": 1.0}, "kappa is 1.0, but scale='budget' does not use it: set scale='lr'"),
+    ({"scale": "lr", "lam": 2e-6}, "lam is 2e-06, but scale='lr' does not use it"),
+    ({"scale": "constant", "budget": 0.04}, "budget is 0.04, but scale='constant' does not use it"),
+    ({"scale": "lr", "steps": 10}, "steps is 10, but scale='lr' does not use it: set scale='budget'"),
 ]
 
 
@@ -37,25 +49,38 @@ def test_values_out_of_range_are_refused(changes, message):
 
 def test_defaults_are_the_design():
     assert pats.Noise() == pats.Noise(
-        2e-6, 2e-3, 0.75, 0.2, 1e-2, "relative", "variance", False, "constant", None, 0
+        2e-3, 0.75, 0.2, 1e-2, "relative", "variance", False, "budget", None, None, None, None, 0
     )
     paper = pats.Noise.paper(seed=4)
-    assert (paper.eps, paper.eps_mode, paper.lam, paper.seed) == (1e-8, "absolute", 2e-6, 4)
+    assert (paper.scale, paper.size, paper.eps, paper.eps_mode) == ("constant", 2e-6, 1e-8, "absolute")
+    assert (paper.gamma, paper.beta, paper.p, paper.seed) == (0.002, 0.75, 0.2, 4)
+    sizes = [pats.Noise(scale=scale).size for scale in ("budget", "lr", "constant")]
+    assert sizes == [0.04, 1.0, 2e-6]
     with pytest.raises(AttributeError):
         paper.lam = 1.0
 
 
 @pytest.mark.parametrize(
-    "noise", [pats.Noise(), pats.Noise.paper(), pats.Noise(scale="lr", kappa=1.0, lam=None)]
+    "noise",
+    [pats.Noise(), pats.Noise(budget=0.1, steps=7), pats.Noise.paper(), pats.Noise(scale="lr", seed=5)],
 )
-def test_group_round_trip(noise):
-    assert pats.Noise.from_group(noise.to_group()) == noise
+def test_a_group_says_the_same_and_names_the_size(noise):
+    group = noise.to_group()
+    size = {"budget": "noise_budget", "lr": "noise_kappa", "constant": "noise_lam"}[noise.scale]
+    assert group[size] == noise.size
+    again = pats.Noise.from_group(group)
+    assert again == dataclasses.replace(noise, **{size.removeprefix("noise_"): noise.size})
+
+
+@pytest.mark.parametrize("size", [{}, {"p": 0.0}, {"budget": 0.0}, {"scale": "constant", "lam": 0.0}])
+def test_silent_settings(size):
+    assert pats.Noise(**size).silent == bool(size)
 
 
 @pytest.mark.parametrize(
     ("noise", "expected"),
     [
-        (pats.Noise(lam=2.0), 2.0),
+        (pats.Noise(scale="constant", lam=2.0), 2.0),
         (pats.Noise(scale="lr", kappa=3.0), 9e-4),
         (pats.Noise(scale="lr", kappa=3.0, intensity="std"), 3e-2),
     ],
@@ -81,7 +106,7 @@ CASES = [
 
 @pytest.mark.parametrize(("average", "settings", "expected"), CASES)
 def test_intensity(average, settings, expected):
-    noise = pats.Noise(**({"eps_mode": "absolute", "lam": 1.0} | settings))
+    noise = pats.Noise(**({"eps_mode": "absolute"} | settings))
     s = torch.tensor(average, dtype=torch.float64)
     mean = mean_of([s.sum().item()], 2, s.dtype)
     r = intensity(s, mean, 2, 1.0, noise)

@@ -194,7 +194,7 @@ def test_the_noise_leaves_torch_generators_alone():
 
 
 def test_stats_tell_what_was_added():
-    noise = pats.Noise(p=0.5, lam=1e-6, seed=1)
+    noise = pats.Noise(scale="constant", p=0.5, lam=1e-6, seed=1)
     model, optimizer = train(network(width=64), perturbed(torch.optim.Adamax, noise), steps=3)
     row = optimizer.handle.stats()["layers.1.linear.weight"]
     assert abs(row["gated"] - 0.5) < 0.05
@@ -218,7 +218,7 @@ def test_settings_in_the_group_can_be_scheduled():
 
 
 def test_lr_scale_follows_the_schedule():
-    noise = pats.Noise(scale="lr", kappa=2.0, lam=None)
+    noise = pats.Noise(scale="lr", kappa=2.0)
     rms = {}
     for lr in (1e-3, 1e-4, 0.0):
         model = network(width=64)

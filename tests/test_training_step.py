@@ -251,7 +251,7 @@ def test_tied_weights_are_noised_once():
     assert pats.scope(model, "linear.weight") == ["layers.0.linear.weight"]
     silent = copy.deepcopy(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    pats.perturb(optimizer, model, pats.Noise(p=1.0), scope="linear.weight")
+    pats.perturb(optimizer, model, pats.Noise(scale="constant", p=1.0), scope="linear.weight")
     backward(model, 0)
     optimizer.step()
     weight, before = model.layers[0].linear.weight, silent.layers[0].linear.weight

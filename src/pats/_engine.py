@@ -18,11 +18,14 @@ from torch._compile import _disable_dynamo  # as torch.optim: the public one imp
 from torch.optim import Optimizer
 
 from pats import _shard
+from pats._budget import variance_sum
 from pats._errors import InputError
+from pats._ledger import Ledger
 from pats._noise import Noise, state_dtype
 from pats._state import SENSITIVITY, merged, restore_dtypes
 from pats._stats import ratio, stats_of
 from pats.kernels import Batch, Job, batches
+from pats.kernels.job import SUMS
 
 _NO_GRADIENT = torch.empty(0)
 _SAMPLE = 4096  # entries of a matrix whose update is observed for the telemetry
@@ -71,6 +74,7 @@ class Engine:
     ) -> None:
         self._optimizer, self._replicas = optimizer, replicas
         self._targets = targets
+        self._ledger = Ledger(optimizer)
         self._items: dict[int, _Item] = {}
         self._jobs: dict[int, Job] = {}  # of the last step, to be used again
         self._done: tuple[list[Batch], dict[int, _Item]] = ([], {})
@@ -96,10 +100,19 @@ class Engine:
             return  # the base optimizer skips this step, so nothing is measured, drawn or counted
         grad_scale = getattr(self._optimizer, "grad_scale", None)
         settings: dict[int, Noise] = {}
-        targets = []
-        for group, parameter, name in self._targets():
-            noise = settings.get(id(group)) or settings.setdefault(id(group), Noise.from_group(group))
-            targets.append((parameter, name, noise))
+        found = [*self._targets()]
+        for group, _, _ in found:
+            settings.setdefault(id(group), Noise.from_group(group))
+        targets = [(parameter, name, settings[id(group)]) for group, parameter, name in found]
+        self._ledger.open(
+            [
+                (parameter, name)
+                for parameter, name, noise in targets
+                if noise.scale == "budget" and (parameter.grad is not None or _shard.is_sharded(parameter))
+            ]
+        )
+        for group, parameter, name in found:
+            noise = settings[id(group)]
             if parameter.grad is None:
                 continue
             item = self._item(group, parameter, name, noise)
@@ -139,20 +152,23 @@ class Engine:
                 _shard.refuse_flat(parameter, name)
             item = self._items.get(id(parameter))
             row = None if item is None else rows.get(id(item.job))
-            slots.append(
-                _shard.Slot(parameter, name, noise.seed, self._kept(parameter) if row is None else row)
-            )
+            sums = self._kept(parameter, noise) if row is None else row
+            slots.append(_shard.Slot(parameter, name, noise.seed, sums))
         if compare:
             _shard.check_replicas(slots, self._replicas)
         _shard.reduce_(slots, compare)
 
-    def _kept(self, parameter: Tensor) -> Tensor:
+    def _kept(self, parameter: Tensor, noise: Noise) -> Tensor:
         """The sums of a matrix without a gradient on this rank: its s̄_j stay as they are."""
+        sums = torch.zeros(len(SUMS), dtype=torch.float64, device=parameter.device)
         average = self._optimizer.state.get(parameter, {}).get(SENSITIVITY)
         if average is None or not _shard.is_sharded(parameter):
-            return torch.zeros(2, dtype=torch.float64, device=parameter.device)
-        total = _shard.local(average).sum(dtype=torch.float64)
-        return torch.stack([total, torch.zeros_like(total)])
+            return sums
+        held = _shard.local(average).view(-1)
+        sums[0] = held.sum(dtype=torch.float64)
+        if noise.scale == "budget":
+            sums[2] = variance_sum(held, self._ledger.row(parameter), parameter.numel(), noise)
+        return sums
 
     def _item(self, group: dict[str, Any], parameter: Tensor, name: str, noise: Noise) -> _Item:
         assert parameter.grad is not None
@@ -171,6 +187,7 @@ class Engine:
             )
         job = self.new_job(parameter, name)
         job.noise, job.average, job.seed = noise, _shard.local(average), noise.seed
+        job.budget = self._ledger.row(parameter) if noise.scale == "budget" else None
         job.maximize = bool(group.get("maximize", False))
         counted = None if step is None or _on_device(step) else float(step)
         return _Item(group, parameter, job, average, counted, False, _shard.is_sharded(parameter))
@@ -182,6 +199,7 @@ class Engine:
         if job is None or job.theta is not parameter or job.name != name or job.numel != parameter.numel():
             return job_for(parameter, grad, name)
         job.grad, job.noise, job.average, job.rule, job.path = grad, None, None, None, None
+        job.budget = None
         return job
 
     def job_of(self, parameter: Tensor) -> Job | None:
@@ -205,6 +223,8 @@ class Engine:
         for item in self._items.values():
             state = self._optimizer.state[item.parameter]
             state.setdefault(SENSITIVITY, item.average)
+            if item.job.budget is not None:
+                self._ledger.keep(item.parameter)
             if not item.fused:
                 item.job.step = self._count(item, state)
                 item.job.lr = item.group["lr"]
@@ -230,6 +250,7 @@ class Engine:
         """What the last step did, where that was update and noise of all its parameters in one call."""
         batches, items = self._done
         together = len(batches) == 1 and all(item.fused and not item.sharded for item in items.values())
+        together = together and self._ledger.settled
         return batches[0] if together else None
 
     @_disable_dynamo

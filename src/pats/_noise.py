@@ -25,18 +25,21 @@ PREFIX = "noise_"
 _CHOICES = {
     "eps_mode": ("absolute", "algorithm1", "relative"),
     "intensity": ("variance", "std"),
-    "scale": ("constant", "lr"),
+    "scale": ("budget", "lr", "constant"),
 }
+
+# What a scale takes its size from, and that number's default.
+SIZES = {"budget": ("budget", 0.04), "lr": ("kappa", 1.0), "constant": ("lam", 2e-6)}
 
 
 @dataclass(frozen=True)
 class Noise:
     """How much noise PATS adds, and where the paper leaves it open, in which reading.
 
+    The default is calibrated to do no harm: over a whole run, the noise moves each matrix by 0.04 of the
+    spread of its weights. ``Noise.paper()`` is the paper's literal reading.
+
     Args:
-        lam: λ, the basic noise: the variance (or standard deviation, see ``intensity``) that a
-            parameter of average sensitivity gets at a step. Unit: that of the parameters, squared.
-            Not used with ``scale="lr"``.
         gamma: γ ≥ 0. A parameter more than 1/γ times as sensitive as the average of its matrix gets no
             noise.
         beta: β in [0, 1), decay of the moving average of the sensitivity.
@@ -48,16 +51,25 @@ class Noise:
             ``torch.normal(0, R)`` reads.
         signed: False takes the absolute value as Eq. 1 does. True keeps the sign as line 7 of
             Algorithm 1 does; r is 0 where the ratio is negative.
-        scale: ``"constant"`` takes λ (the paper). ``"lr"`` takes λ_t = (κ·lr_t)² for variance and κ·lr_t
-            for std, so that σ ≈ κ·lr_t at average sensitivity, and the noise fades with the schedule.
-        kappa: κ ≥ 0, without unit. Needed by ``scale="lr"``, refused by ``"constant"``.
+        scale: Where λ_t comes from. ``"budget"`` sizes it for each matrix, so that the noise of a whole
+            run accumulates to ``budget`` · std(W), whatever the optimizer, its rate and the length
+            (``pats._budget``). ``"lr"`` takes λ_t = (κ·lr_t)² for variance and κ·lr_t for std, so that
+            σ ≈ κ·lr_t at average sensitivity. ``"constant"`` takes λ, as the paper does.
+        budget: Accumulated noise of a run, √(Σ_t Σ_j q_j²/N), over the standard deviation of the
+            matrix before its first noisy step; at least 0. Only with ``scale="budget"``; None is 0.04.
+        steps: Steps of the whole run, where known: the amplitude then falls linearly to zero at the
+            last, and nothing is added after it. None fades with a time constant of 500 steps, so that
+            the total approaches the budget from below. Only with ``scale="budget"``.
+        kappa: κ ≥ 0, without unit. Only with ``scale="lr"``; None is 1.
+        lam: λ, the basic noise: the variance (or standard deviation, see ``intensity``) that a
+            parameter of average sensitivity gets at a step. Unit: that of the parameters, squared.
+            Only with ``scale="constant"``; None is 2e-6.
         seed: Seed of the noise stream, a whole number; the stream never touches torch's generators.
 
     Raises:
-        InputError: A value is out of its range, or ``kappa`` and ``scale`` contradict each other.
+        InputError: A value is out of its range, or belongs to another ``scale``.
     """
 
-    lam: float | None = 2e-6
     gamma: float = 2e-3
     beta: float = 0.75
     p: float = 0.2
@@ -65,8 +77,11 @@ class Noise:
     eps_mode: str = "relative"
     intensity: str = "variance"
     signed: bool = False
-    scale: str = "constant"
+    scale: str = "budget"
+    budget: float | None = None
+    steps: int | None = None
     kappa: float | None = None
+    lam: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -81,46 +96,73 @@ class Noise:
         fine = _is_real(self.p) and (self.p == 0 or 2**-12 <= self.p <= 1)
         self._check("p", fine, "0 or between 2**-12 and 1")
         self._check("signed", isinstance(self.signed, bool), "True or False")
-        fine = isinstance(self.seed, int) and not isinstance(self.seed, bool)
-        self._check("seed", fine, "a whole number")
-        if self.scale == "constant":
-            self._check("lam", _is_real(self.lam), "a number of at least 0")
-            if self.kappa is not None:
-                raise InputError(
-                    f'kappa is {self.kappa!r}, but scale="constant" takes its size from lam: '
-                    'leave kappa out, or set scale="lr"'
-                )
-        else:
-            if self.lam is not None:
-                self._check("lam", _is_real(self.lam), "a number of at least 0, or None")
-            self._check("kappa", _is_real(self.kappa), 'a number of at least 0 with scale="lr"')
+        self._check("seed", _is_whole(self.seed), "a whole number")
+        for scale, (name, _) in SIZES.items():
+            value = getattr(self, name)
+            if value is not None:
+                self._refuse_other_scale(name, scale)
+                self._check(name, _is_real(value), "a number of at least 0")
+        if self.steps is not None:
+            self._refuse_other_scale("steps", "budget")
+            self._check("steps", _is_whole(self.steps) and self.steps >= 1, "a whole number from 1")
 
     def _check(self, name: str, fine: bool, allowed: str) -> None:
         if not fine:
             raise InputError(f"{name} is {getattr(self, name)!r}, but must be {allowed}")
 
+    def _refuse_other_scale(self, name: str, scale: str) -> None:
+        if self.scale != scale:
+            raise InputError(
+                f"{name} is {getattr(self, name)!r}, but scale={self.scale!r} does not use it: set "
+                f"scale={scale!r}, or leave {name} out"
+            )
+
     @classmethod
     def paper(cls, **changes: Any) -> "Noise":
-        """The paper's settings: Eq. 4 with an absolute ε of 1e-8 (the paper states no value)."""
-        return cls(**{"eps": 1e-8, "eps_mode": "absolute", **changes})
+        """The paper's literal reading: Eq. 4 with λ = 2e-6 at every step and an absolute ε of 1e-8.
+
+        The paper states no ε. Any field can be changed.
+        """
+        literal = {"scale": "constant", "eps": 1e-8, "eps_mode": "absolute"}
+        return cls(**{**literal, **changes})
+
+    @property
+    def size(self) -> float:
+        """The number that ``scale`` takes its size from: ``budget``, ``kappa`` or ``lam``."""
+        name, default = SIZES[self.scale]
+        value: float | None = getattr(self, name)
+        return default if value is None else value
+
+    @property
+    def silent(self) -> bool:
+        """Whether these settings can add no noise, whatever happens."""
+        return self.p == 0 or self.size == 0
 
     def lam_t(self, lr: float) -> float:
-        """λ_t at this step's learning rate: λ, or its learning-rate-scaled counterpart."""
+        """λ_t at this step's learning rate, where no budget sizes it: λ, or its counterpart κ·lr_t."""
         if self.scale == "constant":
-            assert self.lam is not None
-            return self.lam
-        assert self.kappa is not None
-        return (self.kappa * lr) ** 2 if self.intensity == "variance" else self.kappa * lr
+            return self.size
+        assert self.scale == "lr"
+        scaled = self.size * lr
+        return scaled**2 if self.intensity == "variance" else scaled
 
     def to_group(self) -> dict[str, float | int | bool | str | None]:
-        """The fields as plain entries of an optimizer's parameter group (``noise_lam``, ...)."""
+        """The fields as plain entries of an optimizer's parameter group (``noise_p``, ...).
+
+        The number that ``scale`` takes its size from is written out, so that it can be scheduled.
+        """
         entries = {PREFIX + f.name: getattr(self, f.name) for f in fields(self)}
+        entries[PREFIX + SIZES[self.scale][0]] = self.size
         return entries | {RNG_KEY: RNG_VERSION}
 
     @classmethod
     def from_group(cls, group: Mapping[str, Any]) -> "Noise":
-        """The settings that a parameter group carries now; they may have been scheduled."""
-        return cls(**{f.name: group[PREFIX + f.name] for f in fields(cls)})
+        """The settings that a parameter group carries now; they may have been scheduled.
+
+        A field that the group lacks, as in a checkpoint of an earlier version, has the value that those
+        versions took for granted: none.
+        """
+        return cls(**{f.name: group.get(PREFIX + f.name, f.default) for f in fields(cls)})
 
 
 RNG_KEY = PREFIX + "rng_version"
@@ -130,6 +172,10 @@ GROUP_KEYS = (*(PREFIX + f.name for f in fields(Noise)), RNG_KEY)
 def _is_real(value: object) -> bool:
     real = isinstance(value, int | float) and not isinstance(value, bool)
     return real and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 DEFAULT = Noise()

@@ -18,7 +18,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pats._errors import InputError
+from pats._noise import state_dtype
 from pats.kernels import Piece, whole
+from pats.kernels.job import SUMS
+from pats.philox import CHUNK
 
 if TYPE_CHECKING:  # importing torch.distributed.tensor takes half a second, which only its users pay
     from torch.distributed.device_mesh import DeviceMesh
@@ -163,7 +166,7 @@ class Slot:
         parameter: The matrix.
         name: Its canonical name.
         seed: The seed of its noise.
-        sums: This rank's sum of s̄_j and its count of non-finite s_j, float64, changed in place.
+        sums: This rank's ``SUMS`` (``pats.kernels.job``), float64, changed in place.
     """
 
     parameter: Tensor
@@ -195,6 +198,52 @@ def reduce_(slots: Sequence[Slot], check: bool = True) -> None:
         _reduce_group_(layout, members, check)
 
 
+def spreads(parameters: Sequence[Tensor]) -> list[float]:
+    """Standard deviation of each whole matrix, in float64 and rounded once; 0 for a single entry.
+
+    A collective where some are sharded: every rank must come with the same ones in the same order. The host
+    reads the results.
+    """
+    count = [max(parameter.numel(), 1) for parameter in parameters]
+    sums = _summed(parameters, [_moment(local(p.detach()), None) for p in parameters])
+    means = [total / n for total, n in zip(sums, count, strict=True)]
+    centred = zip(parameters, means, strict=True)
+    squares = _summed(parameters, [_moment(local(p.detach()), mean) for p, mean in centred])
+    found = []
+    for parameter, square, n in zip(parameters, squares, count, strict=True):
+        value = math.sqrt(square / (n - 1)) if n > 1 and math.isfinite(square) else 0.0
+        found.append(float(torch.tensor(value, dtype=torch.float64).to(state_dtype(parameter))))
+    return found
+
+
+def _moment(part: Tensor, mean: float | None) -> Tensor:
+    """Sum of the entries, or of their squared distances from the mean: float64, without a large temporary."""
+    if mean is None:
+        return part.sum(dtype=torch.float64)
+    total = torch.zeros((), dtype=torch.float64, device=part.device)
+    rows = part if part.ndim else part.view(1)
+    if rows.numel():
+        for few in torch.split(rows, max(1, CHUNK * len(rows) // rows.numel())):
+            total += (few.double() - mean).square_().sum()
+    return total
+
+
+def _summed(parameters: Sequence[Tensor], own: Sequence[Tensor]) -> list[float]:
+    """This rank's numbers added up over the ranks among which each matrix is sharded."""
+    groups: dict[Layout | None, list[int]] = {}
+    for index, parameter in enumerate(parameters):
+        layout = _layout(parameter)
+        groups.setdefault(layout if layout is not None and _split_dims(layout) else None, []).append(index)
+    found = [0.0] * len(own)
+    for layout, members in groups.items():
+        values = torch.stack([own[index].to(own[members[0]].device) for index in members])
+        for group in _groups(layout) if layout is not None else ():
+            dist.all_reduce(values, group=group)
+        for index, value in zip(members, values.tolist(), strict=True):
+            found[index] = value
+    return found
+
+
 def is_sharded(tensor: Tensor) -> bool:
     """Whether ranks hold different parts of it."""
     layout = _layout(tensor)
@@ -215,14 +264,15 @@ def _reduce_group_(layout: "Layout", members: Sequence[Slot], check: bool) -> No
     own = torch.stack([slot.sums.to(device) for slot in members]).view(-1)
     digest = own.new_tensor(_digest(members)) if check else own.new_zeros(2 * _DIGEST)
     room = -(-len(members) // _ROOM) * _ROOM
-    buffer = torch.cat([digest, own, own.new_zeros(2 * (room - len(members)))])
+    columns = len(SUMS)
+    buffer = torch.cat([digest, own, own.new_zeros(columns * (room - len(members)))])
     ranks = 1
     for group in _groups(layout):
         dist.all_reduce(buffer, group=group)
         ranks *= dist.get_world_size(group)
     if check and not _agree(buffer[: len(digest)].tolist(), ranks):
         raise InputError(_differ(members))
-    for slot, total in zip(members, buffer[len(digest) :].view(-1, 2), strict=False):
+    for slot, total in zip(members, buffer[len(digest) :].view(-1, columns), strict=False):
         slot.sums.copy_(total)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from pats._budget import KEYS
 from pats._noise import GROUP_KEYS, RNG_KEY
 from pats.philox import RNG_VERSION
 
@@ -22,6 +23,7 @@ def merged(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
     groups = []
     for current, loaded in zip(optimizer.param_groups, state_dict["param_groups"], strict=False):
         ours = {key: current[key] for key in GROUP_KEYS if key in current}
+        loaded = {**_earlier(loaded), **loaded}
         if ours and loaded.get(RNG_KEY, RNG_VERSION) != RNG_VERSION:
             raise ValueError(
                 f"the checkpoint's noise stream has rng_version {loaded[RNG_KEY]}, this version of "
@@ -37,10 +39,18 @@ def merged(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
     return {**state_dict, "param_groups": [*groups, *rest]}
 
 
+def _earlier(group: dict[str, Any]) -> dict[str, Any]:
+    """Settings that a checkpoint of an earlier version lacks, which knew no budget."""
+    if RNG_KEY not in group:
+        return {}
+    return {key: None for key in ("noise_budget", "noise_steps") if key not in group}
+
+
 def restore_dtypes(optimizer: Optimizer, saved: dict[str, Any]) -> None:
     """After ``load_state_dict``: torch has cast the state to the parameter's dtype; undo it.
 
-    s̄ always keeps the dtype it was saved in, the moments where ``state_dtype`` is set.
+    s̄ and the numbers of a budget always keep the dtype they were saved in, the moments where ``state_dtype``
+    is set.
 
     Args:
         optimizer: The optimizer that has loaded ``saved``.
@@ -50,6 +60,6 @@ def restore_dtypes(optimizer: Optimizer, saved: dict[str, Any]) -> None:
     every = [(group, p) for group in optimizer.param_groups for p in group["params"]]
     for index, (group, parameter) in zip(ids, every, strict=True):
         for key, value in saved["state"].get(index, {}).items():
-            kept = key == SENSITIVITY or (group.get("state_dtype") and key != "step")
+            kept = key == SENSITIVITY or key in KEYS or (group.get("state_dtype") and key != "step")
             if kept and isinstance(value, Tensor):
                 optimizer.state[parameter][key] = value.to(device=parameter.device, copy=True)

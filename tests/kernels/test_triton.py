@@ -148,7 +148,9 @@ def test_elements_beyond_32_bits_of_the_index():
     after = [t.clone() for t in (theta, theta)]
     for t, walk in zip(after, (path, eager), strict=True):
         this = job(t, grad, average.clone(), Noise(p=1.0), numel=2**35, pieces=pieces)
-        walk.perturb([this], torch.tensor([[2**35 * 1e-4, 0.0]], dtype=torch.float64, device=DEVICE))
+        walk.perturb(
+            [this], torch.tensor([[2**35 * 1e-4, 0.0, 2**35 * 3.0]], dtype=torch.float64, device=DEVICE)
+        )
     assert not torch.equal(after[0], theta)
     torch.testing.assert_close(after[0], after[1], rtol=4 * UNIT, atol=4 * UNIT * 1e-2)
 
@@ -203,7 +205,7 @@ def test_many_matrices_of_mixed_kinds_in_one_step():
 
 
 def test_learning_rate_and_step_are_read_on_the_device():
-    noise = Noise(lam=None, scale="lr", kappa=1.0)
+    noise = Noise(scale="lr", kappa=1.0)
     theta, grad, average = on(*made((17, 16)))
     found = []
     for moving in (lambda x: x, lambda x: torch.tensor(float(x), device=DEVICE)):

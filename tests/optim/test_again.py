@@ -13,7 +13,7 @@ from small import backward, network
 
 pytestmark = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
 
-NOISE = pats.Noise(lam=1e-4, seed=3)
+NOISE = pats.Noise(scale="constant", lam=1e-4, seed=3)
 OPTIMIZERS = {
     "adamax": partial(pats.optim.Adamax, noise=NOISE),
     "adamw": partial(pats.optim.AdamW, noise=NOISE),

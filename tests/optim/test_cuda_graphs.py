@@ -10,8 +10,8 @@ from small import network
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
-NOISE = pats.Noise(lam=1e-4, seed=3)
-BY_RATE = pats.Noise(lam=None, scale="lr", kappa=1.0, seed=3)
+NOISE = pats.Noise(scale="constant", lam=1e-4, seed=3)
+BY_RATE = pats.Noise(scale="lr", kappa=1.0, seed=3)
 WARM, REPLAYED = 3, 5  # steps before the capture, and in the graph
 
 

@@ -11,7 +11,22 @@ from torch import nn
 import oracle
 import pats
 from pats.kernels.cpu import library
-from problem import BASES, LR, ROWS, ULP, give, gradients, initial_weights, lr_at, model_of, numpy_of, ours_on
+from problem import (
+    BASES,
+    LR,
+    ROWS,
+    ULP,
+    account,
+    give,
+    gradients,
+    initial_weights,
+    lr_at,
+    model_of,
+    numpy_of,
+    ours_on,
+    sized,
+    synchronise,
+)
 from small import backward, network, train, weights
 
 pytestmark = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
@@ -21,15 +36,11 @@ SECOND = {"adamax": "exp_inf", "adamw": "exp_avg_sq"}
 NOISE = pats.Noise.paper(lam=1e-4, seed=3)
 
 
-def _synchronised(run, model, optimizer, base):
+def _synchronised(run, model, optimizer):
     """The oracle's matrices, moved to where the library stands."""
     for name, parameter in model.named_parameters():
-        matrix, state = run.matrices[name], optimizer.state.get(parameter)
-        matrix.theta = numpy_of(parameter)
-        if state:
-            matrix.step = int(state["step"])
-            matrix.m, matrix.u = numpy_of(state["exp_avg"]), numpy_of(state[SECOND[base]])
-            matrix.sbar = numpy_of(state["sensitivity"])
+        run.matrices[name].theta = numpy_of(parameter)
+        synchronise(run.matrices[name], optimizer.state.get(parameter))
 
 
 STRICT = [(base, row) for base in OURS for row in ROWS if row in BASES[base][2]]
@@ -48,7 +59,7 @@ def test_every_entry_of_every_step_is_accurate(base, row):
         lr = optimizer.param_groups[0]["lr"] = run.lr = lr_at(t) / 10
         grads = gradients(weights, t, np.float32)
         give(model, grads)
-        _synchronised(run, model, optimizer, base)
+        _synchronised(run, model, optimizer)
         before = {name: (np.abs(a.theta), np.abs(a.sbar)) for name, a in run.matrices.items()}
         run.step(grads)
         optimizer.step()
@@ -57,11 +68,14 @@ def test_every_entry_of_every_step_is_accurate(base, row):
             if grad is None or not a.theta.size:
                 continue
             theta, average = before[name]
-            sbar = numpy_of(optimizer.state[p]["sensitivity"])
+            state = optimizer.state[p]
+            sbar = numpy_of(state["sensitivity"])
+            if noise.scale == "budget" and not noise.signed:  # the mean of signed entries cancels
+                np.testing.assert_allclose(account(state), (a.S, a.mean, a.F, a.size, a.E), rtol=1e-6)
             assert (np.abs(sbar - a.sbar) <= 4 * ULP * np.maximum(average, theta * np.abs(grad))).all()
             # The noise that belongs to s̄ as it is stored: the ratio of Eq. 4 magnifies its rounding.
             z = oracle.draw(noise.seed, name, a.step, 0, a.theta.size, noise.p)
-            q = noise.sigma(sbar, lr, np.float32) * z.reshape(sbar.shape)
+            q = noise.sigma(sbar, lr, np.float32, sized(noise, state)) * z.reshape(sbar.shape)
             bound = np.maximum(np.maximum(theta, np.abs(a.delta)), np.abs(q))
             assert (np.abs(numpy_of(p) - (a.theta - a.q + q)) <= 4 * ULP * bound).all(), (name, t)
 
@@ -222,7 +236,7 @@ def test_a_checkpoint_goes_on_on_the_other_path(base, one, other):
 def test_stochastic_rounding_needs_its_names_and_a_seed_decides_it():
     def run(seed):
         make = lambda m: pats.optim.Adamax(  # noqa: E731
-            pats.param_groups(m), lr=LR, noise=pats.Noise(seed=seed, lam=0.0), stochastic_rounding=True
+            pats.param_groups(m), lr=LR, noise=pats.Noise(seed=seed, budget=0.0), stochastic_rounding=True
         )
         return weights(train(network(dtype=torch.bfloat16), make)[0])
 

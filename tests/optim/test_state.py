@@ -91,7 +91,7 @@ def test_groups_hold_plain_values():
         assert fields["noise_seed"] == 3
         assert fields["noise_rng_version"] == 1
         assert all(value is None or type(value) in (int, float, bool, str) for value in fields.values())
-        assert len(fields) == 12
+        assert len(fields) == 14
 
 
 @pytest.mark.parametrize("name", MAKERS)

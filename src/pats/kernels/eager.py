@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from pats._budget import variance_sum
 from pats._noise import intensity, moving_average_, sensitivity, sigma
-from pats.kernels.job import Job, Piece, mean_of
+from pats.kernels.job import SUMS, Job, Piece, mean_of, sizes_of
 from pats.kernels.update import change, moments, round_stochastically
 from pats.philox import CHUNK, STOCHASTIC_ROUNDING, chunks, gated, key, threshold, words_at, words_of
 
@@ -22,7 +23,10 @@ def measure(jobs: Sequence[Job], grad_scale: float) -> Tensor:
 
 def perturb(jobs: Sequence[Job], sums: Tensor) -> Tensor:
     """Pass 2: see ``pats.kernels.job.Path``."""
-    return torch.stack([_perturb(job, sums[i : i + 1]) for i, job in enumerate(jobs)])
+    means = [mean_of(sums[i : i + 1], [job.numel], _state(job)) for i, job in enumerate(jobs)]
+    sizes = [sizes_of([job], sums[i : i + 1])[0] for i, job in enumerate(jobs)]
+    rows = zip(jobs, sums, means, sizes, strict=True)
+    return torch.stack([_perturb(job, bool(row[1]), float(mean), *size) for job, row, mean, size in rows])
 
 
 def step(jobs: Sequence[Job]) -> tuple[Tensor, Tensor]:
@@ -32,9 +36,11 @@ def step(jobs: Sequence[Job]) -> tuple[Tensor, Tensor]:
 
 
 def _measure(job: Job, grad_scale: float) -> Tensor:
-    sums = torch.zeros(2, dtype=torch.float64, device=job.theta.device)
+    sums = torch.zeros(len(SUMS), dtype=torch.float64, device=job.theta.device)
     if job.noise is None or job.average is None:
         return sums
+    if job.budget is not None:
+        sums[2] = variance_sum(job.average.view(-1), job.budget, job.numel, job.noise)
     average, theta, grad = job.average.view(-1), job.theta.reshape(-1), job.grad.reshape(-1)
     factor = (-1.0 if job.maximize else 1.0) / grad_scale
     for start in range(0, average.numel(), CHUNK):
@@ -47,15 +53,14 @@ def _measure(job: Job, grad_scale: float) -> Tensor:
     return sums
 
 
-def _perturb(job: Job, sums: Tensor) -> Tensor:
+def _state(job: Job) -> torch.dtype:
+    return torch.float32 if job.average is None else job.average.dtype
+
+
+def _perturb(job: Job, spoilt: bool, mean: float, lam: float, ceiling: float) -> Tensor:
     tally = torch.zeros(6, dtype=torch.float64, device=job.theta.device)
-    noisy = job.noise is not None and job.average is not None and not bool(sums[0, 1])
-    mean = 0.0
-    if noisy:
-        assert job.noise is not None
-        assert job.average is not None
-        mean = float(mean_of(sums, [job.numel], job.average.dtype))
-        noisy = mean != 0 and job.noise.p != 0 and job.noise.lam_t(float(job.lr)) != 0
+    noisy = job.noise is not None and job.average is not None and not spoilt
+    noisy = noisy and mean != 0 and lam != 0 and job.noise is not None and job.noise.p != 0
     if not noisy and job.rule is None:
         return tally
     changed = [job.theta, *((job.rule.first, job.rule.second) if job.rule else ())]
@@ -68,7 +73,7 @@ def _perturb(job: Job, sums: Tensor) -> Tensor:
         if job.rule is not None:
             value = value - _update(job, value, grad[part], [m[part] for m in held], step, tally)
         if noisy:
-            index, q = _noise(job, part, where, mean, step, tally)
+            index, q = _noise(job, part, where, mean, lam, ceiling, tally)
             value.scatter_add_(0, index, q)
         if job.rule is not None and job.rule.stochastic_rounding and here.dtype == torch.bfloat16:
             word = _words(job, where, step, STOCHASTIC_ROUNDING)
@@ -100,16 +105,21 @@ def _update(
 
 
 def _noise(
-    job: Job, part: slice, where: tuple[int, int] | Tensor, mean: float, step: int, tally: Tensor
+    job: Job,
+    part: slice,
+    where: tuple[int, int] | Tensor,
+    mean: float,
+    lam: float,
+    ceiling: float,
+    tally: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Positions in a chunk whose gate is open, and their q in float64 (Eq. 4)."""
     assert job.noise is not None
     assert job.average is not None
     gate = threshold(job.noise.p)
-    index, z = gated(_words(job, where, step), gate)
+    index, z = gated(_words(job, where, int(job.step)), gate)
     selected = job.average.view(-1)[part].index_select(0, index).double()
-    lam = job.noise.lam_t(float(job.lr))
-    deviation = sigma(intensity(selected, mean, job.numel, lam, job.noise), job.noise)
+    deviation = sigma(intensity(selected, mean, job.numel, lam, job.noise), job.noise).clamp_(max=ceiling)
     q = z.mul_(deviation)
     if index.numel():
         tally[0] += index.numel()

@@ -5,6 +5,7 @@ does the update itself (``Job.rule`` is set), ``perturb`` does both in one pass,
 updates one matrix after another, so that the second pass finds the matrix in cache.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from pats._budget import share, sizes, spent
 from pats._noise import Noise
 
 
@@ -79,6 +81,8 @@ class Job:
         pieces: Where the local entries stand in it.
         noise: Settings of PATS; None updates without noise.
         average: s̄, local, contiguous, changed in place; None without noise.
+        budget: The matrix's row of ``pats._budget``, float64 on its device, changed in place; None where
+            no budget sizes the noise.
         maximize: ∇L is negated.
         seed: Seed of the stream.
         step: This step's number, 1-based; a one-element tensor on a device is read there.
@@ -94,6 +98,7 @@ class Job:
     pieces: tuple[Piece, ...]
     noise: Noise | None
     average: Tensor | None
+    budget: Tensor | None = None
     maximize: bool = False
     seed: int = 0
     step: int | Tensor = 1
@@ -122,7 +127,7 @@ def unfit(job: Job, takes: str) -> str | None:
     return None
 
 
-SUMS = ("sum", "nonfinite")
+SUMS = ("sum", "nonfinite", "variance")
 TALLY = ("gated", "zero", "square", "sigma_max", "update_square", "observed")
 
 
@@ -133,13 +138,14 @@ class Path(Protocol):
         """Eq. 1-3: updates s̄ and returns a row of ``SUMS`` for every job, float64, on the jobs' device.
 
         The gradient is divided by ``grad_scale``. An entry whose s_j is not finite keeps its s̄_j and is
-        counted; the sum is over the local entries.
+        counted; the sum is over the local entries, as is that of f̂_j where a budget sizes the noise.
         """
 
     def perturb(self, jobs: Sequence[Job], sums: Tensor) -> Tensor:
         """Eq. 4-5, after the base update where a job has a rule; returns a row of ``TALLY`` for every job.
 
-        A matrix with a non-finite sensitivity gets no noise. ``sums`` are those of the whole matrices.
+        A matrix with a non-finite sensitivity gets no noise. ``sums`` are those of the whole matrices. The
+        rows of budgets are brought up to this step.
         """
 
     def step(self, jobs: Sequence[Job]) -> tuple[Tensor, Tensor]:
@@ -191,6 +197,37 @@ def write_back(jobs: Iterable[Job], copies: Iterable[tuple[Tensor, Tensor]]) -> 
     torch.autograd.graph.increment_version(changed)
     for original, copy in copies:
         original.copy_(copy)
+
+
+def sizes_of(jobs: Sequence[Job], sums: Tensor) -> list[tuple[float, float]]:
+    """λ_t of every job and the largest σ it allows, on the host; rows of budgets are brought to this step.
+
+    Args:
+        jobs: The jobs, all in one dtype of s̄; those without noise have 0.
+        sums: A row of ``SUMS`` for each, of the whole matrices.
+    """
+    found = [
+        (0.0 if job.noise is None or job.budget is not None else job.noise.lam_t(float(job.lr)), math.inf)
+        for job in jobs
+    ]
+    owners, rows, settings = [], [], []
+    for index, job in enumerate(jobs):
+        if job.budget is not None and job.noise is not None:
+            noise = job.noise
+            owners.append(index)
+            rows.append(job.budget)
+            part = share(noise.steps, int(job.step))
+            settings.append((max(job.numel, 1), noise.p, noise.size, part, noise.intensity == "std"))
+    if not owners:
+        return found
+    average = jobs[owners[0]].average
+    assert average is not None
+    numel, p, budget, now, is_std = torch.tensor(settings, dtype=torch.float64).to(sums.device).unbind(1)
+    new = spent(torch.stack(rows), sums[owners], numel, p, budget, now, average.dtype)
+    torch._foreach_copy_(rows, [*new.unbind()])
+    for index, lam, ceiling in zip(owners, *(column.tolist() for column in sizes(new, is_std)), strict=True):
+        found[index] = lam, ceiling
+    return found
 
 
 def mean_of(sums: Tensor, numel: Sequence[int], dtype: torch.dtype) -> Tensor:

@@ -152,7 +152,7 @@ def base_optimizer(
     }
     # Without noise torch's own update, on the path that torch takes by itself, so that every method is plain
     # fine-tuning to the bit; with noise update and noise in one kernel, where the tensors allow it.
-    silent = noise is None or noise.p * noise.lam_t(1.0) == 0
+    silent = noise is None or noise.silent
     foreach = next(model.parameters()).device.type == "cuda" if silent else None
     return classes[training.optimizer](groups, eps=training.eps, noise=noise, foreach=foreach, **settings)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from pats._budget import KEYS
 from pats.kernels import Batch, Job, forced
 
 _LEFT_OUT = ("params", "param_names", "lr")  # lr is renewed
@@ -54,6 +55,8 @@ class Again:
                 assert job.rule is not None
                 state = optimizer.state[parameter]
                 used = {id(tensor) for tensor in (job.rule.first, job.rule.second, job.average)}
+                # The numbers of a budget are views of one row.
+                used |= {id(state[key]) for key in KEYS if job.budget is not None}
                 names, held = zip(*((k, v) for k, v in state.items() if id(v) in used), strict=True)
                 kind = _kind(parameter, parameter.grad)
                 self._entries.append(_Entry(group, job, kind, state, names, held, state["step"]))

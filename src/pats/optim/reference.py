@@ -1,11 +1,13 @@
 """Algorithm 1 of the paper, line by line: slow and plain, what every other path is tested against."""
 
+import math
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from pats import philox
+from pats._budget import KEYS
 from pats._errors import InputError
 from pats._noise import Noise, state_dtype
 from pats._scope import canonical_name
@@ -26,7 +28,7 @@ class PATSAdamax(OneByOne):
         eps: ε_opt of Adamax.
         weight_decay: Coupled decay, added to the gradient after the sensitivity is measured.
         maximize: Ascend: G is negated.
-        noise: λ, γ, β, p, ε and the readings of the paper; None is ``Noise.paper()``.
+        noise: γ, β, p, ε, the size and the readings of the paper; None is ``Noise.paper()``.
 
     Raises:
         InputError: A group lacks names or ``in_scope``.
@@ -86,28 +88,71 @@ class PATSAdamax(OneByOne):
             G = G + group["weight_decay"] * theta
         M.copy_(beta1 * M + (1 - beta1) * G)  # line 8
         U.copy_(torch.maximum(beta2 * U, G.abs() + group["eps"]))  # line 9
+        if group["in_scope"] and noise.scale == "budget":
+            self._budget(theta, state, noise)
         theta -= (alpha / (1 - beta1**t)) * (M / U)  # line 14, first half
         if not group["in_scope"]:
             return
 
         finite = torch.isfinite(S)
         S_bar = state["sensitivity"]
+        N = theta.numel()
+        F = self._variance(S_bar, state, noise) if noise.scale == "budget" else 0.0
         S_bar.copy_(torch.where(finite, noise.beta * S_bar + (1 - noise.beta) * S, S_bar))  # line 10
+        mean = (S_bar.double().sum() / max(N, 1)).to(dtype).double()
+        lam, cap = (noise.lam_t(alpha), math.inf) if noise.scale != "budget" else (0.0, 0.0)
+        if noise.scale == "budget":
+            lam, cap = self._spend(state, noise, t, F, float(mean), bool(finite.all()))
         if not finite.all():
             return
-        N = theta.numel()
-        mean = (S_bar.double().sum() / N).to(dtype) if N else torch.zeros((), dtype=dtype)
-        if noise.eps_mode == "absolute":
-            eps = torch.tensor(noise.eps, dtype=torch.float64)
-        elif noise.eps_mode == "algorithm1":
-            eps = torch.tensor(noise.eps / max(N, 1), dtype=torch.float64)
-        else:
-            eps = noise.eps * mean.double().abs()
-        ratio = mean.double() / (S_bar.double() + eps)
-        R = noise.lam_t(alpha) * torch.clamp(ratio - noise.gamma, min=0)  # line 11
-        R = torch.where(torch.isfinite(R), R, 0.0)  # 0/0 is 0
+        R = lam * _ratio(S_bar, mean, N, noise)  # line 11
         sigma = R.sqrt() if noise.intensity == "variance" else R
-        QZ = sigma * philox.draw(noise.seed, canonical_name(cast(str, name)), t, 0, N, noise.p).view(
-            theta.shape
-        )  # lines 12, 13
+        QZ = sigma.clamp(max=cap) * philox.draw(
+            noise.seed, canonical_name(cast(str, name)), t, 0, N, noise.p
+        ).view(theta.shape)  # lines 12, 13
         theta.copy_((theta.double() + QZ).to(theta.dtype))  # line 14, second half
+
+    def _budget(self, theta: Tensor, state: dict[str, Any], noise: Noise) -> None:
+        """S = std(W) before the first noisy step; the other numbers of ``pats._budget`` begin at 0."""
+        for key in KEYS:
+            state.setdefault(key, torch.zeros((), dtype=torch.float64))
+        if state["noise_spread"] == 0 and theta.numel() > 1:
+            state["noise_spread"].copy_(theta.double().std().to(state["sensitivity"].dtype))
+
+    def _variance(self, S_bar: Tensor, state: dict[str, Any], noise: Noise) -> float:
+        """F_{t-1}: the mean of f̂_j, from the S̄ and s̄ of the step before."""
+        f = _ratio(S_bar, state["noise_mean"], S_bar.numel(), noise)
+        first = 100.0
+        if noise.intensity == "std":
+            f, first = f**2, first**2
+        limit = 16 * float(state["noise_variance"]) or first
+        return float((f.clamp(max=limit).sum() / max(S_bar.numel(), 1)).to(S_bar.dtype))
+
+    def _spend(
+        self, state: dict[str, Any], noise: Noise, t: int, F: float, mean: float, finite: bool
+    ) -> tuple[float, float]:
+        """λ_t, and the largest σ: what the budget B leaves for this step."""
+        S, E = float(state["noise_spread"]), float(state["noise_spent"])
+        if S > 0:
+            E += noise.p * float(state["noise_size"]) * F / S**2
+        w = 1 - math.exp(-1 / 500)
+        if noise.steps is not None:
+            k = max(noise.steps - t + 1, 0)
+            w = min(6 * k / ((k + 1) * (2 * k + 1)), 1 / 16)
+        size = 0.0
+        if finite and S > 0 and noise.p > 0 and F > 0:
+            size = max(noise.size**2 - E, 0.0) * w * S**2 / (noise.p * F)
+        for key, value in zip(KEYS, (S, mean, F, size, E), strict=True):
+            state[key].fill_(value)
+        return (size if noise.intensity == "variance" else math.sqrt(size)), 4 * math.sqrt(size * F)
+
+
+def _ratio(S_bar: Tensor, mean: Tensor, N: int, noise: Noise) -> Tensor:
+    """max( s̄/(s̄_j + ε) - γ, 0 ) in float64; what is not finite, as 0/0, is 0."""
+    eps = torch.tensor(noise.eps, dtype=torch.float64)
+    if noise.eps_mode == "algorithm1":
+        eps = eps / max(N, 1)
+    elif noise.eps_mode == "relative":
+        eps = eps * mean.abs()
+    ratio = torch.clamp(mean / (S_bar.double() + eps) - noise.gamma, min=0)
+    return torch.where(torch.isfinite(ratio), ratio, 0.0)

@@ -80,7 +80,7 @@ class _SAGE(OneByOne):
         held = self._held(parameter, SENSITIVITY, state_dtype(parameter))
         current = sensitivity(_shard.local(parameter).to(held.dtype), grad.to(held.dtype))
         job = job_for(parameter, grad, "")
-        job.noise, job.average = Noise(lam=0.0, p=0.0, beta=group["beta3"]), held
+        job.noise, job.average = Noise(p=0.0, scale="constant", beta=group["beta3"]), held
         for batch in batches([job]):
             batch.measure()
         average = held / correction

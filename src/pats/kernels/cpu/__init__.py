@@ -5,23 +5,25 @@ of threads gives the same bits. Tensors that are not contiguous are worked on in
 """
 
 import ctypes
+import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from pats._budget import share
 from pats._noise import Noise
 from pats.kernels.cpu import library
 from pats.kernels.cpu.library import MEASURE, PACKED, UPDATE, Matrix
-from pats.kernels.job import SUMS, TALLY, Job, mean_of, unfit, write_back
+from pats.kernels.job import SUMS, TALLY, Job, mean_of, sizes_of, unfit, write_back
 from pats.philox import PATS, key, threshold
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 RULES = {None: 0, "adamax": 1, "adamw": 2}
 
 # The library's fields of the noise and of the base update, where there is none.
-_SILENT: tuple[float, ...] = (0,) * 8
+_SILENT: tuple[float, ...] = (0,) * 12
 _PLAIN: tuple[float, ...] = (0,) * 8
 
 
@@ -47,8 +49,10 @@ def perturb(jobs: Sequence[Job], sums: Tensor) -> Tensor:
     """Pass 2: see ``pats.kernels.job.Path``; the draw and the sum are float32, σ is float64."""
     work = _Work(jobs)
     means = mean_of(sums, [job.numel for job in jobs], torch.float32).tolist()
+    sizes = sizes_of(jobs, sums)
     for matrix, owner in zip(work.matrices, work.owners, strict=True):
         matrix.mean, matrix.nonfinite = means[owner], float(sums[owner, 1])
+        matrix.lam, matrix.ceiling = sizes[owner]
     work.run(UPDATE)
     work.write_back()
     return work.tally()
@@ -70,7 +74,7 @@ class _Work:
         self._jobs = jobs
         self._copies: list[tuple[Tensor, Tensor]] = []
         self._held: list[Tensor] = []  # alive until the library has run
-        self._known: dict[tuple[int, int, float], tuple[float, ...]] = {}  # fields of the noise
+        self._known: dict[tuple[int, int, float, int], tuple[float, ...]] = {}  # fields of the noise
         self.owners = [index for index, job in enumerate(jobs) for _ in job.pieces]
         self.matrices = (Matrix * len(self.owners))()
         at, size = 0, ctypes.sizeof(Matrix)
@@ -123,11 +127,13 @@ class _Work:
         """The library's fields of every piece of a job, in its order."""
         lr, count, rule = float(job.lr), int(job.step), job.rule
         tensors = [self._dense(job.theta), self._dense(job.grad, changed=False), 0, 0, 0]
+        budget = 0 if job.budget is None else job.budget.data_ptr()
         noise, base, state_dtype = _SILENT, _PLAIN, 0
         if job.noise is not None and job.average is not None:
             tensors[2] = job.average.data_ptr()
-            of = id(job.noise), job.numel, lr  # asking for the hash of the settings takes longer
-            noise = self._known.get(of) or self._known.setdefault(of, _noise_fields(job.noise, job.numel, lr))
+            of = id(job.noise), job.numel, lr, count  # asking for the hash of the settings takes longer
+            known = self._known.get(of)
+            noise = known or self._known.setdefault(of, _noise_fields(job.noise, job.numel, lr, count))
         if rule is not None:
             tensors[3:] = self._dense(rule.first), self._dense(rule.second)
             state_dtype = DTYPES[rule.first.dtype]
@@ -139,7 +145,7 @@ class _Work:
         rest = (*stream, DTYPES[job.theta.dtype], state_dtype, factor, *noise, *base)
         for piece in job.pieces:
             here = _moved(tensors, job, piece.offset) if piece.offset else tensors
-            yield *here, job.numel, piece.count, piece.run, piece.stride, piece.start, *rest
+            yield *here, budget, job.numel, piece.count, piece.run, piece.stride, piece.start, *rest
 
 
 def _moved(addresses: Sequence[int], job: Job, offset: int) -> list[int]:
@@ -152,9 +158,9 @@ def _moved(addresses: Sequence[int], job: Job, offset: int) -> list[int]:
     ]
 
 
-def _noise_fields(noise: Noise, numel: int, lr: float) -> tuple[float, ...]:
+def _noise_fields(noise: Noise, numel: int, lr: float, step: int) -> tuple[float, ...]:
     """What all matrices of a size share at a step."""
-    relative = noise.eps_mode == "relative"
+    relative, planned = noise.eps_mode == "relative", noise.scale == "budget"
     absolute = noise.eps / (max(numel, 1) if noise.eps_mode == "algorithm1" else 1)
     return (
         threshold(noise.p),
@@ -162,7 +168,11 @@ def _noise_fields(noise: Noise, numel: int, lr: float) -> tuple[float, ...]:
         noise.intensity == "std",
         noise.beta,
         noise.gamma,
-        noise.lam_t(lr),
+        0.0 if planned else noise.lam_t(lr),
+        math.inf,
+        noise.p,
+        noise.size**2 if planned else 0.0,
+        share(noise.steps, step) if planned else 0.0,
         0.0 if relative else absolute,
         noise.eps if relative else 0.0,
     )

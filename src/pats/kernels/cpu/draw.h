@@ -102,8 +102,10 @@ static double scale_draws(double *restrict z, const float *restrict average, int
     if (m->is_std || m->gamma < 0.0 || !intensity_fast(sigma, average, whole, m))
         intensity_exact(sigma, average, whole, m);
     for (int64_t k = found; k < whole; ++k) sigma[k] = 0.0;
+    const double ceiling = m->ceiling;
     for (int64_t k = 0; k < whole; ++k) {
         int64_t bits;
+        sigma[k] = sigma[k] < ceiling ? sigma[k] : ceiling;
         memcpy(&bits, sigma + k, sizeof bits);
         top = bits > top ? bits : top;
         none += bits == 0;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "budget.h"
 #include "pats.h"
 
 #if defined(_WIN32)
@@ -92,6 +93,7 @@ static pats_partial run_pass(pass p) {
     for (int64_t i = 0; i < blocks; ++i) {
         const pats_partial *part = p.partial + i;
         total.sum += part->sum;
+        total.variance += part->variance;
         total.square += part->square;
         total.update_square += part->update_square;
         total.sigma_max = part->sigma_max > total.sigma_max ? part->sigma_max : total.sigma_max;
@@ -108,6 +110,7 @@ static void first_pass(pats_matrix *m, pats_partial *partial) {
     m->sum = total.sum;
     m->mean = (double)(float)(total.sum / (double)(m->total ? m->total : 1));
     m->nonfinite = (double)total.nonfinite;
+    m->variance = total.variance;
 }
 
 static void second_pass(pats_matrix *m, pats_partial *partial) {
@@ -120,7 +123,8 @@ static void second_pass(pats_matrix *m, pats_partial *partial) {
     m->update_square = total.update_square;
 }
 
-// Matrices one after another: pass 1 where `passes` has bit 0, pass 2 where it has bit 1. Returns 0, or 1
+// Matrices one after another: pass 1 where `passes` has bit 0, pass 2 where it has bit 1. With both, each record is
+// a whole matrix, and a budget sizes its noise in between; with pass 2 alone, lam and ceiling are given. Returns 0, or 1
 // where there was no memory for the partial sums; nothing has been changed then.
 PATS_EXPORT int32_t pats_run(pats_matrix *matrix, int64_t count, int32_t passes) {
     int64_t most = 1;
@@ -132,6 +136,7 @@ PATS_EXPORT int32_t pats_run(pats_matrix *matrix, int64_t count, int32_t passes)
     if (!partial) return 1;
     for (int64_t i = 0; i < count; ++i) {
         if ((passes & 1) && matrix[i].average) first_pass(matrix + i, partial);
+        if (passes == 3 && matrix[i].average && matrix[i].budget) budget_spend(matrix + i);
         if (passes & 2) second_pass(matrix + i, partial);
     }
     free(partial);

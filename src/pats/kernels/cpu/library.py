@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pats.kernels.job import TALLY
+from pats.kernels.job import SUMS, TALLY
 
-ABI = 4
+ABI = 5
 
 MEASURE, UPDATE = 1, 2
 
@@ -32,7 +32,7 @@ _TYPES: dict[str, Any] = {
     "d": c_double,
 }
 GIVEN = {
-    **dict.fromkeys(("theta", "grad", "average", "first", "second"), "P"),
+    **dict.fromkeys(("theta", "grad", "average", "first", "second", "budget"), "P"),
     **dict.fromkeys(("total", "numel", "run", "stride"), "q"),
     "start": "Q",
     **dict.fromkeys(("key0", "key1", "step", "purpose"), "I"),
@@ -40,11 +40,13 @@ GIVEN = {
     "grad_factor": "d",
     "threshold": "Q",
     **dict.fromkeys(("is_signed", "is_std"), "i"),
-    **dict.fromkeys(("beta", "gamma", "lam", "eps_absolute", "eps_relative"), "d"),
+    **dict.fromkeys(("beta", "gamma", "lam", "ceiling"), "d"),
+    **dict.fromkeys(("open", "most", "share"), "d"),
+    **dict.fromkeys(("eps_absolute", "eps_relative"), "d"),
     **dict.fromkeys(("base", "rounding"), "i"),
     **dict.fromkeys(("beta1", "beta2", "eps", "decay", "size", "root"), "d"),
 }
-RESULTS = ("sum", "nonfinite", "mean", *TALLY)
+RESULTS = (*SUMS, "mean", *TALLY)
 
 
 class Matrix(ctypes.Structure):

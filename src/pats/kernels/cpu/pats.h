@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define PATS_ABI 4
+#define PATS_ABI 5
 
 enum { PATS_TILE = 512 };            // elements handled at once: all scratch stays in the first-level cache
 enum { PATS_DRAW = 4 * PATS_TILE };   // elements whose open gates are drawn for at once
@@ -24,6 +24,7 @@ typedef struct {
     float *average;    // sensitivity's moving average, or null: no noise
     void *first;       // m, of `state_dtype`
     void *second;      // u of Adamax, v of AdamW, like m
+    double *budget;    // the matrix's PATS_ROW numbers of a noise budget, or null: lam is given
     int64_t total;     // entries of the whole matrix
     int64_t numel;     // entries here
     int64_t run, stride;  // entry i is element start + (i / run) * stride + i % run of the whole matrix
@@ -35,6 +36,8 @@ typedef struct {
     uint64_t threshold;          // T: the gate is open iff word < T; 0 is no noise
     int32_t is_signed, is_std;   // readings of Eq. 1 and of N(0, R)
     double beta, gamma, lam;
+    double ceiling;             // largest sigma
+    double open, most, share;   // of a budget: p, B^2, and the share of what is left that this step may spend
     double eps_absolute, eps_relative;  // eps of Eq. 4 is absolute + relative * |mean|
     // The base optimizer.
     int32_t base, rounding;  // rounding 1: a bfloat16 parameter is rounded stochastically
@@ -42,14 +45,15 @@ typedef struct {
     double size, root;                // lr / (1 - beta1^t), and sqrt(1 - beta2^t) of AdamW (Adamax: 1)
     // Results, all of them double, so that they are read as the rows of one table.
     double sum, nonfinite;  // of pass 1: the sum of the sensitivity's average over the entries here
-    double mean;            // and its mean over the whole matrix, which pass 2 reads
+    double variance;        // and of a budget's relative variances, from the averages of the last step
+    double mean;            // the average's mean over the whole matrix, which pass 2 reads
     double gated, zero, square, sigma_max;  // of pass 2
     double update_square, observed;         // `observed` entries make up `update_square`
 } pats_matrix;
 
 // What one block adds up to.
 typedef struct {
-    double sum, square, sigma_max, update_square;
+    double sum, variance, square, sigma_max, update_square;
     int64_t nonfinite, gated, zero, observed;
 } pats_partial;
 

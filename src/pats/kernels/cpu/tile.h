@@ -6,6 +6,7 @@
 #include "pats.h"
 #include "base.h"
 #include "bfloat16.h"
+#include "budget.h"
 #include "draw.h"
 
 // Eq. 1 and 2 of one tile: the new average, and how many entries were not finite.
@@ -22,6 +23,22 @@ static int32_t average_tile(float *restrict average, const float *restrict theta
     return nonfinite;
 }
 
+// The relative variances of one tile under a budget, from the averages of the last step; their sum.
+static double variance_tile(const float *restrict average, int64_t count, const pats_matrix *m) {
+    const double mean = m->budget[PATS_MEAN];
+    const float top = (float)mean, eps = (float)(m->eps_absolute + m->eps_relative * fabs(mean));
+    const float gamma = (float)m->gamma, limit = (float)budget_limit(m);
+    float relative[PATS_TILE];
+    for (int64_t i = 0; i < count; ++i) {
+        const float below = average[i] + eps, above = top / below - gamma;
+        relative[i] = below != 0.0f && above > 0.0f ? above : 0.0f;  // false for NaN
+    }
+    if (m->is_std)
+        for (int64_t i = 0; i < count; ++i) relative[i] *= relative[i];
+    for (int64_t i = 0; i < count; ++i) relative[i] = relative[i] < limit ? relative[i] : limit;
+    return sum_of(relative, count);
+}
+
 // Pass 1 of some blocks; `to` is one a block.
 static void measure(const pats_matrix *m, int64_t begin, int64_t end, pats_partial *to) {
     float room[2][PATS_TILE];
@@ -32,6 +49,7 @@ static void measure(const pats_matrix *m, int64_t begin, int64_t end, pats_parti
         if (at + 2 * PATS_TILE < end) measured_soon(m, at + 2 * PATS_TILE);
         const float *theta = opened(room[0], m->theta, at, count, m->dtype);
         const float *grad = opened(room[1], m->grad, at, count, m->dtype);
+        if (m->budget) sums->variance += variance_tile(m->average + at, count, m);
         sums->nonfinite += average_tile(m->average + at, theta, grad, count, (float)m->grad_factor,
                                         (float)m->beta, (float)(1.0 - m->beta), sign_mask);
         sums->sum += sum_of(m->average + at, count);

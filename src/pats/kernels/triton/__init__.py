@@ -18,7 +18,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from pats.kernels.job import TALLY, Job, unfit, write_back
+from pats.kernels.job import SUMS, TALLY, Job, unfit, write_back
 from pats.philox import key, threshold
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -104,6 +104,7 @@ class _Launch:
     state: torch.dtype
     base: bool
     noise: bool
+    budget: bool
     aligned: bool
     blocks: list[int] = field(default_factory=list)  # of every program: its piece, and its block there
     jobs: list[int] = field(default_factory=list)  # of every program: its job
@@ -112,12 +113,13 @@ class _Launch:
     def of(cls, job: Job, aligned: bool) -> "_Launch":
         """An empty launch that a job can join."""
         state = torch.float32 if job.rule is None else job.rule.first.dtype
-        return cls(job.theta.dtype, state, job.rule is not None, job.average is not None, aligned)
+        noise = job.average is not None
+        return cls(job.theta.dtype, state, job.rule is not None, noise, job.budget is not None, aligned)
 
     @property
     def kind(self) -> tuple[object, ...]:
         """What the jobs of a launch have in common."""
-        return (self.theta, self.state, self.base, self.noise, self.aligned)
+        return (self.theta, self.state, self.base, self.noise, self.budget, self.aligned)
 
 
 class _Work:
@@ -141,7 +143,7 @@ class _Work:
                 here = [a + piece.offset * size if a else 0 for a, size in addresses]
                 pieces += here
                 pieces += [piece.count, piece.run, piece.stride, piece.start, owner]
-                pieces += [_signed(key0 | key1 << 32), gate, flags]
+                pieces += [_signed(key0 | key1 << 32), gate, flags, _account(job)]
                 consecutive = piece.run >= piece.count and piece.start % 4 == 0
                 aligned = consecutive and piece.count % 16 == 0 and not any(a % 16 for a in here)
                 launch = _Launch.of(job, aligned)
@@ -157,7 +159,7 @@ class _Work:
         """Sums and counts of all jobs."""
         noisy = [launch for launch in self._launches if launch.noise]
         programs = sum(len(launch.jobs) for launch in noisy)
-        partial = torch.zeros(programs, 2, dtype=torch.float64, device=self._device)
+        partial = torch.zeros(programs, len(SUMS), dtype=torch.float64, device=self._device)
         first, owners = 0, []
         for launch in noisy:
             count = len(launch.jobs)
@@ -167,6 +169,7 @@ class _Work:
                 self._table(launch.blocks, torch.int64),
                 partial[first:],
                 _kernel().DTYPES[launch.theta],
+                launch.budget,
                 launch.aligned,
                 BLOCK,
             )
@@ -179,6 +182,7 @@ class _Work:
         programs = sum(len(launch.jobs) for launch in self._launches)
         partial = torch.zeros(programs, len(TALLY), dtype=torch.float64, device=self._device)
         moving, first, owners = self._moving(), 0, []
+        sizes = self._sizes(moving, sums)
         for launch in self._launches:
             count = len(launch.jobs)
             _kernel().update_kernel[(count,)](
@@ -186,6 +190,7 @@ class _Work:
                 self._scalars,
                 moving,
                 sums,
+                sizes,
                 self._table(launch.blocks, torch.int64),
                 partial[first:],
                 _kernel().DTYPES[launch.theta],
@@ -198,6 +203,14 @@ class _Work:
             first += count
             owners += launch.jobs
         return self._total(partial, owners, largest=TALLY.index("sigma_max"))
+
+    def _sizes(self, moving: Tensor, sums: Tensor) -> Tensor:
+        """λ of every job and the largest σ it allows; rows of budgets are brought to this step."""
+        accounts = self._table([_account(job) for job in self._jobs], torch.int64)
+        flags = self._table([_flags(job) for job in self._jobs], torch.int64)
+        out = torch.zeros(len(self._jobs), 2, dtype=torch.float64, device=self._device)
+        _kernel().size_kernel[(len(self._jobs),)](accounts, self._scalars, flags, moving, sums, out)
+        return out
 
     def write_back(self) -> None:
         write_back(self._jobs, self._copies)
@@ -309,13 +322,18 @@ def _signed(word: int) -> int:
     return word - 2**64 if word >= 2**63 else word
 
 
+def _account(job: Job) -> int:
+    """Address of a job's row of ``pats._budget``; 0 without one."""
+    return 0 if job.budget is None else job.budget.data_ptr()
+
+
 def _flags(job: Job) -> int:
     noise, rule = job.noise, job.rule
     flags = 0
     if noise is not None and job.average is not None:
         flags |= _kernel().NOISY
         flags |= _kernel().SIGNED * noise.signed | _kernel().STD * (noise.intensity == "std")
-        flags |= _kernel().BY_LR * (noise.scale == "lr")
+        flags |= _kernel().BY_LR * (noise.scale == "lr") | _kernel().BUDGET * (job.budget is not None)
     if rule is not None:
         flags |= _kernel().ADAMW * (rule.name == "adamw") | _kernel().ROUNDING * rule.stochastic_rounding
     return flags
@@ -326,13 +344,13 @@ def _scalars(job: Job, grad_scale: float) -> list[float]:
     noise, rule, total = job.noise, job.rule, max(job.numel, 1)
     row: list[float] = [total, 0.0, (-1.0 if job.maximize else 1.0) / grad_scale]
     if noise is None:
-        row += [0.0] * 5
+        row += [0.0] * 6
     else:
         row[1] = noise.beta
         relative = noise.eps_mode == "relative"
         absolute = noise.eps / (total if noise.eps_mode == "algorithm1" else 1)
         row += [noise.gamma, 0.0 if relative else absolute, noise.eps if relative else 0.0]
-        row += [noise.lam or 0.0, noise.kappa or 0.0]
+        row += [noise.size, noise.p, float(noise.steps or 0)]
     if rule is None:
         return [*row, *[0.0] * 6]
     logs = [math.log(beta) if beta else -math.inf for beta in rule.betas]

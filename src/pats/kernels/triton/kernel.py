@@ -7,6 +7,8 @@ the sum θ - Δ + q are float64 and rounded once, since they cancel; everything 
 ``pats/kernels/cpu`` is the same in C; the quantile's polynomials are its own.
 """
 
+import math
+
 import torch
 import triton
 import triton.language as tl
@@ -17,19 +19,21 @@ DTYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16:
 PIECE = (
     *("theta", "grad", "average", "first", "second"),
     *("numel", "run", "stride", "start", "owner"),
-    *("key", "threshold", "flags"),
+    *("key", "threshold", "flags", "budget"),
 )
 # Columns of the table of scalars (float64), one row a job.
 SCALAR = (
-    *("total", "beta", "factor", "gamma", "eps_absolute", "eps_relative", "lam", "kappa"),
+    *("total", "beta", "factor", "gamma", "eps_absolute", "eps_relative", "size", "open", "steps"),
     *("beta1", "beta2", "log_beta1", "log_beta2", "eps", "decay"),
 )
-SIGNED, STD, BY_LR, ADAMW, ROUNDING, NOISY = (1 << i for i in range(6))
+SIGNED, STD, BY_LR, ADAMW, ROUNDING, NOISY, BUDGET = (1 << i for i in range(7))
+SUMS_COLUMNS = tl.constexpr(3)
 
 PIECE_COLUMNS = tl.constexpr(len(PIECE))
 SCALAR_COLUMNS = tl.constexpr(len(SCALAR))
 _SIGNED, _STD, _BY_LR, _ADAMW = (tl.constexpr(1 << i) for i in range(4))
-_ROUNDING, _NOISY = tl.constexpr(ROUNDING), tl.constexpr(NOISY)
+_ROUNDING, _NOISY, _BUDGET = tl.constexpr(ROUNDING), tl.constexpr(NOISY), tl.constexpr(BUDGET)
+FADING = tl.constexpr(-math.expm1(-1 / 500))  # as in pats._budget
 FLOAT32_MAX = tl.constexpr(3.4028234663852886e38)
 FLOAT64_MAX = tl.constexpr(1.7976931348623157e308)
 C0 = tl.constexpr(1.2533141373155003)
@@ -125,10 +129,70 @@ def normal_quantile(word, threshold):
 
 
 @triton.jit
+def relative_variance(average, address, job, flags):
+    """f̂ of a budget, from the averages and the numbers of the last step; see ``pats._budget``."""
+    account = address.to(tl.pointer_type(tl.float64))
+    mean, variance = tl.load(account + 1), tl.load(account + 2)
+    std = (flags & _STD) != 0
+    limit = tl.where(variance > 0.0, 16.0 * variance, tl.where(std, 1e4, 100.0)).to(tl.float32)
+    eps = (tl.load(job + 4) + tl.load(job + 5) * tl.abs(mean)).to(tl.float32)
+    below = average + eps
+    above = mean.to(tl.float32) / tl.where(below != 0.0, below, 1.0) - tl.load(job + 3).to(tl.float32)
+    above = tl.where((below != 0.0) & (above > 0.0), above, 0.0)  # false for NaN
+    above = tl.where(std, above * above, above)
+    return tl.where(above < limit, above, limit)
+
+
+@triton.jit
+def size_kernel(accounts, scalars, flags, moving, sums, out):
+    """λ of a job and the largest σ it allows; its budget's account is brought to this step."""
+    here = tl.program_id(0).to(tl.int64)
+    job, flag = scalars + here * SCALAR_COLUMNS, tl.load(flags + here)
+    lr, step = tl.load(moving + 2 * here), tl.load(moving + 2 * here + 1)
+    std = (flag & _STD) != 0
+    value = tl.load(job + 6)
+    scaled = value * lr
+    lam = tl.where((flag & _BY_LR) != 0, tl.where(std, scaled, scaled * scaled), value)
+    ceiling = float("inf")
+    if (flag & _BUDGET) != 0:
+        account = tl.load(accounts + here).to(tl.pointer_type(tl.float64))
+        spread, spent, opened = tl.load(account), tl.load(account + 4), tl.load(job + 7)
+        total, square = tl.load(job), spread * spread
+        mean = (tl.load(sums + SUMS_COLUMNS * here) / total).to(tl.float32).to(tl.float64)
+        variance = (tl.load(sums + SUMS_COLUMNS * here + 2) / total).to(tl.float32).to(tl.float64)
+        known = square > 0.0
+        safe = tl.where(known, square, 1.0)
+        spent = tl.where(known, spent + opened * tl.load(account + 3) * variance / safe, spent)
+        steps = tl.load(job + 8)
+        k = tl.maximum(steps - step + 1.0, 0.0)
+        share = tl.minimum(6.0 * k / ((k + 1.0) * (2.0 * k + 1.0)), 0.0625)
+        share = tl.where(steps > 0.0, share, FADING)
+        fine = known & (opened > 0.0) & (variance > 0.0) & (tl.load(sums + SUMS_COLUMNS * here + 1) == 0.0)
+        left = tl.maximum(value * value - spent, 0.0)
+        size = left * share * square / tl.where(fine, opened * variance, 1.0)
+        size = tl.where(fine, size, 0.0)
+        tl.store(account + 1, mean)
+        tl.store(account + 2, variance)
+        tl.store(account + 3, size)
+        tl.store(account + 4, spent)
+        lam = tl.where(std, tl.sqrt(size), size)
+        ceiling = tl.sqrt(16.0 * size * variance)
+    tl.store(out + 2 * here, lam)
+    tl.store(out + 2 * here + 1, ceiling)
+
+
+@triton.jit
 def measure_kernel(
-    pieces, scalars, blocks, partial, THETA: tl.constexpr, ALIGNED: tl.constexpr, BLOCK: tl.constexpr
+    pieces,
+    scalars,
+    blocks,
+    partial,
+    THETA: tl.constexpr,
+    BUDGET: tl.constexpr,
+    ALIGNED: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
-    """Eq. 1 and 2 of one block, and its sum and count of entries that are not finite."""
+    """Eq. 1 and 2 of one block; its sum, its count of entries that are not finite, and a budget's Σ f̂."""
     here = tl.program_id(0).to(tl.int64)
     row = pieces + tl.load(blocks + 2 * here) * PIECE_COLUMNS
     off = tl.load(blocks + 2 * here + 1) * BLOCK
@@ -139,14 +203,18 @@ def measure_kernel(
     grad = tl.load(entry(row, 1, THETA, ALIGNED) + i, inside, 0.0).to(tl.float32)
     where_average = entry(row, 2, tl.float32, ALIGNED) + i
     average = tl.load(where_average, inside, 0.0)
+    relative = average * 0.0
+    if BUDGET:
+        relative = tl.where(inside, relative_variance(average, tl.load(row + 13), job, flags), 0.0)
+    tl.store(partial + 3 * here + 2, tl.sum(relative.to(tl.float64)))
     beta = tl.load(job + 1)
     s = theta * (grad * tl.load(job + 2).to(tl.float32))
     s = tl.where((flags & _SIGNED) != 0, s, tl.abs(s))
     finite = tl.abs(s) <= FLOAT32_MAX
     average = tl.where(finite, (1.0 - beta).to(tl.float32) * s + beta.to(tl.float32) * average, average)
     tl.store(where_average, average, inside)
-    tl.store(partial + 2 * here, tl.sum(tl.where(inside, average.to(tl.float64), 0.0)))
-    tl.store(partial + 2 * here + 1, tl.sum(tl.where(inside & (finite == 0), 1.0, 0.0).to(tl.float64)))
+    tl.store(partial + 3 * here, tl.sum(tl.where(inside, average.to(tl.float64), 0.0)))
+    tl.store(partial + 3 * here + 1, tl.sum(tl.where(inside & (finite == 0), 1.0, 0.0).to(tl.float64)))
 
 
 @triton.jit
@@ -170,25 +238,21 @@ def total_kernel(partial, ranges, out, COLUMNS: tl.constexpr, LARGEST: tl.conste
 
 
 @triton.jit
-def intensity(average, mean, job, flags, lr):
+def intensity(average, mean, job, flags, lam, ceiling):
     """Eq. 4: σ_j in float64."""
-    lam = tl.load(job + 6)
-    scaled = tl.load(job + 7) * lr
-    scaled = tl.where((flags & _STD) != 0, scaled, scaled * scaled)
-    lam = tl.where((flags & _BY_LR) != 0, scaled, lam)
     eps = tl.load(job + 4) + tl.load(job + 5) * tl.abs(mean)
     r = (mean / (average.to(tl.float64) + eps) - tl.load(job + 3)) * lam
     r = tl.where((r > 0.0) & (r <= FLOAT64_MAX), r, 0.0)  # false for NaN
-    return tl.where((flags & _STD) != 0, r, tl.sqrt(r))
+    return tl.minimum(tl.where((flags & _STD) != 0, r, tl.sqrt(r)), ceiling)
 
 
 @triton.jit
 def base_update(theta, grad, first, second, job, flags, lr, step):
     """Δ in float64, m, and u or v; see ``pats.kernels.update``."""
-    beta1, beta2 = tl.load(job + 8), tl.load(job + 9)
-    eps, decay = tl.load(job + 12), tl.load(job + 13)
+    beta1, beta2 = tl.load(job + 9), tl.load(job + 10)
+    eps, decay = tl.load(job + 13), tl.load(job + 14)
     factor = tl.load(job + 2)
-    size = lr / (1.0 - tl.exp(step * tl.load(job + 10)))
+    size = lr / (1.0 - tl.exp(step * tl.load(job + 11)))
     adamw = (flags & _ADAMW) != 0
     g = grad.to(tl.float64) * factor + tl.where(adamw, 0.0, decay) * theta.to(tl.float64)
     mean = beta1 * first.to(tl.float64) + (1.0 - beta1) * g
@@ -196,7 +260,7 @@ def base_update(theta, grad, first, second, job, flags, lr, step):
     largest = tl.abs(g) + eps
     largest = tl.where((faded > largest) | (faded != faded), faded, largest)  # a NaN stays
     spread = tl.where(adamw, faded + (1.0 - beta2) * (g * g), largest)
-    root = tl.sqrt(1.0 - tl.exp(step * tl.load(job + 11)))
+    root = tl.sqrt(1.0 - tl.exp(step * tl.load(job + 12)))
     spread = spread.to(tl.float32).to(tl.float64)  # torch divides by what it has stored
     norm = tl.where(adamw, tl.sqrt(spread) / root + eps, spread)
     change = size * mean / norm + tl.where(adamw, lr * decay, 0.0) * theta.to(tl.float64)
@@ -230,6 +294,7 @@ def update_kernel(
     scalars,
     moving,
     sums,
+    sizes,
     blocks,
     partial,
     THETA: tl.constexpr,
@@ -266,17 +331,18 @@ def update_kernel(
     if NOISE:
         threshold = tl.load(row + 11)
         total = tl.load(job)
-        mean = (tl.load(sums + 2 * owner) / total).to(tl.float32).to(tl.float64)
-        noisy = ((flags & _NOISY) != 0) & (tl.load(sums + 2 * owner + 1) == 0.0) & (mean != 0.0)
+        mean = (tl.load(sums + SUMS_COLUMNS * owner) / total).to(tl.float32).to(tl.float64)
+        finite = tl.load(sums + SUMS_COLUMNS * owner + 1) == 0.0
+        noisy = ((flags & _NOISY) != 0) & finite & (mean != 0.0)
+        lam, ceiling = tl.load(sizes + 2 * owner), tl.load(sizes + 2 * owner + 1)
         word = stream_words(row, off, count, 0, ALIGNED, BLOCK)
         opened = inside & (word.to(tl.int64) < tl.where(noisy, threshold, 0))
         average = tl.load(entry(row, 2, tl.float32, ALIGNED) + i, opened, 0.0)
-        sigma = tl.where(opened, intensity(average, mean, job, flags, lr), 0.0)
+        sigma = tl.where(opened, intensity(average, mean, job, flags, lam, ceiling), 0.0)
         draw = tl.where(opened, word, 0)
         q = tl.where(opened, sigma * normal_quantile(draw, threshold), 0.0)
         value = tl.where(q != 0.0, value + q, value)  # -0 stays where nothing is added
         # With λ = 0 there is no noise and nothing to be told, as on the other paths.
-        lam = tl.where((flags & _BY_LR) != 0, tl.load(job + 7) * lr, tl.load(job + 6))
         told = tl.where(lam != 0.0, 1.0, 0.0).to(tl.float64)
         tl.store(tally, told * tl.sum(tl.where(opened, 1.0, 0.0).to(tl.float64)))
         tl.store(tally + 1, told * tl.sum(tl.where(opened & (sigma == 0.0), 1.0, 0.0).to(tl.float64)))

@@ -1,0 +1,117 @@
+"""The five numbers that ``scale="budget"`` keeps of each matrix: made once, found again, loaded, shared.
+
+They stand in ``optimizer.state[p]`` as views of one row (``pats._budget.ROW``), which the kernels read and
+write. Whoever replaces them there, as loading does, replaces the row.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from pats import _shard
+from pats._budget import KEYS, ROW, SPREAD, views
+
+
+@dataclass
+class _Entry:
+    parameter: Tensor
+    row: Tensor
+    views: dict[str, Tensor]
+
+
+class Ledger:
+    """The rows of one optimizer's matrices.
+
+    Args:
+        optimizer: The optimizer whose state holds them.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._optimizer = optimizer
+        self._entries: dict[int, _Entry] = {}
+        self._flat: list[tuple[_Entry, str]] = []
+        self._warned = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether the spread of every matrix is known, so that nothing is left to look up."""
+        return not self._flat
+
+    def open(self, targets: Sequence[tuple[Tensor, str]]) -> None:
+        """Have a row for each of the matrices; a collective where some of them are sharded.
+
+        Args:
+            targets: Parameters with a budget and their names: those with a gradient, and every sharded one.
+        """
+        new = [(parameter, name) for parameter, name in targets if self._known(parameter) is None]
+        unknown = []
+        for parameter, name in new:
+            entry = self._opened(parameter)
+            self._entries[id(parameter)] = entry
+            # Ranks differ in which rows they have loaded, so all take part for every sharded matrix.
+            if _shard.is_sharded(parameter) or not bool(entry.row[SPREAD]):
+                unknown.append((entry, name))
+        again = [(entry, name) for entry, name in self._flat if not _capturing(entry.parameter)]
+        asked = [*again, *unknown]
+        if not asked:
+            return
+        found = _shard.spreads([entry.parameter for entry, _ in asked])
+        for (entry, _), spread in zip(asked, found, strict=True):
+            if not bool(entry.row[SPREAD]):
+                entry.row[SPREAD] = spread
+        self._flat = [
+            (entry, name)
+            for entry, name in asked
+            if entry.parameter.numel() > 1 and not bool(entry.row[SPREAD])
+        ]
+        self._warn()
+
+    def row(self, parameter: Tensor) -> Tensor:
+        """The row of a matrix that ``open`` has seen."""
+        return self._entries[id(parameter)].row
+
+    def keep(self, parameter: Tensor) -> None:
+        """Have the optimizer's state hold the numbers, once it holds its own."""
+        state = self._optimizer.state[parameter]
+        entry = self._entries[id(parameter)]
+        if state.get(KEYS[0]) is not entry.views[KEYS[0]]:
+            state.update(entry.views)
+
+    def _known(self, parameter: Tensor) -> _Entry | None:
+        entry = self._entries.get(id(parameter))
+        if entry is None or entry.parameter is not parameter or entry.row.device != parameter.device:
+            return None
+        held = self._optimizer.state.get(parameter, {})
+        kept = all(held[key] is view for key, view in entry.views.items() if key in held)
+        return entry if kept else None
+
+    def _opened(self, parameter: Tensor) -> _Entry:
+        """A new row, with the numbers that the state holds, as after loading."""
+        if _capturing(parameter):
+            raise RuntimeError(
+                "a matrix has no noise budget yet, and a CUDA graph would make it anew at every replay: take "
+                "a few steps before the capture"
+            )
+        row = torch.zeros(len(ROW), dtype=torch.float64, device=parameter.device)
+        held = self._optimizer.state.get(parameter, {})
+        if all(key in held for key in KEYS):
+            row.copy_(torch.stack([held[key].detach().to(row).reshape(()) for key in KEYS]))
+        return _Entry(parameter, row, views(row))
+
+    def _warn(self) -> None:
+        if self._flat and not self._warned:
+            self._warned = True
+            more = f" and {len(self._flat) - 1} more" if len(self._flat) > 1 else ""
+            warnings.warn(
+                f"all entries of {self._flat[0][1]!r}{more} are equal, and a noise budget is a share of the "
+                "weights' spread: they get no noise until they differ",
+                stacklevel=5,
+            )
+
+
+def _capturing(parameter: Tensor) -> bool:
+    return parameter.is_cuda and torch.cuda.is_current_stream_capturing()
