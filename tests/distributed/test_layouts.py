@@ -24,6 +24,12 @@ def perturbed(model):
     return optimizer
 
 
+def perturbed_std(model):
+    optimizer = torch.optim.SGD(pats.param_groups(model, "all"), lr=LR)
+    pats.perturb(optimizer, model, pats.Noise(budget=0.3, intensity="std", seed=5), scope="all")
+    return optimizer
+
+
 def ours(cls, **options):
     return lambda model: cls(pats.param_groups(model, "all"), lr=LR, **options)
 
@@ -35,6 +41,9 @@ DOORS = {
     "adamax in plain torch": (ours(pats.optim.Adamax, noise=NOISE), "eager"),
     "adamax in Triton": (ours(pats.optim.Adamax, noise=NOISE), "triton"),
     "adamw": (ours(pats.optim.AdamW, noise=pats.Noise(seed=5)), None),
+    "adamax, budget": (ours(pats.optim.Adamax, noise=pats.Noise(budget=0.3, steps=20, seed=5)), None),
+    "adamax in Triton, budget": (ours(pats.optim.Adamax, noise=pats.Noise(budget=0.3, seed=5)), "triton"),
+    "perturb, budget": (perturbed_std, None),
     "SAGE adamax": (ours(pats.optim.SAGEAdamax), None),
     "SAGE adamw": (ours(pats.optim.SAGEAdamW), None),
 }

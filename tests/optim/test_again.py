@@ -17,6 +17,7 @@ NOISE = pats.Noise(scale="constant", lam=1e-4, seed=3)
 OPTIMIZERS = {
     "adamax": partial(pats.optim.Adamax, noise=NOISE),
     "adamw": partial(pats.optim.AdamW, noise=NOISE),
+    "adamax, budget": partial(pats.optim.Adamax, noise=pats.Noise(budget=0.3, steps=7, seed=3)),
     "adamax, no noise": partial(pats.optim.Adamax, fused=True),
 }
 
@@ -51,6 +52,12 @@ def replace_state(model, optimizer, monkeypatch):
     state["exp_avg"] = state["exp_avg"] * 2
 
 
+def replace_account(model, optimizer, monkeypatch):
+    state = optimizer.state[model.layers[0].linear.weight]
+    for key in ("noise_spent", "exp_avg"):  # without a budget there is no such key before
+        state[key] = state.get(key, torch.zeros(())) * 2
+
+
 def replace_counter(model, optimizer, monkeypatch):
     optimizer.state[model.layers[0].linear.weight]["step"] = torch.tensor(40.0)
 
@@ -81,7 +88,8 @@ CHANGES = {
     "transposed": (widen, True),
     "betas": (set_all(betas=(0.8, 0.99)), False),
     "decay": (set_all(weight_decay=0.1), False),
-    "intensity": (set_all(noise_lam=1e-2), False),
+    "gate": (set_all(noise_p=0.7), False),
+    "account": (replace_account, False),
     "maximize": (set_all(maximize=True), False),
     "foreach": (set_all(foreach=True), False),
     "frozen": (freeze, False),

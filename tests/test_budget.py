@@ -1,0 +1,327 @@
+"""``scale="budget"``: what a run accumulates, whatever trains it, and what becomes of the account."""
+
+import copy
+import hashlib
+import itertools
+import math
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+import pats
+from pats._budget import KEYS, share
+from pats.kernels.cpu import library
+from small import backward, network, train, weights
+
+SHAPES = {"square.weight": (24, 20), "wide.weight": (8, 90), "wide.bias": (160,)}
+
+
+def matrices(seed=0, dtype=torch.float32):
+    """Weights of very different spreads, one of them with exact zeros."""
+    generator = torch.Generator().manual_seed(seed)
+    model = nn.Module()
+    for spread, (name, shape) in zip((0.05, 1.0, 1e-3), SHAPES.items(), strict=True):
+        owner, leaf = name.split(".")
+        if not hasattr(model, owner):
+            model.add_module(owner, nn.Module())
+        value = spread * torch.randn(shape, generator=generator)
+        value[::5] = 0.0
+        getattr(model, owner).register_parameter(leaf, nn.Parameter(value.to(dtype)))
+    return model
+
+
+def give_gradients(model, step, heavy=False):
+    """Random gradients, each row of its own size; ``heavy`` makes some entries very large."""
+    generator = torch.Generator().manual_seed(500 + step)
+    for parameter in model.parameters():
+        grad = 1e-2 * torch.randn(parameter.shape, generator=generator)
+        if heavy:
+            grad = grad / torch.rand(parameter.shape, generator=generator).clamp(min=1e-4)
+        parameter.grad = grad.to(parameter.dtype)
+
+
+def perturbed(cls, lr):
+    def make(model, noise):
+        optimizer = cls(model.named_parameters(), lr=lr)
+        return optimizer, pats.perturb(optimizer, model, noise, scope="all")
+
+    return make
+
+
+def ours(cls, lr, **options):
+    def make(model, noise):
+        optimizer = cls(pats.param_groups(model, "all"), lr=lr, noise=noise, **options)
+        return optimizer, optimizer
+
+    return make
+
+
+TRAINERS = {
+    "AdamW 2e-5": ours(pats.optim.AdamW, 2e-5),
+    "AdamW 1e-3": ours(pats.optim.AdamW, 1e-3),
+    "AdamW 1e-3, plain torch": ours(pats.optim.AdamW, 1e-3, foreach=True),
+    "Adamax 1e-4": ours(pats.optim.Adamax, 1e-4),
+    "torch's AdamW 2e-5": perturbed(torch.optim.AdamW, 2e-5),
+    "SGD 1e-2": perturbed(torch.optim.SGD, 1e-2),
+}
+SCHEDULES = {
+    "linear": lambda done: 1 - done,
+    "constant": lambda done: 1.0,
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+}
+
+
+def accumulated(make, noise, steps, schedule="linear", heavy=False):
+    """√(Σ_t Σ_j q² / N) over the spread at the start, of every matrix."""
+    model = matrices()
+    spread = {name: float(p.detach().double().std()) for name, p in model.named_parameters()}
+    optimizer, told = make(model, noise)
+    rate, square = optimizer.param_groups[0]["lr"], dict.fromkeys(spread, 0.0)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * SCHEDULES[schedule](step / steps)
+        give_gradients(model, step, heavy)
+        optimizer.step()
+        for name, numbers in told.stats().items():
+            square[name] += numbers["noise_rms"] ** 2
+    return {name: math.sqrt(total) / spread[name] for name, total in square.items()}
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["steps known", "steps unknown"])
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_the_default_accumulates_what_it_promises(trainer, known):
+    noise = pats.Noise(steps=1000 if known else None)
+    for share_of_spread in accumulated(TRAINERS[trainer], noise, 1000).values():
+        assert 0.03 <= share_of_spread <= 0.045
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("intensity", ["variance", "std"])
+@pytest.mark.parametrize("steps", [50, 200])
+def test_short_runs_spend_their_budget_too(steps, intensity, schedule):
+    noise = pats.Noise(steps=steps, intensity=intensity)
+    for heavy in (False, True):
+        found = accumulated(TRAINERS["Adamax 1e-4"], noise, steps, schedule, heavy)
+        assert all(0.75 * 0.04 <= share_of_spread <= 0.045 for share_of_spread in found.values())
+
+
+def test_the_literal_reading_is_no_such_thing():
+    """The control: constant noise takes no notice of the spread, so the small matrix drowns."""
+    found = accumulated(TRAINERS["Adamax 1e-4"], pats.Noise.paper(), 200)
+    assert found["wide.bias"] > 5
+    assert not any(0.03 <= share_of_spread <= 0.045 for share_of_spread in found.values())
+
+
+def test_no_weight_gets_more_than_four_times_the_budget():
+    """Exact zeros, which no gradient moves, get the largest noise of all."""
+    model, still = matrices(), matrices()
+    optimizer, _ = TRAINERS["Adamax 1e-4"](model, pats.Noise(budget=0.1, steps=300))
+    for step in range(300):
+        give_gradients(model, step)
+        for parameter in model.parameters():
+            parameter.grad[::5] = 0.0
+        optimizer.step()
+    for (name, parameter), before in zip(model.named_parameters(), still.parameters(), strict=True):
+        before = before.detach()
+        zeros = before[::5] == 0
+        moved = parameter.detach()[::5][zeros]
+        most = 4 * 0.1 * float(before.std())
+        assert float(moved.square().mean().sqrt()) <= 1.1 * most, name
+        assert float(moved.abs().max()) > 0.5 * 0.1 * float(before.std()), name
+
+
+@pytest.mark.parametrize("steps", [50, 1000])
+def test_shares_fall_to_nothing_at_the_end(steps):
+    shares = [share(steps, t) for t in range(1, steps + 3)]
+    assert shares[-2:] == [0.0, 0.0]
+    assert all(0 < part <= 1 / 16 for part in shares[:-2])
+    left = 1.0
+    for part in shares:
+        left -= left * part
+    assert left < 0.2
+    # While 1/16 does not bind, the amplitude √(left · share) falls linearly, to 0 behind the last step.
+    left, amplitudes = 1.0, []
+    for part in itertools.takewhile(lambda part: part < 1 / 16, shares):
+        amplitudes.append(math.sqrt(left * part))
+        left -= left * part
+    assert len(amplitudes) >= 4
+    expected = [amplitudes[0] * (steps - done) / steps for done in range(len(amplitudes))]
+    assert amplitudes == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_changed_budget_applies_to_what_is_left():
+    model = matrices()
+    optimizer, told = TRAINERS["Adamax 1e-4"](model, pats.Noise(steps=200))
+    square = 0.0
+    spread = float(model.square.weight.detach().double().std())
+    for step in range(200):
+        if step == 100:
+            for group in optimizer.param_groups:
+                group["noise_budget"] = 0.2
+        if step == 150:
+            for group in optimizer.param_groups:
+                group["noise_steps"] = 150
+        give_gradients(model, step)
+        optimizer.step()
+        square += told.stats()["square.weight"]["noise_rms"] ** 2
+        if step >= 150:
+            assert told.stats()["square.weight"]["noise_rms"] == 0
+    assert 0.1 < math.sqrt(square) / spread < 0.2
+
+
+def test_weights_without_spread_get_noise_once_they_have_one():
+    model = matrices()
+    with torch.no_grad():
+        model.square.weight.zero_()
+        model.wide.weight.fill_(1.0)
+    optimizer, told = TRAINERS["Adamax 1e-4"](model, pats.Noise(steps=100))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for step in range(3):
+            give_gradients(model, step)
+            optimizer.step()
+            if step == 0:
+                spread = model.square.weight.detach().double().std()
+    assert [str(w.message) for w in caught] == [
+        "all entries of 'square.weight' and 1 more are equal, and a noise budget is a share of the weights' "
+        "spread: they get no noise until they differ"
+    ]
+    assert float(optimizer.state[model.square.weight]["noise_spread"]) == float(spread.float())
+    assert told.stats()["square.weight"]["noise_rms"] > 0
+
+
+def test_the_account_is_five_numbers_in_the_state():
+    for dtype in (torch.float32, torch.bfloat16):
+        model = matrices(dtype=dtype)
+        optimizer, _ = TRAINERS["Adamax 1e-4"](model, pats.Noise())
+        give_gradients(model, 0)
+        optimizer.step()
+        for parameter in model.parameters():
+            state = optimizer.state[parameter]
+            assert set(state) == {"step", "exp_avg", "exp_inf", "sensitivity", *KEYS}
+            assert all(state[key].shape == () and state[key].dtype == torch.float64 for key in KEYS)
+    model = matrices()
+    optimizer, _ = TRAINERS["Adamax 1e-4"](model, pats.Noise.paper())
+    give_gradients(model, 0)
+    optimizer.step()
+    assert not set(optimizer.state[model.square.weight]) & set(KEYS)
+
+
+RESUMED = {
+    "optim": lambda model, noise: pats.optim.Adamax(pats.param_groups(model), lr=1e-2, noise=noise),
+    "one by one": lambda model, noise: pats.optim.AdamW(
+        pats.param_groups(model), lr=1e-2, noise=noise, foreach=False
+    ),
+    "reference": lambda model, noise: pats.optim.reference.PATSAdamax(
+        pats.param_groups(model), lr=1e-2, noise=noise
+    ),
+    "perturb": lambda model, noise: perturbed_encoder(model, noise),
+}
+
+
+def perturbed_encoder(model, noise):
+    optimizer = torch.optim.SGD(model.named_parameters(), lr=1e-2)
+    pats.perturb(optimizer, model, noise)
+    return optimizer
+
+
+@pytest.mark.parametrize("door", RESUMED)
+@pytest.mark.parametrize("steps", [12, None])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_resumed_run_has_the_same_bits(door, steps, dtype, tmp_path):
+    if door == "reference" and dtype == torch.bfloat16:
+        dtype = torch.float64
+    noise = pats.Noise(budget=0.3, steps=steps, seed=2)
+    whole, _ = train(network(dtype=dtype), lambda m: RESUMED[door](m, noise), steps=9)
+    half, optimizer = train(network(dtype=dtype), lambda m: RESUMED[door](m, noise), steps=4)
+    torch.save({"model": half.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "checkpoint.pt")
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    model = network(seed=9, dtype=dtype)
+    model.load_state_dict(saved["model"])
+    again = RESUMED[door](model, noise)
+    again.load_state_dict(saved["optimizer"])
+    for step in range(4, 9):
+        backward(model, step)
+        again.step()
+    assert torch.equal(weights(model), weights(whole))
+    forgetful = network(seed=9, dtype=dtype)
+    forgetful.load_state_dict(saved["model"])
+    control = RESUMED[door](forgetful, noise)
+    for state in saved["optimizer"]["state"].values():
+        if "noise_spent" in state:
+            state["noise_spent"] += 0.05
+    control.load_state_dict(saved["optimizer"])
+    for step in range(4, 9):
+        backward(forgetful, step)
+        control.step()
+    assert not torch.equal(weights(forgetful), weights(whole))
+
+
+def test_a_copy_has_an_account_of_its_own():
+    model, optimizer = train(network(), lambda m: RESUMED["optim"](m, pats.Noise(budget=0.3)), steps=3)
+    other_model, other = copy.deepcopy((model, optimizer))
+    for m, o in ((model, optimizer), (other_model, other)):
+        for step in range(3, 6):
+            backward(m, step)
+            o.step()
+    assert torch.equal(weights(model), weights(other_model))
+
+
+def test_an_earlier_checkpoint_goes_on_with_its_own_noise():
+    """Version 0.1.0 knew no budget: its groups lack the settings, and its noise was the literal one."""
+    noise = pats.Noise.paper(lam=1e-4, seed=1)
+    whole, _ = train(network(), lambda m: RESUMED["optim"](m, noise), steps=6)
+    half, optimizer = train(network(), lambda m: RESUMED["optim"](m, noise), steps=3)
+    saved = optimizer.state_dict()
+    for group in saved["param_groups"]:
+        del group["noise_budget"], group["noise_steps"]
+    again = RESUMED["optim"](half, pats.Noise())
+    with pytest.warns(UserWarning, match="replace the present ones"):
+        again.load_state_dict(saved)
+    for step in range(3, 6):
+        backward(half, step)
+        again.step()
+    assert torch.equal(weights(half), weights(whole))
+
+
+# Weights and sensitivities after 20 steps of Noise.paper(), as version 0.1.0 computed them.
+LITERAL = {
+    ("float32", "adamax", "paper"): "eacbe580e5c446eb",
+    ("float32", "adamax", "std"): "e1849c842f3f1ec5",
+    ("float32", "adamax", "signed"): "75bfbee81b20373a",
+    ("float32", "adamw", "paper"): "d1fb3bc812f83891",
+    ("float32", "adamw", "std"): "fb15ed63abc5b79f",
+    ("float32", "adamw", "signed"): "7067ffe1fa663cbd",
+    ("bfloat16", "adamax", "paper"): "695964bbddf6bd6a",
+    ("bfloat16", "adamax", "std"): "52ec392c0834f477",
+    ("bfloat16", "adamax", "signed"): "0d7f0046cc84c0a9",
+    ("bfloat16", "adamw", "paper"): "6d3f94288b68cfce",
+    ("bfloat16", "adamw", "std"): "ac77ae5a47c78375",
+    ("bfloat16", "adamw", "signed"): "05cd370196a0a83e",
+}
+READINGS = {"paper": {}, "std": {"intensity": "std", "lam": 1e-4}, "signed": {"signed": True, "p": 1.0}}
+
+
+@pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
+@pytest.mark.parametrize(("dtype", "name", "reading"), LITERAL)
+def test_the_literal_reading_is_unchanged_to_the_bit(dtype, name, reading):
+    generator = torch.Generator().manual_seed(5)
+    model = nn.Module()
+    model.a = nn.Parameter((torch.randn(37, 41, generator=generator) * 0.05).to(getattr(torch, dtype)))
+    model.b = nn.Parameter((torch.randn(53, generator=generator) * 0.05).to(getattr(torch, dtype)))
+    cls = pats.optim.Adamax if name == "adamax" else pats.optim.AdamW
+    noise = pats.Noise.paper(seed=3, **READINGS[reading])
+    optimizer = cls(pats.param_groups(model, "all"), noise=noise, fused=True)
+    for step in range(20):
+        for parameter in model.parameters():
+            parameter.grad = (torch.randn(parameter.shape, generator=generator) * 1e-2).to(parameter.dtype)
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * (1 - step / 25)
+        optimizer.step()
+    digest = hashlib.blake2b(digest_size=8)
+    for parameter in model.parameters():
+        for tensor in (parameter.detach(), optimizer.state[parameter]["sensitivity"]):
+            digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+    assert digest.hexdigest() == LITERAL[dtype, name, reading]
