@@ -20,7 +20,6 @@ from torch import Tensor
 from pats._errors import InputError
 from pats._noise import state_dtype
 from pats.kernels import Piece, whole
-from pats.kernels.job import SUMS
 from pats.philox import CHUNK
 
 if TYPE_CHECKING:  # importing torch.distributed.tensor takes half a second, which only its users pay
@@ -166,7 +165,8 @@ class Slot:
         parameter: The matrix.
         name: Its canonical name.
         seed: The seed of its noise.
-        sums: This rank's ``SUMS`` (``pats.kernels.job``), float64, changed in place.
+        sums: This rank's sums, such as ``SUMS`` of ``pats.kernels.job``: float64, changed in place; as many
+            numbers for every matrix.
     """
 
     parameter: Tensor
@@ -264,7 +264,7 @@ def _reduce_group_(layout: "Layout", members: Sequence[Slot], check: bool) -> No
     own = torch.stack([slot.sums.to(device) for slot in members]).view(-1)
     digest = own.new_tensor(_digest(members)) if check else own.new_zeros(2 * _DIGEST)
     room = -(-len(members) // _ROOM) * _ROOM
-    columns = len(SUMS)
+    columns = members[0].sums.numel()
     buffer = torch.cat([digest, own, own.new_zeros(columns * (room - len(members)))])
     ranks = 1
     for group in _groups(layout):

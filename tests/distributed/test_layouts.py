@@ -10,6 +10,7 @@ from torch.distributed.tensor.debug import CommDebugMode
 
 import pats
 from layouts import LAYOUTS, mesh, pair
+from pats._budget import KEYS
 from pats._shard import local
 
 pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
@@ -113,8 +114,10 @@ def compare(doors, layouts, steps):
             for (path, parameter), expected in states:
                 state, other = optimizer.state[parameter], its.state[expected]
                 pairs = {"weight": (parameter, expected)}
-                shaped = [key for key in other if key != "step"]  # a rank with an empty shard has no state
+                # A rank with an empty shard has no state.
+                shaped = [key for key in other if key not in ("step", *KEYS)]
                 pairs |= {key: (state.get(key, torch.zeros_like(parameter)), other[key]) for key in shaped}
+                pairs |= {key: (state[key], other[key]) for key in KEYS if key in state}
                 for key, (left, right) in pairs.items():
                     compared += 1
                     if not torch.equal(whole(left).detach(), right.detach()):

@@ -54,17 +54,19 @@ static void *room(int64_t count, int64_t size, int dtype, float scale) {
     return bytes;
 }
 
-static double run(int64_t count, int dtype, int base, double p, int bad, int usual, int threads) {
+static double run(int64_t count, int dtype, int base, double p, int bad, int usual, int planned, int threads) {
     int64_t size = dtype ? 2 : 4;
     srand(1);
     pats_matrix m = {.numel = count, .total = count, .run = count, .dtype = dtype, .base = base,
                      .threshold = (uint64_t)(p * 4294967296.0),
-                     .key0 = 1, .key1 = 2, .step = 3, .lam = 2e-6, .gamma = 2e-3, .eps_relative = 1e-2,
+                     .key0 = 1, .key1 = 2, .step = 3, .lam = 2e-6, .ceiling = INFINITY, .open = p, .most = 0.0016, .share = 0.01, .gamma = 2e-3, .eps_relative = 1e-2,
                      .grad_factor = 1.0, .beta = 0.75, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8,
                      .decay = usual ? (base == 2 ? 1e-4 : 0.0) : 0.5, .size = 1e-3, .root = 0.5};
     void *theta = m.theta = room(count, size, dtype, 0.05f), *grad = room(count, size, dtype, 1e-3f);
     m.grad = grad;
     m.average = room(count, 4, 0, 0.0f);
+    double budget[] = {0.05, 0.0, 0.0, 0.0, 0.0};
+    m.budget = planned ? budget : NULL;
     m.first = room(count, 4, 0, 0.0f);
     m.second = room(count, 4, 0, 0.0f);
     if (bad && count && !dtype) ((float *)grad)[count - 1] = bad == 1 ? NAN : INFINITY;
@@ -73,7 +75,7 @@ static double run(int64_t count, int dtype, int base, double p, int bad, int usu
         m.step = (uint32_t)step + 1u;
         if (pats_run(&m, 1, 3)) abort();
     }
-    double sum = m.square + m.sigma_max + m.mean;
+    double sum = m.square + m.sigma_max + m.mean + budget[1] + budget[2] + budget[3] + budget[4];
     for (int64_t i = 0; i < count && !dtype && !bad; ++i) sum += (double)((float *)theta)[i] * (double)(i % 7);
     free(theta), free(grad), free(m.average), free(m.first), free(m.second);
     return sum;
@@ -88,17 +90,17 @@ int main(void) {
         for (int dtype = 0; dtype < 2; ++dtype)
             for (int base = 0; base < 3; ++base)
                 for (size_t k = 0; k < sizeof ps / sizeof *ps; ++k)
-                    for (int kind = 0; kind < 6; ++kind) {  // settings usual or not, gradients finite or not
-                        const int bad = kind % 3, usual = kind / 3;
+                    for (int kind = 0; kind < 12; ++kind) {  // gradients finite or not, settings usual or not, a budget
+                        const int bad = kind % 3, usual = kind / 3 % 2, planned = kind / 6;
                         pats_choose("baseline");
-                        double expected = run(counts[c], dtype, base, ps[k], bad, usual, 0);
+                        double expected = run(counts[c], dtype, base, ps[k], bad, usual, planned, 0);
                         uint64_t bits;
                         memcpy(&bits, &expected, sizeof bits);
                         digest = digest * 1099511628211u + bits;
                         for (int s = 0; s < 3; ++s)
                             for (int threads = 0; threads < 2; ++threads) {
                                 if (!pats_choose(sets[s])) continue;
-                                double found = run(counts[c], dtype, base, ps[k], bad, usual, threads);
+                                double found = run(counts[c], dtype, base, ps[k], bad, usual, planned, threads);
                                 if (memcmp(&found, &expected, sizeof found)) {
                                     fprintf(stderr, "%s differs: %lld entries, dtype %d, base %d, p %g\n",
                                             sets[s], (long long)counts[c], dtype, base, ps[k]);
