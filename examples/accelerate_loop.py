@@ -1,5 +1,7 @@
 """PATS in an Accelerate loop; run it with ``accelerate launch`` for many devices."""
 
+from dataclasses import replace
+
 from accelerate import Accelerator
 from torch import nn
 from transformers import get_scheduler
@@ -11,7 +13,8 @@ import shared
 def train(given: shared.Setting) -> nn.Module:
     """One pass over the batches."""
     accelerator = Accelerator()
-    optimizer = pats.optim.Adamax(pats.param_groups(given.model), lr=shared.LR, noise=shared.NOISE)
+    noise = replace(shared.NOISE, steps=given.steps)  # its budget is spread over the run
+    optimizer = pats.optim.Adamax(pats.param_groups(given.model), lr=shared.LR, noise=noise)
     scheduler = get_scheduler("linear", optimizer, num_warmup_steps=2, num_training_steps=given.steps)
     model, optimizer, loader, scheduler = accelerator.prepare(
         given.model.train(), optimizer, given.loader(), scheduler

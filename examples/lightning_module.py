@@ -1,5 +1,7 @@
 """PATS in Lightning with automatic optimization, which passes a closure to the optimizer."""
 
+from dataclasses import replace
+
 import lightning
 from torch import nn
 from transformers import get_scheduler
@@ -21,7 +23,8 @@ class Classifier(lightning.LightningModule):
 
     def configure_optimizers(self):
         """Adamax with noise, and a learning rate that falls linearly after warm-up."""
-        optimizer = pats.optim.Adamax(pats.param_groups(self.model), lr=shared.LR, noise=shared.NOISE)
+        noise = replace(shared.NOISE, steps=self.steps)  # its budget is spread over the run
+        optimizer = pats.optim.Adamax(pats.param_groups(self.model), lr=shared.LR, noise=noise)
         scheduler = get_scheduler("linear", optimizer, num_warmup_steps=2, num_training_steps=self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -32,7 +32,7 @@ def perturb(
             build the optimizer from ``pats.param_groups``.
         model: The model whose parameters it trains.
         noise: The settings. They are written into the optimizer's groups as
-            ``noise_lam``, ``noise_p``, ..., where they can be scheduled and are saved.
+            ``noise_budget``, ``noise_p``, ..., where they can be scheduled and are saved.
         scope: Which parameters are perturbed, as in ``pats.scope``; it is looked up again when parameters
             are thawed, or added to the optimizer.
 

@@ -1,6 +1,7 @@
 """PATS in ``transformers.Trainer``."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -14,7 +15,7 @@ from pats._scope import Scope, param_groups
 from pats.optim import Adamax, AdamW
 
 if TYPE_CHECKING:
-    from transformers import TrainingArguments
+    from transformers import TrainerCallback, TrainingArguments
 
 OURS = ("adamax", "adamw")
 
@@ -41,7 +42,8 @@ def optimizer_cls_and_kwargs(
         args: The Trainer's arguments.
         optim: ``"adamax"`` or ``"adamw"`` of ``pats.optim``, or any name that
             ``TrainingArguments(optim=...)`` takes: for those ``pats.perturb`` is attached.
-        noise: The settings; None adds no noise.
+        noise: The settings; None adds no noise. A budget is spread over ``args.max_steps`` where that is
+            set; where the epochs decide, give Trainer the callback ``NoiseSteps()``.
         scope: Which parameters are perturbed, as in ``pats.scope``.
 
     Returns:
@@ -50,6 +52,8 @@ def optimizer_cls_and_kwargs(
     Raises:
         InputError: ``optim`` is unknown.
     """
+    if noise is not None and noise.scale == "budget" and noise.steps is None and args.max_steps > 0:
+        noise = replace(noise, steps=args.max_steps)
     if optim in OURS:
         cls = Adamax if optim == "adamax" else AdamW
 
@@ -91,3 +95,30 @@ def _of_trainer(args: "TrainingArguments", optim: str, noise: Noise | None, scop
         return optimizer
 
     return build
+
+
+def NoiseSteps() -> "TrainerCallback":
+    """A callback for Trainer that spreads a noise budget over the steps of the training.
+
+    ::
+
+        Trainer(..., callbacks=[pats.hf.NoiseSteps()])
+
+    When training begins it writes Trainer's number of optimizer steps into ``noise_steps`` of every group of
+    the optimizer whose noise has a budget and no steps yet, so that the noise falls to zero at the end. A
+    resumed training keeps the steps of its checkpoint. Optimizers without such groups are left alone.
+    """
+    transformers = try_import("transformers", "run")
+
+    class Steps(transformers.TrainerCallback):  # type: ignore[misc, name-defined]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+            spread_steps(given["optimizer"], state.max_steps)
+
+    return Steps()
+
+
+def spread_steps(optimizer: Optimizer, steps: int) -> None:
+    """Write the number of steps into the groups that have a noise budget and no steps yet."""
+    for group in optimizer.param_groups:
+        if group.get("noise_scale") == "budget" and group.get("noise_steps") is None:
+            group["noise_steps"] = steps

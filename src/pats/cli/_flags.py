@@ -13,8 +13,10 @@ from pats.run.presets import PRESETS
 from pats.run.spec import Run, Value
 from pats.study.engine import Engine, create
 
-NOISE = "noise."  # marks the flags that are options of method pats
+NOISE = "noise."  # marks the flags that are options of method pats, or of pats-paper where there is no pats
+NOISY = ("pats", "pats-paper")
 _RENAMED = {"eps": "optimizer-eps"}  # --eps is the ε of PATS
+_NOISE_RENAMED = {"budget": "noise-budget"}
 _EXTENDED = ("option", "task_option", "slurm", "space")  # given in a file and here, both hold
 _NOT_FLAGS = ("options", "task_options", "fingerprint", "method", "betas")
 
@@ -242,7 +244,7 @@ def add_noise(parser: Parser) -> None:
     from pats._noise import Noise
 
     group = parser.add_argument_group("settings of the method pats")
-    _add_fields(group, Noise, NOISE, ["seed"])
+    _add_fields(group, Noise, NOISE, ["seed", "steps"])
     group.add_argument("--scope", dest=f"{NOISE}scope", metavar="TEXT", help="parameters that get noise")
 
 
@@ -252,7 +254,7 @@ def add_methods(parser: Parser) -> None:
 
     add_noise(parser)
     for name, method in methods.registry().items():
-        if name != "pats" and method.option_fields():
+        if name not in NOISY and method.option_fields():
             group = parser.add_argument_group(f"settings of the method {name}", method.summary)
             _add_fields(group, method.Options, f"{name}.", [], f"{name}-")
 
@@ -273,7 +275,8 @@ def _add_fields(group: Any, cls: type[Any], prefix: str, skip: Collection[str], 
         if field.name in skip:
             continue
         kinds = get_args(hints[field.name]) or (hints[field.name],)
-        name = field.name if prefix else _RENAMED.get(field.name, field.name)
+        renamed = _NOISE_RENAMED if prefix == NOISE else {} if prefix else _RENAMED
+        name = renamed.get(field.name, field.name)
         convert, metavar = next(
             (found for kind, found in _CONVERTERS.items() if kind in kinds), (str, "TEXT")
         )
@@ -315,7 +318,7 @@ def run_settings(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def noise_settings(values: dict[str, Any]) -> dict[str, Value]:
-    """Take the options of method pats out of the flags' values."""
+    """Take the settings of the noise out of the flags' values."""
     keys = [key for key in values if key.startswith(NOISE)]
     return {key.removeprefix(NOISE): values.pop(key) for key in keys}
 
@@ -332,7 +335,11 @@ def method_options(values: dict[str, Any], rows: Mapping[str, str]) -> dict[str,
     """
     from pats import methods
 
-    settings = {"pats": noise_settings(values)}
+    noise = noise_settings(values)
+    used = {part for method in rows.values() for part in methods.parts(method)}
+    noisy = next((name for name in NOISY if name in used), "pats")
+    _check_size(noise, noisy)
+    settings = {noisy: noise}
     for name in methods.registry():
         keys = [key for key in values if key.startswith(f"{name}.")]
         settings.setdefault(name, {}).update({key.partition(".")[2]: values.pop(key) for key in keys})
@@ -340,7 +347,9 @@ def method_options(values: dict[str, Any], rows: Mapping[str, str]) -> dict[str,
     for name, given in settings.items():
         ours = [row for row, method in rows.items() if name in methods.parts(method)]
         if given and not ours:
-            flag = "--" + ("" if name == "pats" else f"{name}-") + next(iter(given)).replace("_", "-")
+            key = next(iter(given))
+            flag = "--" + (_NOISE_RENAMED.get(key, key) if name in NOISY else f"{name}-{key}")
+            flag = flag.replace("_", "-")
             raise InputError(
                 f"{flag} is a setting of the method {name}, which is not used here: leave it out, or use "
                 f"{name}"
@@ -356,6 +365,21 @@ def method_options(values: dict[str, Any], rows: Mapping[str, str]) -> dict[str,
             )
         options.setdefault(row, {})[key] = value
     return options
+
+
+def _check_size(noise: Mapping[str, Value], method: str) -> None:
+    """Refuse a size of the noise that its scale does not use, in the words of the flags."""
+    from pats import methods
+    from pats._noise import SIZES
+
+    scale = noise.get("scale", methods.registry()[method].Options().scale)
+    for other, (name, _) in SIZES.items():
+        if other != scale and noise.get(name) is not None:
+            instead = SIZES[str(scale)][0] if scale in SIZES else "budget"
+            raise InputError(
+                f"--{_NOISE_RENAMED.get(name, name)} goes with --scale {other} only, and the scale of "
+                f"{method} is {scale}: add --scale {other}, or set --{_NOISE_RENAMED.get(instead, instead)}"
+            )
 
 
 def _row_of(name: str, rows: Mapping[str, str]) -> tuple[str, str]:

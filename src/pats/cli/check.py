@@ -10,7 +10,7 @@ from pats.cli.run import build
 from pats.run import check
 
 EXAMPLE = """
-pats check --task rte --data glue/ --model minilm --lr 3e-4 --lam 2e-6
+pats check --task rte --data glue/ --model minilm --lr 3e-4 --scale constant --lam 2e-6
 """
 
 

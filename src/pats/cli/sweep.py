@@ -11,7 +11,7 @@ from pats.study.space import Dimension, parse
 
 EXAMPLE = """
 pats sweep --tasks rte --data glue/ --models minilm --methods vanilla pats --trials 30 --out out/sweep
-pats sweep --data reviews.csv --methods vanilla pats --space lr=1e-5..1e-3 pats.lam=1e-7..1e-5
+pats sweep --data reviews.csv --methods vanilla pats --space lr=1e-5..1e-3 pats.budget=0.01..0.2
 pats sweep --tasks cola --data glue/ --methods pats --proposer random --halving 3 --trials 27 --epochs 9
 """
 

@@ -1,7 +1,10 @@
-"""PATS: noise at every step, larger where a parameter is less sensitive than its matrix's average."""
+"""PATS: noise at every step, larger where a parameter is less sensitive than its matrix's average.
+
+``pats`` sizes the noise by a budget that does no harm; ``pats-paper`` is the paper's literal reading.
+"""
 
 from dataclasses import Field, dataclass, fields
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from torch import nn
 from torch.optim import Optimizer
@@ -14,42 +17,52 @@ from pats.optim import Adamax
 
 @dataclass(frozen=True)
 class PatsOptions(Noise):
-    """Options of PATS: the settings of ``pats.Noise`` (its seed excepted), and the scope.
+    """Options of PATS: the settings of ``pats.Noise``, and the scope.
 
-    The defaults are ``Noise.paper()``: Eq. 4 with an absolute ε of 1e-8.
+    Seed and steps are the run's own settings.
 
     Args:
         scope: Parameters that get noise, as in ``pats.scope``.
     """
 
-    eps: float = 1e-8
-    eps_mode: str = "absolute"
     scope: str = "encoder"
 
-    def noise(self, seed: int) -> Noise:
-        """The settings with the run's seed."""
+    def noise(self, seed: int, steps: int = 0) -> Noise:
+        """The settings with the run's seed and, where a budget is spread over them, its steps.
+
+        Args:
+            seed: Seed of the noise.
+            steps: Optimizer steps of the whole run; 0 where unknown.
+        """
         values = {f.name: getattr(self, f.name) for f in fields(Noise)}
-        return Noise(**(values | {"seed": seed}))
+        planned = {"steps": steps} if steps and self.scale == "budget" else {}
+        return Noise(**(values | {"seed": seed} | planned))
 
 
-class Pats(Method[PatsOptions]):
-    """The base optimizer's update, then sensitivity-aware noise (Algorithm 1)."""
+@dataclass(frozen=True)
+class PaperOptions(PatsOptions):
+    """Options of PATS as the paper has it: those of ``pats``, with the defaults of ``Noise.paper()``."""
 
-    name = "pats"
-    summary = "noise at every step, larger where a parameter is less sensitive"
-    source = "Zhang et al., 2022"
+    eps: float = 1e-8
+    eps_mode: str = "absolute"
+    scale: str = "constant"
+
+
+Settings = TypeVar("Settings", bound=PatsOptions)
+
+
+class _Pats(Method[Settings]):
     changes = ("optimizer",)
     cost = "one float32 a parameter in scope, one pass over the parameters a step"
-    Options = PatsOptions
 
     @classmethod
     def option_fields(cls) -> tuple[Field[Any], ...]:
-        """All but the seed, which is the run's own setting."""
-        return tuple(f for f in fields(cls.Options) if f.name != "seed")
+        """All but seed and steps, which are the run's own settings."""
+        return tuple(f for f in fields(cls.Options) if f.name not in ("seed", "steps"))
 
     def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
         """The training's optimizer with noise."""
-        noise, scope = self.options.noise(training.seed), self.options.scope
+        noise, scope = self.options.noise(training.seed, training.steps), self.options.scope
         if training.optimizer in MTDNN:
             plain = base_optimizer(model, training, scope=scope)
             self._stats = perturb(plain, model, noise, scope).stats
@@ -61,3 +74,21 @@ class Pats(Method[PatsOptions]):
     def telemetry(self, optimizer: Optimizer) -> dict[str, dict[str, float]]:
         """How much noise the last step added, by parameter."""
         return self._stats()
+
+
+class Pats(_Pats[PatsOptions]):
+    """The base optimizer's update, then sensitivity-aware noise that accumulates to a budget."""
+
+    name = "pats"
+    summary = "noise at every step, larger where a parameter is less sensitive, within a budget"
+    source = "Zhang et al., 2022; the budget is ours"
+    Options = PatsOptions
+
+
+class PatsPaper(_Pats[PaperOptions]):
+    """The base optimizer's update, then sensitivity-aware noise of constant size (Algorithm 1)."""
+
+    name = "pats-paper"
+    summary = "noise at every step, larger where a parameter is less sensitive, as the paper has it"
+    source = "Zhang et al., 2022"
+    Options = PaperOptions

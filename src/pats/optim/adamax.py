@@ -32,7 +32,7 @@ class Adamax(NoisyMixin, torch.optim.Adamax):
         fused: Update and noise in one kernel (``pats.kernels``). None: where noise is on, ``foreach`` is None
             and the tensors allow it. True raises where it cannot be had, and also serves ``noise=None``, then
             within 2 ulp of max(|θ|, lr) of torch's step. False never.
-        noise: Settings of PATS, written into every group as ``noise_lam``, ...; None adds no noise.
+        noise: Settings of PATS, written into every group as ``noise_p``, ...; None adds no noise.
         state_dtype: ``torch.float32`` keeps m and u of half-precision parameters in float32.
         stochastic_rounding: Round bfloat16 parameters up or down at random, so that updates below half a unit
             in the last place are kept on average; drawn from the noise's stream (purpose 1).

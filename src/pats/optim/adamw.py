@@ -33,7 +33,7 @@ class AdamW(NoisyMixin, torch.optim.AdamW):
         fused: With noise, update and noise in one kernel (``pats.kernels``): None where ``foreach`` is None
             and the tensors allow it, False never, True wherever possible, and elsewhere torch's fused update
             followed by the noise. As torch with ``noise=None``.
-        noise: Settings of PATS, written into every group as ``noise_lam``, ...; None adds no noise.
+        noise: Settings of PATS, written into every group as ``noise_p``, ...; None adds no noise.
         state_dtype: ``torch.float32`` keeps the moments of half-precision parameters in float32.
         stochastic_rounding: Round bfloat16 parameters up or down at random, so that updates below half a unit
             in the last place are kept on average; drawn from the noise's stream (purpose 1).

@@ -11,7 +11,8 @@ from pats.run.result import Result
 
 _METHODS = {
     "vanilla": "plain fine-tuning",
-    "pats": "PATS (noise according to sensitivity, Zhang et al. 2022)",
+    "pats": "PATS (noise according to sensitivity within a budget, after Zhang et al. 2022)",
+    "pats-paper": "PATS as published (noise according to sensitivity, Zhang et al. 2022)",
     "noisytune": "NoisyTune (noise before fine-tuning, Wu et al. 2022)",
     "sage": "SAGE (learning rates according to sensitivity, Liang et al. 2022)",
 }

@@ -22,7 +22,7 @@ from pats.run import environment, model
 from pats.run._finetune import own_generators
 
 LR = 1e-6
-NOISE = Noise(lam=1e-12)  # as costly as any other
+NOISE = Noise(scale="constant", lam=1e-12)  # as costly as any other
 ADAMAX = "torch Adamax, foreach"
 
 Call = Callable[[], object]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import get_scheduler, set_seed
 
 from pats import kernels, methods, tasks
+from pats._budget import share
 from pats._errors import InputError
 from pats._noise import Noise, intensity, state_dtype
 from pats._scope import named_parameters
@@ -51,13 +52,14 @@ def check(run: Run, *, count: int = 8) -> Check:
 
     with σ² = r, or r² in the reading ``intensity="std"``, and r_{j,t} = λ_t·max(s̄/(s̄_j+ε) - γ, 0). It is
     the distance that the noise alone walks over the whole schedule, with the sensitivities of now and
-    without the pull of the gradient, in units of the standard deviation of the matrix.
+    without the pull of the gradient, in units of the standard deviation of the matrix. Under a budget it is
+    what the budget spends over the run's steps.
 
     The model is measured as loaded, in training mode, with clipped gradients and the moving average
     of the method, but without any update. Random generators are seeded by ``data_seed`` and put back.
 
     Args:
-        run: The run; its method must be ``"pats"``.
+        run: The run; its method must be ``"pats"`` or ``"pats-paper"``.
         count: Batches to measure, at least 1.
 
     Raises:
@@ -66,20 +68,22 @@ def check(run: Run, *, count: int = 8) -> Check:
     """
     method = methods.create(run.method, run.options)
     if not isinstance(method.options, PatsOptions):
-        raise InputError(f"check measures the noise of method 'pats', not of {run.method!r}")
+        raise InputError(f"check measures the noise of pats and pats-paper, not of {run.method!r}")
     if count < 1:
         raise InputError(f"count is {count!r}, but must be a whole number from 1")
-    noise, data = method.options.noise(run.noise_seed), load_data(run)
+    data = load_data(run)
     with own_generators():
         loaded = model.load(run.model, data.labels, run.max_length, run.init_seed, run.revision)
         train = batches.subset(data.splits["train"], run.fraction, run.data_seed, data.regression)
         steps = run.steps or math.ceil(run.epochs * math.ceil(len(train) / run.batch_size))
+        noise = method.options.noise(run.noise_seed, steps)
         averages = _averages(run, loaded, train, data, noise, method.options.scope, count)
-    power = _power(run, noise, steps)
+    power = 0.0 if noise.scale == "budget" else _power(run, noise, steps)
     named = named_parameters(loaded.model)
     found: dict[str, float] = {}
     for name, (average, mean) in averages.items():
-        walked = _walk(named[name], average, mean, noise, power)
+        weight, planned = named[name], noise.scale == "budget"
+        walked = _spent(weight, mean, noise, steps) if planned else _walk(weight, average, mean, noise, power)
         found[kind(name)] = max(found.get(kind(name), 0.0), walked)
     measured = min(count, math.ceil(len(train) / run.batch_size))
     path = str(kernels.info(environment.device().type))
@@ -162,6 +166,15 @@ def _walk(weight: Tensor, average: Tensor, mean: float, noise: Noise, power: flo
     return math.sqrt(noise.p * power * square) / spread if spread else 0.0
 
 
+def _spent(weight: Tensor, mean: float, noise: Noise, steps: int) -> float:
+    """What a budget spends over the steps, the first of which has no noise."""
+    spread = float(weight.detach().double().std()) if weight.numel() > 1 else 0.0
+    if mean == 0 or not spread or noise.p == 0:
+        return 0.0
+    left = math.prod(1 - share(noise.steps, step) for step in range(2, steps + 1))
+    return noise.size * math.sqrt(1 - left)
+
+
 def _warnings(found: dict[str, float]) -> tuple[str, ...]:
     large = {name: value for name, value in found.items() if value > LARGE}
     if not large:
@@ -169,6 +182,6 @@ def _warnings(found: dict[str, float]) -> tuple[str, ...]:
     worst = max(large, key=lambda name: large[name])
     return (
         f"The noise alone would move {len(large)} of {len(found)} kinds of matrix by more than "
-        f"{LARGE:g} of their weights' standard deviation, {worst} by {large[worst]:.2f}: use a smaller "
-        'lam, fewer steps, or scale="lr" with kappa.',
+        f"{LARGE:g} of their weights' standard deviation, {worst} by {large[worst]:.2f}: use the scale "
+        "budget, or a smaller size of the noise.",
     )

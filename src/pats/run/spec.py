@@ -12,6 +12,12 @@ from pats._errors import InputError
 
 SCHEMA = 1  # part of every id: a change of meaning of any field starts new results
 
+# Until version 0.1.0 the paper's literal reading was called ``pats``. Its records are read under its new
+# name, and keep their ids.
+RECORD = 2  # of what ``to_dict`` gives; before, there was no number
+_NEW_NAMES = {"pats": "pats-paper"}
+_NAMES_IN_IDS = {"pats-paper": "pats", "pats": "pats-budget"}
+
 Value = int | float | bool | str | None
 
 _CHOICES = {
@@ -142,6 +148,8 @@ class Run:
     def id(self) -> str:
         """Hash of the run's content, 16 hexadecimal digits; a known fingerprint replaces the path."""
         content = self.to_dict() | {"schema": SCHEMA}
+        del content["record"]
+        content |= _renamed(self.method, self.options, _NAMES_IN_IDS)
         if self.fingerprint is not None:
             content["data"] = None
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -152,7 +160,7 @@ class Run:
         # Not asdict, whose deep copies take most of the time of reading thousands of runs.
         named = {f.name: getattr(self, f.name) for f in fields(self)}
         copied = {"task_options": dict(self.task_options), "options": dict(self.options)}
-        return named | copied | {"betas": list(self.betas)}
+        return named | copied | {"betas": list(self.betas), "record": RECORD}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Run":
@@ -161,6 +169,9 @@ class Run:
         Raises:
             InputError: A key is not a field of ``Run``.
         """
+        values = dict(values)
+        if values.pop("record", 1) < RECORD and "method" in values:
+            values |= of_now(values["method"], values.get("options", {}))
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -172,3 +183,16 @@ class Run:
     def with_seed(self, seed: int) -> "Run":
         """The same run with all three seeds set to ``seed``."""
         return replace(self, init_seed=seed, data_seed=seed, noise_seed=seed)
+
+
+def of_now(method: str, options: Mapping[str, Value]) -> dict[str, Any]:
+    """Method and options of a record of an earlier version, under the names that they have now."""
+    return _renamed(method, options, _NEW_NAMES)
+
+
+def _renamed(method: str, options: Mapping[str, Value], names: Mapping[str, str]) -> dict[str, Any]:
+    """A method, perhaps of several parts, and its options with the parts' names replaced."""
+    parts = "+".join(names.get(part.strip(), part.strip()) for part in method.split("+"))
+    keys = (key.rpartition(".") for key in options)
+    new = [names.get(part, part) + dot + name for part, dot, name in keys]
+    return {"method": parts, "options": dict(zip(new, options.values(), strict=True))}

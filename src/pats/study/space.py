@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from pats import methods
 from pats._errors import InputError
+from pats.report import paper
 from pats.run.spec import Run, Value
 
 # Table 3 of the paper. The learning rate is every method's; the others are of PATS.
-RATES = (1e-5, 3e-5, 5e-5, 7e-5, 8e-5, 1e-4, 2e-4, 3e-4, 5e-4)
-PATS: Mapping[str, tuple[Value, ...]] = {
-    "lam": (5e-7, 8e-7, 1e-6, 2e-6, 3e-6),
-    "gamma": (1e-3, 2e-3, 3e-3, 5e-3, 8e-3, 2e-2),
-    "beta": (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85),
+RATES = paper.RANGES["lr"]
+PATS: Mapping[str, tuple[Value, ...]] = {name: paper.RANGES[name] for name in ("gamma", "beta")}
+SIZES: Mapping[str, tuple[str, tuple[Value, ...]]] = {  # what sizes the noise, by its scale
+    "constant": ("lam", paper.RANGES["lam"]),
+    "budget": ("budget", (0.01, 0.02, 0.04, 0.08, 0.16)),
 }
 
 # Settings of a run that may be searched; every other name is an option of the method.
@@ -89,11 +90,12 @@ def default(method: str, options: Mapping[str, Value], lr: float | None = None) 
         lr: The learning rate, where it is fixed.
     """
     space: Space = {} if lr is not None else {"lr": RATES}
-    if "pats" in methods.parts(method):
-        fixed = {name.removeprefix("pats.") for name in options}
-        space |= {name: values for name, values in PATS.items() if name not in fixed}
-        if options.get("scale", options.get("pats.scale")) == "lr":
-            space.pop("lam", None)  # the noise follows the learning rate there, through kappa
+    for part, scale in (("pats", "budget"), ("pats-paper", "constant")):
+        if part not in methods.parts(method):
+            continue
+        fixed = {name.removeprefix(f"{part}."): value for name, value in options.items()}
+        sizes = [size for kind, size in SIZES.items() if kind == fixed.get("scale", scale)]
+        space |= {name: values for name, values in (*sizes, *PATS.items()) if name not in fixed}
     return space
 
 

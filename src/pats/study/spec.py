@@ -9,7 +9,7 @@ from typing import Any
 
 from pats._errors import InputError
 from pats.report import paper
-from pats.run.spec import Run, Value
+from pats.run.spec import RECORD, Run, Value, of_now
 
 BASELINE = "vanilla"
 TUNING_SEED = 1_000_003
@@ -54,7 +54,9 @@ class Cell:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Cell":
         """The cell that ``to_dict`` described."""
-        return cls(**{**values, "runs": tuple(Run.from_dict(run) for run in values["runs"])})
+        runs = tuple(Run.from_dict(run) for run in values["runs"])
+        method = runs[0].method if runs else values["method"]  # the runs know it by the name of now
+        return cls(**{**values, "runs": runs, "method": method})
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Study:
 
     tasks: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
-    methods: tuple[str, ...] = (BASELINE, "noisytune", "sage", "pats")
+    methods: tuple[str, ...] = (BASELINE, "noisytune", "sage", "pats", "pats-paper")
     seeds: int | tuple[int, ...] = 5
     run: Run = field(default_factory=Run)
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
@@ -256,7 +258,7 @@ class Study:
         found = []
         for label, method in self.rows:
             rate = rates[(*plain[:2], label)]
-            if method == "pats" and rate not in seen:
+            if method in ("pats", "pats-paper") and rate not in seen:
                 seen.add(rate)
                 name = f"{BASELINE} at {label}'s rate"
                 found.append(self._cell(plain, BASELINE, rate, fingerprints, control=name))
@@ -264,7 +266,7 @@ class Study:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"run": self.run.to_dict()}
+        return asdict(self) | {"run": self.run.to_dict(), "record": RECORD}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Study":
@@ -273,6 +275,9 @@ class Study:
         Raises:
             InputError: A key is not a field of ``Study``.
         """
+        values = dict(values)
+        if values.pop("record", 1) < RECORD:
+            values |= _of_now(values.get("methods", ()), values.get("options", {}))
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -281,3 +286,15 @@ class Study:
             )
         run = values.get("run", {})
         return cls(**{**values, "run": run if isinstance(run, Run) else Run.from_dict(run)})
+
+
+def _of_now(methods: Sequence[str], options: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:
+    """Rows of a study of an earlier version under the names that their methods have now; labels stay."""
+    rows, settings = [], dict(options)
+    for text in methods:
+        label, _, name = text.partition("=")
+        new = of_now((name or label).strip(), options.get(label.strip(), {}))
+        rows.append(text if new["method"] == (name or label).strip() else f"{label}={new['method']}")
+        if label.strip() in options:
+            settings[label.strip()] = new["options"]
+    return {"methods": tuple(rows), "options": settings} if methods else {}
