@@ -315,6 +315,8 @@ class _Session:
             "max_length": self.loaded.max_length,
         }
         weights = model.whole_weights(self.loaded.model)
+        if self.run.setup == "mtdnn":
+            weights = mtdnn.folded(self.loaded.model, weights)
         if ranks.is_first():
             checkpoints.mkdir(exist_ok=True)
             folder = checkpoints / f"best-{step}"
