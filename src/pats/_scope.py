@@ -182,7 +182,7 @@ def _called(named: dict[str, nn.Parameter], accepts: Callable[..., bool]) -> lis
 
 
 def _encoder(model: nn.Module, named: dict[str, nn.Parameter]) -> tuple[list[str], str]:
-    blocks = [canonical_name(name) for name in _repeated_blocks(model)]
+    blocks = [canonical_name(name) for name in repeated_blocks(model)]
     norms = _names_in(model, _only_scales)
     tables = _names_in(model, lambda module: isinstance(module, nn.Embedding))
     counted = [name for name in named if name not in norms and name not in tables]
@@ -241,7 +241,7 @@ def _is_transformers(module: nn.Module) -> bool:
     return isinstance(getattr(type(module), "base_model_prefix", None), str)
 
 
-def _repeated_blocks(model: nn.Module) -> list[str]:
+def repeated_blocks(model: nn.Module) -> list[str]:
     """Names of the outermost containers of repeated blocks, without front ends."""
     containers: dict[str, nn.Module] = {}
     for prefix, base in _base_models(model) or [("", model)]:
