@@ -484,3 +484,51 @@ def test_param_groups_split_scope_and_decay(bert):
             assert group["weight_decay"] == (0.0 if undecayed else 0.01)
     names = [name for group in split for name in group["param_names"]]
     assert sorted(names) == sorted(dict(bert.named_parameters()))
+
+
+NOISE = pats.Noise()
+
+
+def twice(groups):
+    """Both models' groups, under the same names."""
+    return [dict(group) for model in (build("bert", SMALL), build("bert", SMALL)) for group in groups(model)]
+
+
+def added_later():
+    groups = twice(pats.param_groups)
+    optimizer = pats.optim.AdamW(groups[:1], noise=NOISE)
+    optimizer.add_param_group(groups[1])  # out of scope, with names of its own
+    optimizer.add_param_group(groups[2])
+
+
+def wrapped_names():
+    """A wrapper's component makes no other name."""
+    inner, outer = (nn.Parameter(torch.ones(2)) for _ in range(2))
+    named = {"params": [inner, outer], "param_names": ["a.weight", "module.a.weight"], "in_scope": True}
+    pats.optim.Adamax([named], noise=NOISE)
+
+
+TWINS = {
+    "Adamax": lambda: pats.optim.Adamax(twice(pats.param_groups), noise=NOISE),
+    "AdamW": lambda: pats.optim.AdamW(twice(pats.param_groups), noise=NOISE),
+    "stochastic rounding": lambda: pats.optim.Adamax(twice(pats.param_groups), stochastic_rounding=True),
+    "reference": lambda: pats.optim.reference.PATSAdamax(twice(pats.param_groups), noise=NOISE),
+    "added later": added_later,
+    "wrapped": wrapped_names,
+    "perturb": lambda: pats.perturb(
+        torch.optim.SGD(twice(pats.param_groups), lr=0.1), build("bert", SMALL), NOISE
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TWINS)
+def test_two_parameters_of_one_name_are_refused(case):
+    with pytest.raises(pats.InputError, match=r"^two parameters of this optimizer are named '[^\n]+$"):
+        TWINS[case]()
+
+
+def test_two_models_of_other_names_or_without_noise_share_an_optimizer():
+    pats.optim.Adamax(twice(pats.param_groups))
+    both = nn.ModuleDict({"one": build("bert", SMALL), "two": build("bert", SMALL)})
+    optimizer = pats.optim.Adamax(pats.param_groups(both, r"encoder\.layer"), noise=NOISE)
+    assert len(optimizer.param_groups[0]["params"]) == 2 * 2 * 16

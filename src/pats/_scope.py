@@ -59,6 +59,27 @@ def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return named
 
 
+def twins(name: str) -> InputError:
+    """What to raise where two parameters of one optimizer have this name."""
+    return InputError(
+        f"two parameters of this optimizer are named {name!r}, and would get the same noise: give them names "
+        "of their own in param_names, such as those of one module that holds both models"
+    )
+
+
+def refuse_twins(groups: Iterable[dict[str, Any]]) -> None:
+    """Refuse two parameters of one name, since noise and states are found by name.
+
+    Raises:
+        InputError: There are such.
+    """
+    seen: set[str] = set()
+    for name in (canonical_name(name) for group in groups for name in group.get("param_names", ())):
+        if name in seen:
+            raise twins(name)
+        seen.add(name)
+
+
 def scope(model: nn.Module, scope: Scope = "encoder") -> list[str]:
     """Canonical names of the parameters in a scope, in the model's order.
 
