@@ -105,7 +105,6 @@ def load(
             are damaged, not finite or belong to another model, or it is no sequence classifier.
     """
     source = resolve(name, revision)
-    set_seed(seed)
     with quiet(), _explained(name, "config.json"):
         folder, weights = _vetted(name, source, revision)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -115,6 +114,7 @@ def load(
             config.id2label = dict(enumerate(labels))
             config.label2id = {label: number for number, label in enumerate(labels)}
         vet.config(name, config, weights)
+    set_seed(seed)
     model, tokenizer, found = _read(name, folder, config)
     fresh = {canonical_name(key) for key in found}
     if not allow_missing:
