@@ -81,6 +81,13 @@ def test_missing_folder(name):
         model.resolve(name)
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x", "n" * 300, "/" + "n" * 300, "a/" + "n" * 5000])
+def test_a_folder_that_cannot_be_looked_at(name):
+    with pytest.raises(InputError, match=r"^[^\n]{1,400}$") as error:
+        model.resolve(name)
+    assert "cannot be looked at" in str(error.value)
+
+
 def test_missing_minilm(monkeypatch):
     monkeypatch.setattr(model, "_PACKAGE", "no_such_package")
     with pytest.raises(InputError, match="demo"):

@@ -183,11 +183,19 @@ def resolve(name: str, revision: str | None = None) -> str:
     """
     if name == MINILM:
         return str(_minilm())
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        _check_files(name, [file.name for file in folder.iterdir()])
+    try:
+        folder = Path(name).expanduser()
+        files = [file.name for file in folder.iterdir()] if folder.is_dir() else None
+        exists = folder.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # such as a name too long, or of nobody's home
+        raise InputError(
+            f"the model {name[:80]!r} cannot be looked at ({_first_line(error)[:80]}): pass a folder, a name "
+            f"on the Hugging Face hub, or {MINILM!r}"
+        ) from None
+    if files is not None:
+        _check_files(name, files)
         return str(folder)
-    if folder.exists() or folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+    if exists or folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise InputError(
             f"the model {name!r} is no folder: pass a folder with config.json and model.safetensors, "
             f"a name on the Hugging Face hub, or {MINILM!r}"
