@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from pats._engine import Engine, Target, iterate
 from pats._errors import InputError
 from pats._noise import DEFAULT, Noise
-from pats._scope import Scope, canonical_name, named_parameters
+from pats._scope import Scope, canonical_name, named_parameters, twins
 from pats._scope import scope as names_in_scope
 
 R = TypeVar("R")
@@ -40,7 +40,8 @@ def perturb(
         A handle with ``remove()``, ``stats()`` and ``names``.
 
     Raises:
-        InputError: The optimizer lacks a parameter in scope, or carries PATS already.
+        InputError: The optimizer lacks a parameter in scope, has two of one name there, or carries PATS
+            already.
 
     A step whose gradients GradScaler found infinite is neither measured nor counted. A parameter
     without a gradient is left alone. See ``Noise`` for zero and non-finite gradients.
@@ -122,6 +123,8 @@ class Perturbation:
         for group, parameter, name in iterate(self._optimizer.param_groups):
             short = self._by_identity.get(id(parameter)) if name is None else canonical_name(name)
             if short in self._wanted:
+                if short in seen:
+                    raise twins(short)
                 seen.add(short)
                 yield group, parameter, short
         missing = next((name for name in self.names if name not in seen), None)

@@ -8,11 +8,12 @@ are composite modules with weight matrices.
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from pats._errors import InputError
 
@@ -20,6 +21,12 @@ Scope = str | Iterable[str] | Callable[..., bool]
 
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _NORM = re.compile(r"(Layer|RMS)_?Norm", re.IGNORECASE)
+_NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
+_CONVOLUTION = nn.modules.conv._ConvNd
+_MIXES = (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, _CONVOLUTION)
+_TASK_MODEL = re.compile(r"For[A-Z]")  # transformers' names: WhisperForAudioClassification
+_UNDECAYED = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")
+_LITTLE = 1 / 3  # of a model's parameters; "encoder" warns below
 
 
 @lru_cache(maxsize=65536)  # an optimizer asks at every step
@@ -52,6 +59,27 @@ def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return named
 
 
+def twins(name: str) -> InputError:
+    """What to raise where two parameters of one optimizer have this name."""
+    return InputError(
+        f"two parameters of this optimizer are named {name!r}, and would get the same noise: give them names "
+        "of their own in param_names, such as those of one module that holds both models"
+    )
+
+
+def refuse_twins(groups: Iterable[dict[str, Any]]) -> None:
+    """Refuse two parameters of one name, since noise and states are found by name.
+
+    Raises:
+        InputError: There are such.
+    """
+    seen: set[str] = set()
+    for name in (canonical_name(name) for group in groups for name in group.get("param_names", ())):
+        if name in seen:
+            raise twins(name)
+        seen.add(name)
+
+
 def scope(model: nn.Module, scope: Scope = "encoder") -> list[str]:
     """Canonical names of the parameters in a scope, in the model's order.
 
@@ -59,11 +87,13 @@ def scope(model: nn.Module, scope: Scope = "encoder") -> list[str]:
         model: Any module; wrappers such as DDP, PEFT and ``torch.compile`` are looked through.
         scope: One of
 
-            - ``"encoder"``: weights and biases inside the repeated blocks of the base model, every
-              LayerNorm and RMSNorm excluded (the paper's scope). Embeddings, pooler, head and what is
-              shared between blocks are out.
+            - ``"encoder"``: weights and biases inside the repeated blocks of the base model (the paper's
+              scope). Every norm is out, and what only scales and shifts as they do; so are embeddings
+              and other lookup tables, pooler, head, what is shared between blocks, and a convolutional
+              front end before blocks that are more than convolutions. It warns where it finds little.
             - ``"all"``: every trainable floating-point parameter, norms included.
-            - ``"pretrained"``: those of the base model, so that a new head is left out (NoisyTune).
+            - ``"pretrained"``: those of the base model, so that a new head is left out (NoisyTune), also
+              where it stands inside the base model.
             - another string: a regular expression that ``re.search`` finds in the canonical name.
             - a callable ``(name, parameter) -> bool``, or ``(name) -> bool``.
             - a list of canonical names.
@@ -111,7 +141,8 @@ def param_groups(
         model: The model; frozen parameters are left out.
         scope: As in ``pats.scope``.
         weight_decay: None leaves the optimizer's own default for all; a number is the decay of all
-            but biases and norms, which get 0.
+            but biases and norms, which get 0. The split is that of ``transformers.Trainer``: every
+            ``nn.LayerNorm``, and what is named a bias or a norm.
 
     Returns:
         At most four groups, each with ``params``, ``param_names`` (canonical) and ``in_scope``, and
@@ -121,8 +152,8 @@ def param_groups(
         raise InputError(f"weight_decay is {weight_decay!r}, but must be at least 0, or None")
     named = named_parameters(model)
     inside = set(_scope_names(model, scope))
-    norms = _norm_names(model)
-    undecayed = {name for name in named if name.endswith("bias") or name in norms}
+    norms = _names_in(model, lambda module: isinstance(module, nn.LayerNorm))
+    undecayed = {name for name in named if name in norms or _UNDECAYED.search(name.lower())}
     groups = []
     for in_scope in (True, False):
         members = [name for name in named if (name in inside) == in_scope]
@@ -172,11 +203,19 @@ def _called(named: dict[str, nn.Parameter], accepts: Callable[..., bool]) -> lis
 
 
 def _encoder(model: nn.Module, named: dict[str, nn.Parameter]) -> tuple[list[str], str]:
-    blocks = [canonical_name(name) for name in _repeated_blocks(model)]
-    norms = _norm_names(model)
-    found = [
-        name for name in named if name not in norms and any(name.startswith(f"{block}.") for block in blocks)
-    ]
+    blocks = [canonical_name(name) for name in repeated_blocks(model)]
+    norms = _names_in(model, _only_scales)
+    tables = _names_in(model, lambda module: isinstance(module, nn.Embedding))
+    counted = [name for name in named if name not in norms and name not in tables]
+    found = [name for name in counted if any(name.startswith(f"{block}.") for block in blocks)]
+    if 0 < len(found) < _LITTLE * len(counted):
+        warnings.warn(
+            f"scope 'encoder' covers {len(found)} of the {len(counted)} parameters of "
+            f"{type(model).__name__} that are neither norms nor embeddings, those inside "
+            f'{", ".join(blocks)}: pass "all", a regular expression, a callable or a list of names if '
+            "more is meant",
+            stacklevel=3,
+        )
     wanted = (
         f"'encoder' takes the trainable parameters, norms excepted, inside {', '.join(blocks)}"
         if blocks
@@ -187,36 +226,54 @@ def _encoder(model: nn.Module, named: dict[str, nn.Parameter]) -> tuple[list[str
 
 
 def _pretrained(model: nn.Module, named: dict[str, nn.Parameter]) -> tuple[list[str], str]:
-    prefix, base = _base_model(model)
-    if base is None:
+    bases = _base_models(model)
+    if not bases:
         return [], "'pretrained' takes the base model of a transformers model"
-    inside = {id(parameter) for parameter in base.parameters()}
-    wanted = f"'pretrained' takes the trainable parameters of the base model {prefix!r}"
-    return [name for name, parameter in named.items() if id(parameter) in inside], wanted
+    inside, heads = set(), set()
+    for _, base in bases:
+        inside |= {id(parameter) for parameter in base.parameters()}
+        for module in base.modules():
+            if module is not base and "Classification" in type(module).__name__:  # Perceiver's decoder
+                heads |= {id(parameter) for parameter in module.parameters()}
+    names = ", ".join(repr(name) for name, _ in bases)
+    wanted = f"'pretrained' takes the trainable parameters of the base model {names}"
+    return [name for name, parameter in named.items() if id(parameter) in inside - heads], wanted
 
 
-def _base_model(model: nn.Module) -> tuple[str, nn.Module | None]:
-    """The base model of the outermost transformers model and its name; ("", None) without one."""
-    for module in model.modules():
-        prefix = getattr(module, "base_model_prefix", None)
-        if isinstance(prefix, str):
-            base = getattr(module, prefix, None) if prefix else None
-            if not isinstance(base, nn.Module):  # the module is a base model itself
-                base = module
-            # PEFT and torch.compile forward attributes, so the name is found by identity.
-            return next(name for name, child in model.named_modules() if child is base), base
-    return "", None
+def _base_models(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The base model of the outermost transformers model, by name; none where there is no such model.
+
+    A model for a task that keeps no base model under the usual name has its parts instead, as
+    WhisperForAudioClassification has an encoder.
+    """
+    outer = next((module for module in model.modules() if _is_transformers(module)), None)
+    if outer is None:
+        return []
+    base = getattr(outer, str(outer.base_model_prefix) or "-", None)
+    bases: list[nn.Module] = [base] if isinstance(base, nn.Module) else []
+    if not bases and _TASK_MODEL.search(type(outer).__name__):
+        bases = [child for child in outer.children() if _is_transformers(child)]
+    found = {id(module) for module in bases or [outer]}
+    return [(name, module) for name, module in model.named_modules() if id(module) in found]
 
 
-def _repeated_blocks(model: nn.Module) -> list[str]:
-    """Names of the outermost containers of repeated blocks."""
-    prefix, base = _base_model(model)
-    containers: list[str] = []
-    for name, module in (base if base is not None else model).named_modules(prefix=prefix):
-        inside = any(name.startswith(f"{container}.") for container in containers)
-        if not inside and _repeats(module):
-            containers.append(name)
-    return containers
+def _is_transformers(module: nn.Module) -> bool:
+    # Of the class, since PEFT and torch.compile forward attributes.
+    return isinstance(getattr(type(module), "base_model_prefix", None), str)
+
+
+def repeated_blocks(model: nn.Module) -> list[str]:
+    """Names of the outermost containers of repeated blocks, without front ends."""
+    containers: dict[str, nn.Module] = {}
+    for prefix, base in _base_models(model) or [("", model)]:
+        for name, module in base.named_modules(prefix=prefix):
+            inside = any(name.startswith(f"{container}.") for container in containers)
+            # Embeddings of several stages are lists of blocks, too: patch_embeddings, pos_conv_embed.
+            if not inside and "embed" not in name.removeprefix(prefix) and _repeats(module):
+                containers[name] = module
+    convolutional = {name for name, module in containers.items() if _is_convolutional(module)}
+    front_ends = convolutional if len(convolutional) < len(containers) else set()
+    return [name for name in containers if name not in front_ends]
 
 
 def _repeats(module: nn.Module) -> bool:
@@ -237,13 +294,41 @@ def _is_block(module: nn.Module) -> bool:
     return composite and any(parameter.ndim >= 2 for parameter in module.parameters())
 
 
-def _norm_names(model: nn.Module) -> set[str]:
-    return {canonical_name(name) for name, _ in _norm_parameters(model)}
+def _is_convolutional(module: nn.Module) -> bool:
+    """All its weight matrices are those of convolutions."""
+    return all(
+        isinstance(inner, _CONVOLUTION)
+        for inner in module.modules()
+        if any(parameter.ndim >= 2 for parameter in inner.parameters(recurse=False))
+    )
 
 
-def _norm_parameters(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    for name, module in model.named_modules(remove_duplicate=False):
-        by_class = isinstance(module, nn.LayerNorm | nn.RMSNorm | nn.GroupNorm)
-        leaf = not any(True for _ in module.children())
-        if by_class or (leaf and _NORM.search(type(module).__name__)):
-            yield from module.named_parameters(prefix=name, recurse=False)
+def _names_in(model: nn.Module, wanted: Callable[[nn.Module], bool]) -> set[str]:
+    """Canonical names of the parameters that stand directly in the wanted modules."""
+    return {
+        canonical_name(name)
+        for prefix, module in model.named_modules(remove_duplicate=False)
+        if wanted(module)
+        for name, _ in module.named_parameters(prefix=prefix, recurse=False)
+    }
+
+
+def _only_scales(module: nn.Module) -> bool:
+    """A norm, or a module that scales and shifts every channel by itself as a norm does.
+
+    MobileBERT's NoNorm and timm's Affine are such: they take one tensor, and have vectors alone.
+    """
+    own = list(module.parameters(recurse=False))
+    if not own or len(own) < sum(1 for _ in module.parameters()):
+        return False
+    if isinstance(module, _NORMS) or _NORM.search(type(module).__name__):
+        return True
+    vectors = all(parameter.numel() == max(parameter.shape, default=1) for parameter in own)
+    return vectors and not isinstance(module, _MIXES) and _takes_one(module)
+
+
+def _takes_one(module: nn.Module) -> bool:
+    arguments = inspect.signature(module.forward).parameters.values()
+    free = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [a for a in arguments if a.default is inspect.Parameter.empty and a.kind not in free]
+    return len(needed) == 1 and needed[0].kind is not inspect.Parameter.KEYWORD_ONLY

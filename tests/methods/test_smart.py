@@ -1,7 +1,11 @@
 import by_hand
 import pytest
 import torch
-from toy import IDS, MASK, WIDTH, Trial, inputs, toy
+from torch import nn
+from toy import IDS, MASK, WIDTH, WORDS, Trial, inputs, toy
+
+from pats import InputError
+from test_scope import SMALL, build
 
 SHAPE = (*IDS.shape, WIDTH)
 
@@ -26,13 +30,14 @@ def harm(noised, clean, options, regression):
     return (2 * p * (r_p - r_y)).sum()
 
 
-def adversary(leaves, options, regression):
-    clean, paper = by_hand.logits_of(leaves).detach(), options["radius_mode"] == "paper"
+def adversary(leaves, options, regression, words=None):
+    words = None if words is None else words.detach()
+    clean, paper = by_hand.logits_of(leaves, words=words).detach(), options["radius_mode"] == "paper"
     real = MASK[..., None] if paper else 1
     noise = by_hand.normal(7, 4, 3, SHAPE) * options["sigma"] * real  # clean 1, average 2
     for _ in range(options["ascents"]):
         noise = noise.detach().requires_grad_()
-        loss = harm(by_hand.logits_of(leaves, noise), clean, options, regression)
+        loss = harm(by_hand.logits_of(leaves, noise, words), clean, options, regression)
         (grad,) = torch.autograd.grad(loss, noise)
         if paper:
             size = grad.abs().flatten(1).max(1).values[:, None, None]
@@ -74,6 +79,66 @@ def test_formula(row, regression):
     torch.testing.assert_close(loss, expected.detach(), rtol=1e-9, atol=1e-11)
     for name, grad in by_hand.gradients(expected, leaves).items():
         torch.testing.assert_close(grads[name], grad, rtol=1e-7, atol=1e-10)
+
+
+class Block(nn.Module):
+    """An embedding block: a narrow word table, and what stands behind it."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(WORDS, 2)
+        self.wide = nn.Linear(2, WIDTH)
+
+    def forward(self, ids):
+        return self.wide(self.table(ids)).exp()
+
+
+@pytest.mark.parametrize("row", ["paper", "reference", "reference, two ascents"])
+def test_noise_behind_the_embedding_block(row, monkeypatch):
+    """As MT-DNN's code has it; by hand, each word's place in the block's output is its word vector."""
+    monkeypatch.setattr(by_hand, "TABLE", "body.words.table.weight")
+    torch.manual_seed(5)
+    model = toy()
+    model.body.words = Block().double()
+    monkeypatch.setattr(model, "get_input_embeddings", lambda: model.body.words.table)
+    options = DEFAULTS | {"detach": False} | ROWS[row] | {"mu": 0.0}
+    with Trial("smart", {"place": "block", "mu": 0.0} | ROWS[row], model, seed=7) as trial:
+        loss, grads = trial.gradients(step=4)
+    leaves = by_hand.leaves(model)
+    words = torch.exp(
+        leaves[by_hand.TABLE] @ leaves["body.words.wide.weight"].T + leaves["body.words.wide.bias"]
+    )
+    noise = adversary(leaves, options, False, words)
+    clean, noised = by_hand.logits_of(leaves, words=words), by_hand.logits_of(leaves, noise, words)
+    smooth = stopped_kl(clean, noised) if options["detach"] else by_hand.symmetric_kl(clean, noised)
+    expected = by_hand.task_loss(clean, inputs()["labels"]) + options["weight"] * smooth
+    torch.testing.assert_close(loss, expected.detach(), rtol=1e-9, atol=1e-11)
+    for name, grad in by_hand.gradients(expected, leaves).items():
+        torch.testing.assert_close(grads[name], grad, rtol=1e-7, atol=1e-10)
+
+
+BLOCKS = {
+    "bert": ("bert.embeddings", SMALL),
+    "mobilebert": (
+        "mobilebert.embeddings",
+        SMALL | {"embedding_size": 8, "true_hidden_size": 8, "intra_bottleneck_size": 8},
+    ),
+    "gpt2": (None, {"n_embd": 16, "n_layer": 1, "n_head": 2}),
+}
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_the_block_of_architectures(kind):
+    """GPT-2 adds its positions between the blocks' container and the table, in no module of their own."""
+    name, settings = BLOCKS[kind]
+    trial = Trial("smart", {"place": "block"}, build(kind, settings))
+    if name is None:
+        with pytest.raises(InputError, match="GPT2ForSequenceClassification has no embedding block"):
+            trial.__enter__()
+        return
+    with trial:
+        hooked = [path for path, module in trial.model.named_modules() if module._forward_hooks]
+        assert hooked == ["", name]  # the clock's is on the model
 
 
 def test_radius_of_each_mode():

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from pats import InputError
-from pats.run import model
+from pats.run import Run, model
 
 
 @pytest.fixture
@@ -79,6 +79,13 @@ def test_damaged_folder(broken, damage):
 def test_missing_folder(name):
     with pytest.raises(InputError, match="is no folder"):
         model.resolve(name)
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x", "n" * 300, "/" + "n" * 300, "a/" + "n" * 5000])
+def test_a_folder_that_cannot_be_looked_at(name):
+    with pytest.raises(InputError, match=r"^[^\n]{1,400}$") as error:
+        model.resolve(name)
+    assert "cannot be looked at" in str(error.value)
 
 
 def test_missing_minilm(monkeypatch):
@@ -236,3 +243,31 @@ def test_tokenizer_gives_what_the_model_takes(tiny_bert, tmp_path):
 def test_positions_behind_the_padding_index(tiny_bert, tmp_path):
     loaded = model.load(str(small("roberta", tiny_bert, tmp_path / "r")), ("a", "b"), 128, 0)
     assert loaded.max_length == 40
+
+
+def test_a_name_on_the_hub_is_loaded_from_the_cache_and_vetted(tiny_bert, tmp_path, monkeypatch):
+    repository = tmp_path / "models--nobody--tiny"
+    snapshot = shutil.copytree(tiny_bert, repository / "snapshots" / ("a" * 40))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("a" * 40)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert model.load("nobody/tiny", ("a", "b"), 32, 0).fresh == {"classifier.weight", "classifier.bias"}
+    edit_config(snapshot, num_hidden_layers=10**6)
+    with pytest.raises(InputError, match=r"model 'nobody/tiny' says num_hidden_layers = 1000000"):
+        model.load("nobody/tiny", ("a", "b"), 32, 0)
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "a b", "--x--", "n" * 200])
+def test_a_name_that_no_hub_could_have(name):
+    with pytest.raises(InputError, match=r"^[^\n]+$") as error:
+        model.resolve(name)
+    assert "no name that the Hugging Face hub could have" in str(error.value)
+
+
+def test_allowing_missing_weights_is_a_run_of_its_own_and_changes_no_other_id():
+    plain, lenient = Run(task="rte"), Run(task="rte", allow_missing_weights=True)
+    assert "allow_missing_weights" not in plain.to_dict()
+    assert plain.id != lenient.id
+    assert Run.from_dict(lenient.to_dict()) == lenient
+    assert Run.from_dict(plain.to_dict()) == plain

@@ -51,33 +51,49 @@ def test_head_is_new_and_pytorchs_default(tiny_bert):
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "mpnet"])
 @pytest.mark.parametrize("task", ["cola", "rte"])
-def test_dropout_stands_before_both_layers(kind, task):
+def test_the_head_is_dropout_and_linear_twice(kind, task):
+    """No tanh: large values between the layers would show it."""
     torch.manual_seed(0)
     found = build(kind, SMALL | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}).train()
     ids = torch.randint(2, 50, (3, 6))
     inner, outer, _ = mtdnn._head(found)
+    first, second = (found.get_submodule(name) for name in (inner, outer))
+    with torch.no_grad():
+        first.weight.mul_(50)
     seen = []
-    found.get_submodule(inner).register_forward_pre_hook(lambda layer, args: seen.append(args[0]))
+    handle = first.register_forward_pre_hook(lambda layer, args: seen.append(args[0]))
     plain = found(ids).logits
-    with mtdnn.head_dropout(found, task):
+    handle.remove()
+
+    def head(rates):
+        hidden = functional.linear(functional.dropout(seen[0], rates[0]), first.weight, first.bias)
+        assert hidden.abs().max() > 1
+        return functional.linear(functional.dropout(hidden, rates[1]), second.weight, second.bias)
+
+    with mtdnn.plain_head(found, task):
         torch.manual_seed(1)
         trained = found(ids).logits
         torch.manual_seed(1)
-        hidden = functional.dropout(seen[0], 0.1)
-        first, second = (found.get_submodule(name) for name in (inner, outer))
-        inner_out = functional.linear(hidden, first.weight, first.bias).tanh()
-        rate = 0.05 if task == "cola" else 0.1
-        expected = functional.linear(functional.dropout(inner_out, rate), second.weight, second.bias)
+        expected = head((0.1, 0.05 if task == "cola" else 0.1))
+        torch.testing.assert_close(trained, expected)
+        given = torch.autograd.grad(trained.square().sum(), first.weight)[0]
+        wanted = torch.autograd.grad(expected.square().sum(), first.weight)[0]
+        torch.testing.assert_close(given, wanted)
         found.eval()
-        assert torch.equal(found(ids).logits, plain)
-        found.train()
-    torch.testing.assert_close(trained, expected)
+        evaluated = found(ids).logits
+        torch.testing.assert_close(evaluated, head((0.0, 0.0)))
     assert torch.equal(found(ids).logits, plain)
+    state = {name: weight.clone() for name, weight in found.state_dict().items()}
+    found.load_state_dict(mtdnn.folded(found, None))
+    torch.testing.assert_close(found(ids).logits, evaluated, rtol=1e-6, atol=1e-6)
+    found.load_state_dict(state)
+    assert torch.equal(found(ids).logits, plain)  # its own weights were left alone
+    assert mtdnn.folded(found, {}) == {}  # what a rank has that does not write
 
 
 def test_other_heads_are_refused():
     with pytest.raises(InputError, match="choose a model of type bert, roberta"):
-        mtdnn.head_dropout(build("electra", SMALL), None).__enter__()
+        mtdnn.plain_head(build("electra", SMALL), None).__enter__()
 
 
 def test_presets_are_settings_of_a_run():
@@ -113,6 +129,7 @@ def test_runs(tiny_bert, many_reviews, method, preset, tmp_path):
     assert bool(result.telemetry) == (method == "pats")
     exported = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
     assert exported.config.hidden_dropout_prob == 0.1
+    assert 0 < exported.bert.pooler.dense.weight.abs().max() < 2 * mtdnn.SMALL  # its tanh is the identity
     if (method, preset) == ("pats", "mtdnn"):
         quiet = finetune(replace(run, options={"p": 0.0}))
         assert quiet.epochs == finetune(replace(run, method="vanilla")).epochs

@@ -90,8 +90,9 @@ int main(void) {
         for (int dtype = 0; dtype < 2; ++dtype)
             for (int base = 0; base < 3; ++base)
                 for (size_t k = 0; k < sizeof ps / sizeof *ps; ++k)
-                    for (int kind = 0; kind < 12; ++kind) {  // gradients finite or not, settings usual or not, a budget
-                        const int bad = kind % 3, usual = kind / 3 % 2, planned = kind / 6;
+                    for (int kind = 0; kind < 8; ++kind) {  // gradients finite or not, settings usual or not; a budget
+                        const int planned = kind / 6, bad = kind % 3 * !planned;
+                        const int usual = planned ? kind % 2 : kind / 3;
                         pats_choose("baseline");
                         double expected = run(counts[c], dtype, base, ps[k], bad, usual, planned, 0);
                         uint64_t bits;

@@ -52,7 +52,8 @@ def engine(request, tmp_path, monkeypatch):
     if request.param == "ray":
         ray = pytest.importorskip("ray")
         monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # Ray would put a token into the home folder
-        ray.init(num_cpus=2, include_dashboard=False, object_store_memory=80_000_000, log_to_driver=False)
+        settings = {"num_cpus": 2, "object_store_memory": 80_000_000}
+        ray.init("local", include_dashboard=False, log_to_driver=False, **settings)
     if request.param == "slurm":
         pytest.importorskip("submitit")
     yield coordinate.engine(request.param, tmp_path, workers=1, processes=2)
@@ -118,6 +119,41 @@ def test_ranks_end_with_the_coordinator(tmp_path):
     process.communicate()
     assert found
     assert wait_for(lambda: not any(map(alive, found)), seconds=20)
+
+
+MEET = """
+import os, sys
+from pathlib import Path
+import torch
+import torch.distributed as dist
+import listening
+dist.init_process_group("gloo")
+total = torch.ones(1)
+dist.all_reduce(total)
+found = listening.addresses(os.getppid())
+told = f"{total.item():g} {sorted({address.is_loopback for address in found})} {len(found)}"
+Path(sys.argv[1], str(dist.get_rank())).write_text(told)
+dist.barrier()
+"""
+
+
+def test_the_ranks_listen_on_loopback_alone(tmp_path):
+    script = tmp_path / "meet.py"
+    script.write_text(MEET)
+    (tmp_path / "attempt").mkdir()
+    command = [sys.executable, "-m", "pats.study.launch", "2", sys.executable, str(script), "--"]
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    left_out = ("GLOO_SOCKET_IFNAME", "WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT")
+    environment = {key: value for key, value in os.environ.items() if key not in left_out}
+    environment["PYTHONPATH"] = path
+    done = subprocess.run(
+        [*command, str(tmp_path / "attempt")], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for rank in "01":
+        total, loopback, count = (tmp_path / "attempt" / rank).read_text().split()
+        assert (total, loopback) == ("2", "[True]")
+        assert int(count) >= 1
 
 
 def test_a_real_run_on_two_processes(study_inputs, tmp_path):

@@ -280,11 +280,13 @@ def _add_fields(group: Any, cls: type[Any], prefix: str, skip: Collection[str], 
         convert, metavar = next(
             (found for kind, found in _CONVERTERS.items() if kind in kinds), (str, "TEXT")
         )
+        alone = {"nargs": "?", "const": True} if convert is truth else {}  # the flag without a value is true
         group.add_argument(
             "--" + start + name.replace("_", "-"),
             dest=prefix + field.name,
             type=convert,
             metavar=metavar,
+            **alone,
             help=told.get(field.name, "likewise"),  # a docstring may tell of two fields in one entry
         )
 

@@ -1,4 +1,4 @@
-"""Noise on the word embeddings, on any architecture."""
+"""Noise on the word embeddings, or behind the embedding block, on any architecture."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pats import philox
 from pats._errors import InputError
-from pats._scope import canonical_name
+from pats._scope import canonical_name, repeated_blocks
 from pats.methods._batch import Batch, Clock
 
 _TIME_FIRST = ("xlnet",)  # model types that look words up in the order (length, batch)
@@ -28,18 +28,23 @@ class Embeddings:
         model: A transformers model.
         seed: Seed of the noise.
         clock: The training's clock.
+        place: ``"words"``, or ``"block"``: the output of the embedding block is changed instead, behind
+            positions, segments, norm and dropout.
 
     Raises:
-        InputError: The model has no word embeddings.
+        InputError: The model has no word embeddings, or no embedding block.
     """
 
-    def __init__(self, model: nn.Module, seed: int, clock: Clock) -> None:
+    def __init__(self, model: nn.Module, seed: int, clock: Clock, place: str = "words") -> None:
         table = getattr(model, "get_input_embeddings", lambda: None)()
         if not isinstance(table, nn.Module):
             raise InputError(f"{type(model).__name__} has no word embeddings: this method needs them")
         self._table, self._seed, self.clock = table, seed, clock
         names = (name for name, module in model.named_modules() if module is table)
-        self._name = canonical_name(f"{next(names)}.weight")
+        name = next(names)
+        self._name = canonical_name(f"{name}.weight")
+        self._changed = table if place == "words" else _block_of(model, name)
+        self._width: int = next(table.parameters()).shape[-1]  # a block may have another, a pass shows it
         self._time_first = getattr(getattr(model, "config", None), "model_type", None) in _TIME_FIRST
         wide = next(table.parameters()).dtype == torch.float64
         self.dtype = torch.float64 if wide else torch.float32  # of noise, also for half precision
@@ -48,7 +53,7 @@ class Embeddings:
     @contextmanager
     def hooked(self) -> Iterator[None]:
         """Within, ``changed`` has its effect; where the table is in ``eval()``, never."""
-        handle = self._table.register_forward_hook(self._hook)
+        handle = self._changed.register_forward_hook(self._hook)
         try:
             yield
         finally:
@@ -64,6 +69,7 @@ class Embeddings:
             self._change = None
 
     def _hook(self, module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
+        self._width = output.shape[-1]
         if self._change is None or not module.training:
             return None
         if self._time_first:
@@ -80,10 +86,9 @@ class Embeddings:
             )
 
     def shape(self, batch: Batch) -> tuple[int, int, int]:
-        """Batch, length and width of the embeddings of a batch."""
-        weight: Tensor = next(self._table.parameters())
+        """Batch, length and width of the embeddings of a batch, of which a pass was made."""
         rows, length = batch.inputs["input_ids"].shape
-        return rows, length, weight.shape[-1]
+        return rows, length, self._width
 
     def uniform(self, shape: tuple[int, ...], number: int, device: torch.device) -> Tensor:
         """U(-1, 1) for the pass of this number, the same on every device."""
@@ -98,6 +103,19 @@ class Embeddings:
     def _words(self, shape: tuple[int, ...], number: int, device: torch.device) -> Tensor:
         count = torch.Size(shape).numel()
         return self.clock.words(self._seed, self._name, count, number, device)
+
+
+def _block_of(model: nn.Module, table: str) -> nn.Module:
+    """The largest module around the word table that holds none of the repeated blocks."""
+    parts, blocks = table.split("."), repeated_blocks(model)
+    for count in range(1, len(parts)):
+        name = ".".join(parts[:count])
+        if not any(block == name or block.startswith(f"{name}.") for block in blocks):
+            return model.get_submodule(name)
+    raise InputError(
+        f"{type(model).__name__} has no embedding block, a module around its word embeddings alone: put the "
+        'noise on the words (place="words")'
+    )
 
 
 def lengths(mask: Tensor | None, shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,8 @@ Principled Regularized Optimization", ACL 2020:
 
     loss = task loss + λ·l_s(f(x), f(x̃)) + μ·l_s(f(x; θ), f(x; θ̃))
 
-l_s is the symmetrised KL divergence, or the squared difference for regression. x are the word embeddings;
+l_s is the symmetrised KL divergence, or the squared difference for regression. x are the word embeddings
+(``place="words"``), or the output of the embedding block (``"block"``), where MT-DNN's code adds n;
 θ̃ ← b·θ̃ + (1-b)·θ after every step (the Bregman proximal point method with momentum).
 
 The adversary of the paper (``radius_mode="paper"``), from n₀ ~ N(0, σ²), K times per example:
@@ -53,6 +54,9 @@ class SmartOptions:
         mu: μ ≥ 0, of the pull to the average.
         radius_mode: ``"paper"`` projects on the radius ε and leaves pads alone; ``"reference"`` is
             MT-DNN's rule, pads included. The default is what the paper describes and proves.
+        place: ``"words"`` changes the word embeddings, as every method here does; ``"block"`` what the
+            whole embedding block gives, behind positions, segments, norm and dropout, as MT-DNN's code.
+            The size of ``"reference"`` is meant for there: a norm's output is larger than a word table's.
         radius: ε > 0, of the paper's mode.
         sigma: σ ≥ 0, of the first noise.
         eta: η ≥ 0, length of an ascent.
@@ -68,6 +72,7 @@ class SmartOptions:
     weight: float = _options.number(1.0, source="the paper: 1, 3, 5")
     mu: float = _options.number(1.0, source="the paper")
     radius_mode: str = _options.choice("paper", "reference", source="the paper")
+    place: str = _options.choice("words", "block", source="ours; MT-DNN's code is block")
     radius: float = _options.number(1e-5, above=True, source="the paper")
     sigma: float = _options.number(1e-5, source="the paper and MT-DNN's code")
     eta: float = _options.number(1e-3, source="the paper and MT-DNN's class")
@@ -99,7 +104,8 @@ class Smart(Method[SmartOptions]):
     @contextmanager
     def attached(self, model: nn.Module, training: Training, clock: Clock) -> Iterator[None]:
         """Hook the word embeddings; the average starts at the model's weights."""
-        self._model, self._embeddings = model, Embeddings(model, training.seed, clock)
+        self._model = model
+        self._embeddings = Embeddings(model, training.seed, clock, self.options.place)
         self._embeddings.require_float32(self.options.radius)
         self.teacher = {
             canonical_name(name): parameter.detach().clone() for name, parameter in model.named_parameters()

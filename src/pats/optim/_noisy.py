@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from pats._engine import Engine, Target, iterate, job_for
 from pats._errors import InputError
 from pats._noise import RNG_KEY, Noise
-from pats._scope import canonical_name
+from pats._scope import canonical_name, refuse_twins
 from pats._shard import local
 from pats.kernels import Job, Rule, forced, fused_refusal
 from pats.optim._again import Again, again
@@ -89,6 +89,7 @@ class NoisyMixin(Optimizer):
                     "stochastic_rounding draws by the parameter's name: build the groups with "
                     "pats.param_groups(model)"
                 )
+            refuse_twins(self.param_groups)
         if group.get("fused", self.defaults.get("fused")) and self._own(group):
             self._check_fused(group)
         if RNG_KEY not in self.defaults:
@@ -100,6 +101,7 @@ class NoisyMixin(Optimizer):
             )
         if group.get("differentiable"):
             raise InputError("differentiable=True cannot be combined with noise")
+        refuse_twins(self.param_groups)
         Noise.from_group(group)
 
     def _check_fused(self, group: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from pats import philox
 from pats._budget import KEYS
 from pats._errors import InputError
 from pats._noise import Noise, state_dtype
-from pats._scope import canonical_name
+from pats._scope import canonical_name, refuse_twins
 from pats._state import merged, restore_dtypes
 from pats.optim._one_by_one import OneByOne
 
@@ -31,7 +31,7 @@ class PATSAdamax(OneByOne):
         noise: γ, β, p, ε, the size and the readings of the paper; None is ``Noise.paper()``.
 
     Raises:
-        InputError: A group lacks names or ``in_scope``.
+        InputError: A group lacks names or ``in_scope``, or two parameters have one name.
 
     Scalars are Python floats and every matrix is processed with whole-matrix temporaries in its state's
     dtype. An entry with a non-finite s_j keeps its s̄_j, and its matrix gets no noise at that step.
@@ -64,6 +64,7 @@ class PATSAdamax(OneByOne):
                     "every parameter group needs names and in_scope: build the groups with "
                     "pats.param_groups(model)"
                 )
+        refuse_twins(self.param_groups)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Torch's, with the checks of the other paths; s̄ keeps the dtype it was saved in."""

@@ -73,7 +73,9 @@ def check(run: Run, *, count: int = 8) -> Check:
         raise InputError(f"count is {count!r}, but must be a whole number from 1")
     data = load_data(run)
     with own_generators():
-        loaded = model.load(run.model, data.labels, run.max_length, run.init_seed, run.revision)
+        loaded = model.load(
+            run.model, data.labels, run.max_length, run.init_seed, run.revision, run.allow_missing_weights
+        )
         train = batches.subset(data.splits["train"], run.fraction, run.data_seed, data.regression)
         steps = run.steps or math.ceil(run.epochs * math.ceil(len(train) / run.batch_size))
         noise = method.options.noise(run.noise_seed, steps)

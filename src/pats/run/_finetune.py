@@ -25,6 +25,8 @@ from pats.run.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, remov
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
 
+FRESH = 20  # names that a result tells of weights that were drawn at random
+
 
 def finetune(
     run: Run,
@@ -122,6 +124,7 @@ class _Session:
                 self.run.max_length,
                 self.run.init_seed,
                 self.run.revision,
+                self.run.allow_missing_weights,
             )
             if self.run.setup == "mtdnn":
                 self.loaded = mtdnn.with_head(self.loaded, self.run.init_seed)
@@ -178,6 +181,7 @@ class _Session:
             error=error,
             sizes={name: len(split) for name, split in self.splits.items()},
             labels=self.data.labels,
+            fresh={"count": len(self.loaded.fresh), "names": sorted(self.loaded.fresh)[:FRESH]},
             sensitivity=sensitivity,
             telemetry=telemetry,
             predictions=predictions,
@@ -239,7 +243,8 @@ class _Session:
             run_id=self.run.id,
             task=self.data.name,
             method=self.run.method,
-            notes=list(self.data.notes),
+            notes=[*self.data.notes, *([self.loaded.note] if self.loaded.note else [])],
+            fresh=sorted(self.loaded.fresh)[:FRESH],
             examples=len(self.splits["train"]),
             epochs=self.run.epochs,
             resumed_at=self.resumed_at,
@@ -315,6 +320,8 @@ class _Session:
             "max_length": self.loaded.max_length,
         }
         weights = model.whole_weights(self.loaded.model)
+        if self.run.setup == "mtdnn":
+            weights = mtdnn.folded(self.loaded.model, weights)
         if ranks.is_first():
             checkpoints.mkdir(exist_ok=True)
             folder = checkpoints / f"best-{step}"

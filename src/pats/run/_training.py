@@ -191,7 +191,7 @@ class Engine(Trainer):
         model = self._classifier
         with ExitStack() as stack:
             if self._run.setup == "mtdnn":
-                stack.enter_context(mtdnn.head_dropout(model, self._run.task))
+                stack.enter_context(mtdnn.plain_head(model, self._run.task))
             stack.enter_context(self.clock.attached(model))
             stack.enter_context(self._method.attached(model, self._training, self.clock))
             yield

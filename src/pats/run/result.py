@@ -44,6 +44,7 @@ class Result:
         error: Why a failed run failed, in one sentence.
         sizes: Examples of every split as used.
         labels: Names of the classes; empty for regression.
+        fresh: How many tensors the model lacked and were drawn at random, and names of the first.
         sensitivity: Summary of the perturbed parameters' sensitivities at the end.
         telemetry: The method's own measurements, such as the noise added.
         predictions: File name and hash of the predictions.
@@ -61,6 +62,7 @@ class Result:
     error: str | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    fresh: Mapping[str, Any] = field(default_factory=dict)
     sensitivity: Mapping[str, Any] = field(default_factory=dict)
     telemetry: Mapping[str, Any] = field(default_factory=dict)
     predictions: Mapping[str, str] = field(default_factory=dict)

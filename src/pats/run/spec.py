@@ -40,6 +40,8 @@ class Run:
     Args:
         model: ``"minilm"`` (the embedded model), a folder, or a name on the hub.
         revision: Revision of a model on the hub; None is its default branch.
+        allow_missing_weights: Draw weights at random that the model's files lack or have in another shape,
+            also in the encoder and the embeddings; else only a new head and pooler are drawn.
         task: A GLUE task, ``"grammar"``, or None where ``data`` is a table.
         data: A GLUE folder or a table; None takes GLUE from the hub.
         text: Column of the first text of a table; None guesses it. ``text_pair`` and ``label``
@@ -77,6 +79,7 @@ class Run:
 
     model: str = "minilm"
     revision: str | None = None
+    allow_missing_weights: bool = False
     task: str | None = None
     data: str | None = None
     text: str | None = None
@@ -160,6 +163,8 @@ class Run:
         # Not asdict, whose deep copies take most of the time of reading thousands of runs.
         named = {f.name: getattr(self, f.name) for f in fields(self)}
         copied = {"task_options": dict(self.task_options), "options": dict(self.options)}
+        if not self.allow_missing_weights:  # the id of every other run is what it was before
+            del named["allow_missing_weights"]
         return named | copied | {"betas": list(self.betas), "record": RECORD}
 
     @classmethod

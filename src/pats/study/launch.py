@@ -3,8 +3,8 @@
     python -m pats.study.launch COUNT COMMAND... -- FOLDER [PARENT]
 
 starts ``COMMAND FOLDER PID`` as so many ranks, through torch's elastic launcher (what ``torchrun`` is), where
-PID is this process. They end with it, and it with PARENT. Exit codes are those of a worker; where a signal
-ended a rank, 128 + 9, so that the attempt is made again.
+PID is this process. They end with it, and it with PARENT; none of them listens to another machine. Exit codes
+are those of a worker; where a signal ended a rank, 128 + 9, so that the attempt is made again.
 """
 
 import logging
@@ -27,9 +27,12 @@ def main(argv: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    from pats.study import loopback
+
     at = argv.index("--")
     count, (program, *arguments), (folder, *parent) = int(argv[0]), argv[1:at], argv[at + 1 :]
     attend(Path(folder), int(parent[0]) if parent else None, signs=False)
+    loopback.install()
     logging.disable(logging.ERROR)  # the log ends with what a rank says, not with how it was ended
     with tempfile.TemporaryDirectory(prefix="pats-") as logs:
         config = LaunchConfig(
@@ -37,9 +40,8 @@ def main(argv: Sequence[str]) -> int:
             max_nodes=1,
             nproc_per_node=count,
             run_id=uuid.uuid4().hex,
-            rdzv_backend="c10d",
-            rdzv_endpoint="127.0.0.1:0",
-            local_addr="127.0.0.1",
+            rdzv_backend=loopback.BACKEND,
+            local_addr=loopback.HOST,
             max_restarts=0,  # a lost attempt is made again by the coordinator
             logs_specs=DefaultLogsSpecs(log_dir=logs),
             shutdown_timeout=GRACE,

@@ -107,7 +107,9 @@ def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:
     for name in study.model_list:
         run = replace(study.run, model=name)
         with own_generators():
-            loaded = model.load(name, classes, run.max_length, run.init_seed, run.revision)
+            loaded = model.load(
+                name, classes, run.max_length, run.init_seed, run.revision, run.allow_missing_weights
+            )
         training = methods.Training(
             optimizer=run.optimizer, lr=study.lr or run.lr, fresh=loaded.fresh, regression=not classes
         )

@@ -4,10 +4,14 @@ Ray gives no promise that a cut-off task is ever reported, so its tasks are neve
 retries nothing: both are the coordinator's work.
 """
 
+import atexit
 import logging
 import os
+import shutil
 import socket
-from collections.abc import Collection, Sequence
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,11 @@ from pats._imports import try_import
 from pats.study import local, process
 from pats.study.engine import Handle, State
 
+_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+_LONGEST = 103 - len(
+    "/session_2026-01-31_12-00-00_123456_1234567/sockets/plasma_store"
+)  # of a folder with sockets
+
 
 class RayEngine:
     """As many runs at a time as the cluster has places for, while nodes come and go.
@@ -23,8 +32,8 @@ class RayEngine:
     Every node needs the same version of PATS, and sees the study's folder under the same path.
 
     Args:
-        address: ``HOST:PORT`` of a running cluster's head; None starts Ray on this machine, or takes
-            the cluster of ``RAY_ADDRESS``.
+        address: ``HOST:PORT`` of a running cluster's head; None takes the cluster of ``RAY_ADDRESS``, or
+            starts Ray on this machine, where it listens to nobody else.
         workers: Runs at a time at most; None is as many as there are places.
         cpus: Cores a run, which are its threads; None is one a process.
         gpus: GPUs a run, all on one node: a whole number, a share such as 0.5, or 0.
@@ -73,16 +82,30 @@ class RayEngine:
             return
         if address and not _answers(address):  # Ray itself would ask for many minutes
             raise _no_cluster(address, "nothing answers there")
-        options: dict[str, Any] = (
-            {} if address or "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
-        )
         try:
-            self._ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+            if address or "RAY_ADDRESS" in os.environ:
+                self._ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            else:
+                folder = _short_folder()
+                if folder is not None:
+                    atexit.register(self._leave, folder)
+                with _loopback():
+                    self._ray.init(
+                        address="local",  # else it joins whatever runs on this machine
+                        include_dashboard=False,
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                        _temp_dir=folder,
+                    )
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             if address and "RAY_AUTH_MODE" not in os.environ:  # Ray shows its token to no address unasked
                 reason += "; where the cluster asks for a token, set RAY_AUTH_MODE=token"
             raise _no_cluster(address or "this machine", reason) from None
+
+    def _leave(self, folder: str) -> None:
+        self._ray.shutdown()  # which writes there to the last
+        shutil.rmtree(folder, ignore_errors=True)
 
     def submit(self, attempt: Path) -> Handle:
         """Start a task; Ray chooses the node."""
@@ -137,6 +160,36 @@ class RayEngine:
             for node in self._ray.nodes()
             if node["Alive"]
         )
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Within, Ray starts for this machine alone, as it does by itself on Windows and macOS."""
+    constants: Any = try_import("ray._private.ray_constants", "ray")
+    before = os.environ.get(_SWITCH)
+    enabled = constants.ENABLE_RAY_CLUSTER  # read from the switch when Ray was imported
+    os.environ[_SWITCH], constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = enabled
+        os.environ.pop(_SWITCH)
+        if before is not None:
+            os.environ[_SWITCH] = before
+
+
+def _short_folder() -> str | None:
+    """A folder of our own where the name of Ray's is too long for a socket; None takes Ray's."""
+    root = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    if len(os.fsencode(root)) + len("/ray") <= _LONGEST:
+        return None
+    try:
+        return tempfile.mkdtemp(prefix="pats-ray-", dir="/tmp")
+    except OSError as error:
+        raise InputError(
+            f"Ray cannot put its sockets under {root}, whose name is too long, nor in /tmp "
+            f"({error.strerror}): set RAY_TMPDIR to a folder of at most {_LONGEST - 4} characters"
+        ) from None
 
 
 def _answers(address: str) -> bool:
