@@ -366,7 +366,7 @@ def load_data(run: Run) -> tasks.TaskData:
         text_pair=run.text_pair,
         label=run.label,
         kind=run.kind,
-        seed=run.data_seed,
+        seed=run.split_seed,
         options=run.task_options,  # type: ignore[arg-type]
     )
     if run.fingerprint not in (None, data.fingerprint):

@@ -11,6 +11,7 @@ from typing import Any
 from pats._errors import InputError
 
 SCHEMA = 1  # part of every id: a change of meaning of any field starts new results
+_ADDED = {"split_seed": 0}  # fields younger than the schema: with these values they are in no id
 
 Value = int | float | bool | str | None
 
@@ -25,7 +26,7 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class Run:
-    """One fine-tuning: model, data, method, optimisation and three seeds.
+    """One fine-tuning: model, data, method, optimisation and its seeds.
 
     The defaults are preset ``paper`` (section 3 and appendix A.2 of the paper), completed where the
     paper is silent: clipping of the global gradient norm at 1.0, no weight decay, the checkpoint's
@@ -62,8 +63,9 @@ class Run:
         setup: ``"plain"``, or ``"mtdnn"``: head, dropout and fixed batches as MT-DNN's code.
         fraction: Share of the training data, in (0, 1]; smaller shares are subsets of larger ones.
         init_seed: Seeds the weights that the checkpoint lacks, such as the head.
-        data_seed: Seeds subset, order and dropout (and the split of a table without splits).
+        data_seed: Seeds subset, order and dropout.
         noise_seed: Seeds the method's own noise, and nothing else.
+        split_seed: Seeds the split of a table that brings none: one for all runs that are to be compared.
 
     Raises:
         InputError: A value is out of its range.
@@ -99,6 +101,7 @@ class Run:
     init_seed: int = 0
     data_seed: int = 0
     noise_seed: int = 0
+    split_seed: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task_options", dict(self.task_options))
@@ -121,7 +124,7 @@ class Run:
         for name in ("batch_size", "max_length", *(["steps"] if self.steps is not None else [])):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
                 raise InputError(f"{name} is {getattr(self, name)!r}, but must be a whole number from 1")
-        for name in ("init_seed", "data_seed", "noise_seed"):
+        for name in ("init_seed", "data_seed", "noise_seed", "split_seed"):
             value = getattr(self, name)
             if not (isinstance(value, int) and 0 <= value < 2**32):
                 raise InputError(f"{name} is {value!r}, but must be a whole number from 0 to 2**32-1")
@@ -144,6 +147,9 @@ class Run:
         content = self.to_dict() | {"schema": SCHEMA}
         if self.fingerprint is not None:
             content["data"] = None
+        for name, value in _ADDED.items():
+            if content[name] == value:
+                del content[name]
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -170,5 +176,5 @@ class Run:
         return cls(**values)
 
     def with_seed(self, seed: int) -> "Run":
-        """The same run with all three seeds set to ``seed``."""
+        """The same run with its own three seeds set to ``seed``; the split stays."""
         return replace(self, init_seed=seed, data_seed=seed, noise_seed=seed)

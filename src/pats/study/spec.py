@@ -15,7 +15,7 @@ BASELINE = "vanilla"
 TUNING_SEED = 1_000_003
 
 Place = tuple[str, str, str]  # task, model, row label
-Fingerprints = Mapping[tuple[str, int], str]  # by task and data seed
+Fingerprints = Mapping[str, str]  # by task
 _NONE: Mapping[Any, Any] = MappingProxyType({})
 
 
@@ -69,7 +69,8 @@ class Study:
         tasks: Names of tasks; empty takes the task or table of ``run``.
         models: Names or folders of models; empty takes the model of ``run``.
         methods: Rows of the table: names of methods, or ``"label=name"`` for a variant of one.
-        seeds: A number of seeds (0, 1, ...), or the seeds themselves. Seed k sets all three of a run.
+        seeds: A number of seeds (0, 1, ...), or the seeds themselves. Seed k sets three of
+            a run: ``run.split_seed`` is the same for all, so that they are compared on the same rows.
         run: Settings that all runs share.
         options: Options of a row's method, by the row's label.
         lr: One learning rate for every cell.
@@ -176,7 +177,7 @@ class Study:
             method=method,
             options=self.options.get(label, {}),
             lr=lr,
-            fingerprint=fingerprints.get((task, seed)),
+            fingerprint=fingerprints.get(task),
         ).with_seed(seed)
 
     def rate(self, place: Place, method: str) -> float | None:
@@ -207,7 +208,7 @@ class Study:
         """All cells, control rows next to plain fine-tuning.
 
         Args:
-            fingerprints: Of the data, by task and data seed, to stand for the data in the runs' ids.
+            fingerprints: Of the data, by task, to stand for the data in the runs' ids.
             tuned: The rates that ``tuning`` found; every cell of ``tuning`` must be there.
         """
         rates = {place: self._rate(place, method, tuned) for place, method in self._places()}
