@@ -304,14 +304,15 @@ class _Session:
     def _export(self, step: int) -> None:
         checkpoints = self.folder / CHECKPOINT
         train = self.data.splits["train"]
+        text, text_pair, *_ = (*self.data.columns, None, None)
         card = {
             "run_id": self.run.id,
             "step": step,
             "task": self.data.name,
             "labels": list(self.data.labels),
             "pair": train.text_pair is not None,
-            "text": self.run.text,
-            "text_pair": self.run.text_pair,
+            "text": text,
+            "text_pair": text_pair,
             "max_length": self.loaded.max_length,
         }
         weights = model.whole_weights(self.loaded.model)

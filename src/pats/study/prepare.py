@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rich.console import Console
+
 from pats import methods
 from pats._errors import InputError
 from pats.study.engine import Engine
@@ -40,6 +42,14 @@ def load_data(study: Study) -> Data:
         fingerprints[task], labels[task] = data.fingerprint, data.labels
         notes += [f"{task}: {note}" for note in data.notes]
     return Data(fingerprints, labels, tuple(dict.fromkeys(notes)))
+
+
+def tell(data: Data, console: Console | None) -> None:
+    """Show what was detected, before anything is trained on it."""
+    if console is None:
+        return
+    for note in data.notes:
+        console.print(note, style="dim", markup=False, highlight=False)
 
 
 def check_methods(study: Study) -> None:
