@@ -133,7 +133,7 @@ def _matching(names: list[str], pair: bool, folder: str) -> list[str]:
 
 def _write(path: Path, rows: Table, labels: Sequence[str], found: Sequence[Prediction]) -> None:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)  # whose usual line ends make it quote a carriage return within a cell
     ours = ["row", "prediction", *(f"p_{label}" for label in labels)]
     writer.writerow([*rows.columns, *(_free(name, rows) for name in ours)])
     table = zip(*rows.columns.values(), strict=True)

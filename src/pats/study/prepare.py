@@ -49,7 +49,7 @@ def tell(data: Data, console: Console | None) -> None:
     if console is None:
         return
     for note in data.notes:
-        console.print(note, style="dim", markup=False, highlight=False)
+        console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def check_methods(study: Study) -> None:

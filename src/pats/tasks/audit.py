@@ -172,13 +172,13 @@ def two_labels(rows: Sequence[Row], labels: Sequence[float], regression: bool) -
             told[0] += f": no method can be above {100 * best:.4g} % accuracy"
     if near > len(same):
         more = _count(near - len(same), "text has", "texts have")
-        told.append(f"{more} two {what} or more in rows that differ in case, blanks or the invisible alone")
+        told.append(f"{more} two {what} or more where case, blanks and invisible characters are set aside")
     counts = {"texts": len(same), "alike": near}
     return [Finding("two-labels", f"{'; '.join(told)}.", counts, WARNING)] if told else []
 
 
 def across(rows: Sequence[Row], parts: Mapping[str, Sequence[int]]) -> list[Finding]:
-    """Rows of dev and test whose texts are in an earlier part, but for case, blanks and the invisible.
+    """Rows of dev and test whose texts are in an earlier part, but for case, blanks and invisible characters.
 
     Args:
         rows: The rows.
