@@ -39,7 +39,8 @@ class Run:
         data: A GLUE folder or a table; None takes GLUE from the hub.
         text: Column of the first text of a table; None guesses it. ``text_pair`` and ``label``
             likewise.
-        kind: ``"classification"``, ``"regression"`` or None to detect it.
+        kind: ``"classification"`` or ``"regression"``; None detects it, and asks where whole numbers may
+            be both.
         task_options: Options of the embedded task, such as ``{"size": 1000}``.
         fingerprint: Hash of the loaded data. Where given, it stands for ``data`` in the id, and a run
             on other data is refused.

@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import cached_property
 
 from pats.tasks._text import key, shown
 from pats.tasks.columns import Columns, usual
@@ -16,16 +16,25 @@ SHOWN = 5  # groups of labels that a sentence names
 _SEPARATORS = (",", ";", "|")
 
 
-class Row(NamedTuple):
-    """An example of a table."""
+@dataclass(frozen=True)
+class Row:
+    """An example of a table.
+
+    Args:
+        texts: Its one or two texts.
+        cell: The label as it stands in the table.
+        label: The label in one Unicode form (NFC), without blanks around it; empty where there is none.
+        place: Where it stands, such as ``"line 7 of reviews.csv"``.
+        split: The split that the table says; None where it says none.
+    """
 
     texts: tuple[str, ...]
-    cell: str  # the label as it stands in the table
-    label: str  # in one Unicode form (NFC), without blanks around it; empty where there is none
-    place: str  # such as "line 7 of reviews.csv"
+    cell: str
+    label: str
+    place: str
     split: str | None
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, ...]:
         """What rows with the same texts share, see ``pats.tasks._text.key``."""
         return tuple(map(key, self.texts))
