@@ -9,6 +9,7 @@ from pats.tasks import audit, load
 from pats.tasks.audit import Row
 from pats.tasks.columns import Columns
 from pats.tasks.folder import read
+from pats.tasks.table import examine
 
 
 def rows_of(*examples):
@@ -197,6 +198,17 @@ def test_several_labels_a_cell(tmp_path, cells, several):
     else:
         load(data=path)
     assert set(load(data=path, kind="classification").labels) == set(cells)
+
+
+def test_a_table_is_examined_even_if_it_cannot_be_learnt(tmp_path):
+    rows = [{"id": i, "text": f"text {i % 300}", "label": 18 + i % 60} for i in range(600)]
+    examined = examine(write(tmp_path / "a.csv", rows))
+    found = {finding.code: finding for finding in examined.findings}
+    assert list(found) == ["columns", "left-out", "kind", "twins"]
+    assert found["kind"].severity == audit.ERROR
+    assert found["kind"].counts == {"labels": 60}
+    assert found["twins"].counts == {"rows": 600, "texts": 300}
+    assert len(examined.rows) == 600
 
 
 def test_lists_of_labels_are_refused(tmp_path):

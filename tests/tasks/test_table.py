@@ -224,6 +224,8 @@ QUOTED = CSV.replace("text 39", '"text, 39"')
         ("a.xlsx", CSV, {}, [".csv, .tsv, .jsonl, .json, .parquet"]),
         ("a.csv", "", {}, ["no rows"]),
         ("a.csv", "text,label\n", {}, ["no rows"]),
+        ("a.csv", "text,label\n,\n , \n", {}, ["blank rows only"]),
+        ("a.csv", "text,label\nx,1\ny,2\n", {}, ["2 labelled rows", "20 are needed"]),
         ("a.jsonl", "\n", {}, ["no rows"]),
         ("a.csv", CSV, {"label": "mood"}, ["'mood'", "text, label"]),
         ("a.csv", CSV, {"text": "label", "label": "label"}, ["each column once"]),

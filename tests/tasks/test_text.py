@@ -56,6 +56,7 @@ def test_what_cannot_be_seen_has_the_empty_key(text):
         ("a\u200bb\u00a0c", r"'a\u200bb\xa0c'"),
         ("back\\slash", r"'back\\slash'"),
         ("\u202eabc", r"'\u202eabc'"),
+        ("a" * 61, f"'{'a' * 59}…'"),
     ],
 )
 def test_what_cannot_be_seen_is_escaped(text, told):

@@ -2,6 +2,8 @@
 
 import unicodedata
 
+LONGEST = 60  # characters of a text that is shown
+
 # Without any ink, though their categories hold visible characters as well.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
@@ -16,6 +18,7 @@ def key(text: str) -> str:
 
 def shown(text: str) -> str:
     r"""The text in quotes; blanks but the plain one, invisible and combining characters as ``\u0301``."""
+    text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
     return "'" + "".join(ascii(c)[1:-1] if c == "\\" or _hidden(c) else c for c in text) + "'"
 
 

@@ -61,6 +61,22 @@ class Finding:
         return f"Warning: {self.message}" if self.severity == WARNING else self.message
 
 
+def audit(
+    rows: Sequence[Row], classes: Sequence[str], values: Sequence[float], divided: bool
+) -> list[Finding]:
+    """What is to be known of the rows of a table.
+
+    Args:
+        rows: The rows.
+        classes: Names of the classes; empty for scores.
+        values: The class index or score of every row.
+        divided: Train and dev are made from these rows, and do not come with them.
+    """
+    names = [classes[int(value)] for value in values] if classes else []
+    alike = spellings(rows, names) if classes else []
+    return [*alike, *twins(rows, divided), *two_labels(rows, values, regression=not classes)]
+
+
 def left_out(table: Table, columns: Columns, others: Sequence[str] = ()) -> list[Finding]:
     """The columns that are not used.
 

@@ -4,12 +4,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pats._errors import InputError
 from pats.tasks._text import shown
-from pats.tasks.audit import Finding, Row
+from pats.tasks.audit import ERROR, Finding, Row, several_labels
 
 FEW = 20  # different whole numbers that recur are classes up to here, whatever they are
 ROWS_A_CLASS = 3  # on average: one for each of train, dev and test
@@ -26,7 +25,7 @@ class Labels(NamedTuple):
     values: list[float]  # the class index or score of every row
 
 
-def interpret(rows: Sequence[Row], kind: str | None, path: Path) -> tuple[Labels, list[Finding]]:
+def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Finding]]:
     """Classes or scores, and what was detected.
 
     Words, and codes such as 007, are classes in alphabetic order; whole numbers that recur are classes in
@@ -34,12 +33,11 @@ def interpret(rows: Sequence[Row], kind: str | None, path: Path) -> tuple[Labels
 
     Args:
         rows: The rows; each has a label.
-        kind: ``"classification"`` or ``"regression"``; None detects it.
-        path: The table, for messages.
+        kind: ``"classification"`` or ``"regression"``; None detects it. What may be both, or holds several
+            labels a row, is an error among the findings.
 
     Raises:
-        InputError: A label is no number where scores are asked for, there is one label alone, or nobody
-            can tell classes from scores.
+        InputError: A label is no number where scores are asked for, or not finite.
     """
     if kind not in (None, "classification", "regression"):
         raise InputError(f"kind is {kind!r}, but must be classification or regression")
@@ -48,41 +46,51 @@ def interpret(rows: Sequence[Row], kind: str | None, path: Path) -> tuple[Labels
     numeric = len(scores) == len(rows)
     for row, number in zip(rows, numbers, strict=True):
         if number is None and kind == "regression":
-            raise InputError(f"{row.place} has the score {row.label!r}: write a number{_without_zeros(row)}")
+            zeros = " without leading zeros" if _CODE.match(row.label) else ""
+            raise InputError(f"{row.place} has the score {row.label!r}: write a number{zeros}")
         # A class may bear the name "inf" among words, but "nan" is always a lost value.
         if number is not None and (math.isnan(number) or (numeric and math.isinf(number))):
             raise InputError(
                 f"{row.place} has the label {row.label!r}: write a class or a finite number, or "
                 "remove the row"
             )
-    distinct = len(set(scores) if numeric else {row.label for row in rows})
-    if distinct < 2:
-        raise InputError(
-            f"{path} has one label only, {rows[0].label!r}: there is nothing to learn, add rows of another"
-        )
     found: list[Finding] = []
-    whole = numeric and all(score.is_integer() for score in scores)
     if kind is None:
-        what = f"{distinct} different {'whole ' if whole else ''}{'numbers' if numeric else 'names'}"
-        kind = _kind(scores) if numeric else "classification"
-        if kind is None:
-            raise InputError(
-                f"the labels of {path} are {what}, which may be classes or scores: say --kind classification "
-                "or --kind regression"
-            )
-        code = next((row.label for row in rows if _CODE.match(row.label)), None)
-        if not numeric and code is not None:
-            what += f" (a code such as {shown(code)} is no number)"
-        message = f"The labels are {what}: this is {kind}; kind (--kind) overrides it."
-        found.append(Finding("kind", message, {"labels": distinct}))
+        names = [row.label for row in rows]
+        kind, finding = _detect(names, scores if numeric else None)
+        found = [*several_labels(names), finding]
     if kind == "regression":
         return Labels((), scores), found
     # 1e3 is no name that anybody would know again as 1000.
     plain = numeric and not any("e" in row.label.lower() for row in rows)
+    whole = plain and all(score.is_integer() for score in scores)
     keys: Sequence[Any] = scores if plain else [row.label for row in rows]
     index = {key: float(place) for place, key in enumerate(sorted(set(keys)))}
-    names = tuple(str(int(key) if plain and whole else key) for key in index)
-    return Labels(names, [index[key] for key in keys]), found
+    return Labels(
+        tuple(str(int(key) if whole else key) for key in index), [index[key] for key in keys]
+    ), found
+
+
+def _detect(names: Sequence[str], scores: Sequence[float] | None) -> tuple[str, Finding]:
+    """Classification or regression, and what to say about it; scores are None where not all are numbers."""
+    count = len(set(names if scores is None else scores))
+    if scores is None:
+        what, kind = f"{count} different names", "classification"
+        code = next((name for name in names if _CODE.match(name)), None)
+        if code is not None and all(_float(name) is not None for name in names):
+            what += f" (a code such as {shown(code)} is no number)"
+    else:
+        whole = all(score.is_integer() for score in scores)
+        what, told = f"{count} different {'whole ' if whole else ''}numbers", _kind(scores)
+        if told is None:
+            message = (
+                f"its labels are {what}, which may be classes or scores; say --kind classification or "
+                "--kind regression"
+            )
+            return "classification", Finding("kind", message, {"labels": count}, ERROR)
+        kind = told
+    message = f"The labels are {what}: this is {kind}; kind (--kind) overrides it."
+    return kind, Finding("kind", message, {"labels": count})
 
 
 def _kind(scores: Sequence[float]) -> str | None:
@@ -100,14 +108,13 @@ def _kind(scores: Sequence[float]) -> str | None:
 
 
 def _number(label: str) -> float | None:
-    # Python reads "1_0" as ten, and digits of every script.
-    if _CODE.match(label) or "_" in label or not label.isascii():
+    return None if _CODE.match(label) else _float(label)
+
+
+def _float(label: str) -> float | None:
+    if "_" in label or not label.isascii():  # Python reads "1_0" as ten, and digits of every script
         return None
     try:
         return float(label)
     except ValueError:
         return None
-
-
-def _without_zeros(row: Row) -> str:
-    return " without leading zeros" if re.match(r"[+-]?0\d", row.label) else ""

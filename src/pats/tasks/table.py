@@ -4,6 +4,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pats._errors import InputError
 from pats.tasks import audit
@@ -12,7 +13,7 @@ from pats.tasks._text import key
 from pats.tasks.audit import Finding, Row
 from pats.tasks.columns import SPLIT_COLUMNS, Columns, choose, usual
 from pats.tasks.folder import FORMATS, Table, read
-from pats.tasks.labels import interpret
+from pats.tasks.labels import Labels, interpret
 
 MIN_ROWS = 20  # three parts of fewer rows measure nothing
 
@@ -54,24 +55,17 @@ def load(
             several labels; or nobody can tell classes from scores.
     """
     path = Path(data)
-    tables = _tables(path)
-    columns, guessed = choose(next(iter(tables.values())), text, text_pair, label)
-    given = {"text": text, "second text": text_pair, "label": label}
-    named = [f"The {what} is column {name!r}, as named." for what, name in given.items() if name is not None]
-    found = [Finding("columns", note) for note in (*named, *guessed)]
-    rows = _rows(tables, columns, found)
+    columns, rows, (classes, values), findings = examine(path, text, text_pair, label, kind)
     if len(rows) < MIN_ROWS:
         raise InputError(f"{path} has {len(rows)} labelled rows: add some, {MIN_ROWS} are needed")
-    if kind is None:
-        found += audit.several_labels([row.label for row in rows])
-        _refuse_errors(found, path)
-    (classes, values), detected = interpret(rows, kind, path)
-    found += detected
-    if classes:
-        found += audit.spellings(rows, [classes[int(value)] for value in values])
-    found += audit.twins(rows, divided=not any(row.split == "dev" for row in rows))
-    found += audit.two_labels(rows, values, regression=not classes)
-    parts = _parts(rows, classes, values, seed, path, found)
+    for finding in findings:
+        if finding.severity == audit.ERROR:
+            raise InputError(f"{path} cannot be learnt: {finding.message}")
+    if len(set(values)) < 2:
+        raise InputError(
+            f"{path} has one label only, {rows[0].label!r}: there is nothing to learn, add rows of another"
+        )
+    parts, divided = _parts(rows, classes, values, seed, path)
     _check(parts, classes, values, path)
     splits = {
         part: Split(
@@ -83,14 +77,43 @@ def load(
     }
     metrics = ("accuracy", "macro_f1") if classes else ("pearson", "spearman")
     name = path.resolve().name if path.is_dir() else path.stem
-    notes = tuple(map(str, found))
+    notes = tuple(map(str, (*findings, *divided)))
     return TaskData(name, classes, splits, metrics[0], metrics, "table", notes, columns.texts)
 
 
-def _refuse_errors(found: Sequence[Finding], path: Path) -> None:
-    for finding in found:
-        if finding.severity == audit.ERROR:
-            raise InputError(f"{path} cannot be learnt: {finding.message}")
+class Examined(NamedTuple):
+    """A table as it was understood."""
+
+    columns: Columns
+    rows: list[Row]
+    labels: Labels
+    findings: list[Finding]
+
+
+def examine(
+    path: Path,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    kind: str | None = None,
+) -> Examined:
+    """Read a table as ``load`` does, and tell what is to be known before it is split.
+
+    Raises:
+        InputError: It cannot be read, or a row has no label, or one that does not fit ``kind``. What else
+            is wrong is a finding.
+    """
+    tables = _tables(path)
+    columns, guessed = choose(next(iter(tables.values())), text, text_pair, label)
+    given = {"text": text, "second text": text_pair, "label": label}
+    named = [f"The {what} is column {name!r}, as named." for what, name in given.items() if name is not None]
+    found = [Finding("columns", note) for note in (*named, *guessed)]
+    rows = _rows(tables, columns, found)
+    if not rows:
+        raise InputError(f"{path} holds blank rows only: check that this is the file you mean")
+    labels, detected = interpret(rows, kind)
+    found += detected + audit.audit(rows, *labels, divided=not any(row.split == "dev" for row in rows))
+    return Examined(columns, rows, labels, found)
 
 
 def _tables(path: Path) -> dict[str | None, Table]:
@@ -198,9 +221,9 @@ def _parts(
     values: Sequence[float],
     seed: int,
     path: Path,
-    found: list[Finding],
-) -> dict[str, list[int]]:
-    """Rows of every split: those that the data bring, the missing ones divided off by seed."""
+) -> tuple[dict[str, list[int]], list[Finding]]:
+    """Rows of every split, the missing ones divided off by seed; and what to say about it."""
+    found: list[Finding] = []
     parts: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         parts.setdefault(row.split or "train", []).append(i)
@@ -227,7 +250,7 @@ def _parts(
     if "test" not in parts:
         message = "There is no test split: the verdict is from dev, on which epochs are chosen."
         found.append(Finding("no-test", message, severity=audit.WARNING))
-    return parts
+    return parts, found
 
 
 def _check_classes(
