@@ -1,19 +1,22 @@
 """What texts that look alike have in common, and how to show where they differ."""
 
+import re
 import unicodedata
 
 LONGEST = 60  # characters of a text that is shown
 
-# Without any ink, though their categories hold visible characters as well.
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+# Control and format characters, variation selectors, and letters without any ink.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 
 
 def key(text: str) -> str:
     """The text in one Unicode form (NFKC), without case, invisible characters and extra blanks."""
-    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    folded = folded.casefold().translate(_WITHOUT_INVISIBLE)
-    return " ".join((folded if folded.isascii() else unicodedata.normalize("NFKC", folded)).split())
+    folded = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def shown(text: str) -> str:
@@ -24,21 +27,5 @@ def shown(text: str) -> str:
 
 def _hidden(character: str) -> bool:
     blank = character.isspace() and character != " "
-    return blank or _invisible(character) or unicodedata.category(character) in ("Mn", "Me")
-
-
-def _invisible(character: str) -> bool:
-    selector = any(ord(character) in codes for codes in _SELECTORS)
-    return selector or character in _BLANK or unicodedata.category(character) in ("Cc", "Cf")
-
-
-class _Kept(dict[int, int | None]):
-    """For ``str.translate``: None for an invisible character, filled as characters are met."""
-
-    def __missing__(self, code: int) -> int | None:
-        character = chr(code)
-        self[code] = None if _invisible(character) and not character.isspace() else code
-        return self[code]
-
-
-_WITHOUT_INVISIBLE = _Kept()
+    combining = unicodedata.category(character) in ("Mn", "Me")
+    return blank or combining or _INVISIBLE.match(character) is not None
