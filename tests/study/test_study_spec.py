@@ -84,7 +84,7 @@ def test_variants_of_a_method():
 
 
 def test_fingerprints_stand_for_the_data():
-    prints = {"rte": "f"}
+    prints = {("rte", 0): "f", ("rte", 1): "f"}
     ids = [{run.id for run in study(run=Run(data=folder)).runs(prints)} for folder in ("here", "elsewhere")]
     assert ids[0] == ids[1]
 

@@ -22,7 +22,7 @@ from pats.study.local import LocalEngine
 from pats.study.search import Search, Trial, told
 from pats.study.space import Dimension, Params, Space, default, split
 from pats.study.space import check as check_space
-from pats.study.spec import Cell, Fingerprints, Place, Study
+from pats.study.spec import Cell, Place, Study
 from pats.study.store import Store
 
 
@@ -204,7 +204,7 @@ def sweep(
             for label, method in study.rows
         }
         prepare.check_trackers(report_to)
-        data = prepare.load_data(study)
+        data = prepare.load_data(replace(study, lr_grid=(0.0,)))  # the tuning seed's as well
         prepare.tell(data, console)
         job = Job(study, store, engine, retries, keep_models, console, data, report_to)
         with store.exclusive():
@@ -277,12 +277,12 @@ class _Search:
         started = sum(len(trial.runs) >= rung for trial in trials)
         return there[: max(1, started // (self.plan.halving or 1))]
 
-    def start(self, trial: Trial, rung: int, fingerprints: Fingerprints) -> Run:
+    def start(self, trial: Trial, rung: int, fingerprints: Mapping[tuple[str, int], str]) -> Run:
         epochs = self.plan.epochs[rung]
         trial.runs.append(replace(self._run(trial.params, trial.seed, fingerprints), epochs=epochs))
         return trial.runs[-1]
 
-    def _run(self, params: Params, seed: int, fingerprints: Fingerprints) -> Run:
+    def _run(self, params: Params, seed: int, fingerprints: Mapping[tuple[str, int], str]) -> Run:
         study = self.plan.study
         of_run, of_method = split(params)
         lr = of_run.pop("lr", study.lr)
@@ -332,7 +332,7 @@ class _Search:
             math.fsum(run.epochs for trial in self.trials for run in trial.runs),
         )
 
-    def winners(self, search: Search, fingerprints: Fingerprints) -> Cell:
+    def winners(self, search: Search, fingerprints: Mapping[tuple[str, int], str]) -> Cell:
         """The winner on the reported seeds."""
         runs = tuple(self._run(search.winner, seed, fingerprints) for seed in self.plan.study.seed_list)
         return Cell(*self.place, self.method, runs[0].lr, runs)

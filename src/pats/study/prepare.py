@@ -8,7 +8,7 @@ from rich.console import Console
 from pats import methods
 from pats._errors import InputError
 from pats.study.engine import Engine
-from pats.study.spec import Fingerprints, Study
+from pats.study.spec import Study
 
 
 @dataclass(frozen=True)
@@ -16,30 +16,32 @@ class Data:
     """What a study's tasks turned out to be.
 
     Args:
-        fingerprints: Of the data, by task.
+        fingerprints: Of the data, by task and data seed; the seeds of a study share one split.
         labels: Names of the classes by task; empty for regression.
         notes: What was detected, in sentences.
     """
 
-    fingerprints: Fingerprints
+    fingerprints: Mapping[tuple[str, int], str]
     labels: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...]
 
 
 def load_data(study: Study) -> Data:
-    """Load every task once: all runs of a study share one split.
+    """Load every task once: the data do not depend on the seeds of the runs.
 
     Raises:
         InputError: A task is unknown, or its data are missing or damaged.
     """
     from pats.run._finetune import load_data as load_task
 
-    fingerprints: dict[str, str] = {}
+    seeds = (*study.seed_list, *([study.tuning_seed] if study.lr_grid else []))
+    fingerprints: dict[tuple[str, int], str] = {}
     labels: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []
     for task in study.task_list:
         data = load_task(study.base(task, study.model_list[0]))
-        fingerprints[task], labels[task] = data.fingerprint, data.labels
+        fingerprints |= {(task, seed): data.fingerprint for seed in seeds}
+        labels[task] = data.labels
         notes += [f"{task}: {note}" for note in data.notes]
     return Data(fingerprints, labels, tuple(dict.fromkeys(notes)))
 

@@ -15,7 +15,7 @@ BASELINE = "vanilla"
 TUNING_SEED = 1_000_003
 
 Place = tuple[str, str, str]  # task, model, row label
-Fingerprints = Mapping[str, str]  # by task
+Fingerprints = Mapping[tuple[str, int], str]  # by task and data seed
 _NONE: Mapping[Any, Any] = MappingProxyType({})
 
 
@@ -177,7 +177,7 @@ class Study:
             method=method,
             options=self.options.get(label, {}),
             lr=lr,
-            fingerprint=fingerprints.get(task),
+            fingerprint=fingerprints.get((task, seed)),
         ).with_seed(seed)
 
     def rate(self, place: Place, method: str) -> float | None:
@@ -208,7 +208,7 @@ class Study:
         """All cells, control rows next to plain fine-tuning.
 
         Args:
-            fingerprints: Of the data, by task, to stand for the data in the runs' ids.
+            fingerprints: Of the data, by task and data seed, to stand for the data in the runs' ids.
             tuned: The rates that ``tuning`` found; every cell of ``tuning`` must be there.
         """
         rates = {place: self._rate(place, method, tuned) for place, method in self._places()}
