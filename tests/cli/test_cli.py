@@ -226,6 +226,7 @@ def test_numbers_that_may_be_both_ask_for_the_kind(verb, inputs, tmp_path, capsy
     rows = "".join(f"text {i},{18 + i % 60}\n" for i in range(600))
     (tmp_path / "ages.csv").write_text(f"text,label\n{rows}")
     arguments = ["--data", str(tmp_path / "ages.csv"), "--model", str(inputs / "bert")]
+    arguments += ["--method", "vanilla"]
     assert main([verb, *arguments, "--out", str(tmp_path / "out")]) == 2
     assert "say --kind classification or --kind regression" in capsys.readouterr().err
     assert not list(tmp_path.glob("out/**/events.jsonl"))
