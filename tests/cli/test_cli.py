@@ -58,6 +58,10 @@ BAD = [
     (["run"], ["--option", "sage.beta3=0.5"], "is for no row"),
     (["run"], ["--option", "nothing=1"], "no option 'nothing'"),
     (["run"], ["--text", "body"], "body"),
+    (["run"], ["--kind", "ranking"], "kind is 'ranking'"),
+    (["run"], ["--kind", "regression"], "has the score"),
+    (["compare"], ["--kind", "regression"], "has the score"),
+    (["compare"], ["--split-seed", "-1"], "split_seed is -1"),
     (["run"], ["--task", "cola", "--data", "./nowhere"], "nowhere"),
     (["run"], ["--task", "colla"], "no task 'colla'"),
     (["run"], ["--model", "./nowhere"], "nowhere"),
@@ -208,6 +212,26 @@ def test_run_predict_and_json(trained, inputs, capsys):
     assert {row["label"] for row in rows} <= {"good", "bad"}
 
 
+def test_what_was_detected_is_said_before_training(inputs, tmp_path, capsys):
+    arguments = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--steps", "1"]
+    assert main(["run", *arguments, "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().err.splitlines()
+    trained = next(i for i, line in enumerate(said) if line.startswith("epoch"))
+    assert "The label is column 'label', by its name." in said[:trained]
+    assert any("this is classification" in line for line in said[:trained])
+
+
+@pytest.mark.parametrize("verb", ["run", "compare", "sweep", "data-size"])
+def test_numbers_that_may_be_both_ask_for_the_kind(verb, inputs, tmp_path, capsys):
+    rows = "".join(f"text {i},{18 + i % 60}\n" for i in range(600))
+    (tmp_path / "ages.csv").write_text(f"text,label\n{rows}")
+    arguments = ["--data", str(tmp_path / "ages.csv"), "--model", str(inputs / "bert")]
+    arguments += ["--method", "vanilla"]
+    assert main([verb, *arguments, "--out", str(tmp_path / "out")]) == 2
+    assert "say --kind classification or --kind regression" in capsys.readouterr().err
+    assert not list(tmp_path.glob("out/**/events.jsonl"))
+
+
 def test_check(inputs, capsys):
     arguments = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--batches", "2"]
     assert main(["check", *arguments]) == 0
@@ -231,7 +255,10 @@ def test_compare_and_watch(inputs, tmp_path, capsys):
     assert main(["compare", *arguments]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["cells"][0]["method"] == "vanilla"
-    assert "[1/1] texts" in captured.err
+    said = captured.err.splitlines()
+    started = next(i for i, line in enumerate(said) if "[1/1] texts" in line)
+    assert [line for line in said[:started] if "this is classification; kind (--kind) overrides it" in line]
+    assert [line for line in said[:started] if "The text is column 'text', by its name." in line]
     assert main(["watch", str(tmp_path), "--json"]) == 0
     assert [state["state"] for state in json.loads(capsys.readouterr().out)] == ["done"]
     assert main(["watch", str(tmp_path)]) == 0

@@ -1,4 +1,6 @@
 import csv
+import gzip
+import io
 import json
 from dataclasses import replace
 
@@ -49,6 +51,19 @@ def test_tuning_picked_the_best_rate_of_the_grid(finished):
         ]
         assert sorted(result.run.lr for result in tuning) == [1e-4, 3e-3]
         assert cell.lr == max(tuning, key=lambda result: (result.best, -result.run.lr)).run.lr
+
+
+def test_every_run_is_scored_on_the_same_rows(finished):
+    store = Store(finished.out)
+    results = [store.result(path.name) for path in finished.out.glob("runs/*")]
+    assert len({result.run.data_seed for result in results}) == 2  # the reported one and the tuning one's
+    assert len({result.run.fingerprint for result in results}) == 1
+    scored = {
+        tuple((row["split"], row["row"], row["label"]) for row in csv.DictReader(io.StringIO(text)))
+        for path in finished.out.glob("runs/*/predictions.csv.gz")
+        if (text := gzip.decompress(path.read_bytes()).decode())
+    }
+    assert len(scored) == 1
 
 
 def test_files(finished):

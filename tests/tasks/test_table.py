@@ -9,7 +9,6 @@ import pytest
 from pats._errors import InputError
 from pats.tasks import load
 from pats.tasks.folder import read
-from pats.tasks.table import choose
 
 ROWS = [{"text": f'said "no", {i}\nand\tleft é', "label": ("neg", "pos", "neu")[i % 3]} for i in range(60)]
 
@@ -64,34 +63,6 @@ def test_class_names_of_datasets_are_used(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("names", "given", "chosen"),
-    [
-        (["label", "text"], {}, ("text", None, "label")),
-        (["id", "Sentence", "Rating"], {}, ("Sentence", None, "Rating")),
-        (["premise", "hypothesis", "y"], {}, ("premise", "hypothesis", "y")),
-        (["sentence", "question", "label"], {}, ("question", "sentence", "label")),
-        (["utterance", "category"], {}, ("utterance", None, "category")),
-        (["utterance", "category", "split"], {}, ("utterance", None, "category")),
-        (["sentence1", "sentence2", "label"], {"text": "sentence2"}, ("sentence2", None, "label")),
-        (["text", "title", "label"], {"text_pair": "title"}, ("text", "title", "label")),
-        (["a", "b", "c"], {"text": "c", "text_pair": "a", "label": "b"}, ("c", "a", "b")),
-        (["label", "score", "text"], {"label": "score"}, ("text", None, "score")),
-    ],
-)
-def test_columns_are_guessed_and_the_guess_is_said(tmp_path, names, given, chosen):
-    columns, notes = choose(read(write(tmp_path / "a.csv", [dict.fromkeys(names, "x")])), **given)
-    assert columns == chosen
-    guessed = [name for name in chosen if name is not None and name not in given.values()]
-    assert len(notes) == len(guessed)
-    assert all(any(repr(name) in note for note in notes) for name in guessed)
-
-
-def test_no_label_is_guessed_where_none_is_needed(tmp_path):
-    table = read(write(tmp_path / "a.csv", [{"text": "x", "score": "1"}]))
-    assert choose(table, labelled=False)[0] == ("text", None, None)
-
-
-@pytest.mark.parametrize(
     ("labels", "kind", "classes"),
     [
         (["b", "a"] * 20, None, ("a", "b")),
@@ -100,7 +71,7 @@ def test_no_label_is_guessed_where_none_is_needed(tmp_path):
         ([True, False] * 20, None, ("False", "True")),
         (["inf", "word"] * 20, None, ("inf", "word")),
         (list(range(20)) * 3, None, tuple(map(str, range(20)))),
-        (list(range(21)) * 3, None, ()),
+        (list(range(21)) * 3, None, tuple(map(str, range(21)))),
         ([0.5, 1, 2] * 20, None, ()),
         ([1, 2] * 20, "regression", ()),
         ([0.5, 1.5] * 20, "classification", ("0.5", "1.5")),
@@ -117,6 +88,23 @@ def test_classes_or_scores(tmp_path, labels, kind, classes, suffix):
     wanted = [float(label) for label in labels] if not classes else None
     assert sorted(found) == sorted(wanted) if wanted else set(found) == set(range(len(classes)))
     assert any("--kind" in note for note in data.notes) is (kind is None)
+
+
+# As they were before rows were grouped by more than their exact texts.
+UNCHANGED = {
+    "7fb24a9171b047b187054f00331ed69b": ROWS,
+    "050ef0fe5a8fdb9a5097b59d302ba6eb": labelled(["rare"] * 20 + ["often"] * 180),
+    "f3a50404242180bb3926d72f317a6cba": labelled([i / 7 + 0.5 for i in range(200)]),
+    "5cf292f134cf8a8ec80c996e9f3b0600": [
+        {"sentence1": f"a {i % 25}", "sentence2": f"b {i % 5}", "label": "xy"[i % 25 % 2]} for i in range(130)
+    ],
+    "ac47b9c3d39004d8afb240593780628b": labelled([i % 9 for i in range(90)]),
+}
+
+
+@pytest.mark.parametrize("fingerprint", UNCHANGED)
+def test_splits_without_twins_stay_as_they_were(tmp_path, fingerprint):
+    assert load(data=write(tmp_path / "a.csv", UNCHANGED[fingerprint])).fingerprint == fingerprint
 
 
 def test_the_split_is_stratified_and_follows_the_seed(tmp_path):
@@ -212,6 +200,16 @@ def test_missing_texts_are_empty_and_said(tmp_path):
     assert "1 rows have no text." in data.notes
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_a_long_cell_is_read(tmp_path, suffix):
+    long = 'said "so" ' * 20_000
+    rows = [*labelled(["a", "b"] * 20), {"text": long, "label": "a"}]
+    limit = csv.field_size_limit()
+    data = load(data=write(tmp_path / f"a{suffix}", rows))
+    assert any(text == long for split in data.splits.values() for text in split.text)
+    assert csv.field_size_limit() == limit
+
+
 CSV = "text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(40))
 JSONL = "".join(json.dumps(row) + "\n" for row in labelled(["a", "b"] * 20))
 WIDE = CSV.replace("\n", ",\n")
@@ -226,12 +224,14 @@ QUOTED = CSV.replace("text 39", '"text, 39"')
         ("a.xlsx", CSV, {}, [".csv, .tsv, .jsonl, .json, .parquet"]),
         ("a.csv", "", {}, ["no rows"]),
         ("a.csv", "text,label\n", {}, ["no rows"]),
+        ("a.csv", "text,label\n,\n , \n", {}, ["blank rows only"]),
+        ("a.csv", "text,label\nx,1\ny,2\n", {}, ["2 labelled rows", "20 are needed"]),
         ("a.jsonl", "\n", {}, ["no rows"]),
         ("a.csv", CSV, {"label": "mood"}, ["'mood'", "text, label"]),
         ("a.csv", CSV, {"text": "label", "label": "label"}, ["each column once"]),
         ("a.csv", CSV.replace("label", "mood"), {}, ["label", "--label", "text, mood"]),
         ("a.csv", WIDE.replace("text,label,", "one,label,two"), {}, ["--text", "one, label, two"]),
-        ("a.csv", CSV.replace("text,label", "label,label"), {}, ["2 columns named 'label'"]),
+        ("a.csv", CSV.replace("text,label", "label,label"), {}, ["2 columns named 'label' (1, 2)"]),
         ("a.csv", CSV.replace("7,b\n", "7,\n", 1), {}, ["line 9", "no label"]),
         ("a.jsonl", JSONL.replace('7", "label": "b"', '7"', 1), {}, ["line 8", "no label"]),
         ("a.jsonl", JSONL.replace('"a"', "NaN", 1), {}, ["line 1", "'nan'"]),
@@ -243,6 +243,8 @@ QUOTED = CSV.replace("text 39", '"text, 39"')
         ("a.csv", CSV.replace(",b", ",1").replace(",a", ",1"), {"kind": "regression"}, ["one label only"]),
         ("a.csv", CSV[:-3], {}, ["line 41", "1 columns", "2"]),
         ("a.csv", QUOTED[:-6], {}, ["line 41", "quotes", "cut"]),
+        ("a.csv", CSV + '"open,a\n' + "more,b\n" * 30_000, {}, ["line 42", "quotes", "cut"]),
+        ("a.csv", ",text,,label\n,x,,y\n", {}, ["2 columns without a name (1, 3)"]),
         ("a.jsonl", JSONL[:-9], {}, ["line 40", "JSON object", "cut"]),
         ("a.jsonl", JSONL + "[1]\n", {}, ["line 41", "JSON object"]),
         ("a.jsonl", JSONL.replace('"text 7"', '["text"]'), {}, ["line 8", "'text'", "list"]),

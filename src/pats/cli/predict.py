@@ -12,16 +12,22 @@ from pats.run import predict
 EXAMPLE = """
 pats predict out/model new-reviews.csv --out labelled.csv
 """
+SUMMARY = (
+    "Label the rows of a table with a fine-tuned model. It reads the columns that the model was trained on, "
+    "unless you name others. It writes every column of the table, and beside them row, prediction and "
+    "p_CLASS (pats_prediction and so on where a name is taken). Cells are written as they are: a spreadsheet "
+    "runs those that begin with =, +, - or @ as formulas, unless you import the file as text."
+)
 
 
 def main(argv: Sequence[str]) -> int:
     """Predict as the flags say."""
-    parser = _flags.Parser("predict", "Label the rows of a table with a fine-tuned model.", EXAMPLE)
+    parser = _flags.Parser("predict", SUMMARY, EXAMPLE)
     parser.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model")
     parser.add_argument("table", metavar="TABLE", help="CSV, TSV, JSONL or Parquet; it needs no labels")
     parser.add_argument("--out", metavar="FILE", help="CSV to write (default: TABLE.predicted.csv)")
-    parser.add_argument("--text", metavar="COL", help="column of the first text")
-    parser.add_argument("--text-pair", metavar="COL", help="column of the second text")
+    parser.add_argument("--text", metavar="COL", help="column of the first text (default: the training's)")
+    parser.add_argument("--text-pair", metavar="COL", help="column of the second text (likewise)")
     parser.add_argument("--batch-size", type=_flags.whole, metavar="N", help="rows at a time (32)")
     parser.add_argument("--json", action="store_true", help="write the predictions as JSON on stdout")
     values = parser.read(argv)
@@ -29,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     out = values.pop("out", None)
     if out is None and not as_json:
         out = str(Path(table).with_suffix(".predicted.csv"))
-    found = predict(values.pop("model"), table, **values, out=out)
+    found = predict(values.pop("model"), table, **values, out=out, on_note=_say)
     if as_json:
         rows = [{"label": one.label, "scores": dict(one.scores)} for one in found]
         write_json(rows)
@@ -38,3 +44,7 @@ def main(argv: Sequence[str]) -> int:
     told = ", ".join(f"{label} {count}" for label, count in counts.most_common())
     sys.stdout.write(f"{len(found)} rows in {out}{': ' + told if told else ''}\n")
     return 0
+
+
+def _say(note: str) -> None:
+    sys.stderr.write(f"{note}\n")

@@ -104,7 +104,7 @@ class _Bar:
         """Show an event of the run."""
         if event["event"] == "start":
             for note in event["notes"]:
-                self._console.print(note, style="dim", markup=False, highlight=False)
+                self._console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
         if event["event"] == "epoch":
             scores = ", ".join(
                 f"{name} {100 * value:.1f}" for name, value in event["metrics"].items() if "/" not in name

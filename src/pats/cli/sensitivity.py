@@ -23,7 +23,7 @@ EXAMPLE = """
 pats sensitivity plain=out/plain/model pats=out/pats/model --task cola --data glue/ --out out/figure2
 pats sensitivity out/reviews/model --data reviews.csv --out out/figure2
 """
-OF_DATA = ("task", "data", "text", "text_pair", "label", "kind", "batch_size", "precision")
+OF_DATA = ("task", "data", "text", "text_pair", "label", "kind", "split_seed", "batch_size", "precision")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     )
     add("--scope", metavar="TEXT", help="parameters to measure (encoder)")
     add("--max-length", type=_flags.whole, metavar="N", help="tokens (what the model was trained with)")
-    add("--seed", type=_flags.whole, metavar="N", help="order of the training set, split of a table (0)")
+    add("--seed", type=_flags.whole, metavar="N", help="order of the training set (0)")
     group = parser.add_argument_group("the data that the models were trained on")
     _flags._add_fields(group, Run, "", [f.name for f in fields(Run) if f.name not in OF_DATA])
     group.add_argument("--task-option", action="extend", nargs="+", metavar="KEY=VALUE")

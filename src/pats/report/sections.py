@@ -337,6 +337,7 @@ def provenance(groups: Sequence[Group], command: str, settings: Mapping[str, Any
         "noise_seed",
         "fingerprint",
         "data",
+        *([] if any(run.task is None for run in runs) else ["split_seed"]),
     )
     for key in (field.name for field in fields(Run)):
         values = {repr(getattr(run, key)) for run in runs} if key not in skip else set()

@@ -309,14 +309,15 @@ class _Session:
     def _export(self, step: int) -> None:
         checkpoints = self.folder / CHECKPOINT
         train = self.data.splits["train"]
+        text, text_pair, *_ = (*self.data.columns, None, None)
         card = {
             "run_id": self.run.id,
             "step": step,
             "task": self.data.name,
             "labels": list(self.data.labels),
             "pair": train.text_pair is not None,
-            "text": self.run.text,
-            "text_pair": self.run.text_pair,
+            "text": text,
+            "text_pair": text_pair,
             "max_length": self.loaded.max_length,
         }
         weights = model.whole_weights(self.loaded.model)
@@ -373,7 +374,7 @@ def load_data(run: Run) -> tasks.TaskData:
         text_pair=run.text_pair,
         label=run.label,
         kind=run.kind,
-        seed=run.data_seed,
+        seed=run.split_seed,
         options=run.task_options,  # type: ignore[arg-type]
     )
     if run.fingerprint not in (None, data.fingerprint):

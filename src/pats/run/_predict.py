@@ -2,9 +2,11 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -12,8 +14,8 @@ from pats._errors import InputError
 from pats.run import batches, environment, model
 from pats.run.files import write_atomic
 from pats.tasks import Split
+from pats.tasks.columns import Columns, choose
 from pats.tasks.folder import Table, read
-from pats.tasks.table import choose
 
 MAX_LENGTH = 128  # of a model that was not exported by PATS
 
@@ -41,18 +43,22 @@ def predict(
     text_pair: str | None = None,
     batch_size: int = 32,
     out: str | Path | None = None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> list[Prediction]:
     """Label the rows of a table with a fine-tuned model.
 
     Args:
         folder: A model folder that ``finetune`` exported, or another fine-tuned sequence classifier.
         data: A CSV, TSV, JSONL or Parquet table; it needs no label. Missing texts are empty texts.
-        text: Column of the first text; None takes the column that the model was trained on, else
-            guesses by usual names.
+        text: Column of the first text; None takes the column that the model was trained on. Where the
+            model does not say one, it is guessed by usual names.
         text_pair: Column of the second text, likewise, for a model trained on pairs.
         batch_size: Rows a batch; it does not change the results beyond rounding.
-        out: CSV file to write: row (counted from 1), the texts, ``prediction``, and for classes
-            ``p_<class>``.
+        out: CSV file to write: every column of the table in its order, then ``row`` (counted from 1),
+            ``prediction``, and for classes ``p_<class>``. Where the table has a column of such a name,
+            ours begins with ``pats_``. Cells are written as they are: a spreadsheet runs those that begin
+            with ``=``, ``+``, ``-`` or ``@`` unless they are imported as text.
+        on_note: Called with what was decided, such as the columns that are read, in sentences.
 
     Returns:
         One prediction a row, in the table's order.
@@ -66,15 +72,12 @@ def predict(
     trained = model.load_trained(str(folder))
     card = model.read_card(Path(folder)) or {}
     rows = read(data)
-    columns, _ = choose(
-        rows,
-        text or _known(card.get("text"), rows),
-        text_pair or _known(card.get("text_pair"), rows),
-        labelled=False,
-    )
-    names = [columns.text, *([columns.text_pair] if columns.text_pair else [])]
+    columns, notes = _columns(rows, text, text_pair, card, str(folder))
+    names = list(columns.texts)
     if "pair" in card:
         names = _matching(names, bool(card["pair"]), str(folder))
+    for note in notes:
+        on_note(note)
     texts = [tuple(rows.texts(name)) for name in names]
     split = Split(texts[0], texts[1] if len(texts) > 1 else None)
     device = environment.device()
@@ -96,12 +99,27 @@ def predict(
             Prediction(pair, None, {"score": float(row[0])}) for pair, row in zip(seen, outputs, strict=True)
         ]
     if out is not None:
-        _write(Path(out), names, labels, found)
+        _write(Path(out), rows, labels, found)
     return found
 
 
-def _known(column: str | None, rows: Table) -> str | None:
-    return column if column in rows.columns else None
+def _columns(
+    rows: Table, text: str | None, text_pair: str | None, card: Mapping[str, Any], folder: str
+) -> tuple[Columns, list[str]]:
+    """The columns of the texts: those named, else those of the training, else guessed; and what to say."""
+    given = {"text": text, "text_pair": text_pair}
+    trained = {key: card[key] for key in given if isinstance(card.get(key), str)}
+    taken = {key: column for key, column in trained.items() if given[key] is None}
+    if any(column not in rows.columns for column in taken.values()):
+        flags = " and ".join(f"--{key.replace('_', '-')}" for key in taken)
+        raise InputError(
+            f"the model {folder!r} was trained on {' and '.join(map(repr, trained.values()))}, but "
+            f"{rows.path} has the columns {', '.join(rows.columns)}: name those to read with {flags}"
+        )
+    words = {"text": "text", "text_pair": "second text"}
+    notes = [f"The {words[key]} is column {column!r}, as in training." for key, column in taken.items()]
+    columns, guessed = choose(rows, **(given | taken), labelled=False)
+    return columns, notes + guessed
 
 
 def _matching(names: list[str], pair: bool, folder: str) -> list[str]:
@@ -113,13 +131,27 @@ def _matching(names: list[str], pair: bool, folder: str) -> list[str]:
     return names if pair else names[:1]
 
 
-def _write(path: Path, names: Sequence[str], labels: Sequence[str], found: Sequence[Prediction]) -> None:
+def _write(path: Path, rows: Table, labels: Sequence[str], found: Sequence[Prediction]) -> None:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", *names, "prediction", *(f"p_{label}" for label in labels)])
-    for number, one in enumerate(found, 1):
+    writer = csv.writer(text)  # whose usual line ends make it quote a carriage return within a cell
+    ours = ["row", "prediction", *(f"p_{label}" for label in labels)]
+    writer.writerow([*rows.columns, *(_free(name, rows) for name in ours)])
+    table = zip(*rows.columns.values(), strict=True)
+    for number, (cells, one) in enumerate(zip(table, found, strict=True), 1):
         scores = [f"{score:.7g}" for score in one.scores.values()]
         said = scores if one.label is None else [one.label, *scores]
-        writer.writerow([number, *one.texts, *said])
+        writer.writerow([*map(_cell, cells), number, *said])
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, text.getvalue().encode())
+
+
+def _free(name: str, rows: Table) -> str:
+    while name in rows.columns:
+        name = f"pats_{name}"
+    return name
+
+
+def _cell(cell: Any) -> str:
+    if isinstance(cell, list | dict):
+        return json.dumps(cell, ensure_ascii=False, default=str)
+    return "" if cell is None else str(cell)

@@ -11,6 +11,7 @@ from typing import Any
 from pats._errors import InputError
 
 SCHEMA = 1  # part of every id: a change of meaning of any field starts new results
+_ADDED = {"split_seed": 0}  # fields younger than the schema: with these values they are in no id
 
 # Until version 0.1.0 the paper's literal reading was called ``pats``. Its records are read under its new
 # name, and keep their ids.
@@ -31,7 +32,7 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class Run:
-    """One fine-tuning: model, data, method, optimisation and three seeds.
+    """One fine-tuning: model, data, method, optimisation and its seeds.
 
     The defaults are preset ``paper`` (section 3 and appendix A.2 of the paper), completed where the
     paper is silent: clipping of the global gradient norm at 1.0, no weight decay, the checkpoint's
@@ -46,7 +47,8 @@ class Run:
         data: A GLUE folder or a table; None takes GLUE from the hub.
         text: Column of the first text of a table; None guesses it. ``text_pair`` and ``label``
             likewise.
-        kind: ``"classification"``, ``"regression"`` or None to detect it.
+        kind: ``"classification"`` or ``"regression"``; None detects it, and asks where whole numbers may
+            be both.
         task_options: Options of the embedded task, such as ``{"size": 1000}``.
         fingerprint: Hash of the loaded data. Where given, it stands for ``data`` in the id, and a run
             on other data is refused.
@@ -70,8 +72,9 @@ class Run:
         setup: ``"plain"``, or ``"mtdnn"``: head, dropout and fixed batches as MT-DNN's code.
         fraction: Share of the training data, in (0, 1]; smaller shares are subsets of larger ones.
         init_seed: Seeds the weights that the checkpoint lacks, such as the head.
-        data_seed: Seeds subset, order and dropout (and the split of a table without splits).
+        data_seed: Seeds subset, order and dropout.
         noise_seed: Seeds the method's own noise, and nothing else.
+        split_seed: Seeds the split of a table that brings none: one for all runs that are to be compared.
 
     Raises:
         InputError: A value is out of its range.
@@ -108,6 +111,7 @@ class Run:
     init_seed: int = 0
     data_seed: int = 0
     noise_seed: int = 0
+    split_seed: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task_options", dict(self.task_options))
@@ -130,7 +134,7 @@ class Run:
         for name in ("batch_size", "max_length", *(["steps"] if self.steps is not None else [])):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
                 raise InputError(f"{name} is {getattr(self, name)!r}, but must be a whole number from 1")
-        for name in ("init_seed", "data_seed", "noise_seed"):
+        for name in ("init_seed", "data_seed", "noise_seed", "split_seed"):
             value = getattr(self, name)
             if not (isinstance(value, int) and 0 <= value < 2**32):
                 raise InputError(f"{name} is {value!r}, but must be a whole number from 0 to 2**32-1")
@@ -155,6 +159,9 @@ class Run:
         content |= _renamed(self.method, self.options, _NAMES_IN_IDS)
         if self.fingerprint is not None:
             content["data"] = None
+        for name, value in _ADDED.items():
+            if content[name] == value:
+                del content[name]
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -186,7 +193,7 @@ class Run:
         return cls(**values)
 
     def with_seed(self, seed: int) -> "Run":
-        """The same run with all three seeds set to ``seed``."""
+        """The same run with its own three seeds set to ``seed``; the split stays."""
         return replace(self, init_seed=seed, data_seed=seed, noise_seed=seed)
 
 

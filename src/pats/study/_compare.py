@@ -57,6 +57,7 @@ def compare(
         prepare.check_methods(study)
         prepare.check_trackers(report_to)
         data = prepare.load_data(study)
+        prepare.tell(data, console)
         job = Job(study, store, engine, retries, keep_models, console, data, report_to)
         with store.exclusive():
             tuned = _tune(job)

@@ -205,6 +205,7 @@ def sweep(
         }
         prepare.check_trackers(report_to)
         data = prepare.load_data(replace(study, lr_grid=(0.0,)))  # the tuning seed's as well
+        prepare.tell(data, console)
         job = Job(study, store, engine, retries, keep_models, console, data, report_to)
         with store.exclusive():
             while any(search.room for search in searches.values()):

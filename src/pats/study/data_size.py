@@ -153,7 +153,7 @@ def _spread(store: Store, run: Run, batches: int | None, console: Console | None
     from pats.run import measure
     from pats.run._finetune import load_data
 
-    # Tables are split by seed; the order of the batches is the same for all seeds and sizes.
+    # The order of the batches is the same for all seeds and sizes.
     data = load_data(run)
     found = measure(
         str(folder), data, count=batches, batch_size=run.batch_size, precision=run.precision, seed=0

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pats import methods, tasks
+from rich.console import Console
+
+from pats import methods
 from pats._errors import InputError
-from pats.run.spec import Run
 from pats.study.engine import Engine
 from pats.study.spec import Study
 
@@ -15,7 +16,7 @@ class Data:
     """What a study's tasks turned out to be.
 
     Args:
-        fingerprints: Of the data, by task and data seed.
+        fingerprints: Of the data, by task and data seed; the seeds of a study share one split.
         labels: Names of the classes by task; empty for regression.
         notes: What was detected, in sentences.
     """
@@ -26,37 +27,31 @@ class Data:
 
 
 def load_data(study: Study) -> Data:
-    """Load every task once; a table of one's own once a seed, as the seed splits it.
+    """Load every task once: the data do not depend on the seeds of the runs.
 
     Raises:
         InputError: A task is unknown, or its data are missing or damaged.
     """
+    from pats.run._finetune import load_data as load_task
+
     seeds = (*study.seed_list, *([study.tuning_seed] if study.lr_grid else []))
     fingerprints: dict[tuple[str, int], str] = {}
     labels: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []
     for task in study.task_list:
-        base = study.base(task, study.model_list[0])
-        data = _load(base, seeds[0])
+        data = load_task(study.base(task, study.model_list[0]))
+        fingerprints |= {(task, seed): data.fingerprint for seed in seeds}
         labels[task] = data.labels
         notes += [f"{task}: {note}" for note in data.notes]
-        for seed in seeds:
-            own = data if data.source != "table" or seed == seeds[0] else _load(base, seed)
-            fingerprints[task, seed] = own.fingerprint
     return Data(fingerprints, labels, tuple(dict.fromkeys(notes)))
 
 
-def _load(run: Run, seed: int) -> tasks.TaskData:
-    return tasks.load(
-        run.task,
-        run.data,
-        text=run.text,
-        text_pair=run.text_pair,
-        label=run.label,
-        kind=run.kind,
-        seed=seed,
-        options=run.task_options,  # type: ignore[arg-type]
-    )
+def tell(data: Data, console: Console | None) -> None:
+    """Show what was detected, before anything is trained on it."""
+    if console is None:
+        return
+    for note in data.notes:
+        console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def check_methods(study: Study) -> None:

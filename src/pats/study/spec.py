@@ -71,7 +71,8 @@ class Study:
         tasks: Names of tasks; empty takes the task or table of ``run``.
         models: Names or folders of models; empty takes the model of ``run``.
         methods: Rows of the table: names of methods, or ``"label=name"`` for a variant of one.
-        seeds: A number of seeds (0, 1, ...), or the seeds themselves. Seed k sets all three of a run.
+        seeds: A number of seeds (0, 1, ...), or the seeds themselves. Seed k sets three of
+            a run: ``run.split_seed`` is the same for all, so that they are compared on the same rows.
         run: Settings that all runs share.
         options: Options of a row's method, by the row's label.
         lr: One learning rate for every cell.

@@ -60,6 +60,7 @@ class TaskData:
         metrics: All metrics to report, ``metric`` first.
         source: ``"folder"``, ``"hub"``, ``"table"`` or ``"embedded"``.
         notes: What was detected or differs from the official data, in sentences for the user.
+        columns: Columns of the one or two texts of a table; empty for other sources.
     """
 
     name: str
@@ -69,6 +70,7 @@ class TaskData:
     metrics: tuple[str, ...]
     source: str
     notes: tuple[str, ...] = field(default=())
+    columns: tuple[str, ...] = ()
 
     @property
     def regression(self) -> bool:

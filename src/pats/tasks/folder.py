@@ -209,6 +209,17 @@ class Table:
         """The place of a row in words, such as ``"line 7 of reviews.csv"``."""
         return f"{self.unit} {self.places[row]} of {self.path}"
 
+    def without_blank_rows(self) -> "Table":
+        """The table without the rows in which every cell is empty or blank."""
+        rows = zip(*self.columns.values(), strict=True)
+        kept = [
+            i for i, row in enumerate(rows) if any(cell is not None and str(cell).strip() for cell in row)
+        ]
+        if len(kept) == len(self.places):
+            return self
+        columns = {name: [cells[i] for i in kept] for name, cells in self.columns.items()}
+        return Table(self.path, columns, [self.places[i] for i in kept], self.unit)
+
     def column(self, name: str) -> Sequence[Any]:
         """The cells of a column.
 
@@ -255,11 +266,13 @@ def read(path: str | Path) -> Table:
 
 def _delimited(delimiter: str) -> Callable[[Path], Table]:
     def read_delimited(path: Path) -> Table:
-        source = io.StringIO(read_text(path), newline="")
-        reader = csv.reader(source, delimiter=delimiter, strict=True)
+        content = read_text(path)
+        reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
         records: list[list[str]] = []
         places: list[int] = []
         start = 1
+        # The limit is the process's own; only what is longer than all cells of the file cannot be read.
+        limit = csv.field_size_limit(max(csv.field_size_limit(), len(content)))
         try:
             for cells in reader:
                 if cells:
@@ -271,6 +284,8 @@ def _delimited(delimiter: str) -> Callable[[Path], Table]:
                 f"the row from line {start} of {path} on is broken ({error}): mend its quotes, or "
                 "get the file again if it is cut"
             ) from None
+        finally:
+            csv.field_size_limit(limit)
         header = _unique(records[0], path) if records else []
         for place, cells in zip(places, records, strict=True):
             if len(cells) != len(header):
@@ -329,5 +344,7 @@ FORMATS: Mapping[str, Callable[[Path], Table]] = {
 def _unique(header: Sequence[str], path: Path) -> Sequence[str]:
     for name, count in Counter(header).items():
         if count > 1:
-            raise InputError(f"{path} has {count} columns named {name!r}: rename all but one")
+            places = ", ".join(str(place) for place, other in enumerate(header, 1) if other == name)
+            named = f"named {name!r}" if name.strip() else "without a name"
+            raise InputError(f"{path} has {count} columns {named} ({places}): rename or remove all but one")
     return header

@@ -1,43 +1,24 @@
 """A user's own table: CSV, TSV, JSON lines or Parquet, with or without splits of its own."""
 
-import math
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pats._errors import InputError
+from pats.tasks import audit
 from pats.tasks._data import Split, TaskData, stratify
+from pats.tasks._text import key
+from pats.tasks.audit import Finding, Row
+from pats.tasks.columns import SPLIT_COLUMNS, Columns, choose, usual
 from pats.tasks.folder import FORMATS, Table, read
+from pats.tasks.labels import Labels, interpret
 
 MIN_ROWS = 20  # three parts of fewer rows measure nothing
-MAX_CLASSES = 20  # more distinct whole numbers than these are scores
 
 _NAMES = {"train": ("train", "training"), "dev": ("dev", "val", "valid", "validation")}
 _SPLITS = {name: split for split, names in _NAMES.items() for name in names} | {"test": "test"}
-_SPLIT_COLUMNS = ("split", "fold")
-_PAIRS = (
-    *(("text", "text_pair"), ("text1", "text2"), ("text_a", "text_b")),
-    *(("sentence1", "sentence2"), ("question1", "question2"), ("premise", "hypothesis")),
-    *(("question", "sentence"), ("question", "answer"), ("question", "context")),
-)
-_TEXTS = ("text", "sentence", "review", "content", "comment", "message", "question", "title")
-_LABELS = ("label", "labels", "class", "target", "category", "score", "rating", "stars", "y")
-
-
-class Columns(NamedTuple):
-    """The columns of a table that are used."""
-
-    text: str
-    text_pair: str | None
-    label: str | None
-
-
-class _Row(NamedTuple):
-    texts: tuple[str, ...]
-    label: str  # empty where there is none
-    place: str  # such as "line 7 of reviews.csv"
-    split: str | None
 
 
 def load(
@@ -55,29 +36,36 @@ def load(
     train, dev (val, valid, validation) and test. Without any, rows are split 70/15/15; where only
     dev is missing, 15 % of train become dev; where only test is missing there is none, and the
     verdict is from dev. Our splits are stratified (by class, or by quantile of the score),
-    deterministic by ``seed``, and keep rows with the same texts together. A test split without any
-    label is left out. Missing texts are empty. Everything guessed is said in the notes.
+    deterministic by ``seed``, and keep rows together whose texts differ in case, blanks, invisible
+    characters and Unicode form alone. A test split without any label is left out. Rows without
+    anything in them are skipped. Missing texts are empty. Labels are brought to one Unicode form (NFC)
+    and lose blanks around them. Everything guessed or found is said in the notes.
 
     Args:
         data: The table or folder.
         text: Column of the first text; None guesses both text columns by their usual names.
         text_pair: Column of the second text.
         label: Column of the label; None guesses it.
-        kind: ``"classification"`` or ``"regression"``; None takes words and up to 20 distinct
-            whole numbers for classes (in alphabetic or numeric order), other numbers for scores.
+        kind: ``"classification"`` or ``"regression"``; None takes words, codes such as 007 and whole
+            numbers that recur for classes (in alphabetic or numeric order), other numbers for scores.
         seed: Seed of the split.
 
     Raises:
-        InputError: The data are missing, damaged, unlabelled somewhere, or too few to split.
+        InputError: The data are missing, damaged, unlabelled somewhere, or too few to split; rows have
+            several labels; or nobody can tell classes from scores.
     """
     path = Path(data)
-    tables = _tables(path)
-    columns, notes = choose(next(iter(tables.values())), text, text_pair, label)
-    rows = _rows(tables, columns, notes)
+    columns, rows, (classes, values), findings = examine(path, text, text_pair, label, kind)
     if len(rows) < MIN_ROWS:
         raise InputError(f"{path} has {len(rows)} labelled rows: add some, {MIN_ROWS} are needed")
-    classes, values = _labels(rows, kind, path, notes)
-    parts = _parts(rows, classes, values, seed, path, notes)
+    for finding in findings:
+        if finding.severity == audit.ERROR:
+            raise InputError(f"{path} cannot be learnt: {finding.message}")
+    if len(set(values)) < 2:
+        raise InputError(
+            f"{path} has one label only, {rows[0].label!r}: there is nothing to learn, add rows of another"
+        )
+    parts, divided = _parts(rows, classes, values, seed, path)
     _check(parts, classes, values, path)
     splits = {
         part: Split(
@@ -89,58 +77,43 @@ def load(
     }
     metrics = ("accuracy", "macro_f1") if classes else ("pearson", "spearman")
     name = path.resolve().name if path.is_dir() else path.stem
-    return TaskData(name, classes, splits, metrics[0], metrics, "table", tuple(notes))
+    notes = tuple(map(str, (*findings, *divided)))
+    return TaskData(name, classes, splits, metrics[0], metrics, "table", notes, columns.texts)
 
 
-def choose(
-    table: Table,
+class Examined(NamedTuple):
+    """A table as it was understood."""
+
+    columns: Columns
+    rows: list[Row]
+    labels: Labels
+    findings: list[Finding]
+
+
+def examine(
+    path: Path,
     text: str | None = None,
     text_pair: str | None = None,
     label: str | None = None,
-    labelled: bool = True,
-) -> tuple[Columns, list[str]]:
-    """The columns to use, those not named guessed by usual names, and what to say about it.
-
-    Args:
-        table: The table.
-        text: Column of the first text; None guesses it, and the second unless that is named.
-        text_pair: Column of the second text.
-        label: Column of the label; None guesses it.
-        labelled: False where no label is needed.
+    kind: str | None = None,
+) -> Examined:
+    """Read a table as ``load`` does, and tell what is to be known before it is split.
 
     Raises:
-        InputError: A named column is not there, none has a usual name, or one is named twice.
+        InputError: It cannot be read, or a row has no label, or one that does not fit ``kind``. What else
+            is wrong is a finding.
     """
-    named = [name for name in (text, text_pair, label) if name is not None]
-    for name in named:
-        table.column(name)
-    if len(set(named)) < len(named):
-        raise InputError(f"text, text pair and label are {', '.join(named)}: name each column once")
-    free = {name.lower(): name for name in table.columns if name not in named}
-    notes: list[str] = []
-
-    def guess(what: str, usual: Sequence[str], flag: str) -> str:
-        name = next((name for name in usual if name in free), None)
-        if name is None:
-            raise InputError(
-                f"{table.path} has no column with a usual name for its {what}: name one with "
-                f"{flag}; its columns are {', '.join(table.columns)}"
-            )
-        notes.append(f"The {what} is column {free[name]!r}, by its name.")
-        return free.pop(name)
-
-    if label is None and labelled:
-        label = guess("label", _LABELS, "--label")
-    if text is None:
-        pair = next((pair for pair in _PAIRS if pair[0] in free and pair[1] in free), None)
-        rest = [name for name in free if name not in _SPLIT_COLUMNS]
-        if text_pair is None and pair is not None:
-            text = guess("text", pair[:1], "--text")
-            text_pair = guess("second text", pair[1:], "--text-pair")
-        else:
-            # The only column left needs no usual name.
-            text = guess("text", _TEXTS if len(rest) > 1 else rest, "--text")
-    return Columns(text, text_pair, label), notes
+    tables = _tables(path)
+    columns, guessed = choose(next(iter(tables.values())), text, text_pair, label)
+    given = {"text": text, "second text": text_pair, "label": label}
+    named = [f"The {what} is column {name!r}, as named." for what, name in given.items() if name is not None]
+    found = [Finding("columns", note) for note in (*named, *guessed)]
+    rows = _rows(tables, columns, found)
+    if not rows:
+        raise InputError(f"{path} holds blank rows only: check that this is the file you mean")
+    labels, detected = interpret(rows, kind)
+    found += detected + audit.audit(rows, *labels, divided=not any(row.split == "dev" for row in rows))
+    return Examined(columns, rows, labels, found)
 
 
 def _tables(path: Path) -> dict[str | None, Table]:
@@ -164,105 +137,93 @@ def _tables(path: Path) -> dict[str | None, Table]:
     return {split: read(found[split]) for split in ("train", "dev", "test") if split in found}
 
 
-def _rows(tables: Mapping[str | None, Table], columns: Columns, notes: list[str]) -> list[_Row]:
+def _rows(tables: Mapping[str | None, Table], columns: Columns, found: list[Finding]) -> list[Row]:
     """All examples, in the order of the files, without a test split that has no labels."""
-    rows: list[_Row] = []
-    for file_split, table in tables.items():
-        texts = [table.texts(name) for name in columns[:2] if name is not None]
+    rows: list[Row] = []
+    blank = 0
+    first = True
+    for file_split, whole in tables.items():
+        table = whole.without_blank_rows()
+        blank += len(whole.places) - len(table.places)
+        texts = [table.texts(name) for name in columns.texts]
         count = len(table.places)
         if file_split == "test" and columns.label not in table.columns:
-            labels = [""] * count
+            cells = [""] * count
         else:
-            labels = table.texts(str(columns.label))
+            cells = _label_cells(table, str(columns.label))
         splits: Sequence[str | None] = [file_split] * count
         if file_split is None:
-            splits = _split_column(table, columns, notes) or splits
+            splits = _split_column(table, columns, found) or splits
+        if first:
+            found += audit.left_out(table, columns, _split_columns(table) if file_split is None else ())
+            first = False
         for i, words in enumerate(zip(*texts, strict=True)):
-            rows.append(_Row(words, labels[i].strip(), table.where(i), splits[i]))
+            rows.append(Row(words, cells[i], _label(cells[i]), table.where(i), splits[i]))
+    if blank:
+        found.append(Finding("blank-rows", f"{blank} blank rows are skipped.", {"rows": blank}))
     tests = [row for row in rows if row.split == "test"]
     if tests and not any(row.label for row in tests):
         rows = [row for row in rows if row.split != "test"]
-        notes.append(f"The test split has no labels: its {len(tests)} rows are left out.")
+        message = f"The test split has no labels: its {len(tests)} rows are left out."
+        found.append(Finding("test-without-labels", message, {"rows": len(tests)}))
     for row in rows:
         if not row.label:
             raise InputError(f"{row.place} has no label: give it one, or remove the row")
     empty = sum(not any(text.strip() for text in row.texts) for row in rows)
     if empty:
-        notes.append(f"{empty} rows have no text.")
+        found.append(Finding("no-text", f"{empty} rows have no text.", {"rows": empty}))
     return rows
 
 
-def _split_column(table: Table, columns: Columns, notes: list[str]) -> list[str] | None:
+def _label(cell: str) -> str:
+    """A label in one Unicode form, without blanks around it; empty where nothing can be seen of it."""
+    return unicodedata.normalize("NFC", cell).strip() if key(cell) else ""
+
+
+def _label_cells(table: Table, name: str) -> list[str]:
+    for row, cell in enumerate(table.column(name)):
+        if isinstance(cell, list):
+            raise InputError(
+                f"{table.where(row)} has a list of labels in column {name!r}: this is a multi-label table, "
+                "but a row has one label here; keep one of them"
+            )
+    return table.texts(name)
+
+
+def _split_columns(table: Table) -> list[str]:
+    return [name for name in table.columns if usual(name) in SPLIT_COLUMNS]
+
+
+def _split_column(table: Table, columns: Columns, found: list[Finding]) -> list[str] | None:
     """The split of every row, where the table has a column that says it."""
-    for name in table.columns:
-        if name.lower() not in _SPLIT_COLUMNS or name in columns:
+    for name in _split_columns(table):
+        if name in columns:
             continue
         cells = [cell.strip() for cell in table.texts(name)]
         splits = [_SPLITS.get(cell.lower()) for cell in cells]
         if not any(splits):
-            notes.append(f"Column {name!r} is not used: it does not hold {', '.join(_SPLITS)}.")
+            message = f"Column {name!r} is not used: it does not hold {', '.join(_SPLITS)}."
+            found.append(Finding("splits", message))
             continue
         for i, split in enumerate(splits):
             if split is None:
                 raise InputError(
                     f"{table.where(i)} has {cells[i]!r} in column {name!r}: write one of {', '.join(_SPLITS)}"
                 )
-        notes.append(f"The splits are those of column {name!r}.")
+        found.append(Finding("splits", f"The splits are those of column {name!r}."))
         return [split for split in splits if split is not None]
     return None
 
 
-def _labels(
-    rows: Sequence[_Row], kind: str | None, path: Path, notes: list[str]
-) -> tuple[tuple[str, ...], list[float]]:
-    """Names of the classes (none for scores), and every row's class index or score."""
-    if kind not in (None, "classification", "regression"):
-        raise InputError(f"kind is {kind!r}, but must be classification or regression")
-    numbers = [_number(row.label) for row in rows]
-    scores = [number for number in numbers if number is not None]
-    numeric = len(scores) == len(rows)
-    for row, number in zip(rows, numbers, strict=True):
-        if number is None and kind == "regression":
-            raise InputError(f"{row.place} has the score {row.label!r}: write a number")
-        # A class may bear the name "inf" among words, but "nan" is always a lost value.
-        if number is not None and (math.isnan(number) or (numeric and math.isinf(number))):
-            raise InputError(
-                f"{row.place} has the label {row.label!r}: write a class or a finite number, or "
-                "remove the row"
-            )
-    whole = numeric and all(score.is_integer() for score in scores)
-    distinct = len(set(scores) if numeric else {row.label for row in rows})
-    if kind is None:
-        kind = "regression" if numeric and not (whole and distinct <= MAX_CLASSES) else "classification"
-        what = f"{distinct} different {'whole ' if whole else ''}{'numbers' if numeric else 'names'}"
-        notes.append(f"The labels are {what}: this is {kind}; kind (--kind) overrides it.")
-    if distinct < 2:
-        raise InputError(
-            f"{path} has one label only, {rows[0].label!r}: there is nothing to learn, add rows of another"
-        )
-    if kind == "regression":
-        return (), scores
-    keys: Sequence[Any] = scores if numeric else [row.label for row in rows]
-    index = {key: float(place) for place, key in enumerate(sorted(set(keys)))}
-    return tuple(str(int(key) if whole else key) for key in index), [index[key] for key in keys]
-
-
-def _number(label: str) -> float | None:
-    try:
-        return None if "_" in label else float(label)  # Python reads "1_0" as ten
-    except ValueError:
-        return None
-
-
 def _parts(
-    rows: Sequence[_Row],
+    rows: Sequence[Row],
     classes: Sequence[str],
     values: Sequence[float],
     seed: int,
     path: Path,
-    notes: list[str],
-) -> dict[str, list[int]]:
-    """Rows of every split: those that the data bring, the missing ones divided off by seed."""
+) -> tuple[dict[str, list[int]], list[Finding]]:
+    """Rows of every split, the missing ones divided off by seed; and what to say about it."""
+    found: list[Finding] = []
     parts: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         parts.setdefault(row.split or "train", []).append(i)
@@ -273,7 +234,7 @@ def _parts(
         if "test" in parts:
             shares = {"train": 0.85, "dev": 0.15}
         members = parts["train"]
-        groups = [rows[i].texts for i in members]
+        groups = [rows[i].key for i in members]
         if classes:
             _check_classes(groups, [classes[int(values[i])] for i in members], shares, path)
             strata = [int(values[i]) for i in members]
@@ -282,15 +243,14 @@ def _parts(
         divided = stratify(groups, strata, shares, seed)
         parts |= {part: [members[i] for i in chosen] for part, chosen in divided.items()}
         sizes = ", ".join(f"{len(parts[part])} {part}" for part in shares)
-        notes.append(f"The rows were divided into {sizes}, by seed {seed}.")
-    seen = {rows[i].texts for i in parts["train"]}
-    for part in ("dev", "test"):
-        count = sum(rows[i].texts in seen for i in parts.get(part, ()))
-        if count:
-            notes.append(f"{count} rows of {part} have the same text as a row of train.")
+        message = f"The rows were divided into {sizes}, by split seed {seed}: all runs share them."
+        found.append(Finding("divided", message, {part: len(parts[part]) for part in shares}))
+    parts = {part: parts[part] for part in ("train", "dev", "test") if part in parts}
+    found += audit.across(rows, parts)
     if "test" not in parts:
-        notes.append("There is no test split: the verdict is from dev, on which epochs are chosen.")
-    return {part: parts[part] for part in ("train", "dev", "test") if part in parts}
+        message = "There is no test split: the verdict is from dev, on which epochs are chosen."
+        found.append(Finding("no-test", message, severity=audit.WARNING))
+    return parts, found
 
 
 def _check_classes(

@@ -1,0 +1,120 @@
+"""From the labels of a table to classes or scores."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pats._errors import InputError
+from pats.tasks._text import shown
+from pats.tasks.audit import ERROR, Finding, Row, several_labels
+
+FEW = 20  # different whole numbers that recur are classes up to here, whatever they are
+ROWS_A_CLASS = 3  # on average: one for each of train, dev and test
+RARELY = 1.5  # rows a number below which numbers do not recur
+
+# Read as numbers, 007 would become 7, and of more digits than these some would become others.
+_CODE = re.compile(r"[+-]?(0\d|\d{16})", re.ASCII)
+
+
+class Labels(NamedTuple):
+    """What the labels of a table mean."""
+
+    classes: tuple[str, ...]  # empty for scores
+    values: list[float]  # the class index or score of every row
+
+
+def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Finding]]:
+    """Classes or scores, and what was detected.
+
+    Words, and codes such as 007, are classes in alphabetic order; whole numbers that recur are classes in
+    numeric order; other numbers are scores.
+
+    Args:
+        rows: The rows; each has a label.
+        kind: ``"classification"`` or ``"regression"``; None detects it. What may be both, or holds several
+            labels a row, is an error among the findings.
+
+    Raises:
+        InputError: A label is no number where scores are asked for, or not finite.
+    """
+    if kind not in (None, "classification", "regression"):
+        raise InputError(f"kind is {kind!r}, but must be classification or regression")
+    numbers = [_number(row.label) for row in rows]
+    scores = [number for number in numbers if number is not None]
+    numeric = len(scores) == len(rows)
+    for row, number in zip(rows, numbers, strict=True):
+        if number is None and kind == "regression":
+            zeros = " without leading zeros" if _CODE.match(row.label) else ""
+            raise InputError(f"{row.place} has the score {row.label!r}: write a number{zeros}")
+        # A class may bear the name "inf" among words, but "nan" is always a lost value.
+        if number is not None and (math.isnan(number) or (numeric and math.isinf(number))):
+            raise InputError(
+                f"{row.place} has the label {row.label!r}: write a class or a finite number, or "
+                "remove the row"
+            )
+    found: list[Finding] = []
+    if kind is None:
+        names = [row.label for row in rows]
+        kind, finding = _detect(names, scores if numeric else None)
+        found = [*several_labels(names), finding]
+    if kind == "regression":
+        return Labels((), scores), found
+    # 1e3 is no name that anybody would know again as 1000.
+    plain = numeric and not any("e" in row.label.lower() for row in rows)
+    whole = plain and all(score.is_integer() for score in scores)
+    keys: Sequence[Any] = scores if plain else [row.label for row in rows]
+    index = {key: float(place) for place, key in enumerate(sorted(set(keys)))}
+    return Labels(
+        tuple(str(int(key) if whole else key) for key in index), [index[key] for key in keys]
+    ), found
+
+
+def _detect(names: Sequence[str], scores: Sequence[float] | None) -> tuple[str, Finding]:
+    """Classification or regression, and what to say about it; scores are None where not all are numbers."""
+    count = len(set(names if scores is None else scores))
+    if scores is None:
+        what, kind = f"{count} different names", "classification"
+        code = next((name for name in names if _CODE.match(name)), None)
+        if code is not None and all(_float(name) is not None for name in names):
+            what += f" (a code such as {shown(code)} is no number)"
+    else:
+        whole = all(score.is_integer() for score in scores)
+        what, told = f"{count} different {'whole ' if whole else ''}numbers", _kind(scores)
+        if told is None:
+            message = (
+                f"its labels are {what}, which may be classes or scores; say --kind classification or "
+                "--kind regression"
+            )
+            return "classification", Finding("kind", message, {"labels": count}, ERROR)
+        kind = told
+    message = f"The labels are {what}: this is {kind}; kind (--kind) overrides it."
+    return kind, Finding("kind", message, {"labels": count})
+
+
+def _kind(scores: Sequence[float]) -> str | None:
+    """Whether numbers are classes or scores; None where that cannot be told."""
+    counts = Counter(scores)
+    recurrence = len(scores) / len(counts)
+    if not all(score.is_integer() for score in counts) or recurrence < RARELY:
+        return "regression"
+    if len(counts) <= FEW and recurrence >= ROWS_A_CLASS:
+        return "classification"
+    low, high = min(counts), max(counts)
+    # Ids without a gap; but all from 0 to 100 may as well be per cent.
+    ids = low in (0, 1) and high - low + 1 == len(counts) and high != 100
+    return "classification" if ids and min(counts.values()) > 1 else None
+
+
+def _number(label: str) -> float | None:
+    return None if _CODE.match(label) else _float(label)
+
+
+def _float(label: str) -> float | None:
+    if "_" in label or not label.isascii():  # Python reads "1_0" as ten, and digits of every script
+        return None
+    try:
+        return float(label)
+    except ValueError:
+        return None

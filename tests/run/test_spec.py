@@ -1,0 +1,29 @@
+import pytest
+
+from pats import InputError
+from pats.run.spec import Run
+
+# As they were before there was a split seed.
+IDS = {
+    "32a87ca5a2a038fc": {},
+    "a47faa0890dcfef4": {"data": "a.csv", "kind": "regression", "data_seed": 3},
+    "7bc14c0354f7de27": {"data": "a.csv", "fingerprint": "f" * 32, "label": "stars"},
+}
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_ids_of_stored_results_stay(id):
+    run = Run(**IDS[id])
+    assert run.id == id
+    old = {name: value for name, value in run.to_dict().items() if name != "split_seed"}
+    assert Run.from_dict(old) == run
+
+
+def test_the_split_seed_is_part_of_the_id_where_it_is_given():
+    assert len({Run(data="a.csv", split_seed=seed).id for seed in range(3)}) == 3
+    assert Run(split_seed=5).with_seed(7) == Run(init_seed=7, data_seed=7, noise_seed=7, split_seed=5)
+
+
+def test_a_split_seed_out_of_its_range_is_refused():
+    with pytest.raises(InputError, match="split_seed is -1"):
+        Run(split_seed=-1)

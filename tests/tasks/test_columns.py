@@ -1,0 +1,68 @@
+import pytest
+from test_table import write
+
+from pats._errors import InputError
+from pats.tasks.columns import choose
+from pats.tasks.folder import read
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "chosen"),
+    [
+        (["label", "text"], {}, ("text", None, "label")),
+        (["id", "Sentence", "Rating"], {}, ("Sentence", None, "Rating")),
+        (["premise", "hypothesis", "y"], {}, ("premise", "hypothesis", "y")),
+        (["sentence", "question", "label"], {}, ("question", "sentence", "label")),
+        (["utterance", "category"], {}, ("utterance", None, "category")),
+        (["utterance", "category", "split"], {}, ("utterance", None, "category")),
+        (["sentence1", "sentence2", "label"], {"text": "sentence2"}, ("sentence2", None, "label")),
+        (["text", "title", "label"], {"text_pair": "title"}, ("text", "title", "label")),
+        (["a", "b", "c"], {"text": "c", "text_pair": "a", "label": "b"}, ("c", "a", "b")),
+        (["label", "score", "text"], {"label": "score"}, ("text", None, "score")),
+        (["Text", "text", "label"], {}, ("text", None, "label")),
+        (["text", "Text", "label"], {}, ("text", None, "label")),
+        (["TEXT", "Text", "label"], {}, ("TEXT", None, "label")),
+        (["id", " Text", "Label "], {}, (" Text", None, "Label ")),
+        (["id", "tweet", "sentiment"], {}, ("tweet", None, "sentiment")),
+        (["id", "title", "body", "intent"], {}, ("body", None, "intent")),
+        (["id", "text", "emotion"], {}, ("text", None, "emotion")),
+        (["id", "text", "polarity"], {}, ("text", None, "polarity")),
+        (["topic", "text", "label"], {}, ("text", None, "label")),
+        (["topic", "id", "text"], {}, ("text", None, "topic")),
+    ],
+)
+def test_columns_are_guessed_and_the_guess_is_said(tmp_path, names, given, chosen):
+    columns, notes = choose(read(write(tmp_path / "a.csv", [dict.fromkeys(names, "x")])), **given)
+    assert columns == chosen
+    guessed = [name for name in chosen if name is not None and name not in given.values()]
+    assert len(notes) == len(guessed)
+    assert all(any(repr(name) in note for note in notes) for name in guessed)
+
+
+def test_no_label_is_guessed_where_none_is_needed(tmp_path):
+    table = read(write(tmp_path / "a.csv", [{"text": "x", "score": "1"}]))
+    assert choose(table, labelled=False)[0] == ("text", None, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "--label, perhaps 'mood'"),
+        ({"label": "mood"}, "--text, perhaps 'said'"),
+    ],
+)
+def test_a_column_without_a_usual_name_is_proposed_by_its_content(tmp_path, given, said):
+    rows = [{"id": i, "said": f"so it was {i}", "mood": "up" if i % 3 else "down"} for i in range(30)]
+    with pytest.raises(InputError) as error:
+        choose(read(write(tmp_path / "a.csv", rows)), **given)
+    assert said in str(error.value)
+    assert "id, said, mood" in str(error.value)
+
+
+@pytest.mark.parametrize("marks", [(0, 1), ("0.0", "1.0"), ("", "1"), (False, True)])
+def test_one_column_a_label_is_a_multi_label_table(tmp_path, marks):
+    rows = [{"text": f"t {i}", "rude": marks[i % 2], "threat": marks[i % 3 == 0]} for i in range(30)]
+    table = read(write(tmp_path / "a.csv", rows))
+    with pytest.raises(InputError, match=r"'rude', 'threat' .* multi-label .* --label"):
+        choose(table)
+    assert choose(table, label="rude")[0] == ("text", None, "rude")
