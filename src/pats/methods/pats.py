@@ -4,7 +4,7 @@
 """
 
 from dataclasses import Field, dataclass, fields
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, cast
 
 from torch import nn
 from torch.optim import Optimizer
@@ -48,12 +48,15 @@ class PaperOptions(PatsOptions):
     scale: str = "constant"
 
 
-Settings = TypeVar("Settings", bound=PatsOptions)
+class Pats(Method[PatsOptions]):
+    """The base optimizer's update, then sensitivity-aware noise that accumulates to a budget."""
 
-
-class _Pats(Method[Settings]):
+    name = "pats"
+    summary = "noise at every step, larger where a parameter is less sensitive, within a budget"
+    source = "Zhang et al., 2022; the budget is ours"
     changes = ("optimizer",)
     cost = "one float32 a parameter in scope, one pass over the parameters a step"
+    Options: ClassVar[type[Any]] = PatsOptions
 
     @classmethod
     def option_fields(cls) -> tuple[Field[Any], ...]:
@@ -76,16 +79,7 @@ class _Pats(Method[Settings]):
         return self._stats()
 
 
-class Pats(_Pats[PatsOptions]):
-    """The base optimizer's update, then sensitivity-aware noise that accumulates to a budget."""
-
-    name = "pats"
-    summary = "noise at every step, larger where a parameter is less sensitive, within a budget"
-    source = "Zhang et al., 2022; the budget is ours"
-    Options = PatsOptions
-
-
-class PatsPaper(_Pats[PaperOptions]):
+class PatsPaper(Pats):
     """The base optimizer's update, then sensitivity-aware noise of constant size (Algorithm 1)."""
 
     name = "pats-paper"

@@ -11,7 +11,7 @@ from typing import Any
 from pats._errors import InputError
 
 SCHEMA = 1  # part of every id: a change of meaning of any field starts new results
-_ADDED = {"split_seed": 0}  # fields younger than the schema: with these values they are in no id
+_ADDED = {"allow_missing_weights": False, "split_seed": 0}  # younger than the schema: so, they are in no id
 
 # Until version 0.1.0 the paper's literal reading was called ``pats``. Its records are read under its new
 # name, and keep their ids.
@@ -170,8 +170,6 @@ class Run:
         # Not asdict, whose deep copies take most of the time of reading thousands of runs.
         named = {f.name: getattr(self, f.name) for f in fields(self)}
         copied = {"task_options": dict(self.task_options), "options": dict(self.options)}
-        if not self.allow_missing_weights:  # the id of every other run is what it was before
-            del named["allow_missing_weights"]
         return named | copied | {"betas": list(self.betas), "record": RECORD}
 
     @classmethod
