@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from pats._errors import InputError
-from pats.run import Run, ranks
+from pats.run import Run, owned, ranks
 from pats.study import Study, StudyResult, compare
 from pats.study.files import read_json, write
 from pats.study.store import Store
@@ -87,6 +87,8 @@ def data_size(
     shares = sorted({float(share) for share in fractions})
     if not shares or not all(0 < share <= 1 for share in shares):
         raise InputError(f"fractions are {list(fractions)}, but each must be above 0 and at most 1")
+    if ranks.is_first():
+        owned.claim(Path(out), owned.STUDY)
     points: list[Point] = []
     failures: dict[str, str] = {}
     for share in shares:

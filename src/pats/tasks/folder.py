@@ -244,6 +244,10 @@ def read(path: str | Path) -> Table:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist: check the path of your data")
+    if not path.is_file():  # a pipe would be waited for, perhaps for ever
+        raise InputError(
+            f"{path} is no file but a folder, a pipe or a device: pass a file with the table in it"
+        )
     reader = FORMATS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path} is no table that can be read: use {', '.join(FORMATS)}")
