@@ -67,9 +67,8 @@ def main(argv: Sequence[str]) -> int:
 def write(told: Document, out: Path, name: str = "report") -> list[Path]:
     """Write a report as HTML, Markdown and LaTeX; returns the files."""
     files = [out / file for file in pages(name)]
-    for file, text in zip(
-        files, (html(told), render.markdown(told.page), render.latex(told.page)), strict=True
-    ):
+    texts = html(told), render.markdown(told.page), render.latex(told.page)
+    for file, text in zip(files, texts, strict=True):
         write_atomic(file, text.encode())
     return files
 

@@ -123,9 +123,7 @@ def _check_out(out: Path, table: Path, folder: Path) -> None:
             raise InputError(f"{out} lies in the model's folder: name a file elsewhere with --out")
         inputs = [table, *(file for file in folder.rglob("*") if file.is_file())]
         if out.exists() and any(out.samefile(file) for file in inputs if file.exists()):
-            raise InputError(
-                f"{out} is the table or a file of the model itself: name another file with --out"
-            )
+            raise InputError(f"{out} is the table or a file of the model: name another file with --out")
     owned.file(out, _is_ours)
 
 

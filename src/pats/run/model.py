@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import inspect
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,12 @@ from typing import Any, cast
 import torch
 import transformers
 from huggingface_hub import HfApi, try_to_load_from_cache
-from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
@@ -146,7 +152,7 @@ def resolve(name: str, revision: str | None = None) -> str:
     """
     if name == MINILM:
         return str(_minilm())
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if folder.is_dir():
         _check_files(name, [file.name for file in folder.iterdir()])
         return str(folder)
@@ -155,7 +161,14 @@ def resolve(name: str, revision: str | None = None) -> str:
             f"the model {name!r} is no folder: pass a folder with config.json and model.safetensors, "
             f"a name on the Hugging Face hub, or {MINILM!r}"
         )
-    if not isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
+    try:
+        cached = try_to_load_from_cache(name, "config.json", revision=revision)
+    except HFValidationError:
+        raise InputError(
+            f"the model {name!r} is neither a folder nor a possible name on the Hugging Face hub: pass a "
+            f"folder, a name such as bert-base-uncased, or {MINILM!r}"
+        ) from None
+    if not isinstance(cached, str):
         _check_files(name, _on_hub(name, revision))
     return name
 

@@ -156,7 +156,10 @@ def _is_full(folder: Path) -> bool:
 
 def inside(path: str | Path, folder: Path) -> bool:
     """Whether a path is a folder or lies in it, links followed."""
-    return Path(path).expanduser().resolve().is_relative_to(folder.resolve())
+    try:
+        return Path(os.path.expanduser(path)).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # no path at all, or links in a circle
+        return False
 
 
 def _mark(folder: Path, content: dict[str, Any]) -> None:

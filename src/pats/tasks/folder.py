@@ -245,9 +245,7 @@ def read(path: str | Path) -> Table:
     if not path.exists():
         raise InputError(f"{path} does not exist: check the path of your data")
     if not path.is_file():  # a pipe would be waited for, perhaps for ever
-        raise InputError(
-            f"{path} is no file but a folder, a pipe or a device: pass a file with the table in it"
-        )
+        raise InputError(f"{path} is a folder, a pipe or a device: pass a file that holds the table")
     reader = FORMATS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path} is no table that can be read: use {', '.join(FORMATS)}")
