@@ -85,14 +85,14 @@ def page(folder: Path, names: Sequence[str]) -> None:
         if held in (RUN, STUDY):
             _mark(folder, {"what": held})
             return
-        ours = _content(folder / MARK).get("files", names if _is_page(folder) else [])
-        for name in (*names, *([] if _content(folder / MARK).get("what") else [MARK])):
+        ours = _listed(folder) or set(names if _is_page(folder) else ())
+        for name in (MARK, *names):
             if os.path.lexists(folder / name) and name not in ours:
                 raise InputError(
                     f"{folder / name} is there, and not of PATS's making: name another folder with --out, or "
                     "move that file"
                 )
-        _mark(folder, {"what": PAGE, "files": sorted({*ours, *names})})
+        _mark(folder, {"what": PAGE, "files": sorted({*ours, *names} - {MARK})})
 
 
 def file(path: Path, ours: Callable[[Path], bool]) -> None:
@@ -182,8 +182,7 @@ def _held(folder: Path) -> str | None:
     if isinstance(mark.get("format"), int) and mark["format"] > FORMAT:
         raise InputError(f"{folder} was written by a newer version of PATS: update pats-finetune")
     if what == PAGE:
-        own = {MARK, *mark.get("files", [])}
-        return PAGE if all(path.name in own for path in entries) else None
+        return PAGE if {path.name for path in entries} <= _listed(folder) else None
     if what in (RUN, STUDY):
         return str(what)
     if "run_id" in mark:
@@ -200,8 +199,15 @@ def _is_inner(path: Path) -> bool:
 
 
 def _foreign(folder: Path) -> str:
-    own = {MARK, *_content(folder / MARK).get("files", [])}
+    own = _listed(folder)
     return next(path.name for path in _entries(folder) if path.name not in own and not _is_inner(path))
+
+
+def _listed(folder: Path) -> set[str]:
+    """Names of our files in a folder with pages, its mark among them; none in other folders."""
+    mark = _content(folder / MARK)
+    files = mark.get("files")
+    return {MARK, *map(str, files)} if mark.get("what") == PAGE and isinstance(files, list) else set()
 
 
 def _of_the_first_version(folder: Path) -> str | None:
