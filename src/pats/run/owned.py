@@ -37,7 +37,7 @@ _NOTHING, _WEIGHTS = "nothing", "model"
 _TOLD = {RUN: "a run", STUDY: "a study", _WEIGHTS: "a model"}
 _STUDY = ("study.json", "coordinator.json", "table1.md", "table1.csv", "runs.csv", "sweep.json")
 _REPLACED = (MARK, RESULT, PREDICTIONS, EVENTS, CHECKPOINT, MODEL, *_STUDY, "data_size.json")
-_INNER = (MODEL, CHECKPOINT, "runs", "slurm")  # folders that are made in one of ours
+_INNER = (MODEL, CHECKPOINT, "runs")  # folders that are replaced or deleted in one of ours
 _SYSTEM = (".DS_Store", "Thumbs.db", "lost+found", ".snapshot")  # of file systems, not of users
 _LARGEST = 1 << 28  # bytes of a file that is read to know a folder by
 

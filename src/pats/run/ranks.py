@@ -62,11 +62,11 @@ def launched() -> Launched:
     return Launched(count, rank, local)
 
 
-def _number(name: str, default: int, least: int) -> int:
+def _number(name: str, default: int, least: int, most: int = 1 << 31) -> int:
     text = os.environ.get(name)
     if not text:
         return default
-    if not (text.isascii() and text.isdigit() and int(text) >= least):
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
         raise LauncherError(f"the variable {name} is {text!r}, but must be a number from {least}: {_CLEAR}")
     return int(text)
 
@@ -117,7 +117,7 @@ def _meet() -> object:
     Under torchrun its agent answers at once. Processes that were started by hand meet at the first one.
     """
     here, given = launched(), os.environ.get(PATIENCE, "20")
-    address, port = os.environ["MASTER_ADDR"], _number("MASTER_PORT", 0, 1)
+    address, port = os.environ["MASTER_ADDR"], _number("MASTER_PORT", 0, 1, 65535)
     agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     hosts = here.rank == 0 and not agent
     try:

@@ -51,7 +51,9 @@ def begin(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
         _refuse_other(folder, run, str(card["run_id"]))
     clean(folder, (MARK, RESULT, PREDICTIONS, EVENTS))
     clean(folder / CHECKPOINT, (PROGRESS,))
-    return _continue(folder, run)
+    progress, told = _continue(folder, run)
+    found = model.damage(folder / MODEL) if card is not None and progress.checkpoint is None else None
+    return progress, (*told, *((f"In {folder}, {found}: the run is made again.",) if found else ()))
 
 
 def _continue(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
