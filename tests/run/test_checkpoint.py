@@ -10,7 +10,8 @@ from test_finetune import Stop, content, digest, stop_at
 
 from pats import InputError
 from pats.run import Run, checkpoint, finetune, model, stored
-from pats.run.checkpoint import SEAL, Progress
+from pats.run.checkpoint import Progress
+from pats.run.files import SEAL
 
 FILES = (
     "model.safetensors",

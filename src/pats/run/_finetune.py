@@ -21,7 +21,7 @@ from pats.run import batches, checkpoint, environment, model, mtdnn, outcome, ow
 from pats.run._training import Diverged, Engine, Monitor, arguments
 from pats.run.checkpoint import Progress
 from pats.run.events import Journal, Listener
-from pats.run.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, remove, write_atomic
+from pats.run.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, SEAL, remove, write_atomic
 from pats.run.result import Epoch, Result
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
@@ -171,7 +171,7 @@ class _Session:
         if best is not None and best.name != MODEL and ranks.is_first():
             remove(self.folder / MODEL)
             best.rename(self.folder / MODEL)
-            (self.folder / MODEL / checkpoint.SEAL).unlink(missing_ok=True)
+            (self.folder / MODEL / SEAL).unlink(missing_ok=True)
         self.seconds["total"] = time.perf_counter() - started + self.seconds["load"]
         train_seconds = self.seconds.get("train", 0.0)
         examples = trained_steps * self.run.batch_size

@@ -22,11 +22,10 @@ from safetensors.torch import load_file, save_file
 
 from pats import methods
 from pats.run import files
-from pats.run.files import remove, write_atomic
+from pats.run.files import SEAL, remove, write_atomic
 from pats.run.result import Epoch
 
 METHOD_FILE = "method.safetensors"
-SEAL = "seal.json"
 
 
 @dataclass

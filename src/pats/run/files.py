@@ -11,6 +11,7 @@ from pats._errors import InputError
 # What a run's folder holds.
 RESULT, PREDICTIONS, EVENTS = "result.json", "predictions.csv.gz", "events.jsonl"
 MODEL, CHECKPOINT, PROGRESS = "model", "checkpoint", "progress.json"
+SEAL = "seal.json"  # of a folder in CHECKPOINT, see ``pats.run.checkpoint``
 MARK = "pats.json"  # says that a folder is ours, see ``pats.run.owned``; beside weights, what they are
 
 
