@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from crashes import disk
 from pats import InputError
 from pats.cli import VERBS, _flags, _study, main, run
 from pats.run.spec import Run
@@ -403,3 +404,34 @@ def test_a_pipe_as_a_table_is_refused_and_not_waited_for(inputs, trained, tmp_pa
             "predict": [str(trained / "model"), "PIPE", "--out", str(tmp_path / "out.csv")]}  # fmt: skip
     assert main([verb, *(str(tmp_path / "pipe.csv") if word == "PIPE" else word for word in argv[verb])]) == 2
     assert "is a folder, a pipe or a device" in capsys.readouterr().err
+
+
+def remount(folder, options):
+    subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
+
+
+@pytest.mark.parametrize("kilobytes", [50, 150, 300, 500, 700])
+def test_a_disk_that_fills_up_is_one_sentence_and_the_run_goes_on(inputs, tmp_path, capsys, kilobytes):
+    argv = ["run", "--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--epochs", "3"]
+    argv += ["--lr", "1e-3", "--quiet"]
+    with disk(tmp_path / "disk", kilobytes / 1024) as small:
+        assert main([*argv, "--out", str(small / "out")]) == 1
+        assert capsys.readouterr().err == (
+            "pats: the disk is full: make room, and start the same command again; it goes on\n"
+        )
+        remount(small, "size=50m")
+        assert main([*argv, "--out", str(small / "out")]) == 0
+
+
+@pytest.mark.parametrize("verb", ["run", "compare"])
+def test_a_file_system_that_is_read_only_is_told_before_training(inputs, tmp_path, capsys, monkeypatch, verb):
+    monkeypatch.setattr("pats.run.model.load", lambda *_: pytest.fail("it went on"))
+    argv = [verb, "--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--quiet"]
+    with disk(tmp_path / "disk", 1) as folder:
+        (folder / "empty").mkdir()
+        remount(folder, "ro")
+        for name in ("empty", "new", "new/deeper"):
+            assert main([*argv, "--out", str(folder / name)]) == 2
+            err = capsys.readouterr().err
+            assert "Read-only file system" in err
+            assert err.count("\n") == 1

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pats.run.files import beside, write_atomic
+from pats.run.files import write_atomic
 
 
 def write(path: Path, text: str) -> None:
@@ -50,9 +50,7 @@ def _claim_and_copy(source: Path, target: Path) -> bool:
 
 def replace(source: Path, target: Path) -> None:
     """Copy a file to where it appears whole."""
-    temporary = beside(target)
-    shutil.copyfile(source, temporary)
-    temporary.replace(target)
+    write_atomic(target, source.read_bytes())
 
 
 def link_tree(source: Path, target: Path) -> None:
