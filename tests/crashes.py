@@ -98,5 +98,7 @@ def disk(folder, megabytes):
     options = ["-t", "tmpfs", "-o", f"size={int(1024 * megabytes)}k"]
     if subprocess.run(["mount", *options, "tmpfs", folder], capture_output=True).returncode:
         pytest.skip("a file system cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)

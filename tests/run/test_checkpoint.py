@@ -236,6 +236,14 @@ def test_a_users_pretrained_model_is_not_replaced(run, tiny_bert, tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_a_model_that_was_put_into_a_runs_folder_later_is_not_replaced(out, run, tiny_bert):
+    shutil.copytree(tiny_bert, out / "model")
+    with pytest.raises(InputError, match="is not of PATS's making, and this run would replace it"):
+        begun(out, run)
+    assert (out / "model" / "model.safetensors").exists()
+    assert (out / "checkpoint" / "checkpoint-10").exists()
+
+
 def test_what_a_killed_process_left_is_deleted(run, alone, out):
     for name in (".result.json.1a2b3c4d", ".pats.json.12", "checkpoint/.progress.json.0f"):
         (out / name).touch()

@@ -49,6 +49,11 @@ def begin(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
     card = model.read_card(folder / MODEL)
     if card is not None and "run_id" in card:
         _refuse_other(folder, run, str(card["run_id"]))
+    elif (folder / MODEL).exists():
+        raise InputError(
+            f"{folder / MODEL} is not of PATS's making, and this run would replace it: move it, or choose "
+            "another folder for the run"
+        )
     clean(folder, (MARK, RESULT, PREDICTIONS, EVENTS))
     clean(folder / CHECKPOINT, (PROGRESS,))
     progress, told = _continue(folder, run)
