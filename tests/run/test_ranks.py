@@ -99,6 +99,14 @@ def test_a_group_to_which_nobody_comes_is_given_up(variables, capfd, values):
     assert "frame #" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("values", [{}, {"WORLD_SIZE": "1", "RANK": "0"}])
+def test_a_local_rank_alone_would_make_a_group_on_a_gpu(variables, values):
+    variables({"LOCAL_RANK": "0", **values})
+    ranks.join(torch.device("cpu"))
+    with pytest.raises(ranks.LauncherError, match="LOCAL_RANK is set, but"):
+        ranks.join(torch.device("cuda"))
+
+
 @pytest.mark.parametrize("port", ["99999", "x", "0"])
 def test_a_port_that_is_none(variables, port):
     variables({"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port})
