@@ -104,10 +104,12 @@ def join(device: torch.device) -> None:
     Raises:
         LauncherError: The others are not there.
     """
+    if _joined():
+        return
     missing = [name for name in ("WORLD_SIZE", *_PLACE) if not os.environ.get(name)]
     if device.type == "cuda" and os.environ.get("LOCAL_RANK") and missing:  # Accelerate makes a group of one
         raise LauncherError(f"the variable LOCAL_RANK is set, but {missing[0]} is not: {_CLEAR}")
-    if count() > 1 and not _joined():
+    if count() > 1:
         accelerate = try_import("accelerate", "run")
         store = _meet()
         accelerate.PartialState(cpu=device.type == "cpu")  # the one that Trainer finds and uses
