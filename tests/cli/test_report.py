@@ -60,6 +60,15 @@ def test_report_elsewhere_and_as_json(finished, tmp_path, capsys):
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before  # there and nowhere else
 
 
+def test_a_card_that_a_user_wrote_stays(finished, capsys):
+    card = finished / "model" / "README.md"
+    card.write_text("# My model\n")
+    assert main(["report", str(finished)]) == 0
+    assert str(card) not in capsys.readouterr().out
+    assert card.read_text() == "# My model\n"
+    card.unlink()
+
+
 @pytest.mark.parametrize("name", ["report.html", "report.md", "report.tex", "report.csv", "runs.csv"])
 def test_a_report_does_not_replace_a_users_file(finished, tmp_path, capsys, name):
     (tmp_path / name).write_text("mine")

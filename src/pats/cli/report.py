@@ -153,7 +153,9 @@ def _cards(store: Store, groups: Sequence[table1.Group]) -> list[Path]:
     for folder in [store.root / "model", *sorted((store.root / "model").glob("*/"))]:
         about = read_card(folder)
         text = about and card.card(about, groups)
-        if text:
-            write_atomic(folder / "README.md", text.encode())
-            written.append(folder / "README.md")
+        file = folder / "README.md"
+        ours = not file.exists() or b"pats-finetune" in file.read_bytes()  # else somebody wrote their own
+        if text and ours:
+            write_atomic(file, text.encode())
+            written.append(file)
     return written

@@ -88,7 +88,7 @@ def data_size(
     if not shares or not all(0 < share <= 1 for share in shares):
         raise InputError(f"fractions are {list(fractions)}, but each must be above 0 and at most 1")
     if ranks.is_first():
-        owned.claim(Path(out), owned.STUDY)
+        _take_folder(Path(out), study.task_list[0])
     points: list[Point] = []
     failures: dict[str, str] = {}
     for share in shares:
@@ -118,6 +118,13 @@ def data_size(
     if ranks.is_first():
         write(Path(out) / "data_size.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return DataSize(study.task_list[0], study.model_list[0], labels, tuple(points), failures)
+
+
+def _take_folder(out: Path, task: str) -> None:
+    owned.claim(out, owned.STUDY)
+    known = read_json(out / "data_size.json").get("task")
+    if known not in (None, task):
+        raise InputError(f"{out} holds the sizes of {known}, but this is {task}: name another --out")
 
 
 def _measure(
