@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if verb not in VERBS:
             raise InputError(f"there is no verb {verb!r}; the verbs are: {', '.join(VERBS)}")
-        if verb in TOGETHER:
+        if verb in TOGETHER and not {"-h", "--help"} & set(rest):
             from pats.run import ranks
 
             ranks.launched()  # before what takes seconds: what is left over in the environment is told here
