@@ -95,8 +95,10 @@ def kill(process):
 def disk(folder, megabytes):
     """A file system of its own in a new folder."""
     folder.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={megabytes}m"]
+    options = ["-t", "tmpfs", "-o", f"size={int(1024 * megabytes)}k"]
     if subprocess.run(["mount", *options, "tmpfs", folder], capture_output=True).returncode:
         pytest.skip("a file system cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)

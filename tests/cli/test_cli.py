@@ -1,9 +1,12 @@
+import io
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
+from crashes import disk
 from pats import InputError
 from pats.cli import VERBS, _flags, _study, main, run
 from pats.run.spec import Run
@@ -293,3 +296,169 @@ def test_bench(inputs, capsys):
     assert main([*arguments, "--json"]) == 0
     costs = json.loads(capsys.readouterr().out)["costs"]
     assert costs[0]["over_torch_adamax"] == 1.0
+
+
+OUTS = {
+    "a users folder": (lambda tmp: made_by_a_user(tmp / "proj"), "holds what is not of PATS's making"),
+    "a link to nowhere": (lambda tmp: linked(tmp / "link", tmp / "gone"), "cannot be written to"),
+    "NUL": (lambda tmp: tmp / "a\0b", "NUL"),
+    "300 characters": (lambda tmp: tmp / ("x" * 300), "File name too long"),
+    "the kernels": (lambda tmp: "/proc/x", "cannot be written to"),
+    "below a file": (lambda tmp: made_by_a_user(tmp / "proj") / "model/weights.bin/out", "Not a directory"),
+}  # fmt: skip
+
+
+def made_by_a_user(folder):
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "weights.bin").write_text("mine")
+    return folder
+
+
+def linked(link, target):
+    link.symlink_to(target)
+    return link
+
+
+@pytest.mark.parametrize("verb", ["run", "compare", "data-size"])
+@pytest.mark.parametrize(("place", "said"), OUTS.values(), ids=OUTS)
+def test_an_out_that_cannot_be_used_is_one_sentence_before_training(
+    inputs, tmp_path, capsys, monkeypatch, verb, place, said
+):
+    monkeypatch.setattr("pats.run.model.load", lambda *_: pytest.fail("it went on"))
+    argv = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--quiet", "--seed"]
+    argv[-1:] = [] if verb == "run" else ["--seeds", "1"]
+    assert main([verb, *argv, "--out", str(place(tmp_path))]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] in ([], ["mine"])
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (28, 1, "the disk is full"),
+        (122, 1, "the disk is full"),
+        (30, 2, "/x cannot be used"),
+        (5, 2, "/x cannot"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["run", "export"])
+def test_what_a_file_system_says_is_one_sentence(
+    inputs, tmp_path, capsys, monkeypatch, verb, number, code, said
+):
+    def broken(*_, **__):
+        raise OSError(number, "no", "/x")
+
+    monkeypatch.setattr("pats.run.model.load", broken)
+    monkeypatch.setattr("pats.cli.export.write_table", broken)
+    argv = {
+        "run": [
+            "--data",
+            str(inputs / "texts.csv"),
+            "--model",
+            "x",
+            "--out",
+            str(tmp_path / "out"),
+            "--quiet",
+        ],
+        "export": [str(tmp_path), "x.csv"],
+    }
+    assert main([verb, *argv[verb]]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_is_no_error(monkeypatch):
+    def leave(*_, **__):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("pats.cli.export.write_table", leave)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())  # which it closes
+    assert main(["export", "x", "x.csv"]) == 0
+
+
+@pytest.mark.parametrize("depth", [10, 10_000])
+@pytest.mark.parametrize("text", ["option: {open}1{close}", "space: {{a: {open}1{close}}}"])
+def test_a_config_that_is_nested_deeply_is_one_sentence(tmp_path, text, depth):
+    (tmp_path / "x.yaml").write_text(text.format(open="[" * depth, close="]" * depth))
+    with pytest.raises(InputError, match=r"nested too deeply: settings are"):
+        _flags._as_flags(str(tmp_path / "x.yaml"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "option: &a [*a]",
+        "option: &a {x: *a}",
+        "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in ("ab", "bc", "cd", "de", "ef")),
+    ],
+    ids=["a list in itself", "a mapping in itself", "a list of lists of lists"],
+)  # fmt: skip
+def test_a_config_that_holds_itself_is_one_sentence(tmp_path, text):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"nested too deeply: settings are"):
+        _flags._as_flags(str(tmp_path / "x.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--method", "../evil:Cls"], "method '../evil:Cls' cannot be found: write my_module:MyMethod"),
+        (["--method", "evil:../Cls"], "write my_module:MyMethod"),
+        (["--method", "a b:Cls"], "write my_module:MyMethod"),
+        (["--method", ".evil:Cls"], "write my_module:MyMethod"),
+        (["--method", "evil:"], "write my_module:MyMethod"),
+        (["--model", "a\nb"], "neither a folder nor a possible name"),
+        (["--model", "a b"], "neither a folder nor a possible name"),
+        (["--data", "no\nwhere.csv"], "no\\nwhere.csv does not exist"),
+        (["--data", "\x1b[2Jx.csv"], "\\x1b[2Jx.csv does not exist"),
+    ],
+    ids=repr,
+)
+def test_names_that_are_none_are_one_sentence(inputs, tmp_path, capsys, flags, said):
+    base = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--quiet"]
+    assert main(["run", *base, "--out", str(tmp_path / "out"), *flags]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert "\x1b" not in err
+
+
+@pytest.mark.parametrize("verb", ["run", "predict"])
+def test_a_pipe_as_a_table_is_refused_and_not_waited_for(inputs, trained, tmp_path, capsys, verb):
+    os.mkfifo(tmp_path / "pipe.csv")
+    argv = {"run": ["--data", "PIPE", "--model", str(inputs / "bert"), "--out", str(tmp_path / "out")],
+            "predict": [str(trained / "model"), "PIPE", "--out", str(tmp_path / "out.csv")]}  # fmt: skip
+    assert main([verb, *(str(tmp_path / "pipe.csv") if word == "PIPE" else word for word in argv[verb])]) == 2
+    assert "is a folder, a pipe or a device" in capsys.readouterr().err
+
+
+def remount(folder, options):
+    subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
+
+
+@pytest.mark.parametrize("kilobytes", [50, 150, 300, 500, 700])
+def test_a_disk_that_fills_up_is_one_sentence_and_the_run_goes_on(inputs, tmp_path, capsys, kilobytes):
+    argv = ["run", "--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--epochs", "3"]
+    argv += ["--lr", "1e-3", "--quiet"]
+    with disk(tmp_path / "disk", kilobytes / 1024) as small:
+        assert main([*argv, "--out", str(small / "out")]) == 1
+        assert capsys.readouterr().err == (
+            "pats: the disk is full: make room, and start the same command again; it goes on\n"
+        )
+        remount(small, "size=50m")
+        assert main([*argv, "--out", str(small / "out")]) == 0
+
+
+@pytest.mark.parametrize("verb", ["run", "compare"])
+def test_a_file_system_that_is_read_only_is_told_before_training(inputs, tmp_path, capsys, monkeypatch, verb):
+    monkeypatch.setattr("pats.run.model.load", lambda *_: pytest.fail("it went on"))
+    argv = [verb, "--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--quiet"]
+    with disk(tmp_path / "disk", 1) as folder:
+        (folder / "empty").mkdir()
+        remount(folder, "ro")
+        for name in ("empty", "new", "new/deeper"):
+            assert main([*argv, "--out", str(folder / name)]) == 2
+            err = capsys.readouterr().err
+            assert "Read-only file system" in err
+            assert err.count("\n") == 1

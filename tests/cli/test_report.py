@@ -52,10 +52,40 @@ def test_report(finished, capsys):
 
 
 def test_report_elsewhere_and_as_json(finished, tmp_path, capsys):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     assert main(["report", str(finished), "--out", str(tmp_path / "page"), "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert len(content["verdict"]) == 3
     assert (tmp_path / "page" / "report.html").exists()
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before  # there and nowhere else
+
+
+def test_a_card_that_a_user_wrote_stays(finished, capsys):
+    card = finished / "model" / "README.md"
+    card.write_text("# My model\n")
+    assert main(["report", str(finished)]) == 0
+    assert str(card) not in capsys.readouterr().out
+    assert card.read_text() == "# My model\n"
+    card.unlink()
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md", "report.tex", "report.csv", "runs.csv"])
+def test_a_report_does_not_replace_a_users_file(finished, tmp_path, capsys, name):
+    (tmp_path / name).write_text("mine")
+    assert main(["report", str(finished), "--out", str(tmp_path)]) == 2
+    assert f"{name} is there, and not of PATS's making" in capsys.readouterr().err
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
+    (tmp_path / name).unlink()
+    for _ in range(2):
+        assert main(["report", str(finished), "--out", str(tmp_path)]) == 0
+
+
+def test_sensitivities_do_not_replace_a_users_file(finished, inputs, tmp_path, capsys):
+    (tmp_path / "sensitivity.md").write_text("mine")
+    data = ["--data", str(inputs / "texts.csv"), "--out", str(tmp_path)]
+    assert main(["sensitivity", str(finished / "nothing-here"), *data]) == 2
+    assert "sensitivity.md is there" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["sensitivity.md"]
 
 
 def test_sensitivity_and_its_figure_in_the_report(finished, inputs, tmp_path, capsys):

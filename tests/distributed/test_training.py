@@ -281,6 +281,7 @@ def test_a_run_on_four_processes(four, bert, reviews, tmp_path):
     assert sorted(path.name for path in (tmp_path / "alone").iterdir()) == [
         "events.jsonl",
         "model",
+        "pats.json",
         "predictions.csv.gz",
         "result.json",
     ]

@@ -13,7 +13,8 @@ from transformers import TrainerCallback
 
 from pats.methods import Batch, Clock, Training, create
 from pats.run import batches, model
-from pats.run._training import Engine, Progress, arguments
+from pats.run._training import Engine, arguments
+from pats.run.checkpoint import Progress
 from pats.run.spec import Run
 from test_scope import SMALL, build
 

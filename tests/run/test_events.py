@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -36,6 +37,15 @@ def test_an_exception_is_written(tmp_path):
         raise RuntimeError("broken")
     (last,) = lines(tmp_path / "e.jsonl")
     assert (last["event"], last["status"], last["error"]) == ("end", "error", "RuntimeError: broken")
+
+
+def test_a_full_disk_does_not_hide_what_ended_the_run(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RuntimeError, match="broken"), events.Journal(tmp_path / "e.jsonl"):
+        raise RuntimeError("broken")
 
 
 def test_no_file():

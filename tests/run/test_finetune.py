@@ -65,6 +65,7 @@ def test_folder(run, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "events.jsonl",
         "model",
+        "pats.json",
         "predictions.csv.gz",
         "result.json",
     ]

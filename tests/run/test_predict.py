@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import shutil
 
 import pytest
@@ -169,3 +170,58 @@ def test_wrong_input(trained, scored, tmp_path, case):
 def test_untrained_model(tiny_bert, reviews):
     with pytest.raises(InputError, match="is not fine-tuned"):
         predict(tiny_bert, reviews)
+
+
+def by(kind):
+    """Makes another way to a file."""
+
+    def make(table, tmp_path, monkeypatch):
+        other = tmp_path / "other.csv"
+        if kind == "itself":
+            return table
+        if kind == "a relative path":
+            monkeypatch.chdir(table.parent)
+            return f"../{table.parent.name}/{table.name}"
+        {"a hard link": os.link, "a symbolic link": os.symlink}[kind](table, other)
+        return other
+
+    return make
+
+
+@pytest.mark.parametrize("kind", ["itself", "a relative path", "a hard link", "a symbolic link"])
+def test_the_table_is_never_overwritten(trained, tmp_path, monkeypatch, kind):
+    data = table(tmp_path / "t.csv", ["text", "prediction"], [["fine", "good"]])  # as of predictions
+    before = data.read_bytes()
+    with pytest.raises(InputError, match=r"is the table or a file of the model|is a symbolic link"):
+        predict(trained, data, out=by(kind)(data, tmp_path, monkeypatch))
+    assert data.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "new.csv", "../model/new.csv"])
+def test_nothing_is_written_into_the_model(trained, reviews, tmp_path, name):
+    before = {path.name: path.read_bytes() for path in trained.iterdir()}
+    with pytest.raises(InputError, match="lies in the model's folder"):
+        predict(trained, reviews, out=trained / name)
+    os.link(trained / "config.json", tmp_path / "link.csv")
+    with pytest.raises(InputError, match="a file of the model"):
+        predict(trained, reviews, out=tmp_path / "link.csv")
+    assert {path.name: path.read_bytes() for path in trained.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("text", "ours"),
+    [
+        ("row,text,prediction\n", True),
+        ("id,text,pats_prediction,p_good\n", True),
+        ("id,text\n1,x\n", False),
+        ("", False),
+    ],
+)
+def test_other_files_are_not_overwritten_and_earlier_predictions_are(trained, reviews, tmp_path, text, ours):
+    (tmp_path / "out.csv").write_text(text)
+    if ours:
+        predict(trained, reviews, out=tmp_path / "out.csv")
+        return
+    with pytest.raises(InputError, match="not of PATS's making"):
+        predict(trained, reviews, out=tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == text

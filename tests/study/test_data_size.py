@@ -77,3 +77,19 @@ def test_bad_input(study, tmp_path, change, fractions, said):
     with pytest.raises(InputError, match=said):
         data_size(replace(study, **change), fractions, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("put", "said"),
+    [
+        ({"notes.txt": "mine"}, "holds what is not of PATS's making"),
+        ({"data_size.json": '{"task": "other", "points": []}'}, "holds the sizes of other"),
+    ],
+)
+def test_what_stands_in_the_folder_is_not_replaced(study, tmp_path, put, said):
+    for name, text in put.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=said):
+        data_size(study, (0.5,), tmp_path, engine=Inline())
+    assert {name: (tmp_path / name).read_text() for name in put} == put
+    assert not (tmp_path / "0.5").exists()

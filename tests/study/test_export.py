@@ -90,3 +90,21 @@ def test_bad_targets(store, tmp_path):
         write_table(store, tmp_path / "runs.xlsx")
     with pytest.raises(InputError, match="holds no study"):
         write_table(Store(tmp_path / "nowhere"), tmp_path / "runs.csv")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("text", ["id,text\n1,mine\n", "", "PAR1"])
+def test_a_users_table_is_not_replaced_and_one_of_ours_is(store, tmp_path, suffix, text):
+    target = tmp_path / f"mine{suffix}"
+    target.write_text(text)
+    with pytest.raises(InputError, match="not of PATS's making"):
+        write_table(store, target)
+    assert target.read_text() == text
+    target.unlink()
+    assert write_table(store, target) == write_table(store, target, epochs=True) == 4
+
+
+def test_a_link_is_not_replaced(store, tmp_path):
+    (tmp_path / "runs.csv").symlink_to(tmp_path / "elsewhere.csv")
+    with pytest.raises(InputError, match="symbolic link"):
+        write_table(store, tmp_path / "runs.csv")

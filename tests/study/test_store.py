@@ -135,6 +135,26 @@ def test_the_next_attempt_goes_on_from_the_checkpoint(tmp_path):
     assert (second / "checkpoint" / "checkpoint-7" / "weights").read_text() == "checkpoint-7"
 
 
+@pytest.mark.parametrize("vanishes", [False, True])
+def test_the_sealed_checkpoint_before_comes_along_where_it_can(tmp_path, monkeypatch, vanishes):
+    store = Store(tmp_path)
+    first = store.claim(RUN)
+    checkpoint(first, 7)
+    (first / "checkpoint" / "checkpoint-6" / "seal.json").write_text("{}")
+    free(first)
+    link = os.link
+
+    def delete(source, target):
+        if vanishes and "checkpoint-6" in str(source):
+            raise FileNotFoundError(source)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", delete)
+    second = store.claim(RUN)
+    assert (second / "checkpoint" / "checkpoint-6" / "weights").exists() != vanishes
+    assert (second / "checkpoint" / "checkpoint-7" / "weights").exists()
+
+
 def test_a_checkpoint_that_vanishes_meanwhile_is_not_used(tmp_path, monkeypatch):
     store = Store(tmp_path)
     first = store.claim(RUN)
@@ -247,6 +267,31 @@ def test_one_coordinator_at_a_time(tmp_path):
     with store.exclusive():
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "age", "stays"),
+    [
+        (".coordinator.json.1a2b3c4d", lease.mine() | {"started": "0"}, 0, False),  # killed just now
+        (".coordinator.json.1a2b3c4d", lease.mine() | {"host": "elsewhere"}, 3600, False),
+        (".coordinator.json.1a2b3c4d", "", 3600, False),  # killed while it wrote
+        (".coordinator.json.1a2b3c4d", lease.mine(), 3600, True),
+        (".coordinator.json.1a2b3c4d", lease.mine() | {"host": "elsewhere"}, 0, True),
+        (".coordinator.json.1a2b3c4d", "", 0, True),
+        (".study.json.1a2b3c4d", "{", 3600, False),
+        (".table1.md.1a2b3c4d", "", 3600, False),
+        (".table1.md.1a2b3c4d", "", 0, True),
+        (".notes.md.1a2b3c4d", "mine", 3600, True),
+        ("study.json", "{}", 3600, True),
+    ],
+)
+def test_what_killed_coordinators_left_is_deleted(tmp_path, name, text, age, stays):
+    path = tmp_path / name
+    path.write_text(text if isinstance(text, str) else json.dumps(text))
+    os.utime(path, (time.time() - age,) * 2)
+    with Store(tmp_path).exclusive():
+        pass
+    assert [left.name for left in tmp_path.iterdir()] == ([name] if stays else [])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ Exit codes: 0, 1 (a run failed), 2 (bad input, said in one sentence on stderr), 
 """
 
 import errno
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -24,6 +23,8 @@ VERBS = {
     "data-size": "tell what the size of the training data does",
     "export": "write a study's runs as a CSV or Parquet file",
 }
+
+TOGETHER = ("run", "compare", "sweep", "data-size")  # verbs that several processes can do together
 
 USAGE = "\n".join(
     [
@@ -59,24 +60,36 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if verb not in VERBS:
             raise InputError(f"there is no verb {verb!r}; the verbs are: {', '.join(VERBS)}")
+        if verb in TOGETHER and not {"-h", "--help"} & set(rest):
+            from pats.run import ranks
+
+            ranks.launched()  # before what takes seconds: what is left over in the environment is told here
         # A verb's module is imported when it is asked for: help comes quickly.
         code: int = import_module(f"pats.cli.{verb.replace('-', '_')}").main(rest)
     except InputError as error:
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # of the processes of torchrun, one says it
-            sys.stderr.write(f"pats: {error}\n")
+        from pats.run import ranks
+
+        if ranks.speaks(error):
+            sys.stderr.write(f"pats: {_line(error)}\n")
         return 2
-    except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
-        sys.stderr.write(f"pats: {error.filename} cannot be used ({error.strerror}): choose another path\n")
-        return 2
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        sys.stderr.write("pats: the disk is full: make room, and start the same command again; it goes on\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\npats: stopped; the same command goes on where this one was\n")
-        return 130
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has left; python would complain at its exit
         return 0
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            told = "the disk is full: make room, and start the same command again; it goes on"
+            sys.stderr.write(f"pats: {told}\n")
+            return 1
+        if error.filename is None:
+            raise
+        sys.stderr.write(f"pats: {error.filename} cannot be used ({error.strerror}): choose another path\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\npats: stopped; the same command goes on where this one was\n")
+        return 130
     return code
+
+
+def _line(error: InputError) -> str:
+    """A message as one line that does nothing to a terminal, whatever names it quotes."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in str(error))

@@ -18,6 +18,8 @@ NOISY = ("pats", "pats-paper")
 _RENAMED = {"eps": "optimizer-eps"}  # --eps is the ε of PATS
 _NOISE_RENAMED = {"budget": "noise-budget"}
 _EXTENDED = ("option", "task_option", "slurm", "space")  # given in a file and here, both hold
+_DEEPEST = 3  # lists and mappings in each other that a setting may be
+_DEEP = "is nested too deeply: settings are numbers, words, or lists and mappings of them"
 _NOT_FLAGS = ("options", "task_options", "fingerprint", "method", "betas")
 
 
@@ -79,11 +81,15 @@ def _as_flags(path: str) -> list[list[str]]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"the file {path} of --config is no YAML ({reason}): mend it there") from None
+    except RecursionError:
+        raise InputError(f"the file {path} of --config {_DEEP}") from None
     if not isinstance(content, dict):
         raise InputError(f"the file {path} of --config must hold lines such as 'lr: 1e-4'")
     flags = []
     for key, value in content.items():
         flag = "--" + str(key).replace("_", "-")
+        if _depth(value) > _DEEPEST:
+            raise InputError(f"the key {key!r} of {path} {_DEEP}")
         if isinstance(value, Mapping):
             flags += [[flag, f"{name}={one}"] for name, one in _flat(value).items()]
         elif isinstance(value, list):
@@ -93,6 +99,14 @@ def _as_flags(path: str) -> list[list[str]]:
         elif value is not None and value is not False:
             flags.append([f"{flag}={value}"])
     return flags
+
+
+def _depth(value: Any, limit: int = _DEEPEST + 1) -> int:
+    """How many lists and mappings stand in each other, counted up to a limit: YAML's may hold themselves."""
+    inner = list(value.values()) if isinstance(value, Mapping) else value
+    if not isinstance(inner, list | tuple | set | frozenset):
+        return 0
+    return 1 + max((_depth(one, limit - 1) for one in inner), default=0) if limit else 0
 
 
 def _flat(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pats.cli._output import write_json
 from pats.report import card, render, table1
 from pats.report.document import Document, Source, document
 from pats.report.html import html
+from pats.run import owned
 from pats.run.files import write_atomic
 from pats.study.attempt import read_error
 from pats.study.spec import Study
@@ -30,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     parser = _flags.Parser(
         "report",
         "Write what a comparison shows: report.html (one file, no network), and the same tables as "
-        "report.md, report.tex and report.csv; and a model card beside the exported model.",
+        "report.md, report.tex and report.csv; and, without --out, a model card beside the exported model.",
         EXAMPLE,
     )
     parser.add_argument("folder", metavar="OUT", help="folder of a comparison; it may be unfinished")
@@ -49,12 +50,13 @@ def main(argv: Sequence[str]) -> int:
     figures = {verb: _figure(verb, values.get(verb.replace("-", "_")), store.root) for verb in FIGURES}
     told = document(groups, _source(store, store.study()["study"], cells, figures))
     out = Path(values.get("out") or store.root)
-    out.mkdir(parents=True, exist_ok=True)
+    owned.page(out, [*pages("report"), "report.csv", "runs.csv"])
     files = write(told, out)
     for name, text in (("report.csv", render.table_csv(groups)), ("runs.csv", render.runs_csv(cells))):
         write_atomic(out / name, text.encode())
         files.append(out / name)
-    files += _cards(store, groups)
+    if out.resolve() == store.root.resolve():
+        files += _cards(store, groups)
     if values.get("json"):
         write_json({"verdict": told.verdict, "files": [str(file) for file in files]})
     else:
@@ -64,12 +66,16 @@ def main(argv: Sequence[str]) -> int:
 
 def write(told: Document, out: Path, name: str = "report") -> list[Path]:
     """Write a report as HTML, Markdown and LaTeX; returns the files."""
-    texts = {"html": html(told), "md": render.markdown(told.page), "tex": render.latex(told.page)}
-    files = []
-    for ending, text in texts.items():
-        files.append(out / f"{name}.{ending}")
-        write_atomic(files[-1], text.encode())
+    files = [out / file for file in pages(name)]
+    texts = html(told), render.markdown(told.page), render.latex(told.page)
+    for file, text in zip(files, texts, strict=True):
+        write_atomic(file, text.encode())
     return files
+
+
+def pages(name: str) -> tuple[str, ...]:
+    """Names of the files that ``write`` writes."""
+    return f"{name}.html", f"{name}.md", f"{name}.tex"
 
 
 def load(store: Store) -> tuple[table1.Cell, ...]:
@@ -147,7 +153,9 @@ def _cards(store: Store, groups: Sequence[table1.Group]) -> list[Path]:
     for folder in [store.root / "model", *sorted((store.root / "model").glob("*/"))]:
         about = read_card(folder)
         text = about and card.card(about, groups)
-        if text:
-            write_atomic(folder / "README.md", text.encode())
-            written.append(folder / "README.md")
+        file = folder / "README.md"
+        ours = not file.exists() or b"pats-finetune" in file.read_bytes()  # else somebody wrote their own
+        if text and ours:
+            write_atomic(file, text.encode())
+            written.append(file)
     return written

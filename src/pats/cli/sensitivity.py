@@ -12,10 +12,10 @@ from rich.console import Console
 from pats._errors import InputError
 from pats.cli import _flags
 from pats.cli._output import wide, write_json
-from pats.cli.report import write
+from pats.cli.report import pages, write
 from pats.report import render
 from pats.report.document import sensitivity_document
-from pats.run import Run, Sensitivities, measure
+from pats.run import Run, Sensitivities, measure, owned
 from pats.run._finetune import load_data
 from pats.run.files import write_atomic
 
@@ -60,6 +60,7 @@ def main(argv: Sequence[str]) -> int:
         raise InputError("there is no data: name --task, or the table with --data")
     if out is None:
         raise InputError("--out is missing: name the folder for the measurement and the page")
+    owned.page(Path(out), ["sensitivity.json", *pages("sensitivity")])
     data = load_data(run)
     console = Console(stderr=True, quiet=quiet)
     found = []
@@ -97,7 +98,6 @@ def main(argv: Sequence[str]) -> int:
 def save(found: Sequence[Sensitivities], out: Path) -> dict[str, Any]:
     """Write ``sensitivity.json``, which ``pats report`` reads."""
     content = {"models": [one.to_dict() for one in found]}
-    out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "sensitivity.json", (json.dumps(content, ensure_ascii=False) + "\n").encode())
     return content
 

@@ -92,6 +92,11 @@ def _found(name: str) -> type[Method[Any]]:
 
 def _of_ones_own(reference: str) -> type[Method[Any]]:
     module_name, _, class_name = reference.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), class_name]):
+        raise InputError(
+            f"the method {reference!r} cannot be found: write my_module:MyMethod, the name of a module of "
+            "Python and of a class in it"
+        )
     if (here := os.getcwd()) not in sys.path:  # a console script does not look there by itself
         sys.path.append(here)
     try:

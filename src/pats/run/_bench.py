@@ -19,7 +19,7 @@ from pats._perturb import perturb
 from pats._scope import Scope, param_groups
 from pats.kernels import cpu, triton
 from pats.run import environment, model
-from pats.run._finetune import own_generators
+from pats.run.seeds import own_generators
 
 LR = 1e-6
 NOISE = Noise(scale="constant", lam=1e-12)  # as costly as any other

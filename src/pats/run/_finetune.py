@@ -1,7 +1,6 @@
 """``finetune``: one run from its settings to its result, resumable."""
 
 import math
-import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,11 +17,13 @@ from transformers import AutoModelForSequenceClassification, TrainerState, set_s
 from pats import methods, tasks
 from pats._errors import InputError
 from pats._shard import local
-from pats.run import batches, environment, model, mtdnn, outcome, ranks, stored, trackers
-from pats.run._training import Diverged, Engine, Monitor, Progress, arguments, load_state
+from pats.run import batches, checkpoint, environment, model, mtdnn, outcome, owned, ranks, stored, trackers
+from pats.run._training import Diverged, Engine, Monitor, arguments
+from pats.run.checkpoint import Progress
 from pats.run.events import Journal, Listener
-from pats.run.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, remove, write_atomic
+from pats.run.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, SEAL, remove, write_atomic
 from pats.run.result import Epoch, Result
+from pats.run.seeds import own_generators
 from pats.run.spec import Run
 
 FRESH = 20  # names that a result tells of weights that were drawn at random
@@ -46,8 +47,11 @@ def finetune(
 
     - a finished run, it returns that result;
     - a run that was stopped or killed, it continues from the last checkpoint and ends, on the same
-      machine, with the same weights as a run left alone;
+      machine, with the same weights as a run left alone; where that checkpoint is damaged, as after a power
+      failure, from the one before or from the start, which the first event's notes say;
     - a failed run, it tries again from the last checkpoint.
+
+    ``out`` must be new, empty, or a folder of PATS's own, which ``pats.json`` marks.
 
     The global random generators of Python, numpy and torch are seeded for the run and put back
     afterwards. A method does not touch them, so runs that differ in the method alone share the
@@ -71,8 +75,9 @@ def finetune(
         weight became non-finite; the last good checkpoint then stays.
 
     Raises:
-        InputError: The data, model or method cannot be used as asked, or ``out`` holds another run; the
-            batch cannot be divided among the processes.
+        InputError: The data, model or method cannot be used as asked; ``out`` holds another run, or what is
+            not PATS's, or cannot be written to; the batch cannot be divided among the processes.
+        OSError: The disk is full.
     """
     check_sharing(run, save_steps)
     with ExitStack() as stack:
@@ -85,15 +90,16 @@ def finetune(
         finished = ranks.first(lambda: stored.finished(folder, run, keep_model))
         if finished is not None:
             return finished
-        progress = ranks.first(lambda: stored.progress_of(folder, run))
-        folder.mkdir(parents=True, exist_ok=True)
+        progress, damages = ranks.first(lambda: stored.begin(folder, run))
         writes = ranks.is_first()
         file = folder / EVENTS if writes and out is not None else None
         journal = Journal(file, on_event if writes else None)
         stack.enter_context(journal)  # before the model, whose download may take long
         stack.enter_context(own_generators())
+        stack.enter_context(owned.full_disk_told(folder))
+        resumable, notes = out is not None, (*damages, *data.notes)
         session = _Session(
-            run, method, data, folder, progress, journal, out is not None, save_steps, tuple(report_to)
+            run, method, data, folder, progress, journal, notes, resumable, save_steps, tuple(report_to)
         )
         return session.perform(keep_model)
 
@@ -108,6 +114,7 @@ class _Session:
     folder: Path
     progress: Progress
     journal: Journal
+    notes: tuple[str, ...]
     resumable: bool
     save_steps: int | None = None
     report_to: tuple[str, ...] = ()
@@ -167,6 +174,7 @@ class _Session:
         if best is not None and best.name != MODEL and ranks.is_first():
             remove(self.folder / MODEL)
             best.rename(self.folder / MODEL)
+            (self.folder / MODEL / SEAL).unlink(missing_ok=True)
         self.seconds["total"] = time.perf_counter() - started + self.seconds["load"]
         train_seconds = self.seconds.get("train", 0.0)
         examples = trained_steps * self.run.batch_size
@@ -243,7 +251,7 @@ class _Session:
             run_id=self.run.id,
             task=self.data.name,
             method=self.run.method,
-            notes=[*self.data.notes, *([self.loaded.note] if self.loaded.note else [])],
+            notes=[*self.notes, *([self.loaded.note] if self.loaded.note else [])],
             fresh=sorted(self.loaded.fresh)[:FRESH],
             examples=len(self.splits["train"]),
             epochs=self.run.epochs,
@@ -256,7 +264,7 @@ class _Session:
         with ExitStack() as stack:
             stack.enter_context(engine.attached())
             if source:
-                load_state(self.method, Path(source))
+                checkpoint.load_state(self.method, Path(source))
             stack.enter_context(model.quiet())
             stack.enter_context(self._timed("train"))
             engine.train(resume_from_checkpoint=source)
@@ -327,6 +335,7 @@ class _Session:
             checkpoints.mkdir(exist_ok=True)
             folder = checkpoints / f"best-{step}"
             model.export(self.loaded.model, self.loaded.tokenizer, card, folder, weights)
+            checkpoint.seal(folder)
         ranks.wait()
 
     def _predict(self, best: Path) -> tuple[Mapping[str, float] | None, dict[str, str]]:
@@ -383,16 +392,3 @@ def load_data(run: Run) -> tasks.TaskData:
             f"{data.fingerprint}, expected {run.fingerprint}): bring the old data back, or plan it anew"
         )
     return data
-
-
-@contextmanager
-def own_generators() -> Iterator[None]:
-    """Put the global random generators back as they were."""
-    python, array = random.getstate(), np.random.get_state()
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(array)

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from pats._errors import InputError
-from pats.run import batches, environment, model
+from pats.run import batches, environment, model, owned
 from pats.run.files import write_atomic
 from pats.tasks import Split
 from pats.tasks.columns import Columns, choose
@@ -65,10 +65,13 @@ def predict(
 
     Raises:
         InputError: The folder holds no fine-tuned classifier, the table cannot be read, or a column is
-            not there.
+            not there; ``out`` is the table, lies in the model's folder, or is another file that predictions
+            would replace.
     """
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size!r}, but must be a whole number from 1")
+    if out is not None:
+        _check_out(Path(out), Path(data), Path(folder))
     trained = model.load_trained(str(folder))
     card = model.read_card(Path(folder)) or {}
     rows = read(data)
@@ -131,6 +134,24 @@ def _matching(names: list[str], pair: bool, folder: str) -> list[str]:
     return names if pair else names[:1]
 
 
+def _check_out(out: Path, table: Path, folder: Path) -> None:
+    """Refuse to replace the table, a file of the model, or anything but predictions."""
+    with owned.writing(out):
+        if owned.inside(out, folder):
+            raise InputError(f"{out} lies in the model's folder: name a file elsewhere with --out")
+        inputs = [table, *(file for file in folder.rglob("*") if file.is_file())]
+        if out.exists() and any(out.samefile(file) for file in inputs if file.exists()):
+            raise InputError(f"{out} is the table or a file of the model: name another file with --out")
+    owned.file(out, _is_ours)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a table of predictions."""
+    with path.open("rb") as file:
+        header = next(csv.reader([file.readline(1 << 16).decode("utf-8", "replace")]), [])
+    return bool({"prediction", "pats_prediction"} & set(header))
+
+
 def _write(path: Path, rows: Table, labels: Sequence[str], found: Sequence[Prediction]) -> None:
     text = io.StringIO()
     writer = csv.writer(text)  # whose usual line ends make it quote a carriage return within a cell
@@ -141,7 +162,6 @@ def _write(path: Path, rows: Table, labels: Sequence[str], found: Sequence[Predi
         scores = [f"{score:.7g}" for score in one.scores.values()]
         said = scores if one.label is None else [one.label, *scores]
         writer.writerow([*map(_cell, cells), number, *said])
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, text.getvalue().encode())
 
 

@@ -1,16 +1,13 @@
 """``transformers.Trainer`` as the engine of a run: what differs from Trainer's defaults, and only that."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
@@ -26,15 +23,13 @@ from transformers import (
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from pats import methods
-from pats.run import files, mtdnn, ranks, trackers
+from pats.run import checkpoint, mtdnn, ranks, trackers
 from pats.run.batches import Collate, Feature
+from pats.run.checkpoint import Progress
 from pats.run.events import Journal
-from pats.run.files import remove, write_atomic
-from pats.run.result import Epoch
 from pats.run.spec import Run
 
 PROGRESS = 2.0  # seconds between two progress events, at least
-METHOD_FILE = "method.safetensors"
 
 SCHEDULES = {
     "linear": "linear",
@@ -46,47 +41,6 @@ SCHEDULES = {
 
 class Diverged(Exception):
     """The loss or a weight is not finite; the message is a sentence for the user."""
-
-
-@dataclass
-class Progress:
-    """What a run knows of itself between epochs; saved beside every checkpoint.
-
-    Args:
-        run_id: The run that it belongs to.
-        checkpoint: Name of Trainer's checkpoint folder to continue from.
-        step: The checkpoint's optimizer step.
-        epochs: Evaluations so far.
-        best: Index of the first best one on dev.
-        losses: Training losses of the epoch under way.
-        order: What its order came from: the state of the global generator, in hexadecimal digits.
-    """
-
-    run_id: str
-    checkpoint: str | None = None
-    step: int = 0
-    epochs: list[Epoch] = field(default_factory=list)
-    best: int | None = None
-    losses: list[float] = field(default_factory=list)
-    order: str | None = None
-
-    @property
-    def best_step(self) -> int | None:
-        """The optimizer step of the best epoch."""
-        return None if self.best is None else self.epochs[self.best].step
-
-    def save(self, folder: Path) -> None:
-        """Write the file that a resume starts from."""
-        write_atomic(folder / files.PROGRESS, json.dumps(asdict(self)).encode())
-
-    @classmethod
-    def load(cls, folder: Path) -> "Progress | None":
-        """What ``save`` wrote; None where there is nothing whole."""
-        try:
-            values = json.loads((folder / files.PROGRESS).read_bytes())
-        except (OSError, ValueError):
-            return None
-        return cls(**values | {"epochs": [Epoch(**epoch) for epoch in values["epochs"]]})
 
 
 class Order(LengthGroupedSampler):
@@ -299,36 +253,16 @@ class Monitor(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """A checkpoint counts once ``progress.json`` names it; then older ones go."""
+        """A checkpoint counts once ``progress.json`` names it."""
         assert self.engine is not None
         self._progress.checkpoint = f"checkpoint-{state.global_step}"
         self._progress.step = state.global_step
         self._progress.losses = self.engine.losses
         start = self.engine.order.start if self.engine.losses else None  # evaluation clears the losses
         self._progress.order = None if start is None else bytes(start.tolist()).hex()
-        if ranks.is_first():
-            save_state(self._method, self._folder / self._progress.checkpoint)
         ranks.wait()  # until every process has written its part
-        if not ranks.is_first():
-            return
-        self._progress.save(self._folder)
-        keep = {self._progress.checkpoint, f"best-{self._progress.best_step}"}
-        for other in self._folder.iterdir():
-            if other.is_dir() and other.name not in keep:
-                remove(other)
-
-
-def save_state(method: methods.Method[Any], checkpoint: Path) -> None:
-    """Put what the method must not lose into a checkpoint's folder."""
-    state = {name: value.detach().contiguous() for name, value in method.state().items()}
-    if state:
-        save_file(state, checkpoint / METHOD_FILE)
-
-
-def load_state(method: methods.Method[Any], checkpoint: Path) -> None:
-    """Give the method what ``save_state`` put there."""
-    if (checkpoint / METHOD_FILE).exists():
-        method.load_state(load_file(checkpoint / METHOD_FILE))
+        if ranks.is_first():
+            checkpoint.save(self._progress, self._method, self._folder)
 
 
 def arguments(

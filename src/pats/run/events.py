@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -55,7 +56,8 @@ class Journal:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT):
-            self._write({"event": "heartbeat", "time": round(time.time(), 3)}, durable=False)
+            with suppress(OSError):  # one missed beat is no loss
+                self._write({"event": "heartbeat", "time": round(time.time(), 3)}, durable=False)
 
     def __enter__(self) -> "Journal":
         if self._file is not None:
@@ -73,6 +75,8 @@ class Journal:
             self._thread.join()
         if kind is not None:
             record = {"event": "end", "time": round(time.time(), 3), "status": "error"}
-            self._write(record | {"error": f"{kind.__name__}: {error}"}, durable=True)
+            with suppress(OSError):  # the disk is full, say: what ended the run is told, not this
+                self._write(record | {"error": f"{kind.__name__}: {error}"}, durable=True)
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()

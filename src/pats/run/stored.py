@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from pats._errors import InputError
-from pats.run import model
-from pats.run._training import Progress
-from pats.run.files import CHECKPOINT, MODEL, RESULT, remove
+from pats.run import checkpoint, model, owned
+from pats.run.checkpoint import Progress
+from pats.run.files import CHECKPOINT, EVENTS, MARK, MODEL, PREDICTIONS, PROGRESS, RESULT, clean, remove
 from pats.run.result import Result
 from pats.run.spec import Run
 
@@ -17,27 +17,85 @@ def finished(folder: Path, run: Run, keep_model: bool) -> Result | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not there, or not whole: the run is made (again)
     _refuse_other(folder, run, result.run_id)
-    if result.status != "done" or (keep_model and best_weights(folder, _step(result)) is None):
+    if result.status != "done" or (keep_model and damaged_model(folder, result) is not None):
         return None
     settle(folder, keep_model)
     return result
 
 
-def _step(result: Result) -> int | None:
-    return None if result.best_epoch is None else result.epochs[result.best_epoch].step
+def damaged_model(folder: Path, result: Result) -> str | None:
+    """What is wrong with the model of a finished run, in words; None where it is whole."""
+    step = None if result.best_epoch is None else result.epochs[result.best_epoch].step
+    best = best_weights(folder, step)
+    return f"{MODEL} is gone" if best is None else model.damage(best)
 
 
-def progress_of(folder: Path, run: Run) -> Progress:
-    """Where to continue; a fresh start where nothing whole is there."""
+def begin(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
+    """Make a folder the run's own, and find where to continue.
+
+    Returns:
+        The progress, a fresh one where nothing whole is there, and sentences on what was found damaged.
+
+    Raises:
+        InputError: The folder is not ours, holds another run, or cannot be written to; or the run would
+            replace the model that it starts from.
+    """
+    if owned.inside(run.model, folder / MODEL):
+        raise InputError(
+            f"the model {run.model!r} lies where this run puts its own, in {folder / MODEL}: choose another "
+            "folder for the run"
+        )
+    owned.claim(folder, owned.RUN)
+    card = model.read_card(folder / MODEL)
+    if card is not None and "run_id" in card:
+        _refuse_other(folder, run, str(card["run_id"]))
+    elif (folder / MODEL).exists():
+        raise InputError(
+            f"{folder / MODEL} is not of PATS's making, and this run would replace it: move it, or choose "
+            "another folder for the run"
+        )
+    clean(folder, (MARK, RESULT, PREDICTIONS, EVENTS))
+    clean(folder / CHECKPOINT, (PROGRESS,))
+    progress, told = _continue(folder, run)
+    found = model.damage(folder / MODEL) if card is not None and progress.checkpoint is None else None
+    return progress, (*told, *((f"In {folder}, {found}: the run is made again.",) if found else ()))
+
+
+def _continue(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
+    """The newest checkpoint that is whole; what is newer is deleted, as Trainer would write into it."""
     checkpoints = folder / CHECKPOINT
-    progress = Progress.load(checkpoints)
-    if progress is not None:
+    damages: list[str] = []
+    for progress in checkpoint.candidates(checkpoints):
         _refuse_other(folder, run, progress.run_id)
-        whole = (checkpoints / str(progress.checkpoint)).is_dir()
-        if whole and best_weights(folder, progress.best_step) is not None:
-            return progress
+        found = _damage(folder, progress)
+        if found is not None:
+            damages.append(found)
+            continue
+        if damages or Progress.load(checkpoints) is None:
+            checkpoint.prune(checkpoints, progress.folders)
+            progress.save(checkpoints)
+        return progress, _told(damages, f"from step {progress.step}")
+    if not damages and (checkpoints / PROGRESS).exists():
+        damages.append(f"{PROGRESS} is cut")
     remove(checkpoints)
-    return Progress(run.id)
+    return Progress(run.id), _told(damages, "from the start")
+
+
+def _damage(folder: Path, progress: Progress) -> str | None:
+    found = checkpoint.broken(folder / CHECKPOINT / str(progress.checkpoint))
+    if found is not None:
+        return f"{progress.checkpoint}/{found}"
+    if progress.best is None:
+        return None
+    best = best_weights(folder, progress.best_step)
+    found = "is gone" if best is None else checkpoint.broken(best)
+    return None if found is None else f"best-{progress.best_step}/{found}"
+
+
+def _told(damages: list[str], where: str) -> tuple[str, ...]:
+    if not damages:
+        return ()
+    return (f"The last checkpoint is damaged ({'; '.join(damages)}): the run goes on {where}.",)
 
 
 def best_weights(folder: Path, step: int | None) -> Path | None:

@@ -34,7 +34,8 @@ def compare(
     Runs with a result are never made again: a finished study started again prints the same table, one
     that was stopped or killed goes on, and a larger one runs what is new. Weights of a run are deleted
     as soon as another one of its cell is better on dev; in the end only the chosen model stays, in
-    ``OUT/model`` (``OUT/model/<task>`` for several tasks).
+    ``OUT/model`` (``OUT/model/<task>`` for several tasks). A model of other runs that stands there
+    is kept under another name.
 
     Args:
         study: The grid.
@@ -48,7 +49,7 @@ def compare(
 
     Raises:
         InputError: Something cannot be used, found before the first run starts where possible; or
-            another process works in ``out``.
+            another process works in ``out``, or ``out`` holds another study or what is not PATS's.
     """
     store = Store(out)
 
@@ -57,6 +58,7 @@ def compare(
         prepare.check_methods(study)
         prepare.check_trackers(report_to)
         data = prepare.load_data(study)
+        prepare.take_folder(store, study, data)
         prepare.tell(data, console)
         job = Job(study, store, engine, retries, keep_models, console, data, report_to)
         with store.exclusive():

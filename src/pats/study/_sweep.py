@@ -185,7 +185,7 @@ def sweep(
 
     Raises:
         InputError: Something cannot be used, found before the first run starts where possible; or
-            another process works in ``out``.
+            another process works in ``out``, or ``out`` holds another study or what is not PATS's.
     """
     study = plan.study
     searched = range(study.tuning_seed, study.tuning_seed + plan.trials)
@@ -205,6 +205,7 @@ def sweep(
         }
         prepare.check_trackers(report_to)
         data = prepare.load_data(replace(study, lr_grid=(0.0,)))  # the tuning seed's as well
+        prepare.take_folder(store, study, data)
         prepare.tell(data, console)
         job = Job(study, store, engine, retries, keep_models, console, data, report_to)
         with store.exclusive():

@@ -12,10 +12,11 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pats.run.files import CHECKPOINT, EVENTS, MODEL, PROGRESS
+from pats.run.files import CHECKPOINT, EVENTS, MODEL, PROGRESS, SEAL
 from pats.run.spec import Run
 from pats.study import lease
 from pats.study.files import link_tree, read_json, write
@@ -92,10 +93,11 @@ def read_error(attempt: Path) -> str | None:
 
 
 def continue_from(old: Path, new: Path) -> bool:
-    """Give a new attempt hard links to an old one's checkpoint; False where there is nothing whole.
+    """Give a new attempt hard links to an old one's checkpoints; False where there is nothing whole.
 
     Its process may still write there. ``progress.json`` names folders that were whole when it was
-    written, so it is read first, they follow, and it comes last.
+    written, so it is read first, they follow, and it comes last. The checkpoint before, which has a seal,
+    comes along unless that process is deleting it.
     """
     try:
         progress = (old / CHECKPOINT / PROGRESS).read_bytes()
@@ -103,6 +105,9 @@ def continue_from(old: Path, new: Path) -> bool:
         for source in (old / CHECKPOINT).iterdir():
             if (source.is_dir() and source.name.encode() in progress) or source.name.startswith("best-"):
                 link_tree(source, new / CHECKPOINT / source.name)
+            elif (source / SEAL).exists():
+                with suppress(FileNotFoundError, shutil.Error):
+                    link_tree(source, new / CHECKPOINT / source.name)
         if (old / MODEL).is_dir():
             link_tree(old / MODEL, new / MODEL)
         (new / CHECKPOINT / PROGRESS).write_bytes(progress)

@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from pats._errors import InputError
-from pats.run import Run, ranks
+from pats.run import Run, owned, ranks
 from pats.study import Study, StudyResult, compare
 from pats.study.files import read_json, write
 from pats.study.store import Store
@@ -87,6 +87,8 @@ def data_size(
     shares = sorted({float(share) for share in fractions})
     if not shares or not all(0 < share <= 1 for share in shares):
         raise InputError(f"fractions are {list(fractions)}, but each must be above 0 and at most 1")
+    if ranks.is_first():
+        _take_folder(Path(out), study.task_list[0])
     points: list[Point] = []
     failures: dict[str, str] = {}
     for share in shares:
@@ -116,6 +118,13 @@ def data_size(
     if ranks.is_first():
         write(Path(out) / "data_size.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return DataSize(study.task_list[0], study.model_list[0], labels, tuple(points), failures)
+
+
+def _take_folder(out: Path, task: str) -> None:
+    owned.claim(out, owned.STUDY)
+    known = read_json(out / "data_size.json").get("task")
+    if known not in (None, task):
+        raise InputError(f"{out} holds the sizes of {known}, but this is {task}: name another --out")
 
 
 def _measure(

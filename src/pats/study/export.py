@@ -1,12 +1,14 @@
 """A study's runs, or their evaluations, as one flat table in a CSV or Parquet file."""
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pats._errors import InputError
+from pats.run import owned
 from pats.run.files import write_atomic
 from pats.run.result import Result
 from pats.study.live import RunState, Watched
@@ -46,18 +48,33 @@ def write_table(store: Store, target: Path, *, epochs: bool = False) -> int:
         The number of rows.
 
     Raises:
-        InputError: The file's name has another ending, or there is no study.
+        InputError: The file's name has another ending, what is there is no such table, or there is no study.
     """
     if target.suffix not in SUFFIXES:
         raise InputError(f"{target} cannot be written: name a file that ends in {' or '.join(SUFFIXES)}")
+    owned.file(target, _is_ours)
     rows = list(_evaluations(store) if epochs else _runs(store))
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    target.parent.mkdir(parents=True, exist_ok=True)
     if target.suffix == ".csv":
         _write_csv(target, columns, rows)
     else:
         _write_parquet(target, columns, rows)
     return len(rows)
+
+
+def _is_ours(target: Path) -> bool:
+    """Whether a file is a table as it is written here."""
+    if target.suffix == ".csv":
+        with target.open("rb") as file:
+            return file.readline(1000).decode("utf-8", "replace").split(",")[: len(_IDENTITY)] == [*_IDENTITY]
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        names = parquet.read_schema(target).names
+    except pyarrow.ArrowInvalid:
+        return False
+    return tuple(names[: len(_IDENTITY)]) == _IDENTITY
 
 
 def _found(store: Store) -> Iterator[tuple[Row, RunState, Result | None]]:
@@ -109,12 +126,11 @@ def _evaluations(store: Store) -> Iterator[Row]:
 
 
 def _write_csv(target: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    temporary = target.with_name(f".{target.name}.new")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(target)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(target, text.getvalue().encode())
 
 
 def _write_parquet(target: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:

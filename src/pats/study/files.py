@@ -3,24 +3,16 @@
 import json
 import os
 import shutil
-import uuid
 from pathlib import Path
 from typing import Any
 
+from pats.run.files import write_atomic
+
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all: temporary file, fsync, rename."""
+    """Write a file whole or not at all; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_atomic(path, text.encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -58,9 +50,7 @@ def _claim_and_copy(source: Path, target: Path) -> bool:
 
 def replace(source: Path, target: Path) -> None:
     """Copy a file to where it appears whole."""
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    shutil.copyfile(source, temporary)
-    temporary.replace(target)
+    write_atomic(target, source.read_bytes())
 
 
 def link_tree(source: Path, target: Path) -> None:
@@ -75,12 +65,3 @@ def _link_or_copy(source: str, target: str) -> None:
         raise
     except OSError:
         shutil.copy2(source, target)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,6 +1,7 @@
 """What a comparison and a sweep have in common: runs brought to results, tables, and the chosen model."""
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from rich.console import Console
 
 from pats.report import render, table1
 from pats.report.page import Page, page
-from pats.run.files import remove
+from pats.run.files import MARK, MODEL, remove
+from pats.run.model import damage, read_card
 from pats.run.spec import Run
 from pats.study import chosen, prepare
 from pats.study.chosen import Chosen
@@ -103,6 +105,7 @@ class Job:
     data: prepare.Data
     report_to: Sequence[str] = ()
     errors: dict[str, str] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
     checked: bool = False
 
     def conclude(
@@ -121,7 +124,8 @@ class Job:
         found = {task: choice for task, choice in choices.items() if choice is not None}
         self._keep(planned, found)
         groups = tuple(table1.groups(cells))
-        told = page(groups, (*self.data.notes, *notes, *(self._told(choice) for choice in found.values())))
+        notes = (*self.data.notes, *notes, *self.told, *(self._told(choice) for choice in found.values()))
+        told = page(groups, notes)
         write(self.store.root / "table1.md", render.markdown(told))
         write(self.store.root / "table1.csv", render.table_csv(groups))
         write(self.store.root / "runs.csv", render.runs_csv(cells))
@@ -164,17 +168,16 @@ class Job:
         return table1.Cell(cell.task, cell.model, cell.label, cell.method, cell.lr, outcomes, cell.control)
 
     def _target(self, task: str) -> Path:
-        folder = self.store.root / "model"
-        return folder if len(self.study.task_list) == 1 else folder / task
+        """Where a task's model goes: a folder of its own where there are, or were, several tasks."""
+        folder = self.store.root / MODEL
+        alone = len(self.study.task_list) == 1 and not any(folder.glob(f"*/{MARK}"))
+        return folder if alone else folder / task
 
     def _keep(self, cells: Sequence[Cell], found: Mapping[str, Chosen]) -> None:
         """Export the chosen models, then delete all other weights."""
-        if len(self.study.task_list) > 1 and (self.store.root / "model" / "config.json").exists():
-            remove(self.store.root / "model")  # of an earlier study with one task
+        self._divide()
         missing = {
-            choice.run_id: task
-            for task, choice in found.items()
-            if not chosen.exported(self._target(task), choice.run_id)
+            choice.run_id: task for task, choice in found.items() if not self._stands(task, choice.run_id)
         }
         runs = {run.id: run for cell in cells for run in cell.runs}
         # A study that grew may choose a run whose weights are long gone: it is made again for them.
@@ -183,15 +186,53 @@ class Job:
             self.store,
             self.engine,
             retries=self.retries,
-            finished=lambda run: self.store.model(run.id) is not None,
+            finished=lambda run: self._weights(run.id) is not None,
         )
         for run_id, task in missing.items():
-            source = self.store.model(run_id)
+            source = self._weights(run_id)
             if source is not None:
+                self._set_aside(self._target(task), runs)
                 chosen.export(source, self._target(task))
         for run_id in runs:
             if self.store.result(run_id) is not None:
                 self.store.drop(run_id, model=not self.keep_models)
+
+    def _weights(self, run_id: str) -> Path | None:
+        """Folder of a run's weights; None where they are deleted, or cannot be loaded."""
+        folder = self.store.model(run_id)
+        return folder if folder is not None and damage(folder) is None else None
+
+    def _stands(self, task: str, run_id: str) -> bool:
+        """Whether a run's model stands whole where its task's goes."""
+        target = self._target(task)
+        if not chosen.exported(target, run_id):
+            return False
+        found = damage(target)
+        if found is not None:
+            self.told.append(f"In {target.parent}, {found}: the model is made again.")
+        return found is None
+
+    def _divide(self) -> None:
+        """Move the model of an earlier study with one task to where it goes now that there are several."""
+        folder = self.store.root / MODEL
+        card = read_card(folder)
+        if len(self.study.task_list) == 1 or card is None:
+            return
+        aside = folder.with_name(f".{MODEL}.new")
+        remove(aside)
+        folder.rename(aside)
+        folder.mkdir()
+        aside.rename(folder / str(card.get("task", card.get("run_id"))))
+
+    def _set_aside(self, target: Path, planned: Collection[str]) -> None:
+        """Keep a model that is of none of the study's runs: nothing could make it again."""
+        card = read_card(target) or {}
+        run_id = card.get("run_id", uuid.uuid4().hex[:8])
+        aside = target.with_name(f"{target.name}-{run_id}")
+        if run_id in planned or aside.exists() or not any(target.glob("*.safetensors")):
+            return
+        target.rename(aside)
+        self.told.append(f"The model that stood in {target}, of other runs than these, is now in {aside}.")
 
     def _told(self, choice: Chosen) -> str:
         target = self._target(choice.task)

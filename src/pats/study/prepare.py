@@ -7,8 +7,11 @@ from rich.console import Console
 
 from pats import methods
 from pats._errors import InputError
+from pats.run import owned
+from pats.run.files import MODEL, RESULT
 from pats.study.engine import Engine
 from pats.study.spec import Study
+from pats.study.store import Store
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:
         InputError: A model cannot be used, or a scope matches nothing in it.
     """
     from pats.run import model
-    from pats.run._finetune import own_generators
+    from pats.run.seeds import own_generators
 
     classes = next(iter(labels.values()))
     for name in study.model_list:
@@ -113,3 +116,40 @@ def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:
             method.optimizer(loaded.model, training)
             with method.attached(loaded.model, training, methods.Clock()):
                 pass
+
+
+def take_folder(store: Store, study: Study, data: Data) -> None:
+    """Make the study's folder PATS's own, and keep another study's results and model from being replaced.
+
+    A study that grows, by seeds, rows, models or tasks, goes on in its folder; one of other data does not.
+
+    Raises:
+        InputError: The folder holds what is not ours, or a study of other data; it cannot be written to; a
+            model that is to be trained lies where the chosen one is put.
+    """
+    target = store.root / MODEL
+    for name in study.model_list:
+        if owned.inside(name, target):
+            raise InputError(
+                f"the model {name!r} lies where this study puts its own, in {target}: name another --out"
+            )
+    owned.claim(store.root, owned.STUDY)
+    if not target.exists() and not any(store.root.glob(f"runs/*/{RESULT}")):
+        return  # nothing stands there yet
+    try:
+        cells = store.cells()
+    except InputError:
+        return  # cut short: it is written anew, and results are known by their runs
+    before = {(cell.task, run.data_seed): run.fingerprint for cell in cells for run in cell.runs}
+    tasks = dict.fromkeys(cell.task for cell in cells)
+    if not set(tasks) & set(study.task_list):
+        raise InputError(
+            f"{store.root} holds a study of {', '.join(tasks)}, but this one is of "
+            f"{', '.join(study.task_list)}: name another --out"
+        )
+    for (task, seed), fingerprint in data.fingerprints.items():
+        if before.get((task, seed)) not in (None, fingerprint):
+            raise InputError(
+                f"{store.root} holds a study of other data named {task!r} (or they have changed since): name "
+                "another --out"
+            )

@@ -25,12 +25,15 @@ from typing import Any
 
 from pats._errors import InputError
 from pats.run.events import HEARTBEAT
-from pats.run.files import CHECKPOINT, MODEL, PREDICTIONS, RESULT
+from pats.run.files import CHECKPOINT, MODEL, PREDICTIONS, RESULT, beside, clean, sync
 from pats.run.result import Result
 from pats.run.spec import Run
 from pats.study import files, lease
 from pats.study.attempt import WORKER, continue_from, end, ended, read_spec, sign, write_spec
 from pats.study.spec import Cell
+
+MARK = "coordinator.json"  # who works on the store
+WRITTEN = ("study.json", "table1.md", "table1.csv", "runs.csv", "sweep.json", "pats.json")  # beside it
 
 ASK_CLOCK = 60.0  # seconds for which the file system's clock is taken to run like this host's
 
@@ -101,10 +104,11 @@ class Store:
         Raises:
             InputError: Another one is at work.
         """
-        mark = self.root / "coordinator.json"
-        temporary = self.root / f".coordinator.json.{uuid.uuid4().hex[:8]}"
+        mark = self.root / MARK
+        temporary = beside(mark)
         own = lease.mine()
-        files.write(temporary, json.dumps(own) + "\n")
+        self.root.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(own) + "\n", encoding="utf-8")
         try:
             if not files.link_once(temporary, mark):
                 holder = files.read_json(mark)
@@ -114,12 +118,23 @@ class Store:
                         f"{self.root}: wait for it, look at it with pats watch, or choose another --out"
                     )
                 temporary.replace(mark)
+            self._clean()
             with _touching(mark):
                 yield
         finally:
             temporary.unlink(missing_ok=True)
             if files.read_json(mark) == own:
                 mark.unlink()
+
+    def _clean(self) -> None:
+        """Delete what coordinators that were killed left; one that lives has a lease, or soon will."""
+        now = lease.clock(self.root)
+        for left in self.root.glob(f".{MARK}.*"):
+            holder, touched = files.read_json(left), lease.touched(left)
+            young = touched is not None and now - touched < lease.LOST_AFTER
+            if not (lease.holds(holder, touched, now) if holder else young):
+                left.unlink(missing_ok=True)
+        clean(self.root, WRITTEN, before=now - lease.LOST_AFTER)
 
     # --------------------------------------------------------------------------------------- runs
 
@@ -244,7 +259,7 @@ class Store:
             if files.link_once(attempt / RESULT, final):
                 if predictions.exists():  # again: one that came second may have put its own
                     files.replace(predictions, folder / PREDICTIONS)
-                files.fsync_folder(folder)
+                sync(folder)
                 return True
         if self.winner(run_id) == attempt:
             return True

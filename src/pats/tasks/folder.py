@@ -255,6 +255,8 @@ def read(path: str | Path) -> Table:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist: check the path of your data")
+    if not path.is_file():  # a pipe would be waited for, perhaps for ever
+        raise InputError(f"{path} is a folder, a pipe or a device: pass a file that holds the table")
     reader = FORMATS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path} is no table that can be read: use {', '.join(FORMATS)}")
