@@ -48,7 +48,10 @@ BAD = [
     ([], ["fly"], "no verb 'fly'"),
     (["run"], ["--lr", "fast"], "'fast' is not a number"),
     (["run"], ["--lr", "nan"], "lr is nan"),
-    (["run"], ["--lam", "-1"], "lam is -1.0"),
+    (["run"], ["--scale", "constant", "--lam", "-1"], "lam is -1.0"),
+    (["run"], ["--lam", "1e-6"], "--lam goes with --scale constant only, and the scale of pats is budget"),
+    (["run"], ["--method", "pats-paper", "--noise-budget", "0.1"], "add --scale budget, or set --lam"),
+    (["compare"], ["--scale", "lr", "--noise-budget", "0.1"], "add --scale budget, or set --kappa"),
     (["run"], ["--p", "1.5"], "p is 1.5"),
     (["run"], ["--beta", "1"], "beta is 1.0"),
     (["run"], ["--eps", "-1"], "eps is -1.0"),
@@ -150,18 +153,21 @@ def test_every_setting_is_a_flag(capsys):
     with pytest.raises(SystemExit):
         main(["run", "--help"])
     told = capsys.readouterr().out
-    names = set(Run().to_dict()) - {"options", "task_options", "fingerprint", "eps"}
+    names = set(Run().to_dict()) - {"options", "task_options", "fingerprint", "eps", "record"}
     names |= {"lam", "gamma", "beta", "p", "eps", "eps_mode", "intensity", "signed", "scale", "kappa"}
+    names.add("noise_budget")
     for name in [*names, "optimizer_eps", "task_option", "option", "seed", "out", "config", "json"]:
         assert f"--{name.replace('_', '-')} " in told, name
 
 
 def test_config_file_and_flags_that_win(tmp_path):
     path = tmp_path / "run.yaml"
-    path.write_text("task: rte\nlr: 3e-4\nlam: 1e-6\nbetas: [0.8, 0.9]\noption:\n  pats.kappa: none\n")
+    path.write_text(
+        "task: rte\nlr: 3e-4\nscale: constant\nlam: 1e-6\nbetas: [0.8, 0.9]\noption:\n  pats.kappa: none\n"
+    )
     made = run_of("--config", str(path), "--lr", "1e-5")
     assert (made.lr, made.betas) == (1e-5, (0.8, 0.9))
-    assert made.options == {"lam": 1e-6, "kappa": None}
+    assert made.options == {"scale": "constant", "lam": 1e-6, "kappa": None}
 
 
 @pytest.mark.parametrize(
@@ -191,11 +197,11 @@ def test_value_of(text, value):
 
 def test_compare_flags_become_a_study():
     values = {"tasks": ["rte"], "methods": ["vanilla", "pats", "std=pats"], "seeds": [3, 5], "lr": 1e-4}
-    values |= {"noise.lam": 1e-6, "option": ["std.intensity=std", "std.lam=2"], "no_control": True}
+    values |= {"noise.budget": 0.1, "option": ["std.intensity=std", "std.budget=2"], "no_control": True}
     study = _study.build(values)
     assert study.seeds == (3, 5)
     assert study.control is False
-    assert study.options == {"pats": {"lam": 1e-6}, "std": {"lam": 2, "intensity": "std"}}
+    assert study.options == {"pats": {"budget": 0.1}, "std": {"budget": 2, "intensity": "std"}}
     assert values == {}
 
 
@@ -408,8 +414,8 @@ def test_a_config_that_holds_itself_is_one_sentence(tmp_path, text):
         (["--method", "a b:Cls"], "write my_module:MyMethod"),
         (["--method", ".evil:Cls"], "write my_module:MyMethod"),
         (["--method", "evil:"], "write my_module:MyMethod"),
-        (["--model", "a\nb"], "neither a folder nor a possible name"),
-        (["--model", "a b"], "neither a folder nor a possible name"),
+        (["--model", "a\nb"], "is no folder, and no name that the Hugging Face hub could have"),
+        (["--model", "a b"], "is no folder, and no name that the Hugging Face hub could have"),
         (["--data", "no\nwhere.csv"], "no\\nwhere.csv does not exist"),
         (["--data", "\x1b[2Jx.csv"], "\\x1b[2Jx.csv does not exist"),
     ],

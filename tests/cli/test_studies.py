@@ -43,14 +43,14 @@ def test_sweep_watch_and_export(inputs, tmp_path, capsys):
         "--batch",
         "2",
         "--space",
-        "lam=1e-6,2e-6",
+        "budget=0.02,0.04",
         "lr=1e-3",
     ]
     assert main([*argv, "--report-to", "tensorboard", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     (search,) = told["searches"]
     assert [trial["params"]["lr"] for trial in search["trials"]] == [1e-3, 1e-3]
-    assert set(search["winner"]) == {"lr", "lam", "gamma", "beta"}
+    assert set(search["winner"]) == {"lr", "budget", "gamma", "beta"}
     assert list(out.glob("runs/*/attempts/*/tensorboard/*"))
     assert main(argv) == 0  # nothing is left to do
     printed = capsys.readouterr().out

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pats import InputError, Noise, optim
-from pats.methods import ASPECTS, Clock, Training, create, registry
+from pats.methods import ASPECTS, Clock, Method, Training, create, registry
 
 # One row a method: its options with their defaults, and its optimizers.
 TABLE = {
@@ -61,7 +61,19 @@ TABLE = {
     ),
     "pats": (
         {
-            **{f.name: getattr(Noise.paper(), f.name) for f in fields(Noise) if f.name != "seed"},
+            **{f.name: getattr(Noise(), f.name) for f in fields(Noise) if f.name not in ("seed", "steps")},
+            "scope": "encoder",
+        },
+        optim.Adamax,
+        optim.AdamW,
+    ),
+    "pats-paper": (
+        {
+            **{
+                f.name: getattr(Noise.paper(), f.name)
+                for f in fields(Noise)
+                if f.name not in ("seed", "steps")
+            },
             "scope": "encoder",
         },
         optim.Adamax,
@@ -80,13 +92,17 @@ WRONG = [
     ("noisytune", {"intensity": float("inf")}, "intensity is inf"),
     ("noisytune", {"intensity": float("nan")}, "must be a number"),
     ("vanilla", {"lam": 1e-6}, "it has none"),
-    ("pats", {"lam": -1e-6}, "lam is -1e-06"),
+    ("pats", {"budget": -1.0}, "budget is -1.0"),
+    ("pats", {"lam": 1e-6}, "set scale='constant'"),
+    ("pats", {"steps": 3}, "no option 'steps'"),
+    ("pats-paper", {"lam": -1e-6}, "lam is -1e-06"),
+    ("pats-paper", {"budget": 0.1}, "set scale='budget'"),
     ("pats", {"p": 1.5}, "p is 1.5"),
     ("pats", {"beta": 1.0}, "beta is 1.0"),
     ("pats", {"seed": 3}, "no option 'seed'"),
     ("pats", {"signed": 1}, "true or false"),
     ("pats", {"kappa": 1.0}, "kappa"),
-    ("nothing", {}, "noisytune, pats, r3f, recadam, sage, smart, vanilla"),
+    ("nothing", {}, "noisytune, pats, pats-paper, r3f, recadam, sage, smart, vanilla"),
     ("mixout", {"p": 1.1}, "p is 1.1"),
     ("mixout", {"grad": "other"}, "exact, reference"),
     ("mixout", {"scope": ""}, "a regular expression"),
@@ -108,7 +124,7 @@ WRONG = [
     ("pats+pats", {}, "twice"),
     ("pats+", {}, "no method ''"),
     ("noisytune+pats", {"scope": "all"}, "write noisytune.scope or pats.scope"),
-    ("noisytune+pats", {"pats.lam": -1.0}, "lam is -1.0"),
+    ("noisytune+pats", {"pats.budget": -1.0}, "budget is -1.0"),
     ("noisytune+pats", {"beta3": 0.5}, "pats.lam"),
     ("noisytune+pats", {"sage.beta3": 0.5}, "the methods are: noisytune, pats"),
     ("no_such_module:Method", {}, "no module 'no_such_module'"),
@@ -182,17 +198,21 @@ def test_defaults(name):
 @pytest.mark.parametrize("name", TABLE)
 def test_says_what_it_changes(name):
     method = registry()[name]
+
+    def overrides(attribute):
+        return getattr(method, attribute) is not getattr(Method, attribute)
+
     overridden = {
-        "weights": "prepare_" in vars(method),
-        "optimizer": "optimizer" in vars(method),
-        "loss": "loss" in vars(method),
+        "weights": overrides("prepare_"),
+        "optimizer": overrides("optimizer"),
+        "loss": overrides("loss"),
     }
     assert set(method.changes) <= set(ASPECTS)
     assert {aspect: aspect in method.changes for aspect in overridden} == overridden
-    assert ("attached" in vars(method)) == bool({"forward", "embeddings"} & set(method.changes))
+    assert overrides("attached") == bool({"forward", "embeddings"} & set(method.changes))
     assert method.cost == "none" or method.source
     for field in method.option_fields():
-        assert method.Options.__doc__.count(f"{field.name}: ") or name == "pats", field.name
+        assert method.Options.__doc__.count(f"{field.name}: ") or name.startswith("pats"), field.name
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -234,7 +254,7 @@ def test_seed_decides(name):
         return torch.cat([p.detach().flatten() for p in model.parameters()])
 
     assert torch.equal(weights(1), weights(1))
-    random = ("noisytune", "pats", "mixout")  # the others' noise is on a batch's words
+    random = ("noisytune", "pats", "pats-paper", "mixout")  # the others' noise is on a batch's words
     assert torch.equal(weights(1), weights(2)) == (name not in random)
 
 
@@ -251,6 +271,14 @@ def test_vanilla_is_torch():
         assert torch.equal(ours, theirs)
 
 
+def test_a_budget_is_spread_over_the_trainings_steps():
+    for steps, expected in ((90, 90), (0, None)):
+        _, optimizer = trained(create("pats", {"scope": "head"}), Training(steps=steps))
+        assert {group["noise_steps"] for group in optimizer.param_groups} == {expected}
+    _, optimizer = trained(create("pats-paper", {"scope": "head"}), Training(steps=90))
+    assert {(g["noise_steps"], g["noise_lam"]) for g in optimizer.param_groups} == {(None, 2e-6)}
+
+
 def test_pats_takes_its_options():
     method = create("pats", {"scope": "head", "scale": "lr", "kappa": 1, "p": 0.5})
     _, optimizer = trained(method, Training(seed=7))
@@ -261,7 +289,7 @@ def test_pats_takes_its_options():
         "kappa": 1,
         "p": 0.5,
         "seed": 7,
-        "eps_mode": "absolute",
+        "eps_mode": "relative",
     }
     assert set(method.telemetry(optimizer)) == {"head.weight", "head.bias"}
 

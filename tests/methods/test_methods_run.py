@@ -28,10 +28,11 @@ NEUTRAL = {
     "smart": ({"weight": 0.0, "mu": 0.0}, 4),
     "smart, reference": ({"weight": 0.0, "mu": 0.0, "radius_mode": "reference", "ascents": 2}, 5),
     "r3f": ({"weight": 0.0}, 2),
-    "pats": ({"lam": 0.0}, 1),
+    "pats": ({"budget": 0.0}, 1),
+    "pats-paper": ({"lam": 0.0}, 1),
     "pats, closed gate": ({"p": 0.0}, 1),
-    "mixout+pats": ({"mixout.p": 0.0, "pats.lam": 0.0}, 1),
-    "noisytune+smart+pats": ({"noisytune.intensity": 0.0, "weight": 0.0, "mu": 0.0, "lam": 0.0}, 4),
+    "mixout+pats": ({"mixout.p": 0.0, "pats.budget": 0.0}, 1),
+    "noisytune+smart+pats": ({"noisytune.intensity": 0.0, "weight": 0.0, "mu": 0.0, "budget": 0.0}, 4),
 }
 ALMOST = {"freelb, three passes of a third"}  # equal up to rounding; the passes share dropout
 

@@ -38,6 +38,7 @@ def test_kinds_and_steps(run):
     ],
 )
 def test_how_it_grows(run, changes, factor):
+    run = replace(run, method="pats-paper")
     before, after = check(run).accumulated, check(replace(run, **changes)).accumulated
     for name, value in before.items():
         assert after[name] == pytest.approx(factor * value, rel=1e-9)
@@ -53,7 +54,21 @@ def test_schedule(run, intensity):
         assert linear[name] == pytest.approx(share * value, rel=1e-9)
 
 
+def test_a_budget_is_what_it_promises(run):
+    """16 steps, the first of which has no noise, cannot spend it all; what grows other noise does not matter."""
+    told = check(run).accumulated
+    weights = {value for value in told.values() if value}
+    assert len(weights) == 1
+    assert 0.75 * 0.04 < weights.pop() < 0.04
+    for changes in ({"lr": 1.0}, {"options": {"p": 1.0}}):
+        assert check(replace(run, **changes)).accumulated == told
+    for name, value in check(replace(run, options={"budget": 0.4})).accumulated.items():
+        assert value == pytest.approx(10 * told[name])
+    assert check(replace(run, options={"budget": 0.4})).warnings != ()
+
+
 def test_large_noise_warns(run):
+    run = replace(run, method="pats-paper")
     assert check(replace(run, options={"lam": 1e-12})).warnings == ()
     (said,) = check(replace(run, options={"lam": 1e-2})).warnings
     assert "0.25" in said

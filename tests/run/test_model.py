@@ -267,7 +267,6 @@ def test_a_name_that_no_hub_could_have(name):
 
 def test_allowing_missing_weights_is_a_run_of_its_own_and_changes_no_other_id():
     plain, lenient = Run(task="rte"), Run(task="rte", allow_missing_weights=True)
-    assert "allow_missing_weights" not in plain.to_dict()
     assert plain.id != lenient.id
     assert Run.from_dict(lenient.to_dict()) == lenient
     assert Run.from_dict(plain.to_dict()) == plain

@@ -3,7 +3,7 @@ import pytest
 from pats import InputError
 from pats.run.spec import Run
 
-# As they were before there was a split seed.
+# As they were before there was a split seed, when the literal reading was called pats.
 IDS = {
     "32a87ca5a2a038fc": {},
     "a47faa0890dcfef4": {"data": "a.csv", "kind": "regression", "data_seed": 3},
@@ -13,10 +13,21 @@ IDS = {
 
 @pytest.mark.parametrize("id", IDS)
 def test_ids_of_stored_results_stay(id):
-    run = Run(**IDS[id])
+    run = Run(method="pats-paper", **IDS[id])
     assert run.id == id
-    old = {name: value for name, value in run.to_dict().items() if name != "split_seed"}
-    assert Run.from_dict(old) == run
+    younger = ("split_seed", "allow_missing_weights", "record")
+    old = {name: value for name, value in run.to_dict().items() if name not in younger}
+    assert Run.from_dict(old | {"method": "pats"}) == run
+    assert Run(**IDS[id]).id != id
+
+
+def test_records_of_the_literal_reading_are_read_under_its_new_name():
+    old = {"method": "noisytune+pats", "options": {"pats.lam": 1e-6, "noisytune.intensity": 0.1}}
+    read = Run.from_dict(old)
+    assert read.method == "noisytune+pats-paper"
+    assert read.options == {"pats-paper.lam": 1e-6, "noisytune.intensity": 0.1}
+    assert Run.from_dict(read.to_dict()) == read
+    assert Run.from_dict(Run(method="pats").to_dict()).method == "pats"
 
 
 def test_the_split_seed_is_part_of_the_id_where_it_is_given():

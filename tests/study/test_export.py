@@ -13,7 +13,12 @@ from pats.study.spec import Study
 from pats.study.store import Store
 
 STUDY = Study(
-    tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, run=Run(), options={"pats": {"lam": 1e-6}}
+    tasks=("rte",),
+    methods=("vanilla", "pats"),
+    seeds=2,
+    lr=1e-4,
+    run=Run(),
+    options={"pats": {"budget": 0.1}},
 )
 
 
@@ -54,8 +59,8 @@ def test_one_row_a_run(store, tmp_path, suffix):
     assert float(done["pats"]["dev.best"]) == 0.75
     assert float(done["pats"]["best_epoch"]) == 2
     assert float(done["pats"]["test.accuracy"]) == 0.25
-    assert float(done["pats"]["option.lam"]) == 1e-6
-    assert done["vanilla"]["option.lam"] in ("", None)
+    assert float(done["pats"]["option.budget"]) == 0.1
+    assert done["vanilla"]["option.budget"] in ("", None)
     assert float(done["pats"]["setting.lr"]) == 1e-4
     assert json.loads(done["pats"]["setting.betas"]) == [0.9, 0.999]
     assert float(done["pats"]["seconds.total"]) == 12.5

@@ -7,14 +7,21 @@ from pats.study.space import Range
 
 def test_table_3():
     assert space.default("vanilla", {}) == {"lr": space.RATES}
-    ours = space.default("pats", {})
+    ours = space.default("pats-paper", {})
     assert list(ours) == ["lr", "lam", "gamma", "beta"]
     assert space.size(ours) == 9 * 5 * 6 * 8
-    assert "lam" not in space.default("pats", {"lam": 1e-6})
-    assert "lam" in space.default("noisytune+pats", {})
-    assert "lam" not in space.default("noisytune+pats", {"pats.lam": 1e-6})
-    assert "lr" not in space.default("pats", {}, lr=1e-4)
-    assert "lam" not in space.default("pats", {"scale": "lr", "kappa": 1.0})
+    assert "lam" not in space.default("pats-paper", {"lam": 1e-6})
+    assert "lam" in space.default("noisytune+pats-paper", {})
+    assert "lam" not in space.default("noisytune+pats-paper", {"pats-paper.lam": 1e-6})
+    assert "lr" not in space.default("pats-paper", {}, lr=1e-4)
+    assert "lam" not in space.default("pats-paper", {"scale": "lr", "kappa": 1.0})
+
+
+def test_a_budget_is_searched_in_place_of_lam():
+    assert list(space.default("pats", {})) == ["lr", "budget", "gamma", "beta"]
+    assert "budget" not in space.default("pats", {"budget": 0.1})
+    assert list(space.default("pats", {"scale": "constant"}))[:2] == ["lr", "lam"]
+    assert {"budget", "lam"}.isdisjoint(space.default("noisytune+pats", {"pats.scale": "lr"}))
 
 
 @pytest.mark.parametrize(

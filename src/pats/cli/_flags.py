@@ -354,7 +354,8 @@ def method_options(values: dict[str, Any], rows: Mapping[str, str]) -> dict[str,
     noise = noise_settings(values)
     used = {part for method in rows.values() for part in methods.parts(method)}
     noisy = next((name for name in NOISY if name in used), "pats")
-    _check_size(noise, noisy)
+    if noisy in used:
+        _check_size(noise, noisy)
     settings = {noisy: noise}
     for name in methods.registry():
         keys = [key for key in values if key.startswith(f"{name}.")]
