@@ -55,7 +55,7 @@ def test_schedule(run, intensity):
 
 
 def test_a_budget_is_what_it_promises(run):
-    """16 steps, the first of which has no noise, cannot spend it all; what grows other noise does not matter."""
+    """16 steps, the first of which has no noise, cannot spend it all; neither rate nor p matters."""
     told = check(run).accumulated
     weights = {value for value in told.values() if value}
     assert len(weights) == 1
