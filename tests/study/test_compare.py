@@ -66,6 +66,18 @@ def test_every_run_is_scored_on_the_same_rows(finished):
     assert len(scored) == 1
 
 
+def test_a_rate_that_fails_in_the_tuning_is_told(study, tmp_path):
+    """A rate that makes the loss infinite: the other is taken, the run counts as failed, a note says why."""
+    run = replace(study.run, epochs=1, steps=4, optimizer="adamw", schedule="constant", warmup=0.0)
+    grid = replace(study, methods=("vanilla",), run=run, lr_grid=(1e-4, 1e37))
+    result = compare(grid, tmp_path, engine=Inline())
+    (reason,) = result.unscored.values()
+    assert "became nan" in reason
+    assert (result.failures, result.cells[0].lr) == (1, 1e-4)
+    (note,) = [note for note in result.page.notes if note.startswith("Failed: tuning of vanilla on texts")]
+    assert note.endswith(reason)
+
+
 def test_files(finished):
     out = finished.out
     assert finished.page.verdict[0] in (out / "table1.md").read_text()

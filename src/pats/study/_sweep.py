@@ -146,6 +146,7 @@ class SweepResult:
                         "run_ids": [run.id for run in trial.runs],
                         "dev_by_epochs": {f"{epochs:g}": score for epochs, score in trial.scores.items()},
                         "failed": trial.failed,
+                        "failure": trial.failure,
                     }
                     for trial in search.trials
                 ],
@@ -204,7 +205,7 @@ def sweep(
             for label, method in study.rows
         }
         prepare.check_trackers(report_to)
-        data = prepare.load_data(replace(study, lr_grid=(0.0,)))  # the tuning seed's as well
+        data = prepare.load_data(study, searched)
         prepare.take_folder(store, study, data)
         prepare.tell(data, console)
         job = Job(study, store, engine, retries, keep_models, console, data, report_to)
@@ -236,10 +237,10 @@ def _batch(job: Job, searches: list["_Search"]) -> None:
             if rung == 0 or trial in search.promoted(trials, rung)
         ]
         cells = [search.cell() for search in searches]
-        job.run(cells, runs)
+        job.select(cells, runs)
         for search, trials in asked:
             for trial in trials:
-                search.score(trial, rung, job.store)
+                search.score(trial, rung, job)
         for run in runs:
             job.store.drop(run.id)
     for search, trials in asked:
@@ -291,13 +292,13 @@ class _Search:
         run = study.make(self.place, self.method, lr, seed, fingerprints)
         return replace(run, **of_run, options={**run.options, **of_method})  # type: ignore[arg-type]
 
-    def score(self, trial: Trial, rung: int, store: Store) -> None:
+    def score(self, trial: Trial, rung: int, job: Job) -> None:
         if len(trial.runs) <= rung:
             return
-        result = store.result(trial.runs[rung].id)
-        if result is None or result.status != "done" or result.best is None:
-            trial.failed = True
-        else:
+        run_id = trial.runs[rung].id
+        trial.failure = job.unscored.get(run_id)
+        result = job.store.result(run_id)
+        if trial.failure is None and result is not None and result.best is not None:
             trial.scores[self.plan.epochs[rung]] = 100 * result.best
 
     def tell(self, trials: list[Trial]) -> None:
@@ -321,7 +322,10 @@ class _Search:
             score = trial.score(full)
             if score is not None:
                 scores.setdefault(key, []).append(score)
-        best = max(scores, key=lambda key: fmean(scores[key]), default=None)
+        # A mean over the seeds that survived would favour a point whose other seeds failed.
+        failed = {json.dumps(trial.params, sort_keys=True) for trial in self.trials if trial.failed}
+        whole = [key for key in scores if key not in failed] or list(scores)
+        best = max(whole, key=lambda key: fmean(scores[key]), default=None)
         return Search(
             self.place,
             tuple(self.trials),

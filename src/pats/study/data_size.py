@@ -96,6 +96,7 @@ def data_size(
         folder = Path(out) / f"{share:g}"
         result = compare(part, folder, keep_models=True, console=console, **how)
         found = ranks.first(partial(_measure, result, batches, keep_models, console))
+        failures |= result.unscored
         for cell in result.cells:
             for outcome in cell.outcomes:
                 if outcome.failure is not None:

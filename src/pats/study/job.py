@@ -34,6 +34,7 @@ class StudyResult:
         groups: The tables as numbers, one for every task and model.
         page: The tables and the verdict in words.
         chosen: The exported model of every task that has one.
+        unscored: Why runs of a tuning or a search have no score, by id; they are in no cell.
     """
 
     study: Study
@@ -42,11 +43,13 @@ class StudyResult:
     groups: tuple[table1.Group, ...]
     page: Page
     chosen: Mapping[str, Chosen]
+    unscored: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failures(self) -> int:
-        """Runs without a score."""
-        return sum(outcome.failure is not None for cell in self.cells for outcome in cell.outcomes)
+        """Runs without a score, those of a tuning or a search included."""
+        reported = sum(outcome.failure is not None for cell in self.cells for outcome in cell.outcomes)
+        return reported + len(self.unscored)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -77,6 +80,7 @@ class StudyResult:
             "verdict": list(self.page.verdict),
             "cells": lines,
             "chosen": {task: asdict(choice) for task, choice in self.chosen.items()},
+            "unscored": dict(self.unscored),
             "notes": list(self.page.notes),
         }
 
@@ -94,6 +98,7 @@ class Job:
         console: Where progress is shown; None shows none.
         data: What the study's tasks turned out to be.
         report_to: Trackers that runs report to.
+        unscored: Why runs that were to select something have no score, by id.
     """
 
     study: Study
@@ -107,6 +112,7 @@ class Job:
     errors: dict[str, str] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
     checked: bool = False
+    unscored: dict[str, str] = field(default_factory=dict)
 
     def conclude(
         self, planned: Sequence[Cell], runs: Sequence[Run], notes: Sequence[str] = ()
@@ -129,7 +135,15 @@ class Job:
         write(self.store.root / "table1.md", render.markdown(told))
         write(self.store.root / "table1.csv", render.table_csv(groups))
         write(self.store.root / "runs.csv", render.runs_csv(cells))
-        return StudyResult(self.study, self.store.root, cells, groups, told, found)
+        return StudyResult(self.study, self.store.root, cells, groups, told, found, self.unscored)
+
+    def select(self, cells: Sequence[Cell], runs: Sequence[Run]) -> None:
+        """Bring runs that select something (a rate, a point of a search) to their results."""
+        self.run(cells, runs)
+        for run in runs:
+            outcome = self._outcome(run)
+            if outcome.failure is not None:
+                self.unscored[run.id] = outcome.failure
 
     def run(self, cells: Sequence[Cell], runs: Sequence[Run]) -> None:
         """Bring runs to their results, keeping the weights of each cell's best alone."""
@@ -161,11 +175,11 @@ class Job:
                 self.store.drop(run_id, model=not self.keep_models and run_id != best)
 
     def _with_results(self, cell: Cell) -> table1.Cell:
-        outcomes = tuple(
-            table1.Outcome(run.data_seed, run.id, self.store.result(run.id), self.errors.get(run.id))
-            for run in cell.runs
-        )
+        outcomes = tuple(self._outcome(run) for run in cell.runs)
         return table1.Cell(cell.task, cell.model, cell.label, cell.method, cell.lr, outcomes, cell.control)
+
+    def _outcome(self, run: Run) -> table1.Outcome:
+        return table1.Outcome(run.data_seed, run.id, self.store.result(run.id), self.errors.get(run.id))
 
     def _target(self, task: str) -> Path:
         """Where a task's model goes: a folder of its own where there are, or were, several tasks."""

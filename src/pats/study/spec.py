@@ -135,6 +135,9 @@ class Study:
                 f"seeds is {self.seeds!r}, but must be a number of at least 1, "
                 "or a list of different whole numbers of at least 0"
             )
+        tuning = self.tuning_seed
+        if not isinstance(tuning, int) or isinstance(tuning, bool) or not 0 <= tuning < 2**32:
+            raise InputError(f"tuning_seed is {tuning!r}, but must be a whole number from 0 to 2**32-1")
         if self.lr_grid and self.tuning_seed in seeds:
             raise InputError(
                 f"tuning_seed is {self.tuning_seed}, which is one of the reported seeds: take another"
@@ -179,7 +182,8 @@ class Study:
             method=method,
             options=self.options.get(label, {}),
             lr=lr,
-            fingerprint=fingerprints.get((task, seed)),
+            # A seed that nobody loaded the data of is a fault: its results would have another id.
+            fingerprint=fingerprints[task, seed] if fingerprints else None,
         ).with_seed(seed)
 
     def rate(self, place: Place, method: str) -> float | None:
