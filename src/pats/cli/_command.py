@@ -10,7 +10,16 @@ from pats.run.spec import Run
 from pats.study.spec import Study
 
 _LISTS = ("tasks", "models", "methods", "lr_grid")
-_SKIPPED = ("options", "task_options", "fingerprint", "method", "init_seed", "data_seed", "noise_seed")
+_SKIPPED = (
+    "options",
+    "task_options",
+    "fingerprint",
+    "weights",
+    "method",
+    "init_seed",
+    "data_seed",
+    "noise_seed",
+)
 
 
 def command(study: Study, out: str, verb: str = "compare", extra: Mapping[str, Any] | None = None) -> str:

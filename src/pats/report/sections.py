@@ -336,6 +336,7 @@ def provenance(groups: Sequence[Group], command: str, settings: Mapping[str, Any
         "data_seed",
         "noise_seed",
         "fingerprint",
+        "weights",
         "data",
         *([] if any(run.task is None for run in runs) else ["split_seed"]),
     )

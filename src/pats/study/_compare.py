@@ -9,6 +9,7 @@ from pats.run import ranks
 from pats.study import chosen, prepare
 from pats.study.engine import Engine
 from pats.study.group import together
+from pats.study.identity import identify
 from pats.study.job import Job, StudyResult
 from pats.study.local import LocalEngine
 from pats.study.spec import Cell, Place, Study
@@ -60,11 +61,12 @@ def compare(
         data = prepare.load_data(study, [study.tuning_seed] if study.lr_grid else [])
         prepare.take_folder(store, study, data)
         prepare.tell(data, console)
-        job = Job(study, store, engine, retries, keep_models, console, data, report_to)
         with store.exclusive():
+            known, told = identify(study, store)
+            job = Job(known, store, engine, retries, keep_models, console, data, report_to)
             tuned, notes = _tune(job)
-            planned = study.cells(data.fingerprints, tuned)
-            return job.conclude(planned, study.runs(data.fingerprints, tuned), notes)
+            planned = known.cells(data.fingerprints, tuned)
+            return job.conclude(planned, known.runs(data.fingerprints, tuned), (*told, *notes))
 
     if engine is None and ranks.count() > 1:
         return together(perform)

@@ -17,6 +17,7 @@ from pats.study import prepare, propose
 from pats.study.engine import Engine
 from pats.study.files import write
 from pats.study.group import together
+from pats.study.identity import identify
 from pats.study.job import Job, StudyResult
 from pats.study.local import LocalEngine
 from pats.study.search import Search, Trial, told
@@ -198,24 +199,25 @@ def sweep(
     def perform(engine: Engine) -> SweepResult:
         prepare.check_sharing(study, engine)
         prepare.check_methods(study)
-        searches = {
-            (task, model, label): _Search(plan, (task, model, label), method)
-            for task in study.task_list
-            for model in study.model_list
-            for label, method in study.rows
-        }
         prepare.check_trackers(report_to)
         data = prepare.load_data(study, searched)
         prepare.take_folder(store, study, data)
         prepare.tell(data, console)
-        job = Job(study, store, engine, retries, keep_models, console, data, report_to)
         with store.exclusive():
+            known, changed = identify(study, store)
+            job = Job(known, store, engine, retries, keep_models, console, data, report_to)
+            searches = {
+                (task, model, label): _Search(replace(plan, study=known), (task, model, label), method)
+                for task in study.task_list
+                for model in study.model_list
+                for label, method in study.rows
+            }
             while any(search.room for search in searches.values()):
                 _batch(job, list(searches.values()))
             found = tuple(search.found() for search in searches.values())
             cells = [searches[search.place].winners(search, data.fingerprints) for search in found]
             runs = [cell.runs[index] for index in range(len(study.seed_list)) for cell in cells]
-            notes = [told(search) for search in found]
+            notes = [*changed, *(told(search) for search in found)]
             result = SweepResult(plan, found, job.conclude(cells, runs, notes))
             text = json.dumps(result.to_dict(), indent=1, ensure_ascii=False)
             write(store.root / "sweep.json", text + "\n")

@@ -79,6 +79,7 @@ class Study:
         lr_grid: Rates to tune over, the same for every method: one run each.
         tuning_seed: Seed of the tuning runs; it is not among ``seeds`` and not reported.
         control: Adds plain fine-tuning at the rate of PATS where the two rates differ.
+        weights: Hashes of local models by name, which ``compare`` and ``sweep`` fill in.
 
     Raises:
         InputError: A value is out of its range, or names do not fit each other.
@@ -94,6 +95,7 @@ class Study:
     lr_grid: tuple[float, ...] = ()
     tuning_seed: int = TUNING_SEED
     control: bool = True
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("tasks", "models", "methods", "lr_grid"):
@@ -105,6 +107,7 @@ class Study:
             if repeated:
                 raise InputError(f"{name} has {repeated[0]!r} twice: name it once")
         object.__setattr__(self, "options", {k: dict(v) for k, v in self.options.items()})
+        object.__setattr__(self, "weights", dict(self.weights))
         if isinstance(self.seeds, Sequence):
             object.__setattr__(self, "seeds", tuple(self.seeds))
         self._check_seeds()
@@ -168,7 +171,7 @@ class Study:
 
     def base(self, task: str, model: str) -> Run:
         """The settings that all runs on a task with a model share."""
-        run = replace(self.run, model=model)
+        run = replace(self.run, model=model, weights=self.weights.get(model))
         if not self.tasks:
             return run
         # The embedded task needs no data, also where GLUE's folder is given for the others.
