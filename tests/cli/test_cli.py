@@ -150,7 +150,7 @@ def test_every_setting_is_a_flag(capsys):
     with pytest.raises(SystemExit):
         main(["run", "--help"])
     told = capsys.readouterr().out
-    names = set(Run().to_dict()) - {"options", "task_options", "fingerprint", "eps"}
+    names = set(Run().to_dict()) - {"options", "task_options", "fingerprint", "weights", "eps"}
     names |= {"lam", "gamma", "beta", "p", "eps", "eps_mode", "intensity", "signed", "scale", "kappa"}
     for name in [*names, "optimizer_eps", "task_option", "option", "seed", "out", "config", "json"]:
         assert f"--{name.replace('_', '-')} " in told, name

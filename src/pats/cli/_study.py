@@ -19,7 +19,7 @@ from pats.study import Study
 P = TypeVar("P")
 
 LISTS = ("tasks", "models", "methods", "lr_grid")
-HOW = ("retries", "keep_models", "report_to")  # of the way a study is done, not of what it is
+HOW = ("retries", "keep_models", "report_to", "force")  # of the way a study is done, not of what it is
 NOT_FLAGS = ("task", "model", "init_seed", "data_seed", "noise_seed")  # a grid has its own for them
 
 
@@ -52,6 +52,7 @@ def add_grid(parser: _flags.Parser, out: str) -> None:
     add("--tuning-seed", type=_flags.whole, metavar="N", help="seed of what is tuned, not reported")
     add("--option", action="extend", nargs="+", metavar="ROW.KEY=VALUE", help="option of a row's method")
     add("--keep-models", action="store_true", help="keep the weights of every run")
+    add("--force", action="store_true", help="export the chosen model even if it predicts one constant")
     _flags.add_trackers(parser)
 
 

@@ -14,7 +14,7 @@ from pats.report import card, render, table1
 from pats.report.document import Document, Source, document
 from pats.report.html import html
 from pats.run import owned
-from pats.run.files import write_atomic
+from pats.run.files import PREDICTIONS, write_atomic
 from pats.study.attempt import read_error
 from pats.study.spec import Study
 from pats.study.store import Store
@@ -130,14 +130,8 @@ def _source(
     cells: Sequence[table1.Cell],
     figures: Mapping[str, Mapping[str, Any] | None],
 ) -> Source:
-    files = {}
-    for cell in cells:
-        # One run a cell is enough for the uncertainty over examples, and a large study has thousands.
-        for seed in list(cell.results)[:1]:
-            run_id = next(outcome.run_id for outcome in cell.outcomes if outcome.seed == seed)
-            path = store.folder(run_id) / "predictions.csv.gz"
-            if path.exists():
-                files[run_id] = path
+    ids = (outcome.run_id for cell in cells for outcome in cell.outcomes)
+    files = {run_id: store.folder(run_id) / PREDICTIONS for run_id in ids}
     out = str(store.root)
     typed = command(Study.from_dict(study), out)
     return Source(typed, study, files, figures["sensitivity"], figures["data-size"], (), out)

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pats.report import paper
-from pats.report.page import METRICS
 from pats.report.table1 import Group, Line
-from pats.report.words import between, count, name_of, number
+from pats.report.verdict import gap
+from pats.report.words import METRICS, count, name_of, number
 from pats.run.result import Result
 
 _METHODS = {
@@ -119,21 +119,19 @@ def _card(about: Mapping[str, Any], group: Group, line: Line, result: Result) ->
         "| --- | --- | --- | --- |",
         *(_row(other) for other in group.lines),
         "",
-        *_limits(group, line),
+        *_limits(group, line, result),
     ]
     return "\n".join([*front, "", *body]) + "\n"
 
 
 def _row(line: Line) -> str:
     spread = "" if line.std is None else f" ± {line.std:.1f}"
-    gap = ""
-    if line.difference is not None:
-        gap = f"{number(line.difference.mean, sign=True)} {between(line.difference.interval, sign=True)}"
+    told = "" if line.difference is None else gap(line.difference)
     values = " ".join(number(score) for score in line.scores.values())
-    return f"| {line.cell.label} | {number(line.mean)}{spread} | {values} | {gap} |".replace("|  |", "| |")
+    return f"| {line.cell.label} | {number(line.mean)}{spread} | {values} | {told} |".replace("|  |", "| |")
 
 
-def _limits(group: Group, line: Line) -> list[str]:
+def _limits(group: Group, line: Line, result: Result) -> list[str]:
     told = ["## Limits", ""]
     if group.split == "dev":
         told.append(
@@ -141,6 +139,11 @@ def _limits(group: Group, line: Line) -> list[str]:
         )
     else:
         told.append("- Epoch, method and seed were chosen on dev; the test set was not used for any choice.")
+    if result.degenerate:
+        told.append(
+            "- **It predicts one constant on dev: it learned nothing, and is of no use.** Train longer, "
+            "with a higher learning rate, or on more data."
+        )
     if line.difference is not None and not line.significant:
         told.append(
             f"- That {line.cell.label} is better than plain fine-tuning is not shown by these "

@@ -26,6 +26,7 @@ def compare(
     engine: Engine | None = None,
     console: Console | None = None,
     report_to: Sequence[str] = (),
+    force: bool = False,
 ) -> StudyResult:
     """Run what a study still lacks, and say what it shows.
 
@@ -47,6 +48,7 @@ def compare(
         engine: Who runs the runs; None is this machine.
         console: Where progress is shown; None shows none.
         report_to: Trackers that every run reports to, see ``pats.finetune``.
+        force: Exports the chosen model also where every run predicts one constant.
 
     Raises:
         InputError: Something cannot be used, found before the first run starts where possible; or
@@ -63,7 +65,8 @@ def compare(
         prepare.tell(data, console)
         with store.exclusive():
             known, told = identify(study, store)
-            job = Job(known, store, engine, retries, keep_models, console, data, report_to)
+            job = Job(known, store, engine, retries, keep_models, console, data, report_to, force)
+            job.announce()
             tuned, notes = _tune(job)
             planned = known.cells(data.fingerprints, tuned)
             return job.conclude(planned, known.runs(data.fingerprints, tuned), (*told, *notes))

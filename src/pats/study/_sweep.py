@@ -148,6 +148,7 @@ class SweepResult:
                         "dev_by_epochs": {f"{epochs:g}": score for epochs, score in trial.scores.items()},
                         "failed": trial.failed,
                         "failure": trial.failure,
+                        "constant": trial.constant,
                     }
                     for trial in search.trials
                 ],
@@ -167,6 +168,7 @@ def sweep(
     engine: Engine | None = None,
     console: Console | None = None,
     report_to: Sequence[str] = (),
+    force: bool = False,
 ) -> SweepResult:
     """Search, then run every row's winner on the reported seeds, and say what both show.
 
@@ -184,6 +186,7 @@ def sweep(
         engine: Who runs the runs; None is this machine.
         console: Where progress is shown; None shows none.
         report_to: Trackers that every run reports to, see ``pats.finetune``.
+        force: Exports the chosen model also where every run predicts one constant.
 
     Raises:
         InputError: Something cannot be used, found before the first run starts where possible; or
@@ -205,13 +208,14 @@ def sweep(
         prepare.tell(data, console)
         with store.exclusive():
             known, changed = identify(study, store)
-            job = Job(known, store, engine, retries, keep_models, console, data, report_to)
+            job = Job(known, store, engine, retries, keep_models, console, data, report_to, force)
             searches = {
                 (task, model, label): _Search(replace(plan, study=known), (task, model, label), method)
                 for task in study.task_list
                 for model in study.model_list
                 for label, method in study.rows
             }
+            job.announce()
             while any(search.room for search in searches.values()):
                 _batch(job, list(searches.values()))
             found = tuple(search.found() for search in searches.values())
@@ -276,7 +280,8 @@ class _Search:
         """The trials of a batch that go on to a rung: the best 1/η of those that got to the one before."""
         before = self.plan.epochs[rung - 1]
         there = sorted(
-            (trial for trial in trials if before in trial.scores), key=lambda trial: -trial.scores[before]
+            (trial for trial in trials if before in trial.scores),
+            key=lambda trial: (trial.constant, -trial.scores[before]),
         )
         started = sum(len(trial.runs) >= rung for trial in trials)
         return there[: max(1, started // (self.plan.halving or 1))]
@@ -302,6 +307,7 @@ class _Search:
         result = job.store.result(run_id)
         if trial.failure is None and result is not None and result.best is not None:
             trial.scores[self.plan.epochs[rung]] = 100 * result.best
+            trial.constant = result.degenerate
 
     def tell(self, trials: list[Trial]) -> None:
         for trial in trials:
@@ -326,7 +332,13 @@ class _Search:
                 scores.setdefault(key, []).append(score)
         # A mean over the seeds that survived would favour a point whose other seeds failed.
         failed = {json.dumps(trial.params, sort_keys=True) for trial in self.trials if trial.failed}
-        whole = [key for key in scores if key not in failed] or list(scores)
+        learned = {
+            json.dumps(trial.params, sort_keys=True)
+            for trial in self.trials
+            if trial.score(full) is not None and not trial.constant
+        }
+        able = [key for key in scores if key in learned] or list(scores)
+        whole = [key for key in able if key not in failed] or able
         best = max(whole, key=lambda key: fmean(scores[key]), default=None)
         return Search(
             self.place,

@@ -29,8 +29,8 @@ def identify(study: Study, store: Store) -> tuple[Study, tuple[str, ...]]:
         hashes[model] = found
         if made:
             notes.append(
-                f"The files of the model {model} are younger than {count(len(made), 'result')} in {store.root} "
-                "that tell no weights: these are not counted, and their runs are made again."
+                f"The files of the model {model} are younger than {count(len(made), 'result')} in "
+                f"{store.root} that tell no weights: these are not counted, and their runs are made again."
             )
     return replace(study, weights=hashes), tuple(notes)
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
-from pats.report import render, table1
+from pats.report import reading, render, table1
 from pats.report.page import Page, page
-from pats.run.files import MARK, MODEL, remove
+from pats.report.verdict import too_few
+from pats.report.words import CURE
+from pats.run.files import MARK, MODEL, PREDICTIONS, remove
 from pats.run.model import damage, read_card
 from pats.run.spec import Run
 from pats.study import chosen, prepare
@@ -19,7 +21,7 @@ from pats.study.coordinator import execute
 from pats.study.engine import Engine
 from pats.study.files import write
 from pats.study.live import Display
-from pats.study.spec import Cell, Study
+from pats.study.spec import BASELINE, Cell, Study
 from pats.study.store import Store
 
 
@@ -98,6 +100,7 @@ class Job:
         console: Where progress is shown; None shows none.
         data: What the study's tasks turned out to be.
         report_to: Trackers that runs report to.
+        force: Exports a chosen model also where it predicts one constant.
         unscored: Why runs that were to select something have no score, by id.
     """
 
@@ -109,6 +112,7 @@ class Job:
     console: Console | None
     data: prepare.Data
     report_to: Sequence[str] = ()
+    force: bool = False
     errors: dict[str, str] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
     checked: bool = False
@@ -128,14 +132,28 @@ class Job:
         cells = tuple(self._with_results(cell) for cell in planned)
         choices = {task: chosen.choose(cells, task) for task in self.study.task_list}
         found = {task: choice for task, choice in choices.items() if choice is not None}
-        self._keep(planned, found)
+        kept = {task: choice for task, choice in found.items() if not self._refused(choice)}
+        self._keep(planned, kept)
         groups = tuple(table1.groups(cells))
+        read = reading.read(groups, self._predictions(cells))
         notes = (*self.data.notes, *notes, *self.told, *(self._told(choice) for choice in found.values()))
-        told = page(groups, notes)
+        told = page(groups, notes, read)
         write(self.store.root / "table1.md", render.markdown(told))
         write(self.store.root / "table1.csv", render.table_csv(groups))
         write(self.store.root / "runs.csv", render.runs_csv(cells))
-        return StudyResult(self.study, self.store.root, cells, groups, told, found, self.unscored)
+        return StudyResult(self.study, self.store.root, cells, groups, told, kept, self.unscored)
+
+    def announce(self) -> None:
+        """Say before the runs what cannot come of them."""
+        labels = [label for label, _ in self.study.rows]
+        family = len(labels) - 1 if BASELINE in labels else 0
+        told = too_few(len(self.study.seed_list), family, len(self.study.task_list))
+        if told is not None and self.console is not None:
+            self.console.print(told, markup=False, highlight=False, soft_wrap=True)
+
+    def _predictions(self, cells: Sequence[table1.Cell]) -> dict[str, Path]:
+        ids = (outcome.run_id for cell in cells for outcome in cell.outcomes)
+        return {run_id: self.store.folder(run_id) / PREDICTIONS for run_id in ids}
 
     def select(self, cells: Sequence[Cell], runs: Sequence[Run]) -> None:
         """Bring runs that select something (a rate, a point of a search) to their results."""
@@ -248,7 +266,17 @@ class Job:
         target.rename(aside)
         self.told.append(f"The model that stood in {target}, of other runs than these, is now in {aside}.")
 
+    def _refused(self, choice: Chosen) -> bool:
+        """Whether a model predicts one constant, and is not exported for that."""
+        held = chosen.exported(self._target(choice.task), choice.run_id)
+        return choice.constant and not self.force and not held
+
     def _told(self, choice: Chosen) -> str:
+        if self._refused(choice):
+            return (
+                f"No model was exported for {choice.task}: every run predicts one constant; {CURE}, or "
+                "export the best of them all the same with --force."
+            )
         target = self._target(choice.task)
         if not chosen.exported(target, choice.run_id):
             return f"Chosen on dev for {choice.task}: {choice.label}; its weights could not be made again."
@@ -256,5 +284,5 @@ class Job:
         test = "" if choice.test is None else f", test {choice.test:.1f}"
         return (
             f"Chosen on dev for {choice.task}: {choice.label}{where}, seed {choice.seed} (dev "
-            f"{choice.dev:.1f}{test}), in {target}."
+            f"{choice.dev:.1f}{test}), in {target}{'; it predicts one constant' if choice.constant else ''}."
         )
