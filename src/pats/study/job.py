@@ -136,7 +136,8 @@ class Job:
         self._keep(planned, kept)
         groups = tuple(table1.groups(cells))
         read = reading.read(groups, self._predictions(cells))
-        notes = (*self.data.notes, *notes, *self.told, *(self._told(choice) for choice in found.values()))
+        choice_notes = [self._told(choice) for choice in found.values()]
+        notes = (*self.data.notes, *notes, *self.told, *choice_notes, *self.store.problems)
         told = page(groups, notes, read)
         write(self.store.root / "table1.md", render.markdown(told))
         write(self.store.root / "table1.csv", render.table_csv(groups))
