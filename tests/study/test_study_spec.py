@@ -28,6 +28,20 @@ def test_grid_is_tasks_models_methods_seeds():
         assert run.init_seed == run.data_seed == run.noise_seed
 
 
+@pytest.mark.parametrize(
+    ("methods", "tasks", "seeds"),
+    [
+        (("vanilla", "pats"), ("rte",), 6),
+        (("vanilla", "noisytune", "sage", "pats"), ("rte",), 7),
+        (("vanilla", "noisytune", "sage", "pats"), ("rte", "cola"), 5),  # tested together, too
+        (("pats",), ("rte",), 5),  # nothing to compare
+    ],
+)
+def test_without_a_number_there_are_seeds_enough_to_show_something(methods, tasks, seeds):
+    made = study(methods=methods, tasks=tasks, seeds=None)
+    assert (made.seeds, made.seed_list) == (seeds, tuple(range(seeds)))
+
+
 def test_methods_share_everything_else():
     plain, ours = study(methods=("vanilla", "pats"), lr=1e-4, seeds=(7,)).runs()
     assert plain.to_dict() | {"method": "pats"} == ours.to_dict()

@@ -21,7 +21,7 @@ from pats.study.coordinator import execute
 from pats.study.engine import Engine
 from pats.study.files import write
 from pats.study.live import Display
-from pats.study.spec import BASELINE, Cell, Study
+from pats.study.spec import Cell, Study
 from pats.study.store import Store
 
 
@@ -146,9 +146,7 @@ class Job:
 
     def announce(self) -> None:
         """Say before the runs what cannot come of them."""
-        labels = [label for label, _ in self.study.rows]
-        family = len(labels) - 1 if BASELINE in labels else 0
-        told = too_few(len(self.study.seed_list), family, len(self.study.task_list))
+        told = too_few(len(self.study.seed_list), self.study.family, len(self.study.task_list))
         if told is not None and self.console is not None:
             self.console.print(told, markup=False, highlight=False, soft_wrap=True)
 

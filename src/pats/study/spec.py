@@ -74,7 +74,8 @@ class Study:
         models: Names or folders of models; empty takes the model of ``run``.
         methods: Rows of the table: names of methods, or ``"label=name"`` for a variant of one.
         seeds: A number of seeds (0, 1, ...), or the seeds themselves. Seed k sets three of
-            a run: ``run.split_seed`` is the same for all, so that they are compared on the same rows.
+            a run: ``run.split_seed`` is the same for all, so that they are compared on the same rows. None
+            is the paper's 5, on a single task as many as can show a difference where that is more.
         run: Settings that all runs share.
         options: Options of a row's method, by the row's label.
         lr: One learning rate for every cell.
@@ -90,7 +91,7 @@ class Study:
     tasks: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     methods: tuple[str, ...] = (BASELINE, "noisytune", "sage", "pats", "pats-paper")
-    seeds: int | tuple[int, ...] = 5
+    seeds: int | tuple[int, ...] | None = None
     run: Run = field(default_factory=Run)
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     lr: float | None = None
@@ -110,6 +111,8 @@ class Study:
                 raise InputError(f"{name} has {repeated[0]!r} twice: name it once")
         object.__setattr__(self, "options", {k: dict(v) for k, v in self.options.items()})
         object.__setattr__(self, "weights", dict(self.weights))
+        if self.seeds is None:
+            object.__setattr__(self, "seeds", self._enough_seeds())
         if isinstance(self.seeds, Sequence):
             object.__setattr__(self, "seeds", tuple(self.seeds))
         self._check_seeds()
@@ -131,6 +134,20 @@ class Study:
         if not self.tasks and self.run.task is None and self.run.data is None:
             raise InputError("there is nothing to train on: name --tasks, or a table with --data")
 
+    @property
+    def family(self) -> int:
+        """Methods that are compared with plain fine-tuning."""
+        labels = [label for label, _ in self.rows]
+        return len(labels) - 1 if BASELINE in labels else 0
+
+    def _enough_seeds(self) -> int:
+        """Pairs of several tasks are also tested together, which five seeds are enough for."""
+        if not self.family or len(self.tasks) > 1:
+            return 5
+        from pats.report.statistics import seeds_needed  # brings scipy, which a worker does without
+
+        return max(5, seeds_needed(self.family))
+
     def _check_seeds(self) -> None:
         counted = isinstance(self.seeds, int) and not isinstance(self.seeds, bool)
         seeds = self.seed_list if counted or isinstance(self.seeds, tuple) else ()
@@ -151,7 +168,7 @@ class Study:
     @property
     def seed_list(self) -> tuple[int, ...]:
         """The seeds that are reported."""
-        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(self.seeds or ())
 
     @property
     def rows(self) -> tuple[tuple[str, str], ...]:
