@@ -168,8 +168,9 @@ def damaged(store, path, text, tmp_path, capsys, verbs=VERBS):
     return codes
 
 
-@pytest.mark.parametrize("part", range(4))
-@pytest.mark.parametrize("name", ["study", "result"])
+@pytest.mark.parametrize(
+    ("name", "part"), [*(("study", part) for part in range(2)), *(("result", part) for part in range(4))]
+)
 def test_damaged_results_and_studies(name, part, store, tmp_path, capsys):
     first = STUDY.cells(PRINTS)[1].runs[0].id
     path = store.root / "study.json" if name == "study" else store.folder(first) / "result.json"

@@ -107,8 +107,10 @@ class Result:
             values = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         result = schema.build(cls, values)
         for name, shape in _SHAPES.items():
+            part = getattr(result, name)
             try:
-                schema.build(shape, getattr(result, name))
+                if part or name != "sensitivity":
+                    schema.build(shape, part)
             except schema.Misfit as misfit:
                 raise misfit.under(name) from None
         result._check()
@@ -156,9 +158,18 @@ class _Environment(TypedDict, total=False):
     git: _Git | None
 
 
+class _Averages(TypedDict):
+    """What readers use of ``Result.sensitivity``, where it is not empty."""
+
+    mean: float
+    cv: float
+    gini: float
+    insensitive: float
+
+
 _SHAPES: Mapping[str, Any] = {
     "status": Literal["done", "failed"],
-    "sensitivity": Mapping[str, float],
+    "sensitivity": _Averages,
     "telemetry": Mapping[str, Mapping[str, float]],
     "environment": _Environment,
 }
