@@ -80,8 +80,10 @@ def _checker(shape: Any) -> Check:
     if shape is Any:
         return lambda value: value
     if shape in _WORDS:
-        return _plain(shape)
+        return _plain((shape,))
     if origin in (Union, UnionType):
+        if all(one in _WORDS for one in arguments):
+            return _plain(arguments)
         return _one_of([_checker(one) for one in arguments])
     if origin is Literal:
         return _choice(arguments)
@@ -103,16 +105,15 @@ def _told(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:40]}..."
 
 
-def _plain(shape: Any) -> Check:
+def _plain(shapes: Sequence[Any]) -> Check:
+    # 3 is a number too, where numbers with a fraction are allowed; NaN is between no bounds.
+    most = LARGEST if float in shapes else 2**63 - 1
+    kinds = {*shapes, int} if float in shapes else set(shapes)
+
     def check(value: Any) -> Any:
-        if shape is float:
-            fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
-        elif shape is int:
-            fits = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-        else:
-            fits = isinstance(value, shape)
-        if not fits:
-            raise Misfit(f"is {_told(value)}, but must be {_WORDS[shape]}")
+        kind = type(value)
+        if kind not in kinds or ((kind is int or kind is float) and not -most <= value <= most):
+            raise Misfit(f"is {_told(value)}, but must be {' or '.join(_WORDS[shape] for shape in shapes)}")
         return value
 
     return check
@@ -141,16 +142,16 @@ def _choice(allowed: Sequence[Any]) -> Check:
     return check
 
 
-def _at(place: str, check: Check, value: Any) -> Any:
+def _at(place: str | int, check: Check, value: Any) -> Any:
     try:
         return check(value)
     except Misfit as misfit:
-        raise misfit.under(place) from None
+        raise misfit.under(f".{place}" if isinstance(place, str) else f"[{place}]") from None
 
 
 def _mapping(check_value: Check) -> Check:
     def check(value: Any) -> Any:
-        return {key: _at(f".{key}", check_value, one) for key, one in _keyed(value).items()}
+        return {key: _at(key, check_value, one) for key, one in _keyed(value).items()}
 
     return check
 
@@ -159,7 +160,7 @@ def _sequence(check_one: Check, kind: Callable[[list[Any]], Any]) -> Check:
     def check(value: Any) -> Any:
         if not isinstance(value, list | tuple):
             raise Misfit(f"is {_told(value)}, but must be a list")
-        return kind([_at(f"[{place}]", check_one, one) for place, one in enumerate(value)])
+        return kind([_at(place, check_one, one) for place, one in enumerate(value)])
 
     return check
 
@@ -169,8 +170,7 @@ def _fixed(checks: Sequence[Check]) -> Check:
         if not isinstance(value, list | tuple) or len(value) != len(checks):
             raise Misfit(f"is {_told(value)}, but must be a list of {len(checks)}")
         return tuple(
-            _at(f"[{place}]", one, entry)
-            for place, (one, entry) in enumerate(zip(checks, value, strict=True))
+            _at(place, one, entry) for place, (one, entry) in enumerate(zip(checks, value, strict=True))
         )
 
     return check
@@ -190,7 +190,7 @@ def _record(shape: Any) -> Check:
         found = dict(_keyed(value))
         for name, one in checks.items():
             if name in found:
-                found[name] = _at(f".{name}", one, found[name])
+                found[name] = _at(name, one, found[name])
             elif name in needed:
                 raise Misfit("is missing", f".{name}")
         return found
@@ -210,7 +210,7 @@ def _object(shape: Any) -> Check:
         for name, one in _keyed(value).items():
             if name not in checks:
                 raise Misfit("is unknown", f".{name}")
-            found[name] = _at(f".{name}", checks[name], one)
+            found[name] = _at(name, checks[name], one)
         for name in needed:
             if name not in found:
                 raise Misfit("is missing", f".{name}")
