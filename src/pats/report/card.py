@@ -6,7 +6,7 @@ from typing import Any
 from pats.report import paper
 from pats.report.table1 import Group, Line
 from pats.report.verdict import gap
-from pats.report.words import METRICS, count, name_of, number
+from pats.report.words import CURE, METRICS, count, name_of, number
 from pats.run.result import Result
 
 _METHODS = {
@@ -72,6 +72,11 @@ def _card(about: Mapping[str, Any], group: Group, line: Line, result: Result) ->
     body = [
         f"# {name} fine-tuned on {task}",
         "",
+        *(
+            [f"**Nothing was learned: on dev this model predicts one constant.** To mend it, {CURE}.", ""]
+            if result.degenerate
+            else []
+        ),
         f"A sequence classifier for {pair}, {what}. Made by `pats compare` with {method}, seed "
         f"{run.data_seed}; "
         f"{'; '.join(scores)}.",
@@ -119,7 +124,7 @@ def _card(about: Mapping[str, Any], group: Group, line: Line, result: Result) ->
         "| --- | --- | --- | --- |",
         *(_row(other) for other in group.lines),
         "",
-        *_limits(group, line, result),
+        *_limits(group, line),
     ]
     return "\n".join([*front, "", *body]) + "\n"
 
@@ -131,7 +136,7 @@ def _row(line: Line) -> str:
     return f"| {line.cell.label} | {number(line.mean)}{spread} | {values} | {told} |".replace("|  |", "| |")
 
 
-def _limits(group: Group, line: Line, result: Result) -> list[str]:
+def _limits(group: Group, line: Line) -> list[str]:
     told = ["## Limits", ""]
     if group.split == "dev":
         told.append(
@@ -139,11 +144,6 @@ def _limits(group: Group, line: Line, result: Result) -> list[str]:
         )
     else:
         told.append("- Epoch, method and seed were chosen on dev; the test set was not used for any choice.")
-    if result.degenerate:
-        told.append(
-            "- **It predicts one constant on dev: it learned nothing, and is of no use.** Train longer, "
-            "with a higher learning rate, or on more data."
-        )
     if line.difference is not None and not line.significant:
         told.append(
             f"- That {line.cell.label} is better than plain fine-tuning is not shown by these "

@@ -1,7 +1,7 @@
 """What the files of figures look like that ``pats report`` reads: see ``pats.run.schema``."""
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class _Part(TypedDict):
@@ -45,6 +45,7 @@ class _Point(TypedDict):
     examples: int
     seed: int
     score: float | None
+    constant: NotRequired[bool]
     std: float | None
     cv: float | None
     gini: float | None
