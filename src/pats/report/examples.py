@@ -46,28 +46,17 @@ class Examples:
     majority: float | None
 
 
-def measure(path: Path, metric: str, labels: Sequence[str], split: str) -> Examples | None:
-    """Read one run's predictions and resample its examples.
+def resampled(parts: Sequence[Pairs], metric: str, labels: Sequence[str]) -> Examples | None:
+    """What the predictions of one run say, its examples resampled.
 
     Args:
-        path: A ``predictions.csv.gz``.
+        parts: From ``read``; over several splits the mean is taken, as in the result.
         metric: Name of the metric.
         labels: Classes in the order of their indices; empty for regression.
-        split: ``"dev"`` (with ``dev_matched`` and ``dev_mismatched``) or ``"test"``; over several
-            splits the mean is taken, as in the result.
 
     Returns:
-        None where the file cannot be read or holds nothing of that split.
+        None where there is nothing, or the metric is not known.
     """
-    try:
-        parts = read(path, labels, split)
-    except Damaged:
-        return None
-    return resampled(parts, metric, labels)
-
-
-def resampled(parts: Sequence[Pairs], metric: str, labels: Sequence[str]) -> Examples | None:
-    """``measure`` of what ``read`` found; None where there is nothing, or the metric is not known."""
     if not parts or metric not in (OF_COUNTS if labels else OF_SCORES):
         return None
     draws, scores, majorities = [], [], []
@@ -102,7 +91,7 @@ def read(path: Path, labels: Sequence[str], split: str, digest: str | None = Non
     Args:
         path: A ``predictions.csv.gz``.
         labels: Classes in the order of their indices; empty for regression.
-        split: As in ``measure``.
+        split: ``"dev"`` (with ``dev_matched`` and ``dev_mismatched``) or ``"test"``.
         digest: Hash of the table's text, as the result has it; None is not checked.
 
     Raises:
