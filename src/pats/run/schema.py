@@ -202,12 +202,18 @@ def _object(shape: Any) -> Check:
     hints = get_type_hints(shape)
     checks = {field.name: _checker(hints[field.name]) for field in fields(shape)}
     needed = [f.name for f in fields(shape) if f.default is MISSING and f.default_factory is MISSING]
+    upgrade = getattr(shape, "upgraded", None)  # for what earlier versions wrote
 
     def check(value: Any) -> Any:
         if isinstance(value, shape):
             return value
-        found = {}
-        for name, one in _keyed(value).items():
+        values, found = _keyed(value), {}
+        if upgrade is not None:
+            try:
+                values = upgrade(values)
+            except (ValueError, TypeError, AttributeError, KeyError):
+                raise Misfit("is of no version that is known") from None
+        for name, one in values.items():
             if name not in checks:
                 raise Misfit("is unknown", f".{name}")
             found[name] = _at(name, checks[name], one)

@@ -177,15 +177,21 @@ class Run:
         return named | copied | {"betas": list(self.betas), "record": RECORD}
 
     @classmethod
+    def upgraded(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What ``to_dict`` gave in an earlier version, as it would give it now, without its number."""
+        values = dict(values)
+        if values.pop("record", 1) < RECORD and "method" in values:
+            values |= of_now(values["method"], values.get("options", {}))
+        return values
+
+    @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Run":
         """The run that ``to_dict`` described.
 
         Raises:
             InputError: A key is not a field of ``Run``.
         """
-        values = dict(values)
-        if values.pop("record", 1) < RECORD and "method" in values:
-            values |= of_now(values["method"], values.get("options", {}))
+        values = cls.upgraded(values)
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:

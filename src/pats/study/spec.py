@@ -54,11 +54,10 @@ class Cell:
     @classmethod
     def upgraded(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """What ``to_dict`` gave in an earlier version, as it would give it now."""
-        first = next(iter(values.get("runs", ())), {})
+        first: Mapping[str, Any] = next(iter(values.get("runs", ())), {})
         if "method" in values and first.get("record", 1) < RECORD:
             return {**values, "method": of_now(values["method"], {})["method"]}
         return dict(values)
-
 
 
 @dataclass(frozen=True)
