@@ -50,7 +50,7 @@ def test_a_copy_has_the_same_hash_and_a_file_is_read_once(models, model, monkeyp
 
 
 def test_the_hash_is_part_of_the_id_and_none_is_as_before():
-    run = Run(task="rte", model="here", fingerprint="f")
+    run = Run(task="rte", model="here", fingerprint="f", method="pats-paper")  # called pats in old ids
     assert run.id == "03e89f878c52126d"
     assert replace(run, weights="1").id not in (run.id, replace(run, weights="2").id)
     assert Run.from_dict({k: v for k, v in run.to_dict().items() if k != "weights"}) == run

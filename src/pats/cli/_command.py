@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 from pats.cli._flags import _RENAMED
@@ -41,7 +41,7 @@ def command(study: Study, out: str, verb: str = "compare", extra: Mapping[str, A
             words += [f"--{name.replace('_', '-')}", *(_text(one) for one in value)]
     if study.lr is not None:
         words += ["--lr", _text(study.lr)]
-    if study.seeds != replace(study, seeds=None).seeds:
+    if study.seeds != study.enough_seeds():
         seeds = study.seeds if isinstance(study.seeds, tuple) else (study.seeds,)
         words += ["--seeds", *map(str, seeds)]
     if study.tuning_seed != plain.tuning_seed:

@@ -111,7 +111,7 @@ class Study:
         object.__setattr__(self, "options", {k: dict(v) for k, v in self.options.items()})
         object.__setattr__(self, "weights", dict(self.weights))
         if self.seeds is None:
-            object.__setattr__(self, "seeds", self._enough_seeds())
+            object.__setattr__(self, "seeds", self.enough_seeds())
         if isinstance(self.seeds, Sequence):
             object.__setattr__(self, "seeds", tuple(self.seeds))
         self._check_seeds()
@@ -139,8 +139,8 @@ class Study:
         labels = [label for label, _ in self.rows]
         return len(labels) - 1 if BASELINE in labels else 0
 
-    def _enough_seeds(self) -> int:
-        """Pairs of several tasks are also tested together, which five seeds are enough for."""
+    def enough_seeds(self) -> int:
+        """The number of seeds where none is given: pairs of several tasks are also tested together."""
         if not self.family or len(self.tasks) > 1:
             return 5
         from pats.report.statistics import seeds_needed  # brings scipy, which a worker does without
