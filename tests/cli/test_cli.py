@@ -153,7 +153,7 @@ def test_every_setting_is_a_flag(capsys):
     with pytest.raises(SystemExit):
         main(["run", "--help"])
     told = capsys.readouterr().out
-    names = set(Run().to_dict()) - {"options", "task_options", "fingerprint", "eps", "record"}
+    names = set(Run().to_dict()) - {"options", "task_options", "fingerprint", "weights", "eps", "record"}
     names |= {"lam", "gamma", "beta", "p", "eps", "eps_mode", "intensity", "signed", "scale", "kappa"}
     names.add("noise_budget")
     for name in [*names, "optimizer_eps", "task_option", "option", "seed", "out", "config", "json"]:

@@ -17,6 +17,7 @@ STUDIES = {
         lr=3e-4,
         run=Run(epochs=2.5, steps=7, betas=(0.8, 0.99), eps=1e-6, clip=0.0, fraction=0.25, precision="bf16"),
     ),
+    "the seeds of another default": Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=7),
     "options": Study(
         tasks=("grammar",),
         methods=("vanilla", "a, b=pats", "sage"),

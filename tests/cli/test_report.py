@@ -28,7 +28,8 @@ def finished(inputs):
     """The folder of a comparison."""
     out = inputs / "out"
     run = Run(data=str(inputs / "texts.csv"), model=str(inputs / "bert"), epochs=2)
-    compare(Study(methods=("vanilla", "pats"), seeds=2, run=run, lr=1e-3), out, engine=Inline())
+    # So few steps teach this model nothing, hence force.
+    compare(Study(methods=("vanilla", "pats"), seeds=2, run=run, lr=1e-3), out, engine=Inline(), force=True)
     return out
 
 
@@ -39,13 +40,13 @@ def test_report(finished, capsys):
     assert all(str(finished / name) in said for name in names)
     page = (finished / "report.html").read_text()
     assert "2 methods fine-tuned bert on texts with 2 seeds each" in page
-    # One run a cell gives the uncertainty over examples; without predictions the column has a dash.
+    # The first run gives the uncertainty over examples; both seeds score the same, which tells no spread.
     row = next(
         line
         for line in (finished / "report.md").read_text().splitlines()
         if line.startswith("| vanilla | 2 |")
     )
-    assert row.count("[") == 2
+    assert row.count("[") == 1
     card = (finished / "model" / "README.md").read_text()
     assert read_card(finished / "model")["run_id"] in card
     assert "{" not in (finished / "report.csv").read_text()
@@ -55,7 +56,7 @@ def test_report_elsewhere_and_as_json(finished, tmp_path, capsys):
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     assert main(["report", str(finished), "--out", str(tmp_path / "page"), "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    assert len(content["verdict"]) == 3
+    assert content["verdict"][0].startswith("Nothing was learned: all 4 runs predict one constant")
     assert (tmp_path / "page" / "report.html").exists()
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before  # there and nowhere else
 

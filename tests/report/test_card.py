@@ -48,6 +48,13 @@ def test_it_says_what_it_is_and_what_it_cannot_claim():
     assert "they are no claim about this model" in told
 
 
+def test_a_model_of_one_constant_says_so_first():
+    flat = [labelled(cell("vanilla", [0.5] * 2, degenerate=True)), CELLS[1]]
+    told = text(flat, row=0).split("# bert-base-uncased fine-tuned on cola")[1].strip()
+    assert told.startswith("**Nothing was learned: on dev this model predicts one constant.**")
+    assert "Nothing was learned" not in text(CELLS)
+
+
 def test_a_model_judged_on_test_and_with_pairs():
     cells = [
         labelled(cell("vanilla", [(0.9, 0.5), (0.9, 0.6)])),

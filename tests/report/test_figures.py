@@ -111,6 +111,12 @@ def test_data_size_in_words():
     assert "100 and 1,000 training examples, 2 seeds each" in first
     assert "vanilla 51.0, pats 51.0 with 100 examples; vanilla 60.0, pats 61.0 with 1,000 examples" in second
     assert "vanilla 2e-05, pats 1e-05 with 100 examples" in third
+    constant = [{**POINTS[0], "constant": True}, *POINTS[1:]]
+    told = figures.told(constant, ["vanilla", "pats"])
+    assert told[0].startswith(
+        f"1 of {len(POINTS)} runs predicts one constant and learned nothing: train longer"
+    )
+    assert told[1:] == (first, second, third)
     unmeasured = [{**one, "std": None} for one in POINTS]
     assert figures.told(unmeasured, ["vanilla"])[2] == "No sensitivities were measured."
     assert len(figures.data_size([{**p, "cv": None, "std": None} for p in POINTS], ["pats"], "x").charts) == 1

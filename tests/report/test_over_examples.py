@@ -20,6 +20,10 @@ def write(path, rows):
     return path
 
 
+def measure(path, metric, labels, split):
+    return examples.resampled(examples.read(path, labels, split), metric, labels)
+
+
 def answers(n=400, classes=2, seed=0, wrong=0.3):
     draw = np.random.default_rng(seed)
     true = draw.choice(classes, n, p=np.array([0.5, 0.3, 0.2][:classes]) / sum([0.5, 0.3, 0.2][:classes]))
@@ -49,7 +53,7 @@ def test_of_counts_refuses_what_is_no_metric_of_counts():
 def test_accuracy_over_examples_is_the_binomials(tmp_path):
     true, predicted = answers()
     rows = [("dev", LABELS[a], LABELS[b]) for a, b in zip(true, predicted, strict=True)]
-    found = examples.measure(write(tmp_path / "p.gz", rows), "accuracy", LABELS[:2], "dev")
+    found = measure(write(tmp_path / "p.gz", rows), "accuracy", LABELS[:2], "dev")
     share = np.mean(true == predicted)
     assert (found.count, found.score) == (400, pytest.approx(100 * share))
     half = 1.96 * 100 * np.sqrt(share * (1 - share) / 400)
@@ -61,10 +65,10 @@ def test_several_dev_splits_are_averaged_and_other_splits_left_out(tmp_path):
     rows = [("dev_matched", "yes", "yes")] * 10 + [("dev_mismatched", "yes", "no")] * 10
     rows += [("test", "no", "no")] * 10
     path = write(tmp_path / "p.gz", rows)
-    found = examples.measure(path, "accuracy", LABELS[:2], "dev")
+    found = measure(path, "accuracy", LABELS[:2], "dev")
     assert (found.count, found.score, found.interval) == (20, 50.0, (50.0, 50.0))
-    assert examples.measure(path, "accuracy", LABELS[:2], "test").score == 100.0
-    assert examples.measure(path, "accuracy", LABELS[:2], "other") is None
+    assert measure(path, "accuracy", LABELS[:2], "test").score == 100.0
+    assert measure(path, "accuracy", LABELS[:2], "other") is None
 
 
 @pytest.mark.parametrize("metric", ["pearson", "spearman"])
@@ -73,7 +77,7 @@ def test_regression(metric, tmp_path):
     true = draw.normal(size=300)
     predicted = true + draw.normal(size=300)
     rows = [("dev", f"{a:.6f}", f"{b:.6f}") for a, b in zip(true, predicted, strict=True)]
-    found = examples.measure(write(tmp_path / "p.gz", rows), metric, (), "dev")
+    found = measure(write(tmp_path / "p.gz", rows), metric, (), "dev")
     assert found.score == pytest.approx(100 * metrics.METRICS[metric](predicted, true), abs=1e-3)
     # Fisher's interval, to which the bootstrap's is close for normal data.
     z, half = np.arctanh(found.score / 100), 1.96 / np.sqrt(297)
@@ -81,8 +85,26 @@ def test_regression(metric, tmp_path):
     assert found.majority is None
 
 
-def test_a_missing_or_torn_file_says_nothing(tmp_path):
-    assert examples.measure(tmp_path / "nothing", "accuracy", LABELS, "dev") is None
-    whole = write(tmp_path / "p.gz", [("dev", "yes", "yes")] * 50).read_bytes()
-    (tmp_path / "torn.gz").write_bytes(whole[: len(whole) // 2])
-    assert examples.measure(tmp_path / "torn.gz", "accuracy", LABELS, "dev") is None
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda path: path.unlink(), "is gone"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-20]), "is cut or damaged"),
+        (lambda path: path.write_bytes(b"nothing of the kind"), "is cut or damaged"),
+        (lambda path: write(path, [("dev", "yes", "perhaps")]), "is cut or damaged"),
+        (lambda path: path.write_bytes(gzip.compress(b"split\ndev,0\n")), "is cut or damaged"),
+        (lambda path: (path.unlink(), path.mkdir()), "is cut or damaged"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why(tmp_path, damage, why):
+    path = write(tmp_path / "p.gz", [("dev", "yes", "yes")] * 50)
+    damage(path)
+    with pytest.raises(examples.Damaged, match=why):
+        measure(path, "accuracy", LABELS, "dev")
+
+
+def test_numbers_that_are_not_finite_and_metrics_that_nobody_knows(tmp_path):
+    path = write(tmp_path / "p.gz", [("dev", "1.0", "nan")])
+    with pytest.raises(examples.Damaged, match="not finite"):
+        measure(path, "pearson", (), "dev")
+    assert measure(write(path, [("dev", "yes", "yes")]), "bleu", LABELS, "dev") is None

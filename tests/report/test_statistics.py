@@ -31,8 +31,17 @@ def test_t_interval_golden():
 
 def test_interval_of_one_and_of_equal_values():
     assert S.interval([1.0]) is None
-    assert S.interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
-    assert S.interval([2.0] * 25) == (2.0, 2.0)
+    # Equal values tell no spread: an interval of width 0 would claim that there is none.
+    assert S.interval([2.0, 2.0, 2.0]) is None
+    assert S.interval([2.0] * 25) is None
+    assert S.interval([0.4, 0.4 + 1e-16, 0.4 - 1e-16]) is None
+
+
+def test_interval_is_cut_at_the_scale():
+    low, high = S.interval([50.0, 99.0])
+    assert low < 0 < 100 < high
+    assert S.interval([50.0, 99.0], limits=(0.0, 100.0)) == (0.0, 100.0)
+    assert S.interval([50.0, 50.1, 50.2], limits=(0.0, 100.0)) == S.interval([50.0, 50.1, 50.2])
 
 
 def test_bca_from_twenty_values_is_scipys_and_repeats():
@@ -117,10 +126,51 @@ def test_paired():
     found = S.paired([3.0, 4.0, 5.0], [1.0, 1.0, 1.0], family=3)
     assert (found.n, found.mean, found.p) == (3, 3.0, 0.25)
     assert found.interval == pytest.approx(stats.t.interval(0.95, 2, 3, 1 / math.sqrt(3)))
-    assert found.detectable == pytest.approx(S.detectable(1.0, 3, 0.05 / 3))
+    assert found.detectable is None  # three pairs can show nothing, whatever the scores
     assert S.paired([1.0], [2.0]) == S.Paired(1, -1.0, None, None, None)
     with pytest.raises(ValueError, match="paired"):
         S.paired([1.0], [1.0, 2.0])
+
+
+@pytest.mark.parametrize(("family", "n"), [(1, 6), (3, 7)])
+def test_what_could_have_been_shown_is_told_from_the_first_number_of_pairs_that_can(family, n):
+    ours = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    spread = float(np.std(ours[:n], ddof=1))
+    found = S.paired(ours[:n], [0.0] * n, family)
+    assert found.detectable == pytest.approx(S.detectable(spread, n, 0.05 / family))
+    assert S.paired(ours[: n - 1], [0.0] * (n - 1), family).detectable is None
+
+
+@pytest.mark.parametrize("scale", [1.0, 50.0, 0.0])
+def test_differences_of_rounding_are_none(scale):
+    theirs = [scale] * 6
+    ours = [scale + 1e-14 * (k + 1) for k in range(6)]
+    assert S.paired(theirs, theirs) == S.Paired(6, 0.0, None, 1.0, None, equal="exactly")
+    assert S.paired(ours, theirs) == S.Paired(6, 0.0, None, 1.0, None, equal="up to rounding")
+    assert S.probability_of_improvement(ours, theirs) == 0.5
+    assert S.almost_stochastic_order(ours * 2, theirs * 2) >= 0.5
+    spread = S.normalise({"a": {"x": [scale + 1e-14], "y": [scale]}})
+    assert spread == {"a": {"x": [0.5], "y": [0.5]}}
+    assert S.paired([1e-6] * 6, [0.0] * 6).p == 2 / 2**6  # small is not rounding
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-15])
+def test_a_constant_shift_has_no_interval_and_no_smallest_difference(noise):
+    found = S.paired([50.4 + k * noise for k in range(8)], [50.0] * 8)
+    assert (found.n, found.shift, found.equal, found.p) == (8, True, None, 2 / 2**8)
+    assert found.mean == pytest.approx(0.4)
+    assert (found.interval, found.detectable) == (None, None)
+
+
+def test_what_could_have_been_shown_stays_within_the_scale():
+    """Six Pearson correlations × 100 that differ so much that not even the whole scale would be enough."""
+    ours, theirs = [-90.0, 95.0, 80.0, -70.0, 99.0, -99.0], [0.0] * 6
+    free, bound = S.paired(ours, theirs), S.paired(ours, theirs, limits=(-100.0, 100.0))
+    assert free.detectable > 100
+    assert (bound.detectable, bound.beyond) == (None, True)
+    assert bound.interval == pytest.approx(free.interval)
+    near = S.paired([1.0, 2.0, 3.0, 1.0, 2.0, 3.0], theirs, limits=(-100.0, 100.0))
+    assert (near.beyond, near.detectable) == (False, S.paired([1.0, 2.0, 3.0] * 2, theirs).detectable)
 
 
 def test_probability_of_improvement_counts_pairs():
@@ -183,7 +233,8 @@ def test_across_tasks():
     error = math.sqrt(np.var([1, 2, 4], ddof=1) / 3 + np.var([0.5, 0.7], ddof=1) / 2) / 2
     assert (two.interval[1] - two.interval[0]) / error > 2 * 1.96
     assert S.across([[1.0], [2.0, 3.0]]).interval is None
-    assert S.across([[2.0, 2.0], [4.0, 4.0]]).interval == (3.0, 3.0)
+    assert S.across([[2.0, 2.0], [4.0, 4.0]]).interval is None  # no spread anywhere
+    assert S.across([[0.0, 0.0], [0.0]]).equal == "exactly"
     assert S.across([]) is None
 
 

@@ -34,7 +34,7 @@ def test_three_seeds_are_never_significant_and_the_page_says_so():
     assert len(told.verdict) == 3
     assert "No difference can be shown with 3 seeds" in told.verdict[2]
     assert "6 seeds would allow it for 1 comparison" in told.verdict[2]
-    assert "smallest difference this number of seeds could have shown is about" in told.verdict[2]
+    assert "could have shown" not in told.verdict[2]  # nothing can be, whatever the scores
 
 
 @pytest.mark.parametrize(("seeds", "significant"), [(5, False), (6, True)])

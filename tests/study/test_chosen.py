@@ -13,7 +13,10 @@ def cell(label, scores, task="rte"):
     outcomes = []
     for seed, score in enumerate(scores):
         run = Run(task=task, method="vanilla", weight_decay=len(label)).with_seed(seed)
-        result = None if score is None else made(run, [score], None if score is None else score / 2)
+        # A score below zero stands for a run that predicts one constant.
+        result = None
+        if score is not None:
+            result = made(run, [abs(score)], abs(score) / 2, degenerate=score < 0)
         outcomes.append(Outcome(seed, run.id, result))
     return Cell(task, "minilm", label, "vanilla", 1e-4, tuple(outcomes))
 
@@ -26,12 +29,22 @@ def cell(label, scores, task="rte"):
         ([cell("a", [0.5, 0.6]), cell("bb", [0.9, None])], "a", 1),  # failures disqualify
         ([cell("a", [None, 0.6]), cell("bb", [0.9, None])], "bb", 0),  # unless all have some
         ([cell("a", [0.9], "cola"), cell("bb", [0.5])], "bb", 0),  # of its own task
+        ([cell("a", [-0.9, -0.9]), cell("bb", [0.5, 0.6])], "bb", 1),  # a constant is never preferred
+        ([cell("a", [-0.9, 0.8]), cell("bb", [0.5, 0.6])], "a", 1),  # nor the constant seed of a row
+        ([cell("a", [-0.9, -0.9]), cell("bb", [0.5, None])], "bb", 0),  # nor where the other has failures
+        ([cell("a", [0.5 + 1e-15, 0.5]), cell("bb", [0.5, 0.5 + 2e-15])], "a", 0),  # nor by rounding
     ],
 )
 def test_choose(cells, label, seed):
     choice = chosen.choose(cells, "rte")
     assert (choice.label, choice.seed) == (label, seed)
     assert choice.test == pytest.approx(choice.dev / 2)
+
+
+def test_only_constants():
+    choice = chosen.choose([cell("a", [-0.5, -0.9]), cell("bb", [-0.6, None])], "rte")
+    assert (choice.label, choice.seed, choice.constant) == ("a", 1, True)
+    assert not chosen.choose([cell("a", [0.5])], "rte").constant
 
 
 def test_nothing_to_choose():
@@ -42,9 +55,9 @@ def test_best_of_a_cell(tmp_path):
     store, runs = Store(tmp_path), [Run(task="rte").with_seed(seed) for seed in range(3)]
     ids = [run.id for run in runs]
     assert chosen.best(store, ids) is None
-    for run, score in zip(runs, [0.5, 0.7, 0.7], strict=True):
+    for run, score, constant in zip(runs, [0.9, 0.7, 0.7], [True, False, False], strict=True):
         attempt = store.claim(run)
-        (attempt / "result.json").write_text(made(run, [score]).to_json())
+        (attempt / "result.json").write_text(made(run, [score], degenerate=constant).to_json())
         store.commit(attempt, run.id)
     assert chosen.best(store, ids) == ids[1]
 

@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from inline import Inline
 from pats import InputError, Run, Study, compare
@@ -22,7 +23,8 @@ def study(study_inputs):
 def finished(study, tmp_path_factory):
     out = tmp_path_factory.mktemp("compare") / "out"
     options = {"std": {"intensity": "std"}}
-    return compare(replace(study, options=options, lr_grid=(1e-4, 3e-3)), out, engine=Inline())
+    # One epoch teaches this model nothing, hence force.
+    return compare(replace(study, options=options, lr_grid=(1e-4, 3e-3)), out, engine=Inline(), force=True)
 
 
 def weights(out):
@@ -34,7 +36,7 @@ def test_result(finished):
     assert [line.cell.label for line in group.lines if not line.cell.control] == ["vanilla", "std"]
     assert group.split == "test"
     assert finished.failures == 0
-    assert len(finished.page.verdict) == 3
+    assert finished.page.verdict[0].startswith("Nothing was learned: all 2 runs predict one constant")
     json.dumps(finished.to_dict(), allow_nan=False)
 
 
@@ -66,6 +68,18 @@ def test_every_run_is_scored_on_the_same_rows(finished):
     assert len(scored) == 1
 
 
+def test_a_rate_that_fails_in_the_tuning_is_told(study, tmp_path):
+    """A rate that makes the loss infinite: the other is taken, the run counts as failed, a note says why."""
+    run = replace(study.run, epochs=1, steps=4, optimizer="adamw", schedule="constant", warmup=0.0)
+    grid = replace(study, methods=("vanilla",), run=run, lr_grid=(1e-4, 1e37))
+    result = compare(grid, tmp_path, engine=Inline())
+    (reason,) = result.unscored.values()
+    assert "became nan" in reason
+    assert (result.failures, result.cells[0].lr) == (1, 1e-4)
+    (note,) = [note for note in result.page.notes if note.startswith("Failed: tuning of vanilla on texts")]
+    assert note.endswith(reason)
+
+
 def test_files(finished):
     out = finished.out
     assert finished.page.verdict[0] in (out / "table1.md").read_text()
@@ -85,10 +99,44 @@ def test_a_model_that_was_lost_is_made_again_with_the_same_weights(finished):
     before, card = model.read_bytes(), finished.out / "model" / "pats.json"
     model.unlink()
     card.unlink()
-    again = compare(finished.study, finished.out, engine=Inline())
+    again = compare(finished.study, finished.out, engine=Inline(), force=True)
     assert model.read_bytes() == before
     assert again.page == finished.page
     assert weights(finished.out) == []
+
+
+def test_models_of_one_constant_are_exported_by_force_alone(study, tmp_path):
+    alone = replace(study, methods=("vanilla",), lr=1e-4)
+    console = Console(file=io.StringIO(), width=200)
+    refused = compare(alone, tmp_path, engine=Inline(), console=console)
+    assert refused.chosen == {}
+    assert not (tmp_path / "model").exists()
+    assert any(note.startswith("No model was exported for texts: every run") for note in refused.page.notes)
+    assert refused.page.verdict[0].startswith("Nothing was learned: the only run predicts one constant")
+    assert refused.page.verdict[0] in (tmp_path / "table1.md").read_text()
+    forced = compare(alone, tmp_path, engine=Inline(), force=True)
+    assert read_card(tmp_path / "model")["run_id"] == forced.chosen["texts"].run_id
+    assert any(note.endswith("; it predicts one constant.") for note in forced.page.notes)
+    held = compare(alone, tmp_path, engine=Inline())  # what was asked for once stays, and is named
+    assert held.page.notes == forced.page.notes
+
+
+@pytest.mark.parametrize(
+    ("methods", "seeds", "told"), [(("vanilla", "pats"), 5, True), (("pats",), 5, False)]
+)
+def test_too_few_seeds_are_told_before_the_first_run(study, tmp_path, monkeypatch, methods, seeds, told):
+    console = Console(file=io.StringIO(), width=200)
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pats.study.job.execute", stop)
+    with pytest.raises(KeyboardInterrupt):
+        compare(replace(study, methods=methods, seeds=seeds), tmp_path, engine=Inline(), console=console)
+    said = (
+        "With 5 seeds no difference can reach p ≤ 0.05 after Holm over 1 method, whatever the scores: 6 seeds"
+    )
+    assert (said in console.file.getvalue()) is told
 
 
 def test_several_tasks_a_larger_study_and_kept_models(study, study_inputs, tmp_path):

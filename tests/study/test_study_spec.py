@@ -3,6 +3,7 @@ import json
 import pytest
 
 from pats import InputError
+from pats.run import schema
 from pats.run.spec import Run
 from pats.study import Study
 from pats.study.spec import Cell
@@ -25,6 +26,20 @@ def test_grid_is_tasks_models_methods_seeds():
     assert [run.data_seed for run in runs] == [0] * 8 + [1] * 8 + [2] * 8
     for run in runs:
         assert run.init_seed == run.data_seed == run.noise_seed
+
+
+@pytest.mark.parametrize(
+    ("methods", "tasks", "seeds"),
+    [
+        (("vanilla", "pats"), ("rte",), 6),
+        (("vanilla", "noisytune", "sage", "pats"), ("rte",), 7),
+        (("vanilla", "noisytune", "sage", "pats"), ("rte", "cola"), 5),  # tested together, too
+        (("pats",), ("rte",), 5),  # nothing to compare
+    ],
+)
+def test_without_a_number_there_are_seeds_enough_to_show_something(methods, tasks, seeds):
+    made = study(methods=methods, tasks=tasks, seeds=None)
+    assert (made.seeds, made.seed_list) == (seeds, tuple(range(seeds)))
 
 
 def test_methods_share_everything_else():
@@ -100,9 +115,9 @@ def test_a_table_is_named_by_its_file():
 
 def test_round_trip():
     made = study(methods=("vanilla", "std=pats"), options={"std": {"p": 0.1}}, lr_grid=(1e-4,), seeds=(1, 2))
-    assert Study.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+    assert schema.build(Study, json.loads(json.dumps(made.to_dict()))) == made
     for cell in made.cells(tuned=dict.fromkeys(made.tuning(), 1e-4)):
-        assert Cell.from_dict(json.loads(json.dumps(cell.to_dict()))) == cell
+        assert schema.build(Cell, json.loads(json.dumps(cell.to_dict()))) == cell
 
 
 @pytest.mark.parametrize(
@@ -133,5 +148,5 @@ def test_bad_values_are_one_sentence(values, said):
 
 
 def test_unknown_setting():
-    with pytest.raises(InputError, match="unknown setting 'task'"):
-        Study.from_dict({"task": "rte"})
+    with pytest.raises(schema.Misfit, match="task is unknown"):
+        schema.build(Study, {"task": "rte"})

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from inline import Inline
 from made import made
 from pats import InputError, Run, Study, Sweep, sweep
 from pats.run.files import write_atomic
@@ -145,14 +146,53 @@ def test_runs_that_fail_are_told_and_do_not_win(study, tmp_path):
     (search,) = result.searches
     assert sum(trial.failed for trial in search.trials) == 4
     assert search.winner == {"lr": 8e-5}
-    assert "9 trials (4 failed)" in " ".join(result.study.page.notes)
+    assert "9 trials (4 failed, the first because: diverged)" in " ".join(result.study.page.notes)
+    assert result.study.failures == 4  # which makes the exit code 1
+    assert [trial.failure for trial in search.trials if trial.failed] == ["diverged"] * 4
+
+
+def test_a_point_counts_with_its_mean_and_one_that_failed_once_does_not_win(study, tmp_path):
+    """Two rates, six trials: three seeds each; the higher rate is the best of all once, and fails once."""
+    found = {1e-4: (0.70, 0.71, 0.72), 2e-4: (0.90, None, 0.10), 3e-4: (0.80, 0.50, 0.60)}
+    space = {"vanilla": {"lr": tuple(found)}}
+    plan = Sweep(replace(study, methods=("vanilla",)), trials=9, proposer="grid", space=space)
+
+    def score(run):
+        return found[run.lr][run.data_seed - study.tuning_seed] if run.data_seed > 10 else 0.5
+
+    (search,) = perform(plan, tmp_path, score=score)[0].searches
+    seeds = Counter((trial.params["lr"], trial.seed - study.tuning_seed) for trial in search.trials)
+    assert seeds == Counter((lr, k) for lr in found for k in range(3))
+    assert (search.winner, search.score) == ({"lr": 1e-4}, pytest.approx(71.0))
+
+
+@pytest.mark.parametrize("task", ["table", "embedded"])
+def test_repeated_points_are_trained_and_counted(study, tmp_path, task):
+    """Two points for four trials, trained for real: every trial has a score, and every result is whole."""
+    run = replace(study.run, epochs=1, steps=1)
+    if task == "embedded":
+        options = {"size": 60, "dev_size": 60}
+        run = replace(run, data=None, task="grammar", task_options=options, max_length=16)
+    plan = Sweep(
+        replace(study, methods=("vanilla",), seeds=1, run=run),
+        trials=4,
+        proposer="grid",
+        space={"vanilla": {"lr": (1e-4, 1e-3)}},
+    )
+    result = sweep(plan, tmp_path, engine=Inline())
+    (search,) = result.searches
+    assert [trial.failure for trial in search.trials] == [None] * 4
+    assert all(len(trial.scores) == 1 for trial in search.trials)
+    assert Counter(trial.seed - study.tuning_seed for trial in search.trials) == {0: 2, 1: 2}
+    assert result.study.failures == 0
+    assert not list(tmp_path.glob("runs/*/*.broken-*"))
 
 
 def test_a_search_where_everything_fails_says_so(study, tmp_path):
     plan = Sweep(replace(study, methods=("vanilla",)), trials=2)
     result, _ = perform(plan, tmp_path, score=lambda run: None)
     assert result.searches[0].score is None
-    assert result.study.failures == 2
+    assert result.study.failures == 2 + 2  # the trials and the reported runs
     assert "none with a score" in " ".join(result.study.page.notes)
 
 

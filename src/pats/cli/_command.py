@@ -10,7 +10,16 @@ from pats.run.spec import Run
 from pats.study.spec import Study
 
 _LISTS = ("tasks", "models", "methods", "lr_grid")
-_SKIPPED = ("options", "task_options", "fingerprint", "method", "init_seed", "data_seed", "noise_seed")
+_SKIPPED = (
+    "options",
+    "task_options",
+    "fingerprint",
+    "weights",
+    "method",
+    "init_seed",
+    "data_seed",
+    "noise_seed",
+)
 
 
 def command(study: Study, out: str, verb: str = "compare", extra: Mapping[str, Any] | None = None) -> str:
@@ -32,7 +41,7 @@ def command(study: Study, out: str, verb: str = "compare", extra: Mapping[str, A
             words += [f"--{name.replace('_', '-')}", *(_text(one) for one in value)]
     if study.lr is not None:
         words += ["--lr", _text(study.lr)]
-    if study.seeds != plain.seeds:
+    if study.seeds != study.enough_seeds():
         seeds = study.seeds if isinstance(study.seeds, tuple) else (study.seeds,)
         words += ["--seeds", *map(str, seeds)]
     if study.tuning_seed != plain.tuning_seed:

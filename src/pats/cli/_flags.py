@@ -20,7 +20,7 @@ _NOISE_RENAMED = {"budget": "noise-budget"}
 _EXTENDED = ("option", "task_option", "slurm", "space")  # given in a file and here, both hold
 _DEEPEST = 3  # lists and mappings in each other that a setting may be
 _DEEP = "is nested too deeply: settings are numbers, words, or lists and mappings of them"
-_NOT_FLAGS = ("options", "task_options", "fingerprint", "method", "betas")
+_NOT_FLAGS = ("options", "task_options", "fingerprint", "weights", "method", "betas")
 
 
 class Parser(argparse.ArgumentParser):

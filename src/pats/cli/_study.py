@@ -19,7 +19,7 @@ from pats.study import Study
 P = TypeVar("P")
 
 LISTS = ("tasks", "models", "methods", "lr_grid")
-HOW = ("retries", "keep_models", "report_to")  # of the way a study is done, not of what it is
+HOW = ("retries", "keep_models", "report_to", "force")  # of the way a study is done, not of what it is
 NOT_FLAGS = ("task", "model", "init_seed", "data_seed", "noise_seed")  # a grid has its own for them
 
 
@@ -48,10 +48,12 @@ def add_grid(parser: _flags.Parser, out: str) -> None:
     add("--models", "--model", nargs="+", metavar="M", help="names or folders of models (default: minilm)")
     told = _flags.methods_help("or LABEL=NAME for a variant")
     add("--methods", "--method", nargs="+", metavar="NAME", help=told)
-    add("--seeds", nargs="+", type=_flags.whole, metavar="N", help="a number of seeds, or the seeds (5)")
+    enough = "a number of seeds, or the seeds (default: 5, on one task as many as can show a difference)"
+    add("--seeds", nargs="+", type=_flags.whole, metavar="N", help=enough)
     add("--tuning-seed", type=_flags.whole, metavar="N", help="seed of what is tuned, not reported")
     add("--option", action="extend", nargs="+", metavar="ROW.KEY=VALUE", help="option of a row's method")
     add("--keep-models", action="store_true", help="keep the weights of every run")
+    add("--force", action="store_true", help="export the chosen model even if it predicts one constant")
     _flags.add_trackers(parser)
 
 
@@ -71,7 +73,7 @@ def build(values: dict[str, Any]) -> Study:
     settings = _flags.run_settings(values)
     lr = settings.pop("lr", None)
     given: dict[str, Any] = {key: tuple(values.pop(key)) for key in LISTS if key in values}
-    seeds = values.pop("seeds", [5])
+    seeds = values.pop("seeds", [None])
     given |= {"lr": lr, "seeds": seeds[0] if len(seeds) == 1 else tuple(seeds)}
     given["control"] = not values.pop("no_control", False)
     if "tuning_seed" in values:

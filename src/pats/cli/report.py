@@ -1,6 +1,5 @@
 """``pats report``: one page that shows a comparison."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,10 +12,10 @@ from pats.cli._output import write_json
 from pats.report import card, render, table1
 from pats.report.document import Document, Source, document
 from pats.report.html import html
-from pats.run import owned
-from pats.run.files import write_atomic
+from pats.report.shapes import SHAPES
+from pats.run import owned, schema
+from pats.run.files import PREDICTIONS, write_atomic
 from pats.study.attempt import read_error
-from pats.study.spec import Study
 from pats.study.store import Store
 
 EXAMPLE = """
@@ -47,8 +46,8 @@ def main(argv: Sequence[str]) -> int:
     store = Store(values["folder"])
     cells = load(store)
     groups = table1.groups(cells)
-    figures = {verb: _figure(verb, values.get(verb.replace("-", "_")), store.root) for verb in FIGURES}
-    told = document(groups, _source(store, store.study()["study"], cells, figures))
+    drawn = {verb: _figure(verb, values.get(verb.replace("-", "_")), store.root) for verb in FIGURES}
+    told = document(groups, _source(store, cells, drawn))
     out = Path(values.get("out") or store.root)
     owned.page(out, [*pages("report"), "report.csv", "runs.csv"])
     files = write(told, out)
@@ -112,35 +111,30 @@ def _figure(verb: str, folder: str | None, root: Path) -> Mapping[str, Any] | No
     """What another verb wrote for a figure; None where it was not asked for and is not there."""
     file = Path(folder or root) / f"{verb.replace('-', '_')}.json"
     try:
-        content: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        found = schema.parse(file.read_text(encoding="utf-8"))
+        content: Mapping[str, Any] = schema.build(SHAPES[verb], found)
         if not content["models" if verb == "sensitivity" else "points"]:
-            raise KeyError("it is empty")
+            raise ValueError("it is empty")
     except (FileNotFoundError, NotADirectoryError):
         if folder is None:
             return None
         raise InputError(f"{file} is missing: name the --out of pats {verb}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{file} is not what pats {verb} writes ({error}): run it again") from None
     return content
 
 
 def _source(
     store: Store,
-    study: Mapping[str, Any],
     cells: Sequence[table1.Cell],
-    figures: Mapping[str, Mapping[str, Any] | None],
+    drawn: Mapping[str, Mapping[str, Any] | None],
 ) -> Source:
-    files = {}
-    for cell in cells:
-        # One run a cell is enough for the uncertainty over examples, and a large study has thousands.
-        for seed in list(cell.results)[:1]:
-            run_id = next(outcome.run_id for outcome in cell.outcomes if outcome.seed == seed)
-            path = store.folder(run_id) / "predictions.csv.gz"
-            if path.exists():
-                files[run_id] = path
+    ids = (outcome.run_id for cell in cells for outcome in cell.outcomes)
+    files = {run_id: store.folder(run_id) / PREDICTIONS for run_id in ids}
     out = str(store.root)
-    typed = command(Study.from_dict(study), out)
-    return Source(typed, study, files, figures["sensitivity"], figures["data-size"], (), out)
+    study = store.plan()
+    typed, notes = command(study, out), tuple(store.problems)
+    return Source(typed, study.to_dict(), files, drawn["sensitivity"], drawn["data-size"], notes, out)
 
 
 def _cards(store: Store, groups: Sequence[table1.Group]) -> list[Path]:

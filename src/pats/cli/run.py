@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pats._errors import InputError
 from pats.cli import _flags
-from pats.report.page import METRICS
+from pats.report.words import CURE, METRICS
 from pats.run import Result, Run, finetune, ranks
 
 EXAMPLE = """
@@ -72,12 +72,12 @@ def build(values: dict[str, Any]) -> Run:
 def _words(result: Result, out: str) -> str:
     run, metric = result.run, METRICS.get(result.metric, result.metric)
     head = f"{run.task or run.data}: {run.method} on {run.model}, lr {run.lr:g}"
-    lines = [head, f"status    {result.status}"]
+    nothing = [f"Nothing was learned: the model predicts one constant; {CURE}."] if result.degenerate else []
+    lines = [*nothing, head, f"status    {result.status}"]
     if result.best_epoch is not None and result.best is not None and result.last is not None:
         best = result.epochs[result.best_epoch]
         lines.append(f"dev       {metric} {100 * result.best:.1f} at epoch {best.epoch:g}, the best one")
         lines.append(f"          {100 * result.last:.1f} at the last epoch")
-        lines += ["          the model predicts one constant"] if result.degenerate else []
     if result.test is not None:
         lines.append(f"test      {metric} {100 * result.test[result.metric]:.1f}")
     if result.status == "done":

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pats.report import paper
-from pats.report.page import METRICS
 from pats.report.table1 import Group, Line
-from pats.report.words import between, count, name_of, number
+from pats.report.verdict import gap
+from pats.report.words import CURE, METRICS, count, name_of, number
 from pats.run.result import Result
 
 _METHODS = {
@@ -72,6 +72,11 @@ def _card(about: Mapping[str, Any], group: Group, line: Line, result: Result) ->
     body = [
         f"# {name} fine-tuned on {task}",
         "",
+        *(
+            [f"**Nothing was learned: on dev this model predicts one constant.** To mend it, {CURE}.", ""]
+            if result.degenerate
+            else []
+        ),
         f"A sequence classifier for {pair}, {what}. Made by `pats compare` with {method}, seed "
         f"{run.data_seed}; "
         f"{'; '.join(scores)}.",
@@ -126,11 +131,9 @@ def _card(about: Mapping[str, Any], group: Group, line: Line, result: Result) ->
 
 def _row(line: Line) -> str:
     spread = "" if line.std is None else f" ± {line.std:.1f}"
-    gap = ""
-    if line.difference is not None:
-        gap = f"{number(line.difference.mean, sign=True)} {between(line.difference.interval, sign=True)}"
+    told = "" if line.difference is None else gap(line.difference)
     values = " ".join(number(score) for score in line.scores.values())
-    return f"| {line.cell.label} | {number(line.mean)}{spread} | {values} | {gap} |".replace("|  |", "| |")
+    return f"| {line.cell.label} | {number(line.mean)}{spread} | {values} | {told} |".replace("|  |", "| |")
 
 
 def _limits(group: Group, line: Line) -> list[str]:

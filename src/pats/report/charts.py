@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pats.report import statistics
-from pats.report.table1 import Group, Line
+from pats.report.table1 import Group, Line, common
 
 Spec = Mapping[str, Any]
 Row = dict[str, Any]
@@ -42,7 +42,16 @@ def seeds(group: Group, labels: Sequence[str], title: str) -> Chart:
         for line in lines
         for seed, score in line.scores.items()
     ]
-    means = [_mean(line.cell.label, list(line.scores.values())) for line in lines]
+    means = [
+        _row(
+            line.cell.label,
+            float(np.mean(values)),
+            statistics.interval(values, limits=line.limits),
+            len(values),
+        )
+        for line in lines
+        for values in (list(line.scores.values()),)
+    ]
     printed = [
         {"method": line.cell.label, "paper": line.paper, "seed": "paper"}
         for line in lines
@@ -62,11 +71,13 @@ def differences(group: Group, labels: Sequence[str], title: str) -> Chart | None
     lines = [line for line in group.lines if line.difference is not None]
     points, means = [], []
     for line in lines:
-        paired = {seed: s - plain.scores[seed] for seed, s in line.scores.items() if seed in plain.scores}
+        assert line.difference is not None
         points += [
-            {"method": line.cell.label, "seed": seed, "score": _round(gap)} for seed, gap in paired.items()
+            {"method": line.cell.label, "seed": seed, "score": _round(line.scores[seed] - plain.scores[seed])}
+            for seed in common(line.scores, plain.scores)
         ]
-        means.append(_mean(line.cell.label, list(paired.values())))
+        found = line.difference
+        means.append(_row(line.cell.label, found.mean, found.interval, found.n))
     if not points:
         return None
     spec = _strip(points, means, labels, "score", "difference to plain, same seed")
@@ -79,13 +90,9 @@ def differences(group: Group, labels: Sequence[str], title: str) -> Chart | None
     return Chart(title, text, {**spec, "layer": [zero, *spec["layer"]]})
 
 
-def _mean(label: str, values: Sequence[float]) -> Row:
-    low, high = statistics.interval(values) or (None, None)
-    mean = float(np.mean(values))
-    row: Row = {"method": label, "mean": _round(mean), "n": len(values)}
-    if low is not None and high is not None:
-        row |= {"low": _round(low), "high": _round(high)}
-    return row
+def _row(label: str, mean: float, interval: tuple[float, float] | None, n: int) -> Row:
+    row: Row = {"method": label, "mean": _round(mean), "n": n}
+    return row if interval is None else row | {"low": _round(interval[0]), "high": _round(interval[1])}
 
 
 def _told(means: Iterable[Row]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pats._sensitivity import Distribution
-from pats.report import figures, page, sections
+from pats.report import classes, figures, page, reading, sections
 from pats.report.page import Grid, Page
 from pats.report.section import Section
 from pats.report.table1 import Group
@@ -21,7 +21,7 @@ class Source:
     Args:
         command: The command that makes the study.
         settings: The study's own settings, as ``Study.to_dict``.
-        predictions: Files of predictions by run, for the uncertainty over examples.
+        predictions: Files of predictions by run, for classes and the uncertainty over examples.
         sensitivity: What ``pats sensitivity`` wrote; None without.
         data_size: What ``pats data-size`` wrote; None without.
         notes: Sentences about the data.
@@ -44,7 +44,7 @@ class Document:
     Args:
         title: What was studied.
         lead: A line under it.
-        verdict: Three sentences.
+        verdict: Three sentences; more where models learned nothing or runs failed.
         sections: In order.
         notes: Below everything.
     """
@@ -73,7 +73,8 @@ def document(groups: Sequence[Group], source: Source) -> Document:
         groups: Its tables (``table1.groups``), at least one.
         source: The rest.
     """
-    told = page.page(groups, source.notes)
+    read = reading.read(groups, source.predictions)
+    told = page.page(groups, source.notes, read)
     models = list(dict.fromkeys(name_of(group.model) for group in groups))
     tasks = list(dict.fromkeys(group.task for group in groups))
     ended = sections.finished(groups)
@@ -84,7 +85,8 @@ def document(groups: Sequence[Group], source: Source) -> Document:
     labels = sections.labels_of(groups)
     found: list[Section | None] = [
         sections.results(groups, told.grids, labels),
-        sections.uncertainty(groups, source.predictions),
+        classes.classes(groups, read),
+        sections.uncertainty(groups, read),
         sections.learning(groups, labels),
         sections.added_noise(groups, labels),
         sections.sensitivities(groups, source.sensitivity),

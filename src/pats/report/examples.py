@@ -6,7 +6,9 @@ examples alone. Scores are resampled from a run's own ``predictions.csv.gz``.
 
 import csv
 import gzip
+import hashlib
 import io
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +18,15 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Array = NDArray[np.float64]
+Pairs = tuple[Array, Array]  # labels and predictions of one split
 
 RESAMPLES = 1000
+OF_COUNTS = ("accuracy", "f1", "macro_f1", "matthews")
+OF_SCORES = ("pearson", "spearman")
+
+
+class Damaged(Exception):
+    """Predictions cannot be read; the message says what is wrong, as "is gone"."""
 
 
 @dataclass(frozen=True)
@@ -37,27 +46,23 @@ class Examples:
     majority: float | None
 
 
-def measure(path: Path, metric: str, labels: Sequence[str], split: str) -> Examples | None:
-    """Read one run's predictions and resample its examples.
+def resampled(parts: Sequence[Pairs], metric: str, labels: Sequence[str]) -> Examples | None:
+    """What the predictions of one run say, its examples resampled.
 
     Args:
-        path: A ``predictions.csv.gz``.
+        parts: From ``read``; over several splits the mean is taken, as in the result.
         metric: Name of the metric.
         labels: Classes in the order of their indices; empty for regression.
-        split: ``"dev"`` (with ``dev_matched`` and ``dev_mismatched``) or ``"test"``; over several
-            splits the mean is taken, as in the result.
 
     Returns:
-        None where the file is missing or holds nothing of that split.
+        None where there is nothing, or the metric is not known.
     """
-    parts = _read(path, labels, split)
-    if not parts:
+    if not parts or metric not in (OF_COUNTS if labels else OF_SCORES):
         return None
     draws, scores, majorities = [], [], []
     for true, predicted in parts:
         if labels:
-            counts = np.zeros((len(labels), len(labels)), np.int64)
-            np.add.at(counts, (true.astype(np.int64), predicted.astype(np.int64)), 1)
+            counts = confusion((true, predicted), len(labels))
             scores.append(float(of_counts(metric, counts[None])[0]))
             constant = np.zeros_like(counts)
             constant[:, counts.sum(axis=1).argmax()] = counts.sum(axis=1)
@@ -80,21 +85,45 @@ def measure(path: Path, metric: str, labels: Sequence[str], split: str) -> Examp
     )
 
 
-def _read(path: Path, labels: Sequence[str], split: str) -> list[tuple[Array, Array]]:
+def read(path: Path, labels: Sequence[str], split: str, digest: str | None = None) -> list[Pairs]:
+    """The labels and predictions of one run, one pair of arrays a split.
+
+    Args:
+        path: A ``predictions.csv.gz``.
+        labels: Classes in the order of their indices; empty for regression.
+        split: ``"dev"`` (with ``dev_matched`` and ``dev_mismatched``) or ``"test"``.
+        digest: Hash of the table's text, as the result has it; None is not checked.
+
+    Raises:
+        Damaged: The file is gone, or is not what the run wrote.
+    """
     try:
-        text = gzip.decompress(path.read_bytes()).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError):
-        return []
-    rows = csv.reader(io.StringIO(text))
-    next(rows, None)
-    number = {label: float(index) for index, label in enumerate(labels)}
-    found: dict[str, list[tuple[float, float]]] = {}
-    for name, _, label, predicted, *_ in rows:
-        if name == split or name.startswith(f"{split}_"):
-            pair = (number[label], number[predicted]) if labels else (float(label), float(predicted))
-            found.setdefault(name, []).append(pair)
+        content = gzip.decompress(path.read_bytes())
+        if digest is not None and hashlib.blake2b(content, digest_size=16).hexdigest() != digest:
+            raise Damaged("is not what the run wrote")
+        rows = csv.reader(io.StringIO(content.decode("utf-8")))
+        next(rows, None)
+        number = {label: float(index) for index, label in enumerate(labels)}
+        found: dict[str, list[tuple[float, float]]] = {}
+        for name, _, label, predicted, *_ in rows:
+            if name == split or name.startswith(f"{split}_"):
+                pair = (number[label], number[predicted]) if labels else (float(label), float(predicted))
+                found.setdefault(name, []).append(pair)
+    except FileNotFoundError:
+        raise Damaged("is gone") from None
+    except (OSError, EOFError, ValueError, KeyError, zlib.error, csv.Error):
+        raise Damaged("is cut or damaged") from None
     columns = [np.asarray(pairs, dtype=np.float64).T for pairs in found.values()]
+    if not all(np.isfinite(pairs).all() for pairs in columns):
+        raise Damaged("holds numbers that are not finite")
     return [(true, predicted) for true, predicted in columns]
+
+
+def confusion(pairs: Pairs, classes: int) -> NDArray[np.int64]:
+    """Counts by label and prediction."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (pairs[0].astype(np.int64), pairs[1].astype(np.int64)), 1)
+    return counts
 
 
 def of_counts(metric: str, counts: NDArray[np.int64]) -> Array:

@@ -9,7 +9,7 @@ from pats._sensitivity import LOWEST, PER_DECADE, WINDOW, WINDOW_BINS, Distribut
 from pats.report.charts import Chart, Row, by_method, digits, short_kind, values_in_words
 from pats.report.page import Grid
 from pats.report.section import Section
-from pats.report.words import count, listed, number, short
+from pats.report.words import CURE, count, listed, number, short
 
 
 def sensitivity(measured: Mapping[str, Any]) -> Section:
@@ -358,8 +358,11 @@ def data_size(points: Sequence[Row], labels: Sequence[str], task: str) -> Sectio
     return Section("size", "Size of the training data", text, (grid,), tuple(drawn))
 
 
-def told(points: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> tuple[str, str, str]:
-    """Figure 3 in three sentences: what was run, how the scores differ, how the sensitivities do."""
+def told(points: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> tuple[str, ...]:
+    """Figure 3 in three sentences: what was run, how the scores differ, how the sensitivities do.
+
+    Runs that predict one constant come before them.
+    """
     seeds = len({point["seed"] for point in points})
     sizes = sorted({(point["fraction"], point["examples"]) for point in points})
     parts = [f"{examples:,}" for _, examples in sizes]
@@ -382,7 +385,10 @@ def told(points: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> tuple[st
         if spreads
         else "No sensitivities were measured."
     )
-    return first, second, third
+    constant = sum(bool(point.get("constant")) for point in points)
+    verb = "predicts" if constant == 1 else "predict"
+    nothing = f"{constant} of {count(len(points), 'run')} {verb} one constant and learned nothing: {CURE}."
+    return (nothing, first, second, third) if constant else (first, second, third)
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], field: str) -> float | None:

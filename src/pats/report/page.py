@@ -1,22 +1,16 @@
-"""The page that a study prints: a verdict in three sentences, then the tables."""
+"""The page that a study prints: the verdict, then the tables, then the notes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pats.report import paper, statistics, table1
+from pats.report.reading import Reading, Readings
 from pats.report.table1 import Group, Line, Overall
-from pats.report.words import between, count, listed, name_of, number
+from pats.report.verdict import gap, metric_of, verdict
+from pats.report.words import count, name_of, number
 
-METRICS = {
-    "accuracy": "accuracy",
-    "f1": "F1",
-    "macro_f1": "macro F1",
-    "matthews": "Matthews correlation",
-    "pearson": "Pearson correlation",
-    "spearman": "Spearman correlation",
-}
-
-
+_NOTHING: Readings = MappingProxyType({})
 OVERALL = ("Avg", "IQM [95 %]", "P(better)", "vs vanilla, mean over tasks [95 %]", "p over tasks")
 
 
@@ -38,24 +32,21 @@ class Page:
     notes: tuple[str, ...]
 
 
-def page(groups: Sequence[Group], notes: Sequence[str] = ()) -> Page:
+def page(groups: Sequence[Group], notes: Sequence[str] = (), read: Readings = _NOTHING) -> Page:
     """The page of a study.
 
     Args:
         groups: Its tables (``table1.groups``), at least one.
         notes: Sentences about the data or the choice of a model, put before the page's own notes.
+        read: What the runs' predictions tell (``reading.read``).
     """
     over = table1.overall(groups)
-    grids = [_grid(group) for group in groups]
+    grids = [_grid(group, read.get((group.task, group.model), Reading()).majority) for group in groups]
     grids += [grid for grid in map(_parts, groups) if grid is not None]
     if len(groups) > 1:
         grids.insert(0, _summary(groups, over))
-    return Page(_verdict(groups, over), tuple(grids), (*notes, *_notes(groups, over)))
-
-
-def _metric(group: Group) -> str:
-    name = next((line.cell.metric for line in group.lines if line.cell.metric), None)
-    return METRICS.get(name, name) if name else "score"
+    damaged = (told for reading in read.values() for told in reading.damaged)
+    return Page(verdict(groups, over, read), tuple(grids), (*notes, *_notes(groups, over), *damaged))
 
 
 def _mean(line: Line) -> str:
@@ -65,7 +56,7 @@ def _mean(line: Line) -> str:
 # ------------------------------------------------------------------------------------------- tables
 
 
-def _grid(group: Group) -> Grid:
+def _grid(group: Group, majority: float | None) -> Grid:
     extra = group.split == "test"
     printed = any(line.paper is not None for line in group.lines)
     heads = ["method", "lr", "seeds", f"{group.split} mean ± std", "every seed"]
@@ -74,7 +65,7 @@ def _grid(group: Group) -> Grid:
     heads += ["paper"] if printed else []
     rows = []
     for line in group.lines:
-        gap = "" if line.difference is None else _gap(line.difference)
+        told = "" if line.difference is None else gap(line.difference)
         row = [
             line.cell.label,
             f"{line.cell.lr:g}",
@@ -83,10 +74,12 @@ def _grid(group: Group) -> Grid:
             " ".join(number(line.scores.get(o.seed)) for o in line.cell.outcomes),
         ]
         row += [_average(line.cell.dev)] if extra else []
-        row += [_average(line.cell.last), gap, _p(line)]
+        row += [_average(line.cell.last), told, _p(line)]
         row += [number(line.paper, digits=2)] if printed else []
         rows.append(tuple(row))
-    title = f"{group.task} · {name_of(group.model)} · {_metric(group)} × 100 on {group.split}"
+    title = f"{group.task} · {name_of(group.model)} · {metric_of(group)} × 100 on {group.split}"
+    if majority is not None:
+        title += f" (always the most frequent class: {number(majority)})"
     return Grid(title, tuple(heads), tuple(rows))
 
 
@@ -109,9 +102,8 @@ def _parts(group: Group) -> Grid | None:
         (part, *(number(sum(c[part]) / len(c[part])) if part in c else "-" for c in columns))
         for part in parts
     ]
-    title = (
-        f"{group.task} · {name_of(group.model)} · {_metric(group)} × 100 on each part of dev, mean over seeds"
-    )
+    where = f"{group.task} · {name_of(group.model)}"
+    title = f"{where} · {metric_of(group)} × 100 on each part of dev, mean over seeds"
     return Grid(title, ("part of dev", *(line.cell.label for line in group.lines)), tuple(rows))
 
 
@@ -138,11 +130,6 @@ def _stars(p: float | None, significant: bool) -> str:
     return "" if p is None else f"{p:.3f}" + (" *" if significant else "")
 
 
-def _gap(difference: statistics.Paired) -> str:
-    told = number(difference.mean, sign=True)
-    return told if difference.interval is None else f"{told} {between(difference.interval, sign=True)}"
-
-
 def _summary(groups: Sequence[Group], overall: Sequence[Overall]) -> Grid:
     tasks = tuple(dict.fromkeys(group.task for group in groups))
     over = {(row.model, row.label): row for row in overall}
@@ -158,11 +145,12 @@ def _summary(groups: Sequence[Group], overall: Sequence[Overall]) -> Grid:
         if whole is not None:
             spread = "-"
             if whole.iqm is not None:
-                spread = f"{whole.iqm[0]:.2f} [{whole.iqm[1][0]:.2f}, {whole.iqm[1][1]:.2f}]"
+                value, (low, high) = whole.iqm
+                spread = f"{value:.2f}" + (f" [{low:.2f}, {high:.2f}]" if low < high else "")
             row.append(_beside(whole.average, whole.paper))
             row += [spread, number(whole.improvement, digits=2)]
-            gap = whole.difference
-            row += ["", ""] if gap is None else [_gap(gap), _stars(whole.p, whole.significant)]
+            found = whole.difference
+            row += ["", ""] if found is None else [gap(found), _stars(whole.p, whole.significant)]
         row += [""] * (len(heads) - len(row))
         rows.append(tuple(row))
     return Grid("All tasks: mean score × 100 (in brackets the paper's)", heads, tuple(rows))
@@ -172,102 +160,7 @@ def _beside(ours: float | None, theirs: float | None) -> str:
     return number(ours) + ("" if theirs is None else f" ({theirs:.2f})")
 
 
-# -------------------------------------------------------------------------------------------- words
-
-
-def _verdict(groups: Sequence[Group], over: Sequence[Overall]) -> tuple[str, str, str]:
-    return _what(groups), _outcome(groups), _shown(groups, over)
-
-
-def _what(groups: Sequence[Group]) -> str:
-    tasks = list(dict.fromkeys(group.task for group in groups))
-    models = list(dict.fromkeys(name_of(group.model) for group in groups))
-    methods = dict.fromkeys(line.cell.label for g in groups for line in g.lines if not line.cell.control)
-    seeds = max(len(line.cell.outcomes) for group in groups for line in group.lines)
-    splits = {group.split for group in groups}
-    where = "the test set" if splits == {"test"} else "the dev set"
-    if len(splits) > 1:
-        where = "the test set where there is one, else the dev set"
-    how = f"{_metric(groups[0])} × 100" if len(groups) == 1 else "each task's metric × 100"
-    return (
-        f"{count(len(methods), 'method')} fine-tuned {listed(models)} on {listed(tasks)} with "
-        f"{count(seeds, 'seed')} each; a score is {how} on {where}, at the epoch that was best on "
-        "dev."
-    )
-
-
-def _outcome(groups: Sequence[Group]) -> str:
-    if len(groups) == 1:
-        plain = groups[0].baseline
-        told = [
-            f"{line.cell.label} {number(line.mean)}"
-            + (f" ({line.difference.mean:+.1f})" if line.difference else "")
-            for line in groups[0].lines
-            if line is not plain and not line.cell.control
-        ]
-        start = f"Plain fine-tuning scored {number(plain.mean)}" if plain else "Scores are"
-        rest = (", " if plain else " ") + ", ".join(told) if told else ""
-        return f"{start}{rest}."
-    gaps: dict[str, list[float]] = {}
-    for group in groups:
-        for line in group.tested:
-            assert line.difference is not None
-            gaps.setdefault(line.cell.label, []).append(line.difference.mean)
-    if not gaps:
-        return "Nothing was compared with plain fine-tuning."
-    told = [
-        f"{label} by {sum(values) / len(values):+.1f} on average, above it on "
-        f"{sum(value > 0 for value in values)} of {len(values)} tables"
-        for label, values in gaps.items()
-    ]
-    return f"Against plain fine-tuning the scores differ: {'; '.join(told)}."
-
-
-def _shown(groups: Sequence[Group], over: Sequence[Overall]) -> str:
-    tested = [(group, line) for group in groups for line in group.tested]
-    if not tested:
-        return "There is no difference to judge: no method has scores beside plain fine-tuning's."
-    found = [(group, line) for group, line in tested if line.significant]
-    whole = [row for row in over if row.significant]
-    if found or whole:
-        places: dict[str, list[str]] = {}
-        for row in whole:
-            models = len({group.model for group in groups})
-            place = "over all tasks " + (f"with {name_of(row.model)} " if models > 1 else "")
-            places.setdefault(place, []).append(_told(row.label, row.difference, row.p))
-        for group, line in found:
-            place = f"on {group.task} with {name_of(group.model)} " if len(groups) > 1 else ""
-            places.setdefault(place, []).append(_told(line.cell.label, line.difference, line.p))
-        told = "; ".join(place + listed(differences) for place, differences in places.items())
-        single = " on a single task" if len(groups) > 1 else ""
-        rest = "" if len(found) == len(tested) else f"; no other difference{single} was shown"
-        start = "Shown against plain fine-tuning, at 5 % after Holm's correction, with 95 % intervals"
-        return f"{start}: {told}{rest}."
-    n = max(line.difference.n for _, line in tested if line.difference)
-    family = max(group.family for group in groups)
-    needed = statistics.seeds_needed(family)
-    least = [
-        line.difference.detectable
-        for _, line in tested
-        if line.difference and line.difference.detectable is not None
-    ]
-    if n < needed:
-        start = (
-            f"No difference can be shown with {count(n, 'seed')}, whatever the scores "
-            f"({needed} seeds would allow it for {count(family, 'comparison')})"
-        )
-    else:
-        start = f"No difference to plain fine-tuning was shown with {count(n, 'seed')}"
-    if not least:
-        return f"{start}; one seed says nothing about the spread."
-    low, high = number(min(least)), number(max(least))
-    size = low if low == high else f"{low} to {high}, depending on the row"
-    return f"{start}; the smallest difference this number of seeds could have shown is about {size}."
-
-
-def _told(label: str, difference: statistics.Paired | None, p: float | None) -> str:
-    assert difference is not None
-    return f"{label} {_gap(difference)} (p = {p:.3f})"
+# -------------------------------------------------------------------------------------------- notes
 
 
 def _notes(groups: Sequence[Group], over: Sequence[Overall]) -> list[str]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pats.report import charts, examples, figures, statistics
+from pats.report import charts, figures, statistics
 from pats.report.charts import Chart
 from pats.report.page import Grid
+from pats.report.reading import Readings
 from pats.report.section import Section
 from pats.report.table1 import Group, Line
 from pats.report.words import between, count, duration, listed, name_of, number, short
@@ -57,7 +57,7 @@ def results(groups: Sequence[Group], grids: Sequence[Grid], labels: Sequence[str
     return Section("results", "Results", text, tuple(grids), tuple(drawn))
 
 
-def uncertainty(groups: Sequence[Group], predictions: Mapping[str, Path]) -> Section:
+def uncertainty(groups: Sequence[Group], read: Readings) -> Section:
     """How sure the numbers are: over seeds, and over examples."""
     heads: tuple[str, ...] = (
         *("method", "seeds", "mean", "median", "IQM", "lowest", "highest", "mean over seeds [95 %]"),
@@ -71,11 +71,10 @@ def uncertainty(groups: Sequence[Group], predictions: Mapping[str, Path]) -> Sec
         rows = []
         for line in group.lines:
             values = list(line.scores.values())
-            found = _examples(line, group.split, predictions)
+            found = read[group.task, group.model].first.get(line.cell.label)
             chance = None
             if plain is not None and line is not plain and values and plain.scores:
                 chance = statistics.probability_of_improvement(values, list(plain.scores.values()))
-            least = line.difference.detectable if line.difference else None
             useless = None
             if found is not None and found.majority is not None:
                 useless = sum(value <= found.majority + 1e-9 for value in values)
@@ -88,10 +87,10 @@ def uncertainty(groups: Sequence[Group], predictions: Mapping[str, Path]) -> Sec
                     number(statistics.iqm(values) if values else None),
                     number(min(values, default=None)),
                     number(max(values, default=None)),
-                    between(statistics.interval(values)) if values else "-",
+                    between(statistics.interval(values, limits=line.limits)) if values else "-",
                     between(found.interval) if found else "-",
                     number(chance, digits=2),
-                    number(least),
+                    _least(line),
                     str(line.degenerate) if useless is None else str(useless),
                     *([_order(line, plain)] if ordered else []),
                 )
@@ -102,7 +101,9 @@ def uncertainty(groups: Sequence[Group], predictions: Mapping[str, Path]) -> Sec
         "Over examples: would other examples of the same kind? The second is of the first seed's "
         "predictions, resampled; it says nothing about seeds. P(better): probability that a run beats one of "
         "plain fine-tuning. 'Could show': the smallest true difference that this number of seeds would have "
-        "shown in 80 % of studies. 'No better than a constant': runs at or below the score of always "
+        "shown in 80 % of studies ('-': so many seeds can show none whatever the scores, or the differences "
+        "are all equal; 'none': not even the largest that the metric's scale allows). 'No better than a "
+        "constant': runs at or below the score of always "
         "answering the most frequent class (without predictions: runs that did answer one class)."
     )
     if ordered:
@@ -127,12 +128,9 @@ def _order(line: Line, plain: Line | None) -> str:
     return number(statistics.almost_stochastic_order(ours, theirs), digits=2)
 
 
-def _examples(line: Line, split: str, predictions: Mapping[str, Path]) -> examples.Examples | None:
-    for outcome in line.cell.outcomes:
-        result = line.cell.results.get(outcome.seed)
-        if result is not None and outcome.run_id in predictions:
-            return examples.measure(predictions[outcome.run_id], result.metric, result.labels, split)
-    return None
+def _least(line: Line) -> str:
+    found = line.difference
+    return "none" if found is not None and found.beyond else number(found.detectable if found else None)
 
 
 def learning(groups: Sequence[Group], labels: Sequence[str]) -> Section | None:
@@ -336,6 +334,7 @@ def provenance(groups: Sequence[Group], command: str, settings: Mapping[str, Any
         "data_seed",
         "noise_seed",
         "fingerprint",
+        "weights",
         "data",
         *([] if any(run.task is None for run in runs) else ["split_seed"]),
     )

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ ALPHA = 0.05
 EXACT_UP_TO = 12  # 2**12 sign patterns are enumerated; more seeds take random ones
 FLIPS = 10_000
 BCA_FROM = 20  # below, bootstrap intervals of a mean are too narrow: at n = 5 they miss in 16-18 %
+ROUNDING = 1e-8  # of the largest score, at least of 1: smaller differences are of the arithmetic
 
 Array = NDArray[np.float64]
 
@@ -30,10 +31,14 @@ class Paired:
     Args:
         n: Pairs.
         mean: Mean difference, in the unit of the scores.
-        interval: 95 % interval of the mean; None below two pairs.
+        interval: 95 % interval of the mean; None below two pairs, and where all differences are equal:
+            their spread is then unknown, not zero.
         p: Two-sided sign-flip p-value; None below two pairs.
-        detectable: Smallest true difference that these seeds would have shown in 80 % of studies;
-            None below two pairs.
+        detectable: Smallest true difference that these seeds would have shown in 80 % of studies; None
+            where so many pairs can show none, where the spread is unknown, and where it is ``beyond``.
+        beyond: Even the largest difference that the metric's scale allows would not have been shown.
+        equal: ``"exactly"`` or ``"up to rounding"`` where both methods score the same in every pair.
+        shift: Every pair has the same difference, and it is not zero.
     """
 
     n: int
@@ -41,6 +46,9 @@ class Paired:
     interval: tuple[float, float] | None
     p: float | None
     detectable: float | None
+    beyond: bool = False
+    equal: Literal["exactly", "up to rounding"] | None = None
+    shift: bool = False
 
 
 def _array(values: Sequence[float]) -> Array:
@@ -65,12 +73,22 @@ def std(values: Sequence[float]) -> float | None:
     return float(array.std(ddof=1)) if array.size > 1 else None
 
 
-def interval(values: Sequence[float], level: float = 1 - ALPHA) -> tuple[float, float] | None:
+def interval(
+    values: Sequence[float], level: float = 1 - ALPHA, limits: tuple[float, float] | None = None
+) -> tuple[float, float] | None:
     """Confidence interval of the mean: Student's t below 20 values, from there on BCa bootstrap.
 
-    Equal values give an interval of width 0, one value gives None.
+    One value gives None, and so do values that are equal up to rounding: they tell no spread.
+
+    Args:
+        values: The values.
+        level: The level.
+        limits: Between which the true mean lies whatever the values: the interval is cut there.
     """
-    return _interval(tuple(_array(values).tolist()), level)
+    found = _interval(tuple(_array(values).tolist()), level)
+    if found is None or limits is None:
+        return found
+    return max(found[0], limits[0]), min(found[1], limits[1])
 
 
 @lru_cache(maxsize=4096)  # a page shows the same interval in a table and in a chart, and BCa is slow
@@ -79,8 +97,8 @@ def _interval(values: tuple[float, ...], level: float) -> tuple[float, float] | 
     if array.size < 2:
         return None
     mean = float(array.mean())
-    if np.ptp(array) == 0:
-        return mean, mean
+    if np.ptp(array) <= ROUNDING * np.abs(array).max():
+        return None
     if array.size < BCA_FROM:
         low, high = stats.t.interval(level, array.size - 1, mean, stats.sem(array))
     else:
@@ -170,14 +188,8 @@ def _effect(n: int, alpha: float, power: float) -> float:
     return high / math.sqrt(n)
 
 
-def paired(ours: Sequence[float], theirs: Sequence[float], family: int = 1) -> Paired:
-    """Compare two methods on the same seeds, ``ours - theirs``.
-
-    Args:
-        ours: Scores of one method, one a seed.
-        theirs: Scores of the other, in the same order of seeds.
-        family: Comparisons made; it lowers the level of ``detectable``. ``p`` is not adjusted: see
-            ``holm``.
+def differences(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """``ours - theirs`` pair by pair; 0 where only rounding tells the two scores apart.
 
     Raises:
         ValueError: The lengths differ, or a score is not finite.
@@ -185,16 +197,63 @@ def paired(ours: Sequence[float], theirs: Sequence[float], family: int = 1) -> P
     a, b = _array(ours), _array(theirs)
     if a.size != b.size:
         raise ValueError(f"{a.size} and {b.size} scores cannot be paired")
-    difference = (a - b).tolist()
-    spread = std(difference)
-    least = None if spread is None else detectable(spread, a.size, ALPHA / max(family, 1))
-    return Paired(a.size, float(np.mean(difference)), interval(difference), sign_flip(difference), least)
+    gap = a - b
+    return [float(one) for one in np.where(np.abs(gap) <= _tolerance(a, b), 0.0, gap)]
+
+
+def _tolerance(*scores: Array) -> float:
+    return ROUNDING * max(1.0, *(float(np.abs(array).max()) for array in scores))
+
+
+def paired(
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    family: int = 1,
+    limits: tuple[float, float] | None = None,
+) -> Paired:
+    """Compare two methods on the same seeds, ``ours - theirs``.
+
+    Args:
+        ours: Scores of one method, one a seed.
+        theirs: Scores of the other, in the same order of seeds.
+        family: Comparisons made; it lowers the level of ``detectable``. ``p`` is not adjusted: see
+            ``holm``.
+        limits: Lowest and highest score of the metric: no difference can lead beyond them.
+
+    Raises:
+        ValueError: The lengths differ, or a score is not finite.
+    """
+    difference = differences(ours, theirs)
+    n, mean = len(difference), float(np.mean(difference))
+    if not any(difference):
+        exactly = np.array_equal(ours, theirs)
+        return Paired(
+            n, 0.0, None, sign_flip(difference), None, equal="exactly" if exactly else "up to rounding"
+        )
+    width = None if limits is None else (limits[0] - limits[1], limits[1] - limits[0])
+    found = interval(difference, limits=width)
+    if found is None:
+        return Paired(n, mean, None, sign_flip(difference), None, shift=n > 1)
+    least = None
+    if can_be_significant(n, family):
+        spread = std(difference)
+        assert spread is not None
+        least = detectable(spread, n, ALPHA / max(family, 1))
+    beyond = False
+    if least is not None and limits is not None:
+        start = float(np.mean(theirs))
+        beyond = least > max(limits[1] - start, start - limits[0])
+    return Paired(n, mean, found, sign_flip(difference), None if beyond else least, beyond)
 
 
 def probability_of_improvement(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """P(A > B) + P(A = B)/2 for independent draws of the two methods: Mann-Whitney U / (n·m)."""
+    """P(A > B) + P(A = B)/2 for independent draws of the two methods: Mann-Whitney U / (n·m).
+
+    Scores that only rounding tells apart count as equal.
+    """
     a, b = _array(ours), _array(theirs)
-    return float(np.mean((a[:, None] > b) + 0.5 * (a[:, None] == b)))
+    gap, same = a[:, None] - b, _tolerance(a, b)
+    return float(np.mean((gap > same) + 0.5 * (np.abs(gap) <= same)))
 
 
 def normalise(scores: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, dict[str, list[float]]]:
@@ -207,6 +266,7 @@ def normalise(scores: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, 
     for task, methods in scores.items():
         pool = _array([score for values in methods.values() for score in values])
         low, width = float(pool.min()), float(np.ptp(pool))
+        width = width if width > _tolerance(pool) else 0.0
         result[task] = {
             method: [(score - low) / width if width else 0.5 for score in values]
             for method, values in methods.items()
@@ -255,7 +315,8 @@ def across(tasks: Sequence[Sequence[float]], level: float = 1 - ALPHA) -> Paired
         level: Level of the interval.
 
     Returns:
-        None without tasks. The interval and ``detectable`` are None where a task has one pair alone.
+        None without tasks. The interval is None where a task has one pair alone, and where no task has any
+        spread; ``detectable`` is not told.
     """
     arrays = [_array(task) for task in tasks]
     if not arrays:
@@ -268,14 +329,14 @@ def across(tasks: Sequence[Sequence[float]], level: float = 1 - ALPHA) -> Paired
     if all(array.size > 1 for array in arrays):
         parts = [float(array.var(ddof=1)) / array.size / count**2 for array in arrays]
         error = math.sqrt(sum(parts))
-        found = (mean, mean)
-        if error:
+        if error > ROUNDING * max(float(np.abs(array).max()) for array in arrays):
             degrees = sum(parts) ** 2 / sum(
                 part**2 / (array.size - 1) for part, array in zip(parts, arrays, strict=True)
             )
             half = float(stats.t.ppf((1 + level) / 2, degrees)) * error
             found = (mean - half, mean + half)
-    return Paired(weighted.size, mean, found, p, None)
+    equal: Literal["exactly"] | None = None if np.any(weighted) else "exactly"
+    return Paired(weighted.size, mean, found, p, None, equal=equal)
 
 
 ASO_FROM = 10  # runs a side; the bootstrap below means nothing with fewer
@@ -324,5 +385,6 @@ def _violation(ours: Array, theirs: Array, points: int) -> Array:
         return np.asarray(ordered[:, places.clip(0)])
 
     gap = quantiles(ours) - quantiles(theirs)
+    gap = np.where(np.abs(gap) <= _tolerance(ours, theirs), 0.0, gap)
     worse, whole = (np.where(gap < 0, gap, 0.0) ** 2).sum(axis=1), (gap**2).sum(axis=1)
     return np.asarray(np.divide(worse, whole, out=np.full_like(whole, 0.5), where=whole > 0))

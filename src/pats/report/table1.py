@@ -4,7 +4,7 @@ Scores are × 100, as in the paper. They are of the best epoch on dev: on the te
 task has one with labels, else on dev itself (the paper's protocol on GLUE).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,6 +14,12 @@ from pats.report import paper, statistics
 from pats.run.result import Result
 
 BASELINE = "vanilla"
+
+# Lowest and highest score × 100 of the metrics in ``pats.tasks.metrics``.
+LIMITS = {
+    **dict.fromkeys(("accuracy", "f1", "macro_f1"), (0.0, 100.0)),
+    **dict.fromkeys(("matthews", "pearson", "spearman"), (-100.0, 100.0)),
+}
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ class Line:
         cell: The runs.
         scores: Scores × 100 by seed, on the split that the table is about.
         difference: Against plain fine-tuning, paired by seed; None for plain fine-tuning itself and
-            where fewer than one pair has scores.
+            where no pair has scores.
         p: Holm-adjusted sign-flip p-value; None for controls and below two pairs.
         significant: p ≤ 0.05, and the number of pairs allows it (2/2ⁿ ≤ α/m).
         paper: The paper's score of the same cell.
@@ -125,6 +131,11 @@ class Line:
     def std(self) -> float | None:
         """Standard deviation over seeds (n - 1); None below two scores."""
         return statistics.std(list(self.scores.values())) if self.scores else None
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Lowest and highest score × 100 of the metric; None for one that we do not know."""
+        return LIMITS.get(str(self.cell.metric))
 
     @property
     def degenerate(self) -> int:
@@ -209,7 +220,7 @@ def _group(task: str, model: str, cells: Sequence[Cell]) -> Group:
     plain = next((s for cell, s in zip(cells, scores, strict=True) if cell.label == BASELINE), {})
     family = sum(not cell.control and cell.label != BASELINE for cell in cells)
     differences = [
-        None if cell.label == BASELINE else _difference(own, plain, family)
+        None if cell.label == BASELINE else _difference(own, plain, family, LIMITS.get(str(cell.metric)))
         for cell, own in zip(cells, scores, strict=True)
     ]
     raw = {
@@ -237,11 +248,18 @@ def _group(task: str, model: str, cells: Sequence[Cell]) -> Group:
     return Group(task, model, "test" if tested else "dev", family, tuple(lines))
 
 
-def _difference(own: dict[int, float], plain: dict[int, float], family: int) -> statistics.Paired | None:
-    seeds = [seed for seed in own if seed in plain]
+def _difference(
+    own: dict[int, float], plain: dict[int, float], family: int, limits: tuple[float, float] | None
+) -> statistics.Paired | None:
+    seeds = common(own, plain)
     if not seeds:
         return None
-    return statistics.paired([own[s] for s in seeds], [plain[s] for s in seeds], family)
+    return statistics.paired([own[s] for s in seeds], [plain[s] for s in seeds], family, limits)
+
+
+def common(own: Mapping[int, float], other: Mapping[int, float]) -> list[int]:
+    """The seeds that have a score on both sides."""
+    return [seed for seed in own if seed in other]
 
 
 def overall(tables: Sequence[Group]) -> list[Overall]:
@@ -295,8 +313,11 @@ def _across(tables: Sequence[Group], label: str) -> statistics.Paired | None:
         plain = group.baseline
         line = next(line for line in group.lines if line.cell.label == label)
         assert plain is not None
-        gaps.append([s - plain.scores[seed] for seed, s in line.scores.items() if seed in plain.scores])
-    return statistics.across(gaps) if all(gaps) else None
+        seeds = common(line.scores, plain.scores)
+        if not seeds:
+            return None
+        gaps.append(statistics.differences([line.scores[s] for s in seeds], [plain.scores[s] for s in seeds]))
+    return statistics.across(gaps)
 
 
 def _adjusted(rows: Sequence[Overall]) -> list[Overall]:

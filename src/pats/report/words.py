@@ -2,6 +2,18 @@
 
 from collections.abc import Sequence
 
+METRICS = {
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "matthews": "Matthews correlation",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+}
+
+# What to do where a model learned nothing.
+CURE = "train longer (--steps or --epochs), with a higher learning rate (--lr), or on more data"
+
 _TITLES = {
     "cola": "CoLA",
     "mnli": "MNLI",
@@ -31,9 +43,23 @@ def short(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
 
 
+MOST_DIGITS = 6
+
+
+def signed(value: float) -> str:
+    """A difference with one decimal, or with as many as tell it from zero."""
+    digits = next((d for d in range(1, MOST_DIGITS) if round(value, d)), MOST_DIGITS)
+    return number(value, sign=True, digits=1 if not value else digits)
+
+
 def between(interval: tuple[float, float] | None, sign: bool = False) -> str:
-    """``[low, high]`` with one decimal; a dash for none."""
-    return "-" if interval is None else f"[{number(interval[0], sign)}, {number(interval[1], sign)}]"
+    """``[low, high]`` with as many decimals as tell the ends apart; a dash for none, or width 0."""
+    if interval is None or interval[0] == interval[1]:
+        return "-"
+    low, high = interval
+    width = (high - low) * (1 + 1e-9)
+    digits = next((d for d in range(1, MOST_DIGITS) if 10.0**-d <= width), MOST_DIGITS)
+    return f"[{number(low, sign, digits)}, {number(high, sign, digits)}]"
 
 
 def count(many: int, noun: str) -> str:

@@ -4,7 +4,8 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +18,19 @@ from transformers import AutoModelForSequenceClassification, TrainerState, set_s
 from pats import methods, tasks
 from pats._errors import InputError
 from pats._shard import local
-from pats.run import batches, checkpoint, environment, model, mtdnn, outcome, owned, ranks, stored, trackers
+from pats.run import (
+    batches,
+    checkpoint,
+    environment,
+    model,
+    mtdnn,
+    outcome,
+    owned,
+    ranks,
+    stored,
+    trackers,
+    weights,
+)
 from pats.run._training import Diverged, Engine, Monitor, arguments
 from pats.run.checkpoint import Progress
 from pats.run.events import Journal, Listener
@@ -86,7 +99,7 @@ def finetune(
         folder = Path(ranks.first(lambda: str(out or made)))
         method = methods.create(run.method, run.options)
         data = load_data(run)
-        run = replace(run, fingerprint=data.fingerprint)
+        run = ranks.first(partial(weights.identified, run, data.fingerprint, folder))
         finished = ranks.first(lambda: stored.finished(folder, run, keep_model))
         if finished is not None:
             return finished

@@ -8,9 +8,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Required, TypedDict
 
 Event = dict[str, Any]
+
+
+class Sign(TypedDict, total=False):
+    """What who watches a run reads of an event."""
+
+    event: Required[str]
+    time: float
+    step: int
+    steps: int
+    epoch: float
+    loss: float | None
+    train_loss: float | None
+
+
 Listener = Callable[[Event], None]
 
 HEARTBEAT = 15.0  # seconds between signs of life

@@ -383,7 +383,7 @@ def read_card(folder: Path) -> dict[str, Any] | None:
     """What ``pats.json`` in a model folder says; None where there is none."""
     try:
         card = json.loads((folder / CARD).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return card if isinstance(card, dict) else None
 

@@ -3,9 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal, TypedDict
 
+from pats.run import schema
 from pats.run.spec import Run
+
+LARGEST_SCORE = 1.0 + 1e-6  # every metric is a fraction or a correlation
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,79 @@ class Result:
 
     @classmethod
     def from_json(cls, text: str) -> "Result":
-        """The result that ``to_json`` wrote."""
-        values = json.loads(text)
-        values = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-        values["run"] = Run.from_dict(values["run"])
-        values["epochs"] = tuple(Epoch(**epoch) for epoch in values["epochs"])
-        values["labels"] = tuple(values["labels"])
-        return cls(**values)
+        """The result that ``to_json`` wrote; entries that this version does not know are left out.
+
+        Raises:
+            Misfit: It does not fit, or contradicts itself.
+        """
+        values = schema.parse(text)
+        if isinstance(values, dict):
+            values = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        result = schema.build(cls, values)
+        for name, shape in _SHAPES.items():
+            part = getattr(result, name)
+            try:
+                if part or name != "sensitivity":
+                    schema.build(shape, part)
+            except schema.Misfit as misfit:
+                raise misfit.under(name) from None
+        result._check()
+        return result
+
+    def _check(self) -> None:
+        """Raise ``Misfit`` where entries that fit by themselves do not fit each other."""
+        if self.best_epoch is not None and not 0 <= self.best_epoch < len(self.epochs):
+            raise schema.Misfit(f"is {self.best_epoch}, which is none of {len(self.epochs)}", "best_epoch")
+        scored = [(f"epochs[{place}].metrics", epoch.metrics) for place, epoch in enumerate(self.epochs)]
+        scored += [] if self.test is None else [("test", self.test)]
+        for place, metrics in scored:
+            if self.metric not in metrics:
+                raise schema.Misfit(f"has no {self.metric!r}, which is what decides", place)
+            for name, value in metrics.items():
+                if abs(value) > LARGEST_SCORE:
+                    raise schema.Misfit(f"is {value}, which no metric reaches", f"{place}.{name}")
+        if "time" in self.environment:
+            try:
+                datetime.fromisoformat(self.environment["time"])
+            except ValueError:
+                raise schema.Misfit("is no time", "environment.time") from None
+
+
+class _Git(TypedDict, total=False):
+    commit: str | None
+    dirty: bool
+
+
+class _Environment(TypedDict, total=False):
+    """What readers use of ``Result.environment``."""
+
+    time: str
+    python: str
+    packages: Mapping[str, str | None]
+    system: str
+    cpu: str
+    cores: int | None
+    threads: int
+    processes: int
+    device: str
+    accelerator: str | None
+    precision: str
+    peak_memory_mb: Mapping[str, float] | None
+    git: _Git | None
+
+
+class _Averages(TypedDict):
+    """What readers use of ``Result.sensitivity``, where it is not empty."""
+
+    mean: float
+    cv: float
+    gini: float
+    insensitive: float
+
+
+_SHAPES: Mapping[str, Any] = {
+    "status": Literal["done", "failed"],
+    "sensitivity": _Averages,
+    "telemetry": Mapping[str, Mapping[str, float]],
+    "environment": _Environment,
+}

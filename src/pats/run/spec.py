@@ -11,7 +11,8 @@ from typing import Any
 from pats._errors import InputError
 
 SCHEMA = 1  # part of every id: a change of meaning of any field starts new results
-_ADDED = {"allow_missing_weights": False, "split_seed": 0}  # younger than the schema: so, they are in no id
+# Younger than the schema: with these values they are in no id.
+_ADDED = {"allow_missing_weights": False, "split_seed": 0, "weights": None}
 
 # Until version 0.1.0 the paper's literal reading was called ``pats``. Its records are read under its new
 # name, and keep their ids.
@@ -52,6 +53,8 @@ class Run:
         task_options: Options of the embedded task, such as ``{"size": 1000}``.
         fingerprint: Hash of the loaded data. Where given, it stands for ``data`` in the id, and a run
             on other data is refused.
+        weights: Hash of a local model's weights, architecture and tokenizer. Where given, it is part of
+            the id, and a run from others is refused; ``finetune`` and ``compare`` fill it in.
         method: Name of a method in ``pats.methods``.
         options: The method's own options; missing ones take its defaults.
         optimizer: ``"adamax"``, ``"adamw"``, or MT-DNN's Adamax of either era, ``"mtdnn-a"`` and
@@ -91,6 +94,7 @@ class Run:
     kind: str | None = None
     task_options: Mapping[str, Value] = field(default_factory=dict)
     fingerprint: str | None = None
+    weights: str | None = None
     method: str = "pats"
     options: Mapping[str, Value] = field(default_factory=dict)
     optimizer: str = "adamax"
@@ -173,15 +177,21 @@ class Run:
         return named | copied | {"betas": list(self.betas), "record": RECORD}
 
     @classmethod
+    def upgraded(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What ``to_dict`` gave in an earlier version, as it would give it now, without its number."""
+        values = dict(values)
+        if values.pop("record", 1) < RECORD and "method" in values:
+            values |= of_now(values["method"], values.get("options", {}))
+        return values
+
+    @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Run":
         """The run that ``to_dict`` described.
 
         Raises:
             InputError: A key is not a field of ``Run``.
         """
-        values = dict(values)
-        if values.pop("record", 1) < RECORD and "method" in values:
-            values |= of_now(values["method"], values.get("options", {}))
+        values = cls.upgraded(values)
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:

@@ -9,6 +9,7 @@ from pats.run import ranks
 from pats.study import chosen, prepare
 from pats.study.engine import Engine
 from pats.study.group import together
+from pats.study.identity import identify
 from pats.study.job import Job, StudyResult
 from pats.study.local import LocalEngine
 from pats.study.spec import Cell, Place, Study
@@ -25,6 +26,7 @@ def compare(
     engine: Engine | None = None,
     console: Console | None = None,
     report_to: Sequence[str] = (),
+    force: bool = False,
 ) -> StudyResult:
     """Run what a study still lacks, and say what it shows.
 
@@ -46,6 +48,7 @@ def compare(
         engine: Who runs the runs; None is this machine.
         console: Where progress is shown; None shows none.
         report_to: Trackers that every run reports to, see ``pats.finetune``.
+        force: Exports the chosen model also where every run predicts one constant.
 
     Raises:
         InputError: Something cannot be used, found before the first run starts where possible; or
@@ -57,37 +60,45 @@ def compare(
         prepare.check_sharing(study, engine)
         prepare.check_methods(study)
         prepare.check_trackers(report_to)
-        data = prepare.load_data(study)
+        data = prepare.load_data(study, [study.tuning_seed] if study.lr_grid else [])
         prepare.take_folder(store, study, data)
         prepare.tell(data, console)
-        job = Job(study, store, engine, retries, keep_models, console, data, report_to)
         with store.exclusive():
-            tuned = _tune(job)
-            planned = study.cells(data.fingerprints, tuned)
-            return job.conclude(planned, study.runs(data.fingerprints, tuned))
+            known, told = identify(study, store)
+            job = Job(known, store, engine, retries, keep_models, console, data, report_to, force)
+            job.announce()
+            tuned, notes = _tune(job)
+            planned = known.cells(data.fingerprints, tuned)
+            return job.conclude(planned, known.runs(data.fingerprints, tuned), (*told, *notes))
 
     if engine is None and ranks.count() > 1:
         return together(perform)
     return perform(engine or LocalEngine(workers))
 
 
-def _tune(job: Job) -> dict[Place, float]:
-    """The best rate of the grid on dev, the smaller one of equals."""
+def _tune(job: Job) -> tuple[dict[Place, float], list[str]]:
+    """The best rate of the grid on dev, the smaller one of equals; and a sentence for every failed run."""
     plan = job.study.tuning(job.data.fingerprints)
     if not plan:
-        return {}
+        return {}, []
     rows = dict(job.study.rows)
     cells = [
         Cell(task, model, f"{label} (tuning)", rows[label], 0.0, runs)
         for (task, model, label), runs in plan.items()
     ]
-    job.run(cells, [run for runs in plan.values() for run in runs])
-    tuned = {}
+    job.select(cells, [run for runs in plan.values() for run in runs])
+    tuned, notes = {}, []
     for place, runs in plan.items():
+        notes += [
+            f"Failed: tuning of {place[2]} on {place[0]} with {Path(place[1]).name} at {run.lr:g}: "
+            f"{job.unscored[run.id]}"
+            for run in runs
+            if run.id in job.unscored
+        ]
         in_order = sorted(runs, key=lambda run: run.lr)
         best = chosen.best(job.store, [run.id for run in in_order])
         # Where every rate failed, the smallest one is run, and its failures are shown.
         tuned[place] = next((run.lr for run in runs if run.id == best), in_order[0].lr)
         for run in runs:
             job.store.drop(run.id, model=not job.keep_models)
-    return tuned
+    return tuned, notes

@@ -17,6 +17,7 @@ from pats.study import prepare, propose
 from pats.study.engine import Engine
 from pats.study.files import write
 from pats.study.group import together
+from pats.study.identity import identify
 from pats.study.job import Job, StudyResult
 from pats.study.local import LocalEngine
 from pats.study.search import Search, Trial, told
@@ -146,6 +147,8 @@ class SweepResult:
                         "run_ids": [run.id for run in trial.runs],
                         "dev_by_epochs": {f"{epochs:g}": score for epochs, score in trial.scores.items()},
                         "failed": trial.failed,
+                        "failure": trial.failure,
+                        "constant": trial.constant,
                     }
                     for trial in search.trials
                 ],
@@ -165,6 +168,7 @@ def sweep(
     engine: Engine | None = None,
     console: Console | None = None,
     report_to: Sequence[str] = (),
+    force: bool = False,
 ) -> SweepResult:
     """Search, then run every row's winner on the reported seeds, and say what both show.
 
@@ -182,6 +186,7 @@ def sweep(
         engine: Who runs the runs; None is this machine.
         console: Where progress is shown; None shows none.
         report_to: Trackers that every run reports to, see ``pats.finetune``.
+        force: Exports the chosen model also where every run predicts one constant.
 
     Raises:
         InputError: Something cannot be used, found before the first run starts where possible; or
@@ -197,24 +202,26 @@ def sweep(
     def perform(engine: Engine) -> SweepResult:
         prepare.check_sharing(study, engine)
         prepare.check_methods(study)
-        searches = {
-            (task, model, label): _Search(plan, (task, model, label), method)
-            for task in study.task_list
-            for model in study.model_list
-            for label, method in study.rows
-        }
         prepare.check_trackers(report_to)
-        data = prepare.load_data(replace(study, lr_grid=(0.0,)))  # the tuning seed's as well
+        data = prepare.load_data(study, searched)
         prepare.take_folder(store, study, data)
         prepare.tell(data, console)
-        job = Job(study, store, engine, retries, keep_models, console, data, report_to)
         with store.exclusive():
+            known, changed = identify(study, store)
+            job = Job(known, store, engine, retries, keep_models, console, data, report_to, force)
+            searches = {
+                (task, model, label): _Search(replace(plan, study=known), (task, model, label), method)
+                for task in study.task_list
+                for model in study.model_list
+                for label, method in study.rows
+            }
+            job.announce()
             while any(search.room for search in searches.values()):
                 _batch(job, list(searches.values()))
             found = tuple(search.found() for search in searches.values())
             cells = [searches[search.place].winners(search, data.fingerprints) for search in found]
             runs = [cell.runs[index] for index in range(len(study.seed_list)) for cell in cells]
-            notes = [told(search) for search in found]
+            notes = [*changed, *(told(search) for search in found)]
             result = SweepResult(plan, found, job.conclude(cells, runs, notes))
             text = json.dumps(result.to_dict(), indent=1, ensure_ascii=False)
             write(store.root / "sweep.json", text + "\n")
@@ -236,10 +243,10 @@ def _batch(job: Job, searches: list["_Search"]) -> None:
             if rung == 0 or trial in search.promoted(trials, rung)
         ]
         cells = [search.cell() for search in searches]
-        job.run(cells, runs)
+        job.select(cells, runs)
         for search, trials in asked:
             for trial in trials:
-                search.score(trial, rung, job.store)
+                search.score(trial, rung, job)
         for run in runs:
             job.store.drop(run.id)
     for search, trials in asked:
@@ -273,7 +280,8 @@ class _Search:
         """The trials of a batch that go on to a rung: the best 1/η of those that got to the one before."""
         before = self.plan.epochs[rung - 1]
         there = sorted(
-            (trial for trial in trials if before in trial.scores), key=lambda trial: -trial.scores[before]
+            (trial for trial in trials if before in trial.scores),
+            key=lambda trial: (trial.constant, -trial.scores[before]),
         )
         started = sum(len(trial.runs) >= rung for trial in trials)
         return there[: max(1, started // (self.plan.halving or 1))]
@@ -291,14 +299,15 @@ class _Search:
         run = study.make(self.place, self.method, lr, seed, fingerprints)
         return replace(run, **of_run, options={**run.options, **of_method})  # type: ignore[arg-type]
 
-    def score(self, trial: Trial, rung: int, store: Store) -> None:
+    def score(self, trial: Trial, rung: int, job: Job) -> None:
         if len(trial.runs) <= rung:
             return
-        result = store.result(trial.runs[rung].id)
-        if result is None or result.status != "done" or result.best is None:
-            trial.failed = True
-        else:
+        run_id = trial.runs[rung].id
+        trial.failure = job.unscored.get(run_id)
+        result = job.store.result(run_id)
+        if trial.failure is None and result is not None and result.best is not None:
             trial.scores[self.plan.epochs[rung]] = 100 * result.best
+            trial.constant = result.degenerate
 
     def tell(self, trials: list[Trial]) -> None:
         for trial in trials:
@@ -321,7 +330,16 @@ class _Search:
             score = trial.score(full)
             if score is not None:
                 scores.setdefault(key, []).append(score)
-        best = max(scores, key=lambda key: fmean(scores[key]), default=None)
+        # A mean over the seeds that survived would favour a point whose other seeds failed.
+        failed = {json.dumps(trial.params, sort_keys=True) for trial in self.trials if trial.failed}
+        learned = {
+            json.dumps(trial.params, sort_keys=True)
+            for trial in self.trials
+            if trial.score(full) is not None and not trial.constant
+        }
+        able = [key for key in scores if key in learned] or list(scores)
+        whole = [key for key in able if key not in failed] or able
+        best = max(whole, key=lambda key: fmean(scores[key]), default=None)
         return Search(
             self.place,
             tuple(self.trials),

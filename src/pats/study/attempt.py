@@ -71,7 +71,7 @@ def end(attempt: Path, why: str) -> None:
 def ended(attempt: Path) -> str | None:
     """Why an attempt is over; None where it is not."""
     try:
-        return (attempt / ENDED).read_text(encoding="utf-8").strip()
+        return (attempt / ENDED).read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         return None
 

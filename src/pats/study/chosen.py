@@ -24,6 +24,7 @@ class Chosen:
         run_id: Its run.
         dev: Its dev score × 100.
         test: Its test score × 100; None without a test split.
+        constant: It predicts one constant, as every other run does.
     """
 
     task: str
@@ -33,28 +34,37 @@ class Chosen:
     run_id: str
     dev: float
     test: float | None
+    constant: bool = False
 
 
 def choose(cells: Sequence[Cell], task: str) -> Chosen | None:
     """The best row by mean dev score over seeds, and of it the first best seed; None without scores.
 
-    Rows with failed runs are considered only where every row has some: a mean over the seeds that
-    survived would favour an unstable method.
+    A run that predicts one constant is chosen only where all do, whatever its score. Rows with failed
+    runs are considered only where every row has some: a mean over the seeds that survived would favour
+    an unstable method.
     """
     scored = [cell for cell in cells if cell.task == task and cell.dev]
-    whole = [cell for cell in scored if len(cell.dev) == len(cell.outcomes)]
     if not scored:
         return None
-    cell = max(whole or scored, key=lambda cell: fmean(cell.dev.values()))
-    seed = max(cell.dev, key=lambda seed: cell.dev[seed])
+    able = [cell for cell in scored if _learned(cell)] or scored
+    whole = [cell for cell in able if len(cell.dev) == len(cell.outcomes)]
+    cell = max(whole or able, key=lambda cell: round(fmean(cell.dev.values()), 6))  # rounding chooses nothing
+    seed = max(_learned(cell) or cell.dev, key=lambda seed: cell.dev[seed])
     run_id = next(outcome.run_id for outcome in cell.outcomes if outcome.seed == seed)
-    return Chosen(task, cell.model, cell.label, seed, run_id, cell.dev[seed], cell.test.get(seed))
+    constant = cell.results[seed].degenerate
+    return Chosen(task, cell.model, cell.label, seed, run_id, cell.dev[seed], cell.test.get(seed), constant)
+
+
+def _learned(cell: Cell) -> list[int]:
+    """The seeds whose runs predict more than one constant."""
+    return [seed for seed in cell.dev if not cell.results[seed].degenerate]
 
 
 def best(store: Store, run_ids: Sequence[str]) -> str | None:
-    """Of a cell's runs the first one that is best on dev so far."""
+    """Of a cell's runs the first one that is best on dev so far; one that predicts a constant comes last."""
     results = [(run_id, store.result(run_id)) for run_id in run_ids]
-    scores = {i: r.best for i, r in results if r is not None and r.best is not None}
+    scores = {i: (not r.degenerate, r.best) for i, r in results if r is not None and r.best is not None}
     return max(scores, key=lambda run_id: scores[run_id]) if scores else None
 
 

@@ -40,8 +40,8 @@ class DataSize:
         model: Name of the model.
         labels: Rows, in order.
         points: One run each: ``method``, ``fraction``, ``examples``, ``seed``, ``run_id``, ``score`` × 100
-            (None for a failed run), and ``std``, ``cv``, ``gini``, ``insensitive`` and ``mean`` of its
-            sensitivities (None where the weights are gone).
+            (None for a failed run), ``constant`` where it predicts one, and ``std``, ``cv``, ``gini``,
+            ``insensitive`` and ``mean`` of its sensitivities (None where the weights are gone).
         failures: Why runs failed, by id.
     """
 
@@ -96,6 +96,7 @@ def data_size(
         folder = Path(out) / f"{share:g}"
         result = compare(part, folder, keep_models=True, console=console, **how)
         found = ranks.first(partial(_measure, result, batches, keep_models, console))
+        failures |= result.unscored
         for cell in result.cells:
             for outcome in cell.outcomes:
                 if outcome.failure is not None:
@@ -108,6 +109,7 @@ def data_size(
                     "seed": outcome.seed,
                     "run_id": outcome.run_id,
                     "score": cell.dev.get(outcome.seed),
+                    "constant": outcome.result is not None and outcome.result.degenerate,
                 }
                 points.append(point | {key: spread.get(key) for key in _SPREAD})
     sizes = {point["fraction"]: point["examples"] for point in points if point["examples"]}

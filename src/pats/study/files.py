@@ -1,11 +1,11 @@
 """Files of the store: whole or not at all, and made by one writer alone."""
 
-import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+from pats.run import schema
 from pats.run.files import write_atomic
 
 
@@ -18,7 +18,7 @@ def write(path: Path, text: str) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a file; empty where there is none that can be read."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = schema.parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -8,9 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
-from pats.report import render, table1
+from pats.report import reading, render, table1
 from pats.report.page import Page, page
-from pats.run.files import MARK, MODEL, remove
+from pats.report.verdict import too_few
+from pats.report.words import CURE
+from pats.run.files import MARK, MODEL, PREDICTIONS, remove
 from pats.run.model import damage, read_card
 from pats.run.spec import Run
 from pats.study import chosen, prepare
@@ -34,6 +36,7 @@ class StudyResult:
         groups: The tables as numbers, one for every task and model.
         page: The tables and the verdict in words.
         chosen: The exported model of every task that has one.
+        unscored: Why runs of a tuning or a search have no score, by id; they are in no cell.
     """
 
     study: Study
@@ -42,11 +45,13 @@ class StudyResult:
     groups: tuple[table1.Group, ...]
     page: Page
     chosen: Mapping[str, Chosen]
+    unscored: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failures(self) -> int:
-        """Runs without a score."""
-        return sum(outcome.failure is not None for cell in self.cells for outcome in cell.outcomes)
+        """Runs without a score, those of a tuning or a search included."""
+        reported = sum(outcome.failure is not None for cell in self.cells for outcome in cell.outcomes)
+        return reported + len(self.unscored)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -77,6 +82,7 @@ class StudyResult:
             "verdict": list(self.page.verdict),
             "cells": lines,
             "chosen": {task: asdict(choice) for task, choice in self.chosen.items()},
+            "unscored": dict(self.unscored),
             "notes": list(self.page.notes),
         }
 
@@ -94,6 +100,8 @@ class Job:
         console: Where progress is shown; None shows none.
         data: What the study's tasks turned out to be.
         report_to: Trackers that runs report to.
+        force: Exports a chosen model also where it predicts one constant.
+        unscored: Why runs that were to select something have no score, by id.
     """
 
     study: Study
@@ -104,9 +112,11 @@ class Job:
     console: Console | None
     data: prepare.Data
     report_to: Sequence[str] = ()
+    force: bool = False
     errors: dict[str, str] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
     checked: bool = False
+    unscored: dict[str, str] = field(default_factory=dict)
 
     def conclude(
         self, planned: Sequence[Cell], runs: Sequence[Run], notes: Sequence[str] = ()
@@ -122,14 +132,35 @@ class Job:
         cells = tuple(self._with_results(cell) for cell in planned)
         choices = {task: chosen.choose(cells, task) for task in self.study.task_list}
         found = {task: choice for task, choice in choices.items() if choice is not None}
-        self._keep(planned, found)
+        kept = {task: choice for task, choice in found.items() if not self._refused(choice)}
+        self._keep(planned, kept)
         groups = tuple(table1.groups(cells))
-        notes = (*self.data.notes, *notes, *self.told, *(self._told(choice) for choice in found.values()))
-        told = page(groups, notes)
+        read = reading.read(groups, self._predictions(cells))
+        choice_notes = [self._told(choice) for choice in found.values()]
+        notes = (*self.data.notes, *notes, *self.told, *choice_notes, *self.store.problems)
+        told = page(groups, notes, read)
         write(self.store.root / "table1.md", render.markdown(told))
         write(self.store.root / "table1.csv", render.table_csv(groups))
         write(self.store.root / "runs.csv", render.runs_csv(cells))
-        return StudyResult(self.study, self.store.root, cells, groups, told, found)
+        return StudyResult(self.study, self.store.root, cells, groups, told, kept, self.unscored)
+
+    def announce(self) -> None:
+        """Say before the runs what cannot come of them."""
+        told = too_few(len(self.study.seed_list), self.study.family, len(self.study.task_list))
+        if told is not None and self.console is not None:
+            self.console.print(told, markup=False, highlight=False, soft_wrap=True)
+
+    def _predictions(self, cells: Sequence[table1.Cell]) -> dict[str, Path]:
+        ids = (outcome.run_id for cell in cells for outcome in cell.outcomes)
+        return {run_id: self.store.folder(run_id) / PREDICTIONS for run_id in ids}
+
+    def select(self, cells: Sequence[Cell], runs: Sequence[Run]) -> None:
+        """Bring runs that select something (a rate, a point of a search) to their results."""
+        self.run(cells, runs)
+        for run in runs:
+            outcome = self._outcome(run)
+            if outcome.failure is not None:
+                self.unscored[run.id] = outcome.failure
 
     def run(self, cells: Sequence[Cell], runs: Sequence[Run]) -> None:
         """Bring runs to their results, keeping the weights of each cell's best alone."""
@@ -161,11 +192,11 @@ class Job:
                 self.store.drop(run_id, model=not self.keep_models and run_id != best)
 
     def _with_results(self, cell: Cell) -> table1.Cell:
-        outcomes = tuple(
-            table1.Outcome(run.data_seed, run.id, self.store.result(run.id), self.errors.get(run.id))
-            for run in cell.runs
-        )
+        outcomes = tuple(self._outcome(run) for run in cell.runs)
         return table1.Cell(cell.task, cell.model, cell.label, cell.method, cell.lr, outcomes, cell.control)
+
+    def _outcome(self, run: Run) -> table1.Outcome:
+        return table1.Outcome(run.data_seed, run.id, self.store.result(run.id), self.errors.get(run.id))
 
     def _target(self, task: str) -> Path:
         """Where a task's model goes: a folder of its own where there are, or were, several tasks."""
@@ -234,7 +265,17 @@ class Job:
         target.rename(aside)
         self.told.append(f"The model that stood in {target}, of other runs than these, is now in {aside}.")
 
+    def _refused(self, choice: Chosen) -> bool:
+        """Whether a model predicts one constant, and is not exported for that."""
+        held = chosen.exported(self._target(choice.task), choice.run_id)
+        return choice.constant and not self.force and not held
+
     def _told(self, choice: Chosen) -> str:
+        if self._refused(choice):
+            return (
+                f"No model was exported for {choice.task}: every run predicts one constant; {CURE}, or "
+                "export the best of them all the same with --force."
+            )
         target = self._target(choice.task)
         if not chosen.exported(target, choice.run_id):
             return f"Chosen on dev for {choice.task}: {choice.label}; its weights could not be made again."
@@ -242,5 +283,5 @@ class Job:
         test = "" if choice.test is None else f", test {choice.test:.1f}"
         return (
             f"Chosen on dev for {choice.task}: {choice.label}{where}, seed {choice.seed} (dev "
-            f"{choice.dev:.1f}{test}), in {target}."
+            f"{choice.dev:.1f}{test}), in {target}{'; it predicts one constant' if choice.constant else ''}."
         )

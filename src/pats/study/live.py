@@ -1,6 +1,5 @@
 """How far a study is, read from its store alone, and shown while it runs."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pats.report.words import duration
+from pats.run import schema
+from pats.run.events import Sign
 from pats.run.files import EVENTS
 from pats.run.spec import Run
 from pats.study.attempt import read_error
@@ -22,6 +23,7 @@ from pats.study.spec import Cell
 from pats.study.store import Store
 
 REFRESH = 1.0  # seconds between two looks at the store
+TAIL = 8192  # bytes of the events that are read
 
 
 @dataclass(frozen=True)
@@ -106,31 +108,35 @@ def _state(store: Store, cell: Cell, run: Run) -> RunState:
     if error is not None:
         return RunState(*place, "failed", 1.0, error=error, attempts=len(attempts))
     # A young attempt may not have told anything yet, and goes on from where the last one was.
-    event: dict[str, Any] = next(
-        (found for path in reversed(attempts) if (found := _last(path / EVENTS))), {}
-    )
-    share = event["step"] / event["steps"] if event.get("steps") else 0.0
+    event = next((found for path in reversed(attempts) if (found := _last(store, path / EVENTS))), None)
+    event = event or Sign(event="none")
+    steps = event.get("steps", 0)
+    share = min(max(event.get("step", 0) / steps, 0.0), 1.0) if steps > 0 else 0.0
     loss = event.get("loss", event.get("train_loss"))
     state = "running" if held else "waiting"
     return RunState(*place, state, share, event.get("epoch"), loss, attempts=len(attempts))
 
 
-def _last(events: Path) -> dict[str, Any]:
-    """The last progress or epoch; a torn last line is passed over."""
+def _last(store: Store, events: Path) -> Sign | None:
+    """The last progress or epoch; a torn last line is passed over, another that does not fit is named."""
     try:
         with events.open("rb") as file:
-            file.seek(max(0, events.stat().st_size - 8192))
+            start = max(0, events.stat().st_size - TAIL)
+            file.seek(start)
             lines = file.read().decode("utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return {}
-    for line in reversed(lines):
+    except OSError:
+        return None
+    for number, line in enumerate(reversed(lines)):
         try:
-            event = json.loads(line)
-        except ValueError:
+            event = schema.build(Sign, schema.parse(line))
+        except schema.Misfit as misfit:
+            torn = number == 0 or (start > 0 and number == len(lines) - 1)
+            if not torn and line.strip():
+                store.complain(f"a line of {events} is passed over: {misfit}")
             continue
-        if isinstance(event, dict) and event.get("event") in ("progress", "epoch"):
+        if event["event"] in ("progress", "epoch"):
             return event
-    return {}
+    return None
 
 
 class Clock:

@@ -29,15 +29,19 @@ class Data:
     notes: tuple[str, ...]
 
 
-def load_data(study: Study) -> Data:
+def load_data(study: Study, searched: Sequence[int] = ()) -> Data:
     """Load every task once: the data do not depend on the seeds of the runs.
+
+    Args:
+        study: The study.
+        searched: Seeds that are run beside those that are reported.
 
     Raises:
         InputError: A task is unknown, or its data are missing or damaged.
     """
     from pats.run._finetune import load_data as load_task
 
-    seeds = (*study.seed_list, *([study.tuning_seed] if study.lr_grid else []))
+    seeds = (*study.seed_list, *searched)
     fingerprints: dict[tuple[str, int], str] = {}
     labels: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []

@@ -19,7 +19,8 @@ class Trial:
         seed: Seed of its runs.
         runs: Its runs, one a rung.
         scores: Best dev score × 100 of those that have one, by epochs.
-        failed: A run of it ended without a score.
+        failure: Why a run of it ended without a score; None where none did.
+        constant: Its last run predicts one constant.
     """
 
     number: int
@@ -27,7 +28,13 @@ class Trial:
     seed: int
     runs: list[Run] = field(default_factory=list)
     scores: dict[float, float] = field(default_factory=dict)
-    failed: bool = False
+    failure: str | None = None
+    constant: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """A run of it ended without a score."""
+        return self.failure is not None
 
     def score(self, epochs: float) -> float | None:
         """The score after all epochs; None where it was stopped early or failed."""
@@ -41,7 +48,8 @@ class Search:
     Args:
         place: Task, model and row.
         trials: All trials, in order.
-        winner: The best point by its mean dev score over its trials.
+        winner: The best point by its mean dev score over its trials; one that only predicts constants,
+            or has a failed trial, only where every point does.
         score: That mean, × 100; it was selected for, so the result is the score on fresh seeds. None
             where every trial failed.
         expected: Expected best dev score of 1, 2, ... trials; see ``expected_maximum``.
@@ -62,8 +70,10 @@ def told(search: Search) -> str:
     """A search in a sentence."""
     task, model, label = search.place
     head = f"Search for {label} on {task} with {Path(model).name}: {len(search.trials)} trials"
-    failed = sum(trial.failed for trial in search.trials)
-    head += f" ({failed} failed)" if failed else ""
+    reasons = [trial.failure for trial in search.trials if trial.failure is not None]
+    head += f" ({len(reasons)} failed, the first because: {reasons[0].rstrip('.')})" if reasons else ""
+    constant = sum(trial.constant for trial in search.trials)
+    head += f" ({constant} with one constant as its predictions)" if constant else ""
     if search.score is None:
         return f"{head}, none with a score."
     words = [f"{head}, best {_listed(search.winner)} with dev {search.score:.1f} where it was selected"]

@@ -52,11 +52,12 @@ class Cell:
         return named | {"runs": [run.to_dict() for run in self.runs]}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Cell":
-        """The cell that ``to_dict`` described."""
-        runs = tuple(Run.from_dict(run) for run in values["runs"])
-        method = runs[0].method if runs else values["method"]  # the runs know it by the name of now
-        return cls(**{**values, "runs": runs, "method": method})
+    def upgraded(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What ``to_dict`` gave in an earlier version, as it would give it now."""
+        first: Mapping[str, Any] = next(iter(values.get("runs", ())), {})
+        if "method" in values and first.get("record", 1) < RECORD:
+            return {**values, "method": of_now(values["method"], {})["method"]}
+        return dict(values)
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,15 @@ class Study:
         models: Names or folders of models; empty takes the model of ``run``.
         methods: Rows of the table: names of methods, or ``"label=name"`` for a variant of one.
         seeds: A number of seeds (0, 1, ...), or the seeds themselves. Seed k sets three of
-            a run: ``run.split_seed`` is the same for all, so that they are compared on the same rows.
+            a run: ``run.split_seed`` is the same for all, so that they are compared on the same rows. None
+            is the paper's 5, on a single task as many as can show a difference where that is more.
         run: Settings that all runs share.
         options: Options of a row's method, by the row's label.
         lr: One learning rate for every cell.
         lr_grid: Rates to tune over, the same for every method: one run each.
         tuning_seed: Seed of the tuning runs; it is not among ``seeds`` and not reported.
         control: Adds plain fine-tuning at the rate of PATS where the two rates differ.
+        weights: Hashes of local models by name, which ``compare`` and ``sweep`` fill in.
 
     Raises:
         InputError: A value is out of its range, or names do not fit each other.
@@ -87,13 +90,14 @@ class Study:
     tasks: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     methods: tuple[str, ...] = (BASELINE, "noisytune", "sage", "pats", "pats-paper")
-    seeds: int | tuple[int, ...] = 5
+    seeds: int | tuple[int, ...] | None = None
     run: Run = field(default_factory=Run)
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     lr: float | None = None
     lr_grid: tuple[float, ...] = ()
     tuning_seed: int = TUNING_SEED
     control: bool = True
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("tasks", "models", "methods", "lr_grid"):
@@ -105,6 +109,9 @@ class Study:
             if repeated:
                 raise InputError(f"{name} has {repeated[0]!r} twice: name it once")
         object.__setattr__(self, "options", {k: dict(v) for k, v in self.options.items()})
+        object.__setattr__(self, "weights", dict(self.weights))
+        if self.seeds is None:
+            object.__setattr__(self, "seeds", self.enough_seeds())
         if isinstance(self.seeds, Sequence):
             object.__setattr__(self, "seeds", tuple(self.seeds))
         self._check_seeds()
@@ -126,6 +133,20 @@ class Study:
         if not self.tasks and self.run.task is None and self.run.data is None:
             raise InputError("there is nothing to train on: name --tasks, or a table with --data")
 
+    @property
+    def family(self) -> int:
+        """Methods that are compared with plain fine-tuning."""
+        labels = [label for label, _ in self.rows]
+        return len(labels) - 1 if BASELINE in labels else 0
+
+    def enough_seeds(self) -> int:
+        """The number of seeds where none is given: pairs of several tasks are also tested together."""
+        if not self.family or len(self.tasks) > 1:
+            return 5
+        from pats.report.statistics import seeds_needed  # brings scipy, which a worker does without
+
+        return max(5, seeds_needed(self.family))
+
     def _check_seeds(self) -> None:
         counted = isinstance(self.seeds, int) and not isinstance(self.seeds, bool)
         seeds = self.seed_list if counted or isinstance(self.seeds, tuple) else ()
@@ -135,6 +156,9 @@ class Study:
                 f"seeds is {self.seeds!r}, but must be a number of at least 1, "
                 "or a list of different whole numbers of at least 0"
             )
+        tuning = self.tuning_seed
+        if not isinstance(tuning, int) or isinstance(tuning, bool) or not 0 <= tuning < 2**32:
+            raise InputError(f"tuning_seed is {tuning!r}, but must be a whole number from 0 to 2**32-1")
         if self.lr_grid and self.tuning_seed in seeds:
             raise InputError(
                 f"tuning_seed is {self.tuning_seed}, which is one of the reported seeds: take another"
@@ -143,7 +167,7 @@ class Study:
     @property
     def seed_list(self) -> tuple[int, ...]:
         """The seeds that are reported."""
-        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(self.seeds or ())
 
     @property
     def rows(self) -> tuple[tuple[str, str], ...]:
@@ -165,7 +189,7 @@ class Study:
 
     def base(self, task: str, model: str) -> Run:
         """The settings that all runs on a task with a model share."""
-        run = replace(self.run, model=model)
+        run = replace(self.run, model=model, weights=self.weights.get(model))
         if not self.tasks:
             return run
         # The embedded task needs no data, also where GLUE's folder is given for the others.
@@ -179,7 +203,8 @@ class Study:
             method=method,
             options=self.options.get(label, {}),
             lr=lr,
-            fingerprint=fingerprints.get((task, seed)),
+            # A seed that nobody loaded the data of is a fault: its results would have another id.
+            fingerprint=fingerprints[task, seed] if fingerprints else None,
         ).with_seed(seed)
 
     def rate(self, place: Place, method: str) -> float | None:
@@ -270,23 +295,12 @@ class Study:
         return asdict(self) | {"run": self.run.to_dict(), "record": RECORD}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Study":
-        """The study that ``to_dict`` described.
-
-        Raises:
-            InputError: A key is not a field of ``Study``.
-        """
+    def upgraded(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What ``to_dict`` gave in an earlier version, as it would give it now."""
         values = dict(values)
         if values.pop("record", 1) < RECORD:
             values |= _of_now(values.get("methods", ()), values.get("options", {}))
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise InputError(
-                f"unknown setting {unknown[0]!r} of a study; the settings are: {', '.join(sorted(known))}"
-            )
-        run = values.get("run", {})
-        return cls(**{**values, "run": run if isinstance(run, Run) else Run.from_dict(run)})
+        return values
 
 
 def _of_now(methods: Sequence[str], options: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:

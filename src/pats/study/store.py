@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from pats._errors import InputError
+from pats.run import schema
 from pats.run.events import HEARTBEAT
 from pats.run.files import CHECKPOINT, MODEL, PREDICTIONS, RESULT, beside, clean, sync
 from pats.run.result import Result
 from pats.run.spec import Run
 from pats.study import files, lease
 from pats.study.attempt import WORKER, continue_from, end, ended, read_spec, sign, write_spec
-from pats.study.spec import Cell
+from pats.study.spec import Cell, Study
 
 MARK = "coordinator.json"  # who works on the store
 WRITTEN = ("study.json", "table1.md", "table1.csv", "runs.csv", "sweep.json", "pats.json")  # beside it
@@ -51,6 +52,13 @@ class Store:
         self.root = Path(root)
         self._cache: dict[str, tuple[_Key, Result]] = {}
         self._asked = (-math.inf, 0.0)
+        self.problems: list[str] = []  # what did not fit, in sentences
+
+    def complain(self, problem: str) -> None:
+        """Name what does not fit: as a warning now, and on the study's page; once."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+            warnings.warn(problem, stacklevel=3)
 
     # -------------------------------------------------------------------------------------- study
 
@@ -66,7 +74,7 @@ class Store:
         """
         path = self.root / "study.json"
         try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return schema.build(dict[str, Any], schema.parse(path.read_bytes()))
         except FileNotFoundError:
             raise InputError(
                 f"{self.root} holds no study (study.json is missing): name the --out of a comparison"
@@ -75,7 +83,15 @@ class Store:
             raise InputError(
                 f"{path} cannot be read ({error}): start the comparison again, which writes it anew"
             ) from None
-        return content
+
+    def plan(self) -> Study:
+        """The study of ``study.json``.
+
+        Raises:
+            InputError: There is none, or it does not fit.
+        """
+        study: Study = self._of_study("study", Study)
+        return study
 
     def cells(self) -> list[Cell]:
         """The cells of ``study.json``.
@@ -83,15 +99,25 @@ class Store:
         Raises:
             InputError: There is no study, or it has no cells.
         """
-        try:
-            cells = [Cell.from_dict(cell) for cell in self.study()["cells"]]
-        except (KeyError, TypeError) as error:
-            raise InputError(
-                f"{self.root}/study.json is not a comparison's ({error} is missing): start it again"
-            ) from None
+        cells: list[Cell] = self._of_study("cells", list[Cell])
         if not cells:
             raise InputError(f"the study in {self.root} has no cells: start the comparison again")
         return cells
+
+    def _of_study(self, key: str, shape: Any) -> Any:
+        content = self.study()
+        try:
+            if key not in content:
+                raise schema.Misfit("is missing", key)
+            try:
+                return schema.build(shape, content[key])
+            except schema.Misfit as misfit:
+                raise misfit.under(key) from None
+        except schema.Misfit as misfit:
+            raise InputError(
+                f"{self.root}/study.json is not a comparison's ({misfit}): start the comparison again, which "
+                "writes it anew"
+            ) from None
 
     def study_key(self) -> _Key | None:
         """Changes whenever ``study.json`` does; None where there is none."""
@@ -114,7 +140,7 @@ class Store:
                 holder = files.read_json(mark)
                 if lease.holds(holder, lease.touched(mark), lease.clock(self.root)):
                     raise InputError(
-                        f"another comparison (process {holder['pid']} on {holder['host']}) works in "
+                        f"another comparison (process {holder['pid']} on {holder.get('host')}) works in "
                         f"{self.root}: wait for it, look at it with pats watch, or choose another --out"
                     )
                 temporary.replace(mark)
@@ -157,24 +183,27 @@ class Store:
         if key is None:
             return None
         if run_id not in self._cache or self._cache[run_id][0] != key:
-            result = _parse(path, run_id)
-            if result is None:
-                self._set_aside(path)
+            try:
+                self._cache[run_id] = (key, _read(path, run_id))
+            except (OSError, ValueError) as why:
+                self._set_aside(path, why)
                 return None
-            self._cache[run_id] = (key, result)
         return self._cache[run_id][1]
 
-    def _set_aside(self, path: Path) -> None:
+    def _set_aside(self, path: Path, why: Exception) -> None:
         aside = path.with_name(f"result.json.broken-{uuid.uuid4().hex[:8]}")
-        path.rename(aside)
+        try:
+            path.rename(aside)
+        except OSError:  # a folder that can only be read
+            self.complain(f"{path} is not a whole result ({why}), and its run counts as not done")
+            return
         # The winning attempt's file is the same file under another name.
         for attempt in self.attempts(path.parent.name):
             own = attempt / RESULT
             if own.exists() and own.samefile(aside):
                 own.unlink()
-        warnings.warn(
-            f"{path} is not a whole result; it was moved to {aside.name}, and the run is made again",
-            stacklevel=3,
+        self.complain(
+            f"{path} is not a whole result ({why}); it was moved to {aside.name}, and the run is made again"
         )
 
     def winner(self, run_id: str) -> Path | None:
@@ -201,6 +230,8 @@ class Store:
         if ended(attempt) is not None:
             return False
         holder = files.read_json(attempt / WORKER) or read_spec(attempt).get("lease", {})
+        if not isinstance(holder, dict):
+            return False
         if lease.here(holder) or not elsewhere:
             return lease.lives(holder)
         return lease.holds(holder, sign(attempt), self._clock())
@@ -319,9 +350,15 @@ def _number(attempt: Path) -> int:
     return int(text) if text.isdigit() else 0
 
 
+def _read(path: Path, run_id: str) -> Result:
+    result = Result.from_json(path.read_text(encoding="utf-8"))
+    if result.run_id != run_id:
+        raise ValueError(f"it is of the run {result.run_id}")
+    return result
+
+
 def _parse(path: Path, run_id: str) -> Result | None:
     try:
-        result = Result.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError):
+        return _read(path, run_id)
+    except (OSError, ValueError):
         return None
-    return result if result.run_id == run_id else None

@@ -1,0 +1,52 @@
+"""Which models a study is about: the hashes of local ones, which are part of its runs' ids."""
+
+from dataclasses import replace
+
+from pats._errors import InputError
+from pats.report.words import count
+from pats.run import weights
+from pats.run.files import RESULT
+from pats.study.spec import Cell, Study
+from pats.study.store import Store
+
+
+def identify(study: Study, store: Store) -> tuple[Study, tuple[str, ...]]:
+    """The study with the hash of every local model, and sentences on what that changes.
+
+    A study that was begun before the hash was part of the ids goes on without it while the model's files are
+    older than all its results. Where they are not, nobody knows what those results were made from: its runs
+    are made again, and the old results stay in their folders.
+    """
+    hashes, notes = {}, []
+    cells = _begun(store)
+    for model in study.model_list:
+        found = weights.digest(model)
+        if found is None:
+            continue
+        made = _made(store, [cell for cell in cells if cell.model == model])
+        if made and not weights.changed_since(model, min(made)):
+            continue
+        hashes[model] = found
+        if made:
+            notes.append(
+                f"The files of the model {model} are younger than {count(len(made), 'result')} in "
+                f"{store.root} that tell no weights: these are not counted, and their runs are made again."
+            )
+    return replace(study, weights=hashes), tuple(notes)
+
+
+def _begun(store: Store) -> list[Cell]:
+    try:
+        return store.cells()
+    except InputError:
+        return []  # a new study, or one whose file is to be written anew
+
+
+def _made(store: Store, cells: list[Cell]) -> list[float]:
+    """When the results of runs without a hash were made."""
+    found = []
+    for run in (run for cell in cells for run in cell.runs if run.weights is None):
+        result = store.result(run.id)
+        if result is not None:
+            found.append(weights.made_at(result.environment, store.folder(run.id) / RESULT))
+    return found
