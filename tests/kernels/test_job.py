@@ -145,3 +145,21 @@ def test_views_and_expanded_gradients_are_fine(path, entry):
     jobs[1].grad = torch.ones(100)[51:].view(7, 7).t()
     ENTRIES[entry](path, jobs)
     assert all(tensor.isfinite().all() for tensor in tensors_of(jobs))
+
+
+BUDGETS = {
+    "four numbers": torch.zeros(4, dtype=torch.float64),
+    "a row of rows": torch.zeros(1, 5, dtype=torch.float64),
+    "float32": torch.zeros(5),
+    "on no device": torch.zeros(5, dtype=torch.float64, device="meta"),
+    "every second": torch.zeros(10, dtype=torch.float64)[::2],
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_budget_that_is_no_row_of_five(path, entry, budget):
+    jobs = jobs_of()
+    jobs[0].budget = torch.zeros(5, dtype=torch.float64)
+    jobs[1].budget = BUDGETS[budget]
+    refused(path, entry, jobs, "budget of .* must be 5 numbers")

@@ -209,10 +209,8 @@ def _refuse(job: Job, refusal: Callable[[Job], str | None] | None) -> None:
                 f"{tuple(theta.shape)}: where a parameter is replaced, clear its gradient and its state"
             )
     if job.budget is not None:
-        tensors["budget"] = job.budget
-        if _kind(job.budget) != (theta.device, torch.strided, torch.float64) or job.budget.shape != (
-            len(ROW),
-        ):
+        fine = _kind(job.budget) == (theta.device, torch.strided, torch.float64)
+        if not fine or job.budget.shape != (len(ROW),) or not job.budget.is_contiguous():
             raise RuntimeError(f"the budget of {name!r} must be {len(ROW)} numbers in float64 beside it")
     why = None if refusal is None else refusal(job)
     if why is not None:
