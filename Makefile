@@ -34,9 +34,14 @@ KERNEL := src/pats/kernels/cpu
 DRIVER := gcc -std=c11 -O2 -g -ffp-contract=off -fno-math-errno -fno-trapping-math \
 	-I $(KERNEL) tests/soak/kernel_driver.c $(KERNEL)/*.c -lm -lpthread
 SANITIZE := $(DRIVER) -O1 -fno-sanitize-recover=all
+KERNEL_ASAN := gcc -shared -fPIC -std=c11 -O1 -g -ffp-contract=off -fno-math-errno -fno-trapping-math \
+	-fvisibility=hidden -fsanitize=address $(KERNEL)/*.c
 
-sanitize:  ## The C kernel under AddressSanitizer, UBSan and ThreadSanitizer
+sanitize: setup  ## The C kernel under AddressSanitizer, UBSan and ThreadSanitizer, and states that do not fit it
 	mkdir -p out
+	$(KERNEL_ASAN) -o out/core_asan.so -lm
+	OMP_NUM_THREADS=1 ASAN_OPTIONS=detect_leaks=0:malloc_context_size=2 LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
+		$(BIN)/python tests/soak/sanitized.py out/core_asan.so
 	$(SANITIZE) -fsanitize=address,undefined -o out/kernel_asan && out/kernel_asan
 	$(SANITIZE) -fsanitize=thread -o out/kernel_tsan && out/kernel_tsan
 

@@ -22,8 +22,8 @@ from pats._budget import variance_sum
 from pats._errors import InputError
 from pats._ledger import Ledger
 from pats._noise import Noise, state_dtype
-from pats._state import SENSITIVITY, merged, restore_dtypes
-from pats._stats import ratio, stats_of
+from pats._state import SENSITIVITY, Names, check_step, counted, on_device
+from pats._stats import Skipped, ratio, stats_of
 from pats.kernels import Batch, Job, batches
 from pats.kernels.job import SUMS
 
@@ -64,6 +64,7 @@ class Engine:
         targets: Yields (group, parameter, canonical name) of every in-scope parameter, looked up anew
             at every step, since wrappers replace parameters.
         replicas: The process group whose ranks hold replicas of the parameters, where that is known.
+        names: Names of parameters whose groups have none.
     """
 
     def __init__(
@@ -71,9 +72,10 @@ class Engine:
         optimizer: Optimizer,
         targets: Callable[[], Iterable[Target]],
         replicas: "dist.ProcessGroup | None" = None,
+        names: Names = dict,
     ) -> None:
         self._optimizer, self._replicas = optimizer, replicas
-        self._targets = targets
+        self._targets, self._names = targets, names
         self._ledger = Ledger(optimizer)
         self._items: dict[int, _Item] = {}
         self._jobs: dict[int, Job] = {}  # of the last step, to be used again
@@ -81,9 +83,8 @@ class Engine:
         self._measured: list[Batch] = []
         self._samples: dict[int, Tensor] = {}
         self._last: list[_Last] = []
-        self._skipped: dict[tuple[str, ...], Tensor] = {}
+        self._skipped = Skipped()
         self._warned = self._compared = False
-        self._saved: dict[str, Any] | None = None
 
     @_disable_dynamo
     @torch.no_grad()
@@ -93,11 +94,15 @@ class Engine:
         Args:
             fused: Whether a job's base update will be done by its execution path: it is then measured
                 together with the update.
+
+        Raises:
+            RuntimeError: A gradient or a state does not fit its parameter; nothing has been changed.
         """
         self._items, self._measured, self._samples = {}, [], {}
         found_inf = getattr(self._optimizer, "found_inf", None)
         if found_inf is not None and bool(torch.as_tensor(found_inf).any()):
             return  # the base optimizer skips this step, so nothing is measured, drawn or counted
+        check_step(self._optimizer, self._names)
         grad_scale = getattr(self._optimizer, "grad_scale", None)
         settings: dict[int, Noise] = {}
         found = [*self._targets()]
@@ -175,7 +180,9 @@ class Engine:
         if parameter.grad.is_sparse:
             raise RuntimeError(f"PATS does not support the sparse gradient of {name!r}")
         state = self._optimizer.state.get(parameter, {})
-        average, step = state.get(SENSITIVITY), state.get("step")
+        average = state.get(SENSITIVITY)
+        if average is not None and not _shard.local(average).is_contiguous():
+            average = state[SENSITIVITY] = average.contiguous()
         if average is None:
             if _capturing(parameter):
                 raise RuntimeError(
@@ -189,8 +196,7 @@ class Engine:
         job.noise, job.average, job.seed = noise, _shard.local(average), noise.seed
         job.budget = self._ledger.row(parameter) if noise.scale == "budget" else None
         job.maximize = bool(group.get("maximize", False))
-        counted = None if step is None or _on_device(step) else float(step)
-        return _Item(group, parameter, job, average, counted, False, _shard.is_sharded(parameter))
+        return _Item(group, parameter, job, average, counted(state), False, _shard.is_sharded(parameter))
 
     def new_job(self, parameter: Tensor, name: str) -> Job:
         """A job without noise on this rank's part of a parameter, with its gradient of this step."""
@@ -220,6 +226,7 @@ class Engine:
         Args:
             others: Jobs without noise whose base update is done in the same call.
         """
+        updates = self._updates()
         for item in self._items.values():
             state = self._optimizer.state[item.parameter]
             state.setdefault(SENSITIVITY, item.average)
@@ -236,7 +243,7 @@ class Engine:
             batch.perturb()
         done = [*together, *self._measured]
         self._done = done, self._items
-        self._last = self._remember(done)
+        self._last = self._remember(done, updates)
         self._items, self._measured, self._samples = {}, [], {}
         self._jobs = {id(job.theta): job for batch in done for job in batch.jobs}
         self._let_go()
@@ -263,14 +270,14 @@ class Engine:
         assert batch.tally is not None
         for last in self._last:
             last.tally = batch.tally
-            self._skip(last.names, batch.sums)
+            self._skipped.add(last.names, batch.sums)
         self._let_go()
 
     def _count(self, item: _Item, state: dict[str, Any]) -> int | Tensor:
         """The counter of the noise: torch's own ``step``; ours where the base optimizer counts none."""
         if "step" not in state:
             state["step"] = torch.zeros((), dtype=torch.float32)
-        if _on_device(state["step"]):
+        if on_device(state["step"]):
             counter: Tensor = state["step"]
             return counter
         if _capturing(item.job.theta):
@@ -284,7 +291,17 @@ class Engine:
 
     # Telemetry
 
-    def _remember(self, done: list[Batch]) -> list[_Last]:
+    def _updates(self) -> dict[int, Tensor]:
+        """Norms of the observed base updates, by the job's identity, taken before there is noise."""
+        items = [item for item in self._items.values() if id(item.parameter) in self._samples]
+        if not items:
+            return {}
+        before = [self._samples[id(item.parameter)] for item in items]
+        changes = torch._foreach_sub([_sample(item.job.theta) for item in items], before)
+        norms = torch._foreach_norm([_wide(change) for change in changes])
+        return {id(item.job): norm for item, norm in zip(items, norms, strict=True)}
+
+    def _remember(self, done: list[Batch], updates: dict[int, Tensor]) -> list[_Last]:
         by_job = {id(item.job): item for item in self._items.values()}
         last = []
         for batch in done:
@@ -294,29 +311,14 @@ class Engine:
             assert batch.sums is not None
             assert batch.tally is not None
             names = tuple(item.job.name for item in items)
-            self._skip(names, batch.sums)
-            updates = None
-            if not items[0].fused:
-                before_update = [self._samples[id(item.parameter)] for item in items]
-                changes = torch._foreach_sub([_sample(item.job.theta) for item in items], before_update)
-                updates = [*torch._foreach_norm([_wide(change) for change in changes])]
-            last.append(_Last(names, [item.job.theta for item in items], batch.tally, updates))
+            self._skipped.add(names, batch.sums)
+            observed = None if items[0].fused else [updates[id(item.job)] for item in items]
+            last.append(_Last(names, [item.job.theta for item in items], batch.tally, observed))
         return last
-
-    def _skip(self, names: tuple[str, ...], sums: Tensor) -> None:
-        """Count the matrices whose sensitivity was not finite."""
-        spoilt = sums[: len(names), 1] > 0  # jobs without noise come last
-        if names in self._skipped:
-            self._skipped[names] += spoilt  # in place, so that replays of a CUDA graph count on
-        else:
-            self._skipped[names] = spoilt.long()
 
     def stats(self) -> dict[str, dict[str, float]]:
         """Telemetry of every perturbed matrix by name; see ``pats.Perturbation.stats``."""
-        skipped: dict[str, int] = {}
-        for names, counts in self._skipped.items():
-            for name, count in zip(names, counts.tolist(), strict=True):
-                skipped[name] = skipped.get(name, 0) + count
+        skipped = self._skipped.counts()
         found = {}
         for last in self._last:
             rows = last.tally.tolist()  # those of jobs without noise come last
@@ -330,29 +332,11 @@ class Engine:
                 ) | {"skipped": skipped[name]}
         return {name: found[name] for name in skipped if name in found}
 
-    # Loading
-
     def fill(self, groups: Iterable[dict[str, Any]], noise: Noise) -> None:
         """Write the settings into groups that do not carry them yet."""
         for group in groups:
             for key, value in noise.to_group().items():
                 group.setdefault(key, value)
-
-    def before_load(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
-        """Hook before ``load_state_dict``."""
-        self._saved = state_dict  # a hook after the load sees only what torch has cast already
-        return merged(optimizer, state_dict)
-
-    def after_load(self, optimizer: Optimizer) -> None:
-        """Hook after ``load_state_dict``."""
-        if self._saved is not None:
-            restore_dtypes(optimizer, self._saved)
-            self._saved = None
-
-
-def _on_device(step: object) -> bool:
-    """Whether reading the counter would make the host wait for an accelerator."""
-    return isinstance(step, Tensor) and step.device.type != "cpu"
 
 
 def _capturing(tensor: Tensor) -> bool:

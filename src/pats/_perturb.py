@@ -1,17 +1,22 @@
 """``perturb``: PATS on any torch optimizer, in one line."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import torch.distributed as dist
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from pats import _loading
 from pats._engine import Engine, Target, iterate
 from pats._errors import InputError
-from pats._noise import DEFAULT, Noise
+from pats._noise import DEFAULT, RNG_KEY, Noise
 from pats._scope import Scope, canonical_name, named_parameters, twins
 from pats._scope import scope as names_in_scope
+from pats.philox import RNG_VERSION
 
 R = TypeVar("R")
 
@@ -32,7 +37,9 @@ def perturb(
             build the optimizer from ``pats.param_groups``.
         model: The model whose parameters it trains.
         noise: The settings. They are written into the optimizer's groups as
-            ``noise_budget``, ``noise_p``, ..., where they can be scheduled and are saved.
+            ``noise_budget``, ``noise_p``, ..., where they can be scheduled and are saved. An optimizer that
+            carries settings already, from a checkpoint or as a copy, keeps its own, and goes on with its
+            s̄ and its counters.
         scope: Which parameters are perturbed, as in ``pats.scope``; it is looked up again when parameters
             are thawed, or added to the optimizer.
 
@@ -40,8 +47,8 @@ def perturb(
         A handle with ``remove()``, ``stats()`` and ``names``.
 
     Raises:
-        InputError: The optimizer lacks a parameter in scope, has two of one name there, or carries PATS
-            already.
+        InputError: The optimizer lacks a parameter in scope, has two of one name there, carries PATS already,
+            or holds a state that does not fit the model.
 
     A step whose gradients GradScaler found infinite is neither measured nor counted. A parameter
     without a gradient is left alone. See ``Noise`` for zero and non-finite gradients.
@@ -58,6 +65,11 @@ def _replicas(model: nn.Module) -> "dist.ProcessGroup | None":
 class Perturbation:
     """PATS attached to an optimizer; made by ``pats.perturb``.
 
+    A copy, or an unpickled one, is attached to the copies of the optimizer and the model, which go on with
+    the same noise; copy or pickle them together, as ``copy.deepcopy((model, optimizer, perturbation))``.
+    Its ``stats()`` begin anew. torch copies no hooks: an optimizer that is copied alone needs
+    ``pats.perturb`` again, and warns until then.
+
     Attributes:
         names: Canonical names of the parameters in scope, in the model's order.
     """
@@ -67,24 +79,42 @@ class Perturbation:
             if not hasattr(optimizer, "optimizer"):
                 raise InputError(f"perturb needs a torch optimizer, not a {type(optimizer).__name__}")
             optimizer = optimizer.optimizer  # Accelerate's wrapper is an Optimizer itself
-        if any("noise_lam" in group for group in optimizer.param_groups):
+        if RNG_KEY in optimizer.defaults or _attached(optimizer):
             raise InputError(
                 "this optimizer carries PATS already: remove the first perturbation, or build a "
                 "pats.optim optimizer with noise=None"
             )
-        self._optimizer, self._model, self._scope = optimizer, model, scope
+        self._optimizer, self._model, self._scope, self._noise = optimizer, model, scope, noise
         self._find()
-        self._engine = Engine(optimizer, self._targets, _replicas(model))
-        for _ in self._targets():  # raises where the optimizer lacks a parameter in scope
-            pass
-        self._fill = noise
-        self._engine.fill(optimizer.param_groups, noise)
+        self._engine = Engine(optimizer, self._targets, _replicas(model), self._known)
+        targets = [*self._targets()]  # raises where the optimizer lacks a parameter in scope
+        self._fill = self._taken_up(targets)
+        self._engine.fill(optimizer.param_groups, self._fill)
         self._handles = [
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
-            optimizer.register_load_state_dict_pre_hook(self._engine.before_load),
-            optimizer.register_load_state_dict_post_hook(self._engine.after_load),
+            *_loading.watch(optimizer, self._known),
         ]
+
+    def _taken_up(self, targets: list[Target]) -> Noise:
+        """The settings to fill in, once those that a checkpoint or a copy brought have been taken up."""
+        carried = [group for group in self._optimizer.param_groups if RNG_KEY in group]
+        if not carried:
+            return self._noise
+        asked = self._noise.to_group() if self._noise is not DEFAULT else {RNG_KEY: RNG_VERSION}
+        for group in carried:
+            group.update(_loading.earlier(group))
+            _loading.compare(asked, group)
+        _loading.settle(self._optimizer, targets, self._known)
+        return Noise.from_group(carried[0]) if self._noise is DEFAULT else self._noise
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = self._optimizer, self._model, self._noise, self._scope
+        return _again, (*given, bool(self._handles))
+
+    def _known(self) -> dict[int, str]:
+        """Names of the model's parameters by their identity, as they are now."""
+        return {id(p): canonical_name(name) for name, p in self._model.named_parameters()}
 
     def _find(self) -> None:
         self.names: list[str] = names_in_scope(self._model, self._scope)
@@ -99,6 +129,8 @@ class Perturbation:
 
     def remove(self) -> None:
         """Detach: later steps are the base optimizer's alone. The state keeps s̄; twice is harmless."""
+        if not self._handles:
+            return  # the settings may be those of another perturbation by now
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -111,7 +143,9 @@ class Perturbation:
 
         Returns:
             For every perturbed matrix: ``noise_rms`` (over all its entries), ``update_rms`` (the base
-            update, observed on at most 4,096 evenly spaced entries), ``noise_over_update``,
+            update alone, before the noise; observed on at most 4,096 evenly spaced entries, or where one
+            kernel does update and noise, on the first 512 of every 16,384 on a CPU and on all on a GPU),
+            ``noise_over_update``,
             ``noise_over_weight`` (noise_rms / std of the weights), ``gated`` (share of entries whose
             gate was open), ``zero`` (share of those with r = 0), ``sigma_max``, and ``skipped`` (steps
             so far without noise because of a non-finite sensitivity). Empty before the first step.
@@ -170,3 +204,42 @@ class Perturbation:
 
     def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._engine.perturb()
+
+
+def _again(
+    optimizer: Optimizer, model: nn.Module, noise: Noise, scope: Scope, attached: bool
+) -> Perturbation:
+    """A copy of a perturbation."""
+    perturbation = Perturbation(optimizer, model, noise, scope)
+    if not attached:
+        perturbation.remove()
+    return perturbation
+
+
+def _attached(optimizer: Optimizer) -> bool:
+    hooks = optimizer._optimizer_step_pre_hooks.values()
+    return any(isinstance(getattr(hook, "__self__", None), Perturbation) for hook in hooks)
+
+
+_warned: "WeakSet[Optimizer]" = WeakSet()
+
+
+def _warn_of_silence(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Warn once of an optimizer whose settings say noise, and which adds none.
+
+    torch takes no hook along when it copies or pickles an optimizer, nor into a state dict.
+    """
+    if not any(RNG_KEY in group for group in optimizer.param_groups):
+        return
+    if RNG_KEY in optimizer.defaults or optimizer in _warned or _attached(optimizer):
+        return
+    _warned.add(optimizer)
+    warnings.warn(
+        f"the settings of this {type(optimizer).__name__} ask for the noise of PATS, but nothing adds it "
+        "(it was copied, or loaded from a checkpoint): call pats.perturb(optimizer, model), or delete the "
+        "noise_* entries of its groups",
+        stacklevel=3,
+    )
+
+
+register_optimizer_step_pre_hook(_warn_of_silence)

@@ -69,6 +69,11 @@ def _layout(tensor: Tensor) -> "Layout | None":
     return None if mesh is None else (mesh, tuple(tensor.placements))  # type: ignore[attr-defined]
 
 
+def alike(tensor: Tensor, other: Tensor) -> bool:
+    """Whether both are spread over the ranks in the same way."""
+    return _layout(tensor) == _layout(other)
+
+
 def pieces(tensor: Tensor) -> tuple[Piece, ...]:
     """Where this rank's entries stand in the whole matrix; an empty shard has no pieces.
 

@@ -1,65 +1,131 @@
-"""What a checkpoint of an optimizer with PATS holds, and how it is loaded."""
+"""What a state must look like before anything is done with it, and the counter of the noise."""
 
-import warnings
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pats._budget import KEYS
-from pats._noise import GROUP_KEYS, RNG_KEY
-from pats.philox import RNG_VERSION
+from pats import _shard
+from pats._noise import state_dtype
 
 SENSITIVITY = "sensitivity"
+OURS = "noise_"  # begins the names of our other entries, of one element each
+
+MOMENTS = frozenset({"exp_avg", "exp_inf", "exp_avg_sq", "max_exp_avg_sq"})  # of the parameter's dtype
+
+# Entries that have their parameter's shape, in torch's optimizers and in ours.
+SHAPED = (
+    frozenset(
+        {SENSITIVITY, "anchor", "momentum_buffer", "square_avg", "grad_avg", "acc_delta"}
+        | {"sum", "prev", "step_size", "ax", "variance"}
+    )
+    | MOMENTS
+)
+_EXACT = 2.0**23  # float32 counts to twice as many
+
+Names = Callable[[], Mapping[int, str]]  # of parameters, by their identity
 
 
-def merged(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
-    """A state dict about to be loaded, with the entries of ours that it lacks.
-
-    Raises:
-        ValueError: It belongs to another noise stream. Other settings that differ warn, and win.
-    """
-    groups = []
-    for current, loaded in zip(optimizer.param_groups, state_dict["param_groups"], strict=False):
-        ours = {key: current[key] for key in GROUP_KEYS if key in current}
-        loaded = {**_earlier(loaded), **loaded}
-        if ours and loaded.get(RNG_KEY, RNG_VERSION) != RNG_VERSION:
-            raise ValueError(
-                f"the checkpoint's noise stream has rng_version {loaded[RNG_KEY]}, this version of "
-                f"PATS draws rng_version {RNG_VERSION}: continue with the version that wrote it"
-            )
-        differ = [key for key in ours if key in loaded and loaded[key] != ours[key]]
-        if differ:
-            told = ", ".join(f"{key} {loaded[key]!r} instead of {ours[key]!r}" for key in differ)
-            warnings.warn(f"the checkpoint's noise settings replace the present ones: {told}", stacklevel=4)
-        # A checkpoint of the plain optimizer lacks our entries: the present ones stay.
-        groups.append({**{k: v for k, v in current.items() if k != "params"}, **loaded})
-    rest = state_dict["param_groups"][len(groups) :]  # torch itself refuses another number
-    return {**state_dict, "param_groups": [*groups, *rest]}
+def knows(optimizer: Optimizer) -> bool:
+    """Whether ``SHAPED`` tells what its entries are: it is one of torch's optimizers, or of ours."""
+    modules = (cls.__module__ for cls in type(optimizer).__mro__ if cls not in (Optimizer, object))
+    return any(module.startswith(("torch.optim.", "pats.")) for module in modules)
 
 
-def _earlier(group: dict[str, Any]) -> dict[str, Any]:
-    """Settings that a checkpoint of an earlier version lacks, which knew no budget."""
-    if RNG_KEY not in group:
-        return {}
-    return {key: None for key in ("noise_budget", "noise_steps") if key not in group}
+def misfit(key: str, value: object, parameter: Tensor) -> str | None:
+    """What is wrong with an entry that should have its parameter's shape; None where nothing is."""
+    if not isinstance(value, Tensor):
+        return None if value is None else f"is a {type(value).__name__}, but must be a tensor"
+    if value.shape != parameter.shape:
+        return f"has shape {tuple(value.shape)}, but its parameter {tuple(parameter.shape)}"
+    if value.layout is not parameter.layout:
+        return f"has the layout {value.layout}, but its parameter {parameter.layout}"
+    if parameter.is_floating_point() and not value.is_floating_point():
+        return f"is {value.dtype}, but must be a floating-point tensor"
+    return None
 
 
-def restore_dtypes(optimizer: Optimizer, saved: dict[str, Any]) -> None:
-    """After ``load_state_dict``: torch has cast the state to the parameter's dtype; undo it.
+def check_step(optimizer: Optimizer, names: Names = dict) -> None:
+    """Refuse a step whose gradients or states do not fit their parameters, before it changes anything.
 
-    s̄ and the numbers of a budget always keep the dtype they were saved in, the moments where ``state_dtype``
-    is set.
+    Attributes are compared, no entry is read, so that no accelerator is waited for.
 
     Args:
-        optimizer: The optimizer that has loaded ``saved``.
-        saved: The state dict.
+        optimizer: The optimizer that is about to step.
+        names: Names of parameters whose groups have none.
+
+    Raises:
+        RuntimeError: A shape, a dtype, a device or a layout does not fit.
     """
-    ids = chain.from_iterable(group["params"] for group in saved["param_groups"])
-    every = [(group, p) for group in optimizer.param_groups for p in group["params"]]
-    for index, (group, parameter) in zip(ids, every, strict=True):
-        for key, value in saved["state"].get(index, {}).items():
-            kept = key == SENSITIVITY or key in KEYS or (group.get("state_dtype") and key != "step")
-            if kept and isinstance(value, Tensor):
-                optimizer.state[parameter][key] = value.to(device=parameter.device, copy=True)
+    shaped = SHAPED if knows(optimizer) else {SENSITIVITY}
+    for group in optimizer.param_groups:
+        for index, parameter in enumerate(group["params"]):
+            grad = parameter.grad
+            if grad is None:
+                continue
+            why = None
+            if grad.shape != parameter.shape:
+                key = "gradient"
+                why = f"has shape {tuple(grad.shape)}, but its parameter {tuple(parameter.shape)}"
+            else:
+                for key, value in optimizer.state.get(parameter, {}).items():
+                    if key in shaped:
+                        why = misfit(key, value, parameter) or _misplaced(key, value, parameter)
+                        if why is not None:
+                            break
+            if why is not None:
+                name = _name(group, index, names)
+                raise RuntimeError(
+                    f"the {key} of {name} {why}: where a parameter is replaced, clear its gradient and its "
+                    "state, or build the optimizer anew"
+                )
+
+
+def _misplaced(key: str, value: Tensor | None, parameter: Tensor) -> str | None:
+    if value is None:
+        return None
+    if value.device != parameter.device:
+        return f"is on {value.device}, but its parameter on {parameter.device}"
+    if not _shard.alike(value, parameter):
+        return "is spread over the ranks in another way than its parameter"
+    if key == SENSITIVITY and value.dtype not in (torch.float32, torch.float64):
+        return f"is {value.dtype}, but must be {state_dtype(parameter)}"
+    if key in MOMENTS and value.dtype != parameter.dtype and not _widened(value, parameter):
+        return f"is {value.dtype}, but its parameter {parameter.dtype}"
+    return None
+
+
+def _widened(value: Tensor, parameter: Tensor) -> bool:
+    return value.dtype == torch.float32 and parameter.dtype in (torch.bfloat16, torch.float16)
+
+
+def _name(group: dict[str, Any], index: int, names: Names) -> str:
+    own: Sequence[str] = group.get("param_names") or ()
+    name = own[index] if index < len(own) else names().get(id(group["params"][index]))
+    return f"the group's parameter {index}" if name is None else repr(name)
+
+
+def on_device(step: object) -> bool:
+    """Whether reading a counter would make the host wait for an accelerator."""
+    return isinstance(step, Tensor) and step.device.type != "cpu"
+
+
+def counted(state: dict[str, Any]) -> float | None:
+    """The counter of a state, which is made exact; None where there is none, or on a device.
+
+    torch counts in float32, which stands still at 2**24; its optimizers count in a float64 tensor as well.
+    """
+    step = state.get("step")
+    if step is None or on_device(step):
+        return None
+    value = float(step)
+    if value >= _EXACT and isinstance(step, Tensor) and step.dtype == torch.float32:
+        state["step"] = step.double()
+    return value
+
+
+def is_exact(step: Tensor, value: int) -> bool:
+    """Whether a counter that stands at a value need not be made exact."""
+    return value < _EXACT or step.dtype != torch.float32

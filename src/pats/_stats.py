@@ -4,6 +4,45 @@ import math
 
 from torch import Tensor
 
+_MOST = 8  # sets of matrices that are counted by themselves
+
+
+class Skipped:
+    """How many steps each matrix was without noise, because its sensitivity was not finite.
+
+    The matrices of a step are counted in one tensor, where they stand together. Where other ones have a
+    gradient at every step, as with experts, a set's tensor is added to one count a matrix.
+    """
+
+    def __init__(self) -> None:
+        self._sets: dict[tuple[str, ...], Tensor] = {}
+        self._each: dict[str, Tensor] = {}
+
+    def add(self, names: tuple[str, ...], sums: Tensor) -> None:
+        """Count a step.
+
+        Args:
+            names: The matrices.
+            sums: Their rows of ``pats.kernels.job.SUMS``; more may follow.
+        """
+        spoilt = sums[: len(names), 1] > 0
+        if names in self._sets:
+            self._sets[names] += spoilt  # in place, so that replays of a CUDA graph count on
+            return
+        if len(self._sets) == _MOST:
+            oldest = next(iter(self._sets))
+            for name, count in zip(oldest, self._sets.pop(oldest).unbind(), strict=True):
+                self._each[name] = self._each[name] + count if name in self._each else count.clone()
+        self._sets[names] = spoilt.long()
+
+    def counts(self) -> dict[str, int]:
+        """The counts by name."""
+        found = {name: int(count) for name, count in self._each.items()}
+        for names, counts in self._sets.items():
+            for name, count in zip(names, counts.tolist(), strict=True):
+                found[name] = found.get(name, 0) + count
+        return found
+
 
 def stats_of(
     parameter: Tensor, gated: float, zero: float, square: float, sigma_max: float, update_square: float

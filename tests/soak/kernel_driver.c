@@ -14,6 +14,9 @@ typedef int32_t (*parallel)(int64_t begin, int64_t end, int64_t grain, range fun
 int32_t pats_choose(const char *name);
 void pats_threads(parallel function);
 int32_t pats_run(pats_matrix *matrix, int64_t count, int32_t passes);
+void pats_words(uint32_t *out, uint64_t first_block, int64_t blocks, uint32_t step, uint32_t purpose, uint32_t key0,
+                uint32_t key1);
+void pats_normal(double *out, const uint32_t *word, int64_t count, uint64_t threshold);
 
 enum { THREADS = 4 };
 
@@ -81,6 +84,17 @@ static double run(int64_t count, int dtype, int base, double p, int bad, int usu
     return sum;
 }
 
+// The stream and its quantiles by themselves: the sum of so many.
+static double drawn(int64_t blocks, int64_t count) {
+    uint32_t *words = malloc(blocks ? (size_t)blocks * 16 : 1);
+    double *normal = malloc(count ? (size_t)count * 8 : 1), sum = 0.0;
+    pats_words(words, 7, blocks, 3, 0, 1, 2);
+    pats_normal(normal, words, count, (uint64_t)1 << 32);
+    for (int64_t i = 0; i < count; ++i) sum += normal[i];
+    free(words), free(normal);
+    return sum;
+}
+
 int main(void) {
     uint64_t digest = 0;  // of everything that was computed: the same on every processor
     const char *sets[] = {"baseline", "avx2", "avx512"};
@@ -109,6 +123,16 @@ int main(void) {
                                 }
                             }
                     }
+    for (size_t c = 0; c + 1 < sizeof counts / sizeof *counts; ++c) {
+        pats_choose("baseline");
+        const int64_t blocks = (counts[c] + 3) / 4;
+        const double expected = drawn(blocks, counts[c]);
+        for (int s = 0; s < 3; ++s)
+            if (pats_choose(sets[s]) && drawn(blocks, counts[c]) != expected) {
+                fprintf(stderr, "%s draws differ: %lld\n", sets[s], (long long)counts[c]);
+                return 1;
+            }
+    }
     printf("clean %016llx\n", (unsigned long long)digest);
     return 0;
 }

@@ -11,18 +11,20 @@ from torch import Tensor
 
 from pats._budget import variance_sum
 from pats._noise import intensity, moving_average_, sensitivity, sigma
-from pats.kernels.job import SUMS, Job, Piece, mean_of, sizes_of
+from pats.kernels.job import SUMS, Job, Piece, check, mean_of, sizes_of
 from pats.kernels.update import change, moments, round_stochastically
 from pats.philox import CHUNK, STOCHASTIC_ROUNDING, chunks, gated, key, threshold, words_at, words_of
 
 
 def measure(jobs: Sequence[Job], grad_scale: float) -> Tensor:
     """Pass 1: see ``pats.kernels.job.Path``."""
+    check(jobs)
     return torch.stack([_measure(job, grad_scale) for job in jobs])
 
 
 def perturb(jobs: Sequence[Job], sums: Tensor) -> Tensor:
     """Pass 2: see ``pats.kernels.job.Path``."""
+    check(jobs)
     means = [mean_of(sums[i : i + 1], [job.numel], _state(job)) for i, job in enumerate(jobs)]
     sizes = [sizes_of([job], sums[i : i + 1])[0] for i, job in enumerate(jobs)]
     rows = zip(jobs, sums, means, sizes, strict=True)

@@ -6,15 +6,16 @@ updates one matrix after another, so that the second pass finds the matrix in ca
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import attrgetter
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from pats._budget import share, sizes, spent
+from pats._budget import ROW, share, sizes, spent
 from pats._noise import Noise
 
 
@@ -119,12 +120,109 @@ def unfit(job: Job, takes: str) -> str | None:
         return f"the gradient of {job.name!r} is {grad.dtype}, its parameter {theta.dtype}"
     if theta.layout is not torch.strided or grad.layout is not torch.strided:
         return f"{takes} dense tensors"
-    if job.average is not None and job.average.dtype != torch.float32:
-        return f"{takes} a float32 sensitivity"
-    for moment in (rule.first, rule.second) if rule is not None else ():
+    average = job.average
+    if average is not None:
+        if average.dtype != torch.float32 or average.device != theta.device:
+            return f"{takes} a float32 sensitivity on the parameter's device"
+        if average.layout is not torch.strided or not average.is_contiguous():
+            return f"{takes} a contiguous sensitivity"
+    if rule is None:
+        return None
+    if rule.second.dtype != rule.first.dtype:
+        return f"{takes} moments of one dtype"
+    for moment in (rule.first, rule.second):
         if moment.dtype not in (torch.float32, theta.dtype) or moment.device != theta.device:
-            return f"{takes} moments in float32 or the parameter's dtype"
+            return f"{takes} moments in float32 or the parameter's dtype, on its device"
+        if moment.layout is not torch.strided:
+            return f"{takes} dense moments"
     return None
+
+
+_kind = attrgetter("device", "layout", "dtype")
+
+
+def check(jobs: Iterable[Job], refusal: Callable[[Job], str | None] | None = None) -> None:
+    """Refuse jobs whose tensors do not fit each other: a kernel is given addresses, and goes by θ's size.
+
+    Args:
+        jobs: Everything that a path is about to do; nothing has been changed yet.
+        refusal: Why a kernel cannot do a job; None for plain torch, which takes any dtype.
+
+    Raises:
+        RuntimeError: A tensor has another shape than its parameter, lies where the kernel cannot read it, or
+            its memory has been freed.
+    """
+    taken: set[tuple[object, ...]] = set()
+    for job in jobs:
+        if not _fits(job, taken):
+            _refuse(job, refusal)
+            taken.add(_kind(job.theta))
+
+
+def _fits(job: Job, taken: Collection[tuple[object, ...]]) -> bool:
+    """Whether there is nothing uncommon about a job: that is quicker to see than what it is."""
+    theta, grad, average, pieces, rule = job.theta, job.grad, job.average, job.pieces, job.rule
+    shape, kind = theta.shape, _kind(theta)
+    if kind not in taken or grad.shape != shape or _kind(grad) != kind:
+        return False
+    if not pieces or pieces[-1].offset + pieces[-1].count != theta.numel():
+        return False
+    tensors = [theta, grad]
+    if job.budget is not None:
+        if job.budget.shape != (len(ROW),) or job.budget.dtype != torch.float64:
+            return False
+        if job.budget.device != theta.device or not job.budget.is_contiguous():
+            return False
+        tensors.append(job.budget)
+    if average is not None:
+        if average.shape != shape or average.dtype != torch.float32 or average.device != theta.device:
+            return False
+        if not average.is_contiguous():
+            return False
+        tensors.append(average)
+    if rule is not None:
+        first, second = rule.first, rule.second
+        if first.shape != shape or second.shape != shape or _kind(second) != _kind(first):
+            return False
+        if first.dtype not in (torch.float32, theta.dtype) or first.device != theta.device:
+            return False
+        tensors += first, second
+    return all(map(_has_memory, tensors))
+
+
+def _has_memory(tensor: Tensor) -> bool:
+    """Whether its storage is as large as it says: wrappers free a storage by resizing it."""
+    held = tensor.untyped_storage().nbytes()
+    return held >= tensor.nbytes or (held > 0 and not tensor.is_contiguous())  # an expanded one holds less
+
+
+def _refuse(job: Job, refusal: Callable[[Job], str | None] | None) -> None:
+    """Say what does not fit; plain torch takes several dtypes in one job."""
+    theta, rule, name = job.theta, job.rule, job.name or "a parameter"
+    tensors = {"gradient": job.grad, "sensitivity": job.average}
+    if rule is not None:
+        tensors |= {"first moment": rule.first, "second moment": rule.second}
+    for what, tensor in tensors.items():
+        if tensor is not None and tensor.shape != theta.shape:
+            raise RuntimeError(
+                f"the {what} of {name!r} has shape {tuple(tensor.shape)}, but its parameter "
+                f"{tuple(theta.shape)}: where a parameter is replaced, clear its gradient and its state"
+            )
+    if job.budget is not None:
+        fine = _kind(job.budget) == (theta.device, torch.strided, torch.float64)
+        if not fine or job.budget.shape != (len(ROW),) or not job.budget.is_contiguous():
+            raise RuntimeError(f"the budget of {name!r} must be {len(ROW)} numbers in float64 beside it")
+    why = None if refusal is None else refusal(job)
+    if why is not None:
+        raise RuntimeError(f"{name!r} cannot be stepped: {why}")
+    for what, tensor in {"parameter": theta, "budget": job.budget, **tensors}.items():
+        if tensor is not None and not _has_memory(tensor):
+            raise RuntimeError(f"the memory of the {what} of {name!r} has been freed: step before it is")
+    if sum(piece.count for piece in job.pieces) != theta.numel():
+        raise RuntimeError(
+            f"{name!r} has {theta.numel()} entries here, but {sum(piece.count for piece in job.pieces)} were "
+            "expected: its shape has changed within the step"
+        )
 
 
 SUMS = ("sum", "nonfinite", "variance")

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pats._budget import KEYS
+from pats._state import is_exact
 from pats.kernels import Batch, Job, forced
 
 _LEFT_OUT = ("params", "param_names", "lr")  # lr is renewed
@@ -65,10 +66,10 @@ class Again:
         self._one = torch.ones(())
 
     def renew(self) -> bool:
-        """Give the jobs this step's gradients, rates and numbers, and count the step.
+        """Give the jobs this step's gradients, rates and numbers.
 
         Returns:
-            False, with no tensor changed, where anything else is new.
+            False where anything else is new; no tensor is changed.
         """
         if not self._fits():
             return False
@@ -80,10 +81,18 @@ class Again:
                 return False
             if not all(map(is_, map(state.get, entry.names), entry.held)):
                 return False
-            job.grad, job.lr, job.step = grad, entry.group["lr"], int(entry.counter) + 1
+            if job.average is not None and not job.average.is_contiguous():
+                return False
+            step = int(entry.counter) + 1
+            if not is_exact(entry.counter, step):
+                return False
+            job.grad, job.lr, job.step = grad, entry.group["lr"], step
+        return True
+
+    def count(self) -> None:
+        """Count the step, once it has been done."""
         # As torch does: a number would be wrapped into a tensor for every counter.
         torch._foreach_add_(self._counters, self._one, alpha=1.0)
-        return True
 
     def _fits(self) -> bool:
         """Whether groups, settings and everything around the step are as they were."""

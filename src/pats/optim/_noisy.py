@@ -10,9 +10,11 @@ from torch.optim import Optimizer
 
 from pats._engine import Engine, Target, iterate, job_for
 from pats._errors import InputError
+from pats._loading import watch
 from pats._noise import RNG_KEY, Noise
 from pats._scope import canonical_name, refuse_twins
 from pats._shard import local
+from pats._state import check_step, counted
 from pats.kernels import Job, Rule, forced, fused_refusal
 from pats.optim._again import Again, again
 
@@ -62,8 +64,7 @@ class NoisyMixin(Optimizer):
         self._vain, self._pause = 0, 0  # how often in a row it was of no use; steps to go without
         if RNG_KEY in self.defaults:  # GradScaler then unscales before the step, and skips it itself
             self._step_supports_amp_scaling = False
-        self.register_load_state_dict_pre_hook(self._engine.before_load)
-        self.register_load_state_dict_post_hook(self._engine.after_load)
+        watch(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -171,7 +172,8 @@ class NoisyMixin(Optimizer):
             if job is None:
                 rest.append(i)
                 continue
-            first, second, counter = states[0][i], states[1][i], states[-1][i]
+            counted(self.state[parameter])
+            first, second, counter = states[0][i], states[1][i], self.state[parameter]["step"]
             counters.append(counter)
             # A counter on a device is read there: asking for it would make the host wait.
             job.step = int(counter) + 1 if counter.device.type == "cpu" else counter
@@ -219,6 +221,9 @@ class NoisyMixin(Optimizer):
 
         Returns:
             What the closure returned.
+
+        Raises:
+            RuntimeError: A gradient or a state does not fit its parameter; nothing has been changed.
         """
         loss = None
         if closure is not None:
@@ -228,12 +233,15 @@ class NoisyMixin(Optimizer):
             if self._again.renew():
                 self._vain = 0
                 self._engine.repeat()
+                self._again.count()
                 return loss
             self._vain = min(self._vain + 1, _MOST_VAIN)
             self._pause = 2 ** (self._vain - 1) - 1
         self._wanted = forced()
         if RNG_KEY in self.defaults:
             self._engine.measure(self._takes)
+        else:
+            check_step(self)
         self._noiseless.clear()
         type(self)._base_step(self)
         with torch.no_grad():

@@ -7,13 +7,26 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.optimizer import ParamsT
 
 from pats._engine import iterate
 from pats._errors import InputError
+from pats._loading import watch
+from pats._noise import RNG_KEY
+from pats._state import check_step, counted
 
 
 class OneByOne(Optimizer):
     """A step that updates every parameter with a gradient in turn; a subclass says how."""
+
+    def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
+        super().__init__(params, defaults)
+        self._watching = watch(self, noisy=RNG_KEY in defaults)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_watching" not in self.__dict__:  # a copy or an unpickled optimizer
+            self._watching = watch(self, noisy=RNG_KEY in self.defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -26,7 +39,8 @@ class OneByOne(Optimizer):
             What the closure returned.
 
         Raises:
-            RuntimeError: A CUDA graph is being captured: the steps are counted on the host.
+            RuntimeError: A CUDA graph is being captured: the steps are counted on the host. Or a gradient or
+                a state does not fit its parameter, and nothing has been changed.
         """
         if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
             raise RuntimeError(
@@ -37,6 +51,7 @@ class OneByOne(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        check_step(self)
         for group, parameter, name in iterate(self.param_groups):
             if parameter.grad is not None:
                 self._update(parameter, parameter.grad, group, name)
@@ -51,6 +66,7 @@ class OneByOne(Optimizer):
         state = self.state[theta]
         if not state:
             state |= {"step": torch.zeros(()), **{key: torch.zeros_like(theta) for key in shaped}}
+        counted(state)
         state["step"] += 1
         return state, int(state["step"])
 

@@ -11,7 +11,6 @@ from pats._budget import KEYS
 from pats._errors import InputError
 from pats._noise import Noise, state_dtype
 from pats._scope import canonical_name, refuse_twins
-from pats._state import merged, restore_dtypes
 from pats.optim._one_by_one import OneByOne
 
 
@@ -65,11 +64,6 @@ class PATSAdamax(OneByOne):
                     "pats.param_groups(model)"
                 )
         refuse_twins(self.param_groups)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Torch's, with the checks of the other paths; s̄ keeps the dtype it was saved in."""
-        super().load_state_dict(merged(self, state_dict))
-        restore_dtypes(self, state_dict)
 
     def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any], name: str | None) -> None:
         """One iteration of Algorithm 1, lines 6 to 15, for one matrix."""

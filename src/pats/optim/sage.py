@@ -20,7 +20,7 @@ from pats import _shard
 from pats._engine import job_for
 from pats._errors import InputError
 from pats._noise import Noise, sensitivity, state_dtype
-from pats._state import SENSITIVITY, restore_dtypes
+from pats._state import SENSITIVITY
 from pats.kernels import batches
 from pats.optim._one_by_one import OneByOne, check_settings
 
@@ -51,11 +51,6 @@ class _SAGE(OneByOne):
                 "SAGE needs in_scope in every parameter group: build the groups with pats.param_groups(model)"
             )
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Torch's, but E keeps the dtype it was saved in."""
-        super().load_state_dict(state_dict)
-        restore_dtypes(self, state_dict)
-
     def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any], name: str | None) -> None:
         _shard.refuse_flat(theta, name or "a parameter")
         self._update_part(theta, _shard.local_grad(theta), group)
@@ -69,6 +64,7 @@ class _SAGE(OneByOne):
         state = self.state[parameter]
         if key not in state:
             state[key] = torch.zeros_like(parameter, dtype=dtype, memory_format=torch.contiguous_format)
+        state[key] = state[key].contiguous()  # itself, where it is
         return _shard.local(state[key])
 
     def _factor(

@@ -16,7 +16,7 @@ from pats._budget import share
 from pats._noise import Noise
 from pats.kernels.cpu import library
 from pats.kernels.cpu.library import MEASURE, PACKED, UPDATE, Matrix
-from pats.kernels.job import SUMS, TALLY, Job, mean_of, sizes_of, unfit, write_back
+from pats.kernels.job import SUMS, TALLY, Job, check, mean_of, sizes_of, unfit, write_back
 from pats.philox import PATS, key, threshold
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
@@ -71,6 +71,7 @@ class _Work:
     """The jobs as the library's records, a record for every piece."""
 
     def __init__(self, jobs: Sequence[Job], grad_scale: float = 1.0) -> None:
+        check(jobs, refusal)
         self._jobs = jobs
         self._copies: list[tuple[Tensor, Tensor]] = []
         self._held: list[Tensor] = []  # alive until the library has run

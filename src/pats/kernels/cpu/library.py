@@ -68,27 +68,31 @@ def results(matrices: "ctypes.Array[Matrix]", names: Sequence[str]) -> Tensor:
 
 
 def _load() -> ctypes.CDLL | None:
-    for path in sorted(glob.glob(str(Path(__file__).with_name("_core*")))):
-        try:
-            library = ctypes.CDLL(path)
-            current = library.pats_abi() == ABI
-        except (OSError, AttributeError):
-            continue  # built for another system, or no library of ours
-        library.pats_matrix_size.restype = c_int64
-        if not current or library.pats_matrix_size() != ctypes.sizeof(Matrix):
-            continue  # left over from another version
-        library.pats_isa_name.restype = c_char_p
-        library.pats_choose.argtypes = [c_char_p]
-        library.pats_threads.argtypes = [c_void_p]
-        library.pats_run.argtypes = [c_void_p, c_int64, c_int32]
-        library.pats_words.argtypes = [c_void_p, c_uint64, c_int64, c_uint32, c_uint32, c_uint32, c_uint32]
-        library.pats_normal.argtypes = [c_void_p, c_void_p, c_int64, c_uint64]
-        wanted = os.environ.get("PATS_ISA")
-        if not library.pats_choose(wanted.encode() if wanted else None):
-            library.pats_choose(None)
-        library.pats_threads(_parallel_for())
-        return library
-    return None
+    paths = sorted(glob.glob(str(Path(__file__).with_name("_core*"))))
+    return next((library for library in map(opened, paths) if library is not None), None)
+
+
+def opened(path: str | Path) -> ctypes.CDLL | None:
+    """The kernel in a file; None where it was built for another system, or is of another version."""
+    try:
+        library = ctypes.CDLL(str(path))
+        current = library.pats_abi() == ABI
+    except (OSError, AttributeError):
+        return None
+    library.pats_matrix_size.restype = c_int64
+    if not current or library.pats_matrix_size() != ctypes.sizeof(Matrix):
+        return None
+    library.pats_isa_name.restype = c_char_p
+    library.pats_choose.argtypes = [c_char_p]
+    library.pats_threads.argtypes = [c_void_p]
+    library.pats_run.argtypes = [c_void_p, c_int64, c_int32]
+    library.pats_words.argtypes = [c_void_p, c_uint64, c_int64, c_uint32, c_uint32, c_uint32, c_uint32]
+    library.pats_normal.argtypes = [c_void_p, c_void_p, c_int64, c_uint64]
+    wanted = os.environ.get("PATS_ISA")
+    if not library.pats_choose(wanted.encode() if wanted else None):
+        library.pats_choose(None)
+    library.pats_threads(_parallel_for())
+    return library
 
 
 def _parallel_for() -> int | None:

@@ -18,7 +18,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from pats.kernels.job import SUMS, TALLY, Job, unfit, write_back
+from pats.kernels.job import SUMS, TALLY, Job, check, unfit, write_back
 from pats.philox import key, threshold
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -76,6 +76,7 @@ def perturb(jobs: Sequence[Job], sums: Tensor) -> Tensor:
 
 def step(jobs: Sequence[Job]) -> tuple[Tensor, Tensor]:
     """Both passes, group by group of what the second-level cache holds: see ``pats.kernels.job.Path``."""
+    check(jobs, refusal)  # all of them, before the first is changed
     sums, tallies = [], []
     for group in _groups(jobs):
         work = _Work(group)
@@ -126,6 +127,7 @@ class _Work:
     """The jobs as the kernels' tables."""
 
     def __init__(self, jobs: Sequence[Job], grad_scale: float = 1.0) -> None:
+        check(jobs, refusal)
         self._jobs = jobs
         self._device = jobs[0].theta.device
         self._copies: list[tuple[Tensor, Tensor]] = []
