@@ -18,19 +18,7 @@ from transformers import AutoModelForSequenceClassification, TrainerState, set_s
 from pats import methods, tasks
 from pats._errors import InputError
 from pats._shard import local
-from pats.run import (
-    batches,
-    checkpoint,
-    environment,
-    model,
-    mtdnn,
-    outcome,
-    owned,
-    ranks,
-    stored,
-    trackers,
-    weights,
-)
+from pats.run import batches, checkpoint, environment, model, mtdnn, outcome, owned, ranks, stored, trackers
 from pats.run._training import Diverged, Engine, Monitor, arguments
 from pats.run.checkpoint import Progress
 from pats.run.events import Journal, Listener
@@ -38,6 +26,7 @@ from pats.run.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, SEAL,
 from pats.run.result import Epoch, Result
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
+from pats.run.weights import identified
 
 FRESH = 20  # names that a result tells of weights that were drawn at random
 
@@ -99,7 +88,7 @@ def finetune(
         folder = Path(ranks.first(lambda: str(out or made)))
         method = methods.create(run.method, run.options)
         data = load_data(run)
-        run = ranks.first(partial(weights.identified, run, data.fingerprint, folder))
+        run = ranks.first(partial(identified, run, data.fingerprint, folder))
         finished = ranks.first(lambda: stored.finished(folder, run, keep_model))
         if finished is not None:
             return finished
