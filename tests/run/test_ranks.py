@@ -88,7 +88,7 @@ NOBODY = [
 ]
 
 
-@pytest.mark.parametrize("values", NOBODY, ids=str)
+@pytest.mark.parametrize("values", NOBODY, ids=["first", "second", "agent", "no such host"])
 def test_a_group_to_which_nobody_comes_is_given_up(variables, capfd, values):
     variables({"WORLD_SIZE": "2", **values, ranks.PATIENCE: "1"})
     began = time.monotonic()
