@@ -1,12 +1,14 @@
 """The telemetry tells the base update from the noise, on every path, and counts in bounded room."""
 
+import copy
 import itertools
+import warnings
 
 import pytest
 import torch
 
 import pats
-from pats._stats import Skipped
+from pats._stats import Totals
 from small import backward, network
 from wrong import LR
 
@@ -74,20 +76,23 @@ def test_the_update_is_the_base_optimizers_alone(name, dtype):
             assert row["noise_over_update"] == row["noise_rms"] / row["update_rms"]
 
 
+TALLIES = torch.zeros(8, 6, dtype=torch.float64)
+
+
 def sums_of(names, spoilt):
     return torch.tensor([[1.0, float(name in spoilt), 0.0] for name in names], dtype=torch.float64)
 
 
 def test_skipped_steps_are_counted_in_bounded_room():
     names = [f"expert.{i}" for i in range(8)]
-    skipped, expected = Skipped(), dict.fromkeys(names, 0)
+    totals, expected = Totals(), dict.fromkeys(names, 0)
     for step, chosen in enumerate(itertools.islice(itertools.cycle(itertools.combinations(names, 4)), 300)):
         spoilt = chosen[step % 4 : step % 4 + 2]
-        skipped.add(chosen, sums_of(chosen, spoilt))
+        totals.add(chosen, sums_of(chosen, spoilt), TALLIES[:4])
         for name in spoilt:
             expected[name] += 1
-    assert skipped.counts() == expected
-    assert len(skipped._sets) + len(skipped._each) <= 16
+    assert {name: skipped for name, (skipped, _) in totals.read().items()} == expected
+    assert len(totals._sets) + len(totals._each) <= 16
 
 
 def test_random_subsets_of_parameters_keep_nothing_for_ever():
@@ -101,9 +106,53 @@ def test_random_subsets_of_parameters_keep_nothing_for_ever():
             if torch.rand((), generator=generator) < 0.5:
                 parameter.grad = None
         optimizer.step()
-    skipped = handle._engine._skipped
+    skipped = handle._engine._totals
     assert len(skipped._sets) <= 8
     assert set(skipped._each) <= set(handle.names)
     backward(model, 60)
     optimizer.step()
     assert {name: row["skipped"] for name, row in handle.stats().items()} == dict.fromkeys(handle.names, 0)
+
+
+def spread_of(model):
+    return {name: float(p.detach().double().std()) for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize(
+    "noise", [pats.Noise(budget=0.3, steps=40, eps=1.0), pats.Noise(scale="constant", lam=1e-6, eps=1.0)]
+)
+@pytest.mark.parametrize("kind", [torch.optim.SGD, pats.optim.Adamax])
+def test_accumulated_noise_is_the_walk_of_the_noise_alone(kind, noise):
+    """At a rate of 0 nothing else moves the weights."""
+    model = network(width=48)
+    before, spread = copy.deepcopy(model), spread_of(model)
+    if kind is torch.optim.SGD:
+        optimizer = kind(model.parameters(), lr=0.0)
+        told = pats.perturb(optimizer, model, noise)
+    else:
+        optimizer = told = kind(pats.param_groups(model), lr=0.0, noise=noise)
+    for step in range(40):
+        backward(model, step)
+        optimizer.step()
+    original = dict(before.named_parameters())
+    for name, parameter in model.named_parameters():
+        if not name.endswith("linear.weight"):
+            continue
+        walked = float((parameter - original[name]).double().square().mean().sqrt())
+        base = spread[name] if noise.scale == "budget" else spread_of(model)[name]
+        # Σ q² against (Σ q)², which agree in expectation only.
+        assert told.stats()[name]["accumulated"] == pytest.approx(walked / base, rel=0.1)
+
+
+@pytest.mark.parametrize("lam", [1e-4, 1e-9])
+def test_noise_without_a_budget_that_accumulates_too_much_warns_once(lam):
+    model = network()
+    optimizer = pats.optim.Adamax(pats.param_groups(model), noise=pats.Noise.paper(lam=lam))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for step in range(70):
+            backward(model, step)
+            optimizer.step()
+    said = [str(w.message) for w in caught if "accumulated" in str(w.message)]
+    assert len(said) == (lam == 1e-4)
+    assert all("use pats.Noise(), whose budget bounds it" in text for text in said)

@@ -23,12 +23,11 @@ from pats._errors import InputError
 from pats._ledger import Ledger
 from pats._noise import Noise, state_dtype
 from pats._state import SENSITIVITY, Names, check_step, counted, on_device
-from pats._stats import Skipped, ratio, stats_of
+from pats._stats import SAMPLE, Last, Totals, changes_since, ratio, samples, stats_of, too_much
 from pats.kernels import Batch, Job, batches
 from pats.kernels.job import SUMS
 
 _NO_GRADIENT = torch.empty(0)
-_SAMPLE = 4096  # entries of a matrix whose update is observed for the telemetry
 
 Target = tuple[dict[str, Any], Tensor, str]  # group, parameter, canonical name
 
@@ -44,16 +43,6 @@ class _Item:
     counted: float | None  # the optimizer's counter before the update, where it can be read without waiting
     fused: bool
     sharded: bool
-
-
-@dataclass
-class _Last:
-    """The last step of one batch, for the telemetry; read when somebody asks. It holds no gradient."""
-
-    names: tuple[str, ...]
-    thetas: list[Tensor]
-    tally: Tensor
-    updates: list[Tensor] | None  # norms of the observed updates, where the path did not make them
 
 
 class Engine:
@@ -82,8 +71,9 @@ class Engine:
         self._done: tuple[list[Batch], dict[int, _Item]] = ([], {})
         self._measured: list[Batch] = []
         self._samples: dict[int, Tensor] = {}
-        self._last: list[_Last] = []
-        self._skipped = Skipped()
+        self._last: list[Last] = []
+        self._totals = Totals()
+        self._seen, self._alarmed = 0, False
         self._warned = self._compared = False
 
     @_disable_dynamo
@@ -138,7 +128,8 @@ class Engine:
         for batch in self._measured:
             batch.measure(1.0 if grad_scale is None else float(grad_scale))
         self._reduce(targets)
-        self._samples = _samples(separate)
+        thetas = {id(item.parameter): item.job.theta for item in separate}
+        self._samples = dict(zip(thetas, samples([*thetas.values()]), strict=True))
 
     def _reduce(self, targets: Sequence[tuple[Tensor, str, Noise]]) -> None:
         """Add up the sums of sharded matrices over ranks; the ranks compare seeds and names once."""
@@ -247,6 +238,7 @@ class Engine:
         self._items, self._measured, self._samples = {}, [], {}
         self._jobs = {id(job.theta): job for batch in done for job in batch.jobs}
         self._let_go()
+        self._watch()
 
     def _let_go(self) -> None:
         """Hold no gradient of the step that has been done: it would stay alive."""
@@ -270,8 +262,20 @@ class Engine:
         assert batch.tally is not None
         for last in self._last:
             last.tally = batch.tally
-            self._skipped.add(last.names, batch.sums)
+            self._totals.add(last.names, batch.sums, batch.tally)
         self._let_go()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Warn once of noise that no budget bounds, looking now and then, and never at an accelerator."""
+        self._seen += 1
+        if self._alarmed or self._seen < 16 or self._seen & (self._seen - 1):
+            return
+        for last in self._last:
+            if last.tally.device.type == "cpu" and (told := too_much(last, self._totals, self._seen)):
+                self._alarmed = True
+                warnings.warn(told, stacklevel=5)
+                return
 
     def _count(self, item: _Item, state: dict[str, Any]) -> int | Tensor:
         """The counter of the noise: torch's own ``step``; ours where the base optimizer counts none."""
@@ -297,11 +301,10 @@ class Engine:
         if not items:
             return {}
         before = [self._samples[id(item.parameter)] for item in items]
-        changes = torch._foreach_sub([_sample(item.job.theta) for item in items], before)
-        norms = torch._foreach_norm([_wide(change) for change in changes])
+        norms = changes_since(before, [item.job.theta for item in items])
         return {id(item.job): norm for item, norm in zip(items, norms, strict=True)}
 
-    def _remember(self, done: list[Batch], updates: dict[int, Tensor]) -> list[_Last]:
+    def _remember(self, done: list[Batch], updates: dict[int, Tensor]) -> list[Last]:
         by_job = {id(item.job): item for item in self._items.values()}
         last = []
         for batch in done:
@@ -311,14 +314,15 @@ class Engine:
             assert batch.sums is not None
             assert batch.tally is not None
             names = tuple(item.job.name for item in items)
-            self._skipped.add(names, batch.sums)
+            self._totals.add(names, batch.sums, batch.tally)
             observed = None if items[0].fused else [updates[id(item.job)] for item in items]
-            last.append(_Last(names, [item.job.theta for item in items], batch.tally, observed))
+            thetas, accounts = [i.job.theta for i in items], [i.job.budget for i in items]
+            last.append(Last(names, thetas, accounts, batch.tally, observed))
         return last
 
     def stats(self) -> dict[str, dict[str, float]]:
         """Telemetry of every perturbed matrix by name; see ``pats.Perturbation.stats``."""
-        skipped = self._skipped.counts()
+        totals = self._totals.read()
         found = {}
         for last in self._last:
             rows = last.tally.tolist()  # those of jobs without noise come last
@@ -326,11 +330,12 @@ class Engine:
                 gated, zero, square, sigma_max, update_square, observed = rows[i]
                 if last.updates is not None:
                     update_square = float(last.updates[i]) ** 2
-                    observed = min(theta.numel(), _SAMPLE)
-                found[name] = stats_of(
-                    theta, gated, zero, square, sigma_max, ratio(update_square, observed)
-                ) | {"skipped": skipped[name]}
-        return {name: found[name] for name in skipped if name in found}
+                    observed = min(theta.numel(), SAMPLE)
+                skipped, total = totals[name]
+                update = ratio(update_square, observed)
+                found[name] = stats_of(theta, gated, zero, square, sigma_max, update, total, last.accounts[i])
+                found[name]["skipped"] = skipped
+        return {name: found[name] for name in totals if name in found}
 
     def fill(self, groups: Iterable[dict[str, Any]], noise: Noise) -> None:
         """Write the settings into groups that do not carry them yet."""
@@ -342,30 +347,6 @@ class Engine:
 def _capturing(tensor: Tensor) -> bool:
     """Whether what is done with the tensor now goes into a CUDA graph."""
     return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
-
-
-def _samples(items: Sequence[_Item]) -> dict[int, Tensor]:
-    """Copies of what ``_sample`` shows, by the parameter's identity, in one call."""
-    if not items:
-        return {}
-    copies = torch._foreach_add([_sample(item.job.theta) for item in items], 0.0)
-    return {id(item.parameter): copy for item, copy in zip(items, copies, strict=True)}
-
-
-def _sample(parameter: Tensor) -> Tensor:
-    """View of evenly spaced entries, at most ``_SAMPLE``, in the order in which they lie in memory."""
-    flat = parameter.detach()
-    if flat.is_contiguous():
-        flat = flat.view(-1)
-    elif flat.t().is_contiguous() if flat.ndim == 2 else False:
-        flat = flat.t().view(-1)
-    else:
-        flat = flat.reshape(-1)
-    return flat[:: max(1, flat.numel() // _SAMPLE)][:_SAMPLE]
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 
 def job_for(parameter: Tensor, grad: Tensor, name: str) -> Job:

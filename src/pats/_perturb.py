@@ -142,7 +142,10 @@ class Perturbation:
         """How much noise the last step added, by matrix.
 
         Returns:
-            For every perturbed matrix: ``noise_rms`` (over all its entries), ``update_rms`` (the base
+            For every perturbed matrix: ``accumulated`` (root of the mean square of all noise so far, summed
+            over the steps, over the std of the weights: those before the first noisy step under a budget,
+            which counts across checkpoints, else those of now, counted since the optimizer was made),
+            ``noise_rms`` (of the last step, over all its entries), ``update_rms`` (the base
             update alone, before the noise; observed on at most 4,096 evenly spaced entries, or where one
             kernel does update and noise, on the first 512 of every 16,384 on a CPU and on all on a GPU),
             ``noise_over_update``,

@@ -1,51 +1,80 @@
 """The telemetry of one matrix, from what a step has added up; see ``pats.Perturbation.stats``."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from pats._budget import SPENT, SPREAD
+from pats.kernels.job import TALLY
+
+_SQUARE = TALLY.index("square")
+LARGE = 0.25  # accumulated noise over the weights' spread beyond which scores fall: docs/noise.md
+SAMPLE = 4096  # entries of a matrix whose update is observed
 _MOST = 8  # sets of matrices that are counted by themselves
 
 
-class Skipped:
-    """How many steps each matrix was without noise, because its sensitivity was not finite.
+@dataclass
+class Last:
+    """The last step of one batch, for the telemetry; read when somebody asks. It holds no gradient."""
 
-    The matrices of a step are counted in one tensor, where they stand together. Where other ones have a
-    gradient at every step, as with experts, a set's tensor is added to one count a matrix.
+    names: tuple[str, ...]
+    thetas: list[Tensor]
+    accounts: list[Tensor | None]
+    tally: Tensor
+    updates: list[Tensor] | None  # norms of the observed updates, where the path did not make them
+
+
+class Totals:
+    """Of each matrix, the steps without noise because its sensitivity was not finite, and Σ q² of all others.
+
+    The matrices of a step are added up in one tensor, where they stand together. Where other ones have a
+    gradient at every step, as with experts, a set's tensor is added to one row a matrix.
     """
 
     def __init__(self) -> None:
         self._sets: dict[tuple[str, ...], Tensor] = {}
         self._each: dict[str, Tensor] = {}
 
-    def add(self, names: tuple[str, ...], sums: Tensor) -> None:
+    def add(self, names: tuple[str, ...], sums: Tensor, tally: Tensor) -> None:
         """Count a step.
 
         Args:
             names: The matrices.
             sums: Their rows of ``pats.kernels.job.SUMS``; more may follow.
+            tally: Their rows of ``pats.kernels.job.TALLY``, likewise.
         """
-        spoilt = sums[: len(names), 1] > 0
+        spoilt = (sums[: len(names), 1] > 0).to(tally.dtype)
+        rows = torch.stack([spoilt, tally[: len(names), _SQUARE]], dim=1)
         if names in self._sets:
-            self._sets[names] += spoilt  # in place, so that replays of a CUDA graph count on
+            self._sets[names] += rows  # in place, so that replays of a CUDA graph count on
             return
         if len(self._sets) == _MOST:
             oldest = next(iter(self._sets))
-            for name, count in zip(oldest, self._sets.pop(oldest).unbind(), strict=True):
-                self._each[name] = self._each[name] + count if name in self._each else count.clone()
-        self._sets[names] = spoilt.long()
+            for name, row in zip(oldest, self._sets.pop(oldest).unbind(), strict=True):
+                self._each[name] = self._each[name] + row if name in self._each else row.clone()
+        self._sets[names] = rows
 
-    def counts(self) -> dict[str, int]:
-        """The counts by name."""
-        found = {name: int(count) for name, count in self._each.items()}
-        for names, counts in self._sets.items():
-            for name, count in zip(names, counts.tolist(), strict=True):
-                found[name] = found.get(name, 0) + count
-        return found
+    def read(self) -> dict[str, tuple[int, float]]:
+        """Steps without noise, and Σ q², by name."""
+        found = {name: row.tolist() for name, row in self._each.items()}
+        for names, table in self._sets.items():
+            for name, row in zip(names, table.tolist(), strict=True):
+                found[name] = [a + b for a, b in zip(found.get(name, (0, 0)), row, strict=True)]
+        return {name: (int(skipped), square) for name, (skipped, square) in found.items()}
 
 
 def stats_of(
-    parameter: Tensor, gated: float, zero: float, square: float, sigma_max: float, update_square: float
+    parameter: Tensor,
+    gated: float,
+    zero: float,
+    square: float,
+    sigma_max: float,
+    update_square: float,
+    total: float,
+    account: Tensor | None,
 ) -> dict[str, float]:
     """A matrix's telemetry.
 
@@ -56,12 +85,19 @@ def stats_of(
         square: Sum of q² over them.
         sigma_max: The largest σ.
         update_square: Mean square of the observed updates.
+        total: Sum of q² over all steps that were seen.
+        account: The row of ``pats._budget``, which knows of earlier steps, too; None without a budget.
     """
     numel = parameter.numel()
     noise = math.sqrt(square / numel) if numel else 0.0
     update = math.sqrt(update_square)
     spread = float(parameter.detach().double().std()) if numel > 1 else 0.0
+    accumulated = ratio(math.sqrt(total / numel), spread) if numel else 0.0
+    row = [] if account is None else account.tolist()
+    if row and row[SPREAD]:
+        accumulated = math.sqrt(row[SPENT] + (noise / row[SPREAD]) ** 2)
     return {
+        "accumulated": accumulated,
         "noise_rms": noise,
         "update_rms": update,
         "noise_over_update": ratio(noise, update),
@@ -77,3 +113,53 @@ def ratio(value: float, base: float) -> float:
     if base:
         return value / base
     return math.inf if value else 0.0
+
+
+def too_much(last: Last, totals: Totals, steps: int) -> str | None:
+    """What to say where noise without a budget has accumulated to more than ``LARGE``; None where it has not.
+
+    Args:
+        last: The last step of one batch.
+        totals: Of all steps.
+        steps: How many there were.
+    """
+    squares = totals.read()
+    for name, theta, account in zip(last.names, last.thetas, last.accounts, strict=True):
+        if account is not None or theta.numel() < 2:
+            continue
+        spread = float(theta.detach().double().std())
+        accumulated = ratio(math.sqrt(squares[name][1] / theta.numel()), spread)
+        if LARGE < accumulated < math.inf:
+            return (
+                f"after {steps} steps the noise on {name!r} has accumulated to {accumulated:.2f} of the spread "
+                f"of its weights, where more than {LARGE:g} has made models worse: use pats.Noise(), whose "
+                "budget bounds it, or a smaller lam or kappa"
+            )
+    return None
+
+
+def samples(thetas: Sequence[Tensor]) -> list[Tensor]:
+    """Copies of evenly spaced entries of each matrix, in one call."""
+    return [*torch._foreach_add([_sample(theta) for theta in thetas], 0.0)] if thetas else []
+
+
+def changes_since(before: Sequence[Tensor], thetas: Sequence[Tensor]) -> list[Tensor]:
+    """Norms of what has changed since ``samples``."""
+    changes = torch._foreach_sub([_sample(theta) for theta in thetas], [*before])
+    return [*torch._foreach_norm([_wide(change) for change in changes])]
+
+
+def _sample(parameter: Tensor) -> Tensor:
+    """View of evenly spaced entries, at most ``SAMPLE``, in the order in which they lie in memory."""
+    flat = parameter.detach()
+    if flat.is_contiguous():
+        flat = flat.view(-1)
+    elif flat.t().is_contiguous() if flat.ndim == 2 else False:
+        flat = flat.t().view(-1)
+    else:
+        flat = flat.reshape(-1)
+    return flat[:: max(1, flat.numel() // SAMPLE)][:SAMPLE]
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor

@@ -17,6 +17,7 @@ from pats.run.result import Result
 from pats.run.spec import Run
 
 NOISE = {
+    "accumulated": "accumulated / std of weights",
     "noise_over_weight": "noise / std of weights",
     "noise_over_update": "noise / update",
     "gated": "share drawn",
@@ -177,7 +178,7 @@ def added_noise(groups: Sequence[Group], labels: Sequence[str]) -> Section | Non
         ]
         if not noisy:
             continue
-        for field in ("noise_over_weight", "noise_over_update"):
+        for field in ("accumulated", "noise_over_weight", "noise_over_update"):
             usable = [row for row in noisy if field in row]
             if usable:
                 drawn.append(charts.noise(usable, field, NOISE[field], labels, f"{place}: {NOISE[field]}"))
@@ -186,11 +187,12 @@ def added_noise(groups: Sequence[Group], labels: Sequence[str]) -> Section | Non
             for row in noisy
         )
         heads = ("method", "matrix", *NOISE.values())
-        grids.append(Grid(f"{place}: noise of the last step", heads, cells))
+        grids.append(Grid(f"{place}: noise of the run and of its last step", heads, cells))
     if not drawn:
         return None
     text = (
-        "Root mean squares over a kind of matrix at the last step, mean over layers and seeds: against the "
+        "The noise of all steps together, and root mean squares at the last step, of a kind of matrix, mean "
+        "over layers and seeds: against the "
         "optimizer's own update of the same step, and against the spread of the weights. Noise is drawn for "
         "a share p of the entries; of these, entries whose intensity is zero get none. The learning rate has "
         "fallen by the last step, and with it the update, but not noise of a constant scale."

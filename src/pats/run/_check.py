@@ -16,6 +16,7 @@ from pats._errors import InputError
 from pats._noise import Noise, intensity, state_dtype
 from pats._scope import named_parameters
 from pats._scope import scope as names_in
+from pats._stats import LARGE
 from pats.methods.pats import PatsOptions
 from pats.run import batches, environment, model, mtdnn
 from pats.run._finetune import load_data
@@ -23,8 +24,6 @@ from pats.run._training import SCHEDULES
 from pats.run.outcome import kind
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
-
-LARGE = 0.25  # accumulated noise over the weights' spread from which check warns
 
 
 @dataclass(frozen=True)
