@@ -155,4 +155,4 @@ def test_noise_without_a_budget_that_accumulates_too_much_warns_once(lam):
             optimizer.step()
     said = [str(w.message) for w in caught if "accumulated" in str(w.message)]
     assert len(said) == (lam == 1e-4)
-    assert all("use pats.Noise(), whose budget bounds it" in text for text in said)
+    assert all("use pats.Noise() with a budget, which bounds it" in text for text in said)

@@ -132,8 +132,8 @@ def too_much(last: Last, totals: Totals, steps: int) -> str | None:
         if LARGE < accumulated < math.inf:
             return (
                 f"after {steps} steps the noise on {name!r} has accumulated to {accumulated:.2f} of the "
-                f"spread of its weights, where more than {LARGE:g} has made models worse: use pats.Noise(), whose "
-                "budget bounds it, or a smaller lam or kappa"
+                f"spread of its weights, where more than {LARGE:g} has made models worse: use pats.Noise() "
+                "with a budget, which bounds it, or a smaller lam or kappa"
             )
     return None
 
