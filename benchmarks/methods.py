@@ -141,11 +141,11 @@ def overview() -> str:
 
 
 def options() -> str:
-    """Every method's options; those of pats are in noise.md."""
+    """Every method's options; those of pats and pats-paper are in noise.md."""
     parts = []
     for name, method in methods.registry().items():
         fields, told, hints = method.option_fields(), _help(method.Options), get_type_hints(method.Options)
-        if not fields or name == "pats":
+        if not fields or name in ("pats", "pats-paper"):
             continue
         rows = []
         for field in fields:
