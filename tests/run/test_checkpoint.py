@@ -82,14 +82,14 @@ def out(stopped, tmp_path):
 
 
 def begun(out, run):
-    """Where a run would go on, and what is said of it; as ``finetune`` knows the run by its data."""
-    known = replace(run, fingerprint=json.loads((out / "fingerprint").read_text()))
-    return stored.begin(out, known)
+    """Where a run would go on, and what is said of it; as ``finetune`` knows the run by data and weights."""
+    return stored.begin(out, replace(run, **json.loads((out / "known").read_text())))
 
 
 @pytest.fixture(autouse=True)
 def _known(stopped, alone):
-    (stopped / "fingerprint").write_text(json.dumps(alone[0].run.fingerprint))
+    known = {"fingerprint": alone[0].run.fingerprint, "weights": alone[0].run.weights}
+    (stopped / "known").write_text(json.dumps(known))
 
 
 def test_two_checkpoints_are_kept_and_sealed(out):

@@ -4,14 +4,19 @@ import hashlib
 import json
 import os
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
+import pats
 from inline import Inline
-from pats import InputError, Run, Study, compare
+from pats import InputError, Run, Study
+from pats.run import schema
 from pats.run.model import read_card
 from pats.study.store import Store
 from tiny import make_table
+
+compare = partial(pats.compare, force=True)  # two steps leave models that predict one constant
 
 
 def digest(folder):
@@ -38,7 +43,8 @@ def test_a_second_table_does_not_replace_the_first_ones_model(study, first, tmp_
     with pytest.raises(InputError, match=r"holds a study of.*name another --out"):
         compare(second, first[0].out, engine=Inline())
     assert digest(first[0].out / "model") == first[1]
-    assert Study.from_dict(Store(first[0].out).study()["study"]) == study
+    kept = schema.build(Study, Store(first[0].out).study()["study"])
+    assert replace(kept, weights={}) == study
     assert compare(study, first[0].out, engine=Inline()).page == first[0].page
 
 
