@@ -8,7 +8,7 @@ from pats.run.result import Epoch
 from pats.run.spec import Run
 
 PLAIN, BETTER = [0.60, 0.61, 0.62], [0.70, 0.71, 0.735]
-NOISE = {"noise_over_weight": 1e-2, "noise_over_update": 2.0, "gated": 0.2, "zero": 0.1}
+NOISE = {"accumulated": 0.04, "noise_over_weight": 1e-2, "noise_over_update": 2.0, "gated": 0.2, "zero": 0.1}
 TELEMETRY = {"encoder.layer.*.output.dense.weight": NOISE, "encoder.layer.*.attention.self.key.bias": NOISE}
 WHERE = {
     "time": "2026-11-24T01:42:23+00:00",
@@ -99,8 +99,8 @@ def test_cost_is_a_ratio_of_the_same_seeds():
 def test_noise_is_told_by_kind_of_matrix():
     told = section(report(study()), "noise")
     assert [row[1] for row in told.grids[0].rows] == ["output.dense.weight", "attention.self.key.bias"]
-    assert told.grids[0].rows[0][2:] == ("0.01", "2", "0.2", "0.1", "-", "-")
-    assert len(told.charts) == 2
+    assert told.grids[0].rows[0][2:] == ("0.04", "0.01", "2", "0.2", "0.1", "-", "-")
+    assert len(told.charts) == 3
     assert section(report([cell("vanilla", PLAIN)]), "noise") is None
 
 
