@@ -144,3 +144,43 @@ def test_gradient_accumulation_measures_once_a_step(tmp_path):
 def test_unknown_optimizer():
     with pytest.raises(pats.InputError, match=r"optim is 'nope', but must be one of: adamax, adamw"):
         pats.hf.optimizer_cls_and_kwargs(arguments("."), "nope")
+
+
+def steps_of(optimizer):
+    return {group.get("noise_steps") for group in optimizer.param_groups}
+
+
+@pytest.mark.parametrize("optim", ["adamax", "adamw_torch"])
+@pytest.mark.parametrize(
+    ("lengths", "callbacks", "expected"),
+    [
+        ({"max_steps": STEPS}, [], STEPS),
+        ({"max_steps": -1, "num_train_epochs": 3}, ["NoiseSteps"], 3 * STEPS),
+        ({"max_steps": -1, "num_train_epochs": 3}, [], None),  # nobody told it
+    ],
+)
+def test_a_budget_is_spread_over_the_trainings_steps(tmp_path, optim, lengths, callbacks, expected):
+    args = arguments(tmp_path, **lengths)
+    trainer = transformers.Trainer(
+        model(),
+        args,
+        train_dataset=rows(),
+        optimizer_cls_and_kwargs=pats.hf.optimizer_cls_and_kwargs(args, optim, pats.Noise()),
+        callbacks=[getattr(pats.hf, name)() for name in callbacks],
+    )
+    trainer.train()
+    assert steps_of(trainer.optimizer) == {expected}
+
+
+def test_the_callback_leaves_alone_what_has_steps_or_no_budget(tmp_path):
+    for noise, expected in ((pats.Noise(steps=7), {7}), (pats.Noise.paper(), {None}), (None, {None})):
+        args = arguments(tmp_path)
+        trainer = transformers.Trainer(
+            model(),
+            args,
+            train_dataset=rows(),
+            optimizer_cls_and_kwargs=pats.hf.optimizer_cls_and_kwargs(args, "adamax", noise),
+            callbacks=[pats.hf.NoiseSteps()],
+        )
+        trainer.train()
+        assert steps_of(trainer.optimizer) == expected
