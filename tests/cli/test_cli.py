@@ -8,7 +8,7 @@ import pytest
 
 from crashes import disk
 from pats import InputError
-from pats.cli import VERBS, _flags, _study, main, run
+from pats.cli import VERBS, _flags, _parser, _settings, _study, main, run
 from pats.run.spec import Run
 from tiny import make_table, make_tiny_bert
 
@@ -116,7 +116,7 @@ def test_missing_input(argv, said, capsys):
 
 
 def run_of(*argv):
-    parser = _flags.Parser("run", "", "")
+    parser = _parser.Parser("run", "", "")
     parser.add_argument("--method")
     parser.add_argument("--seed", type=_flags.whole)
     parser.add_argument("--option", action="extend", nargs="+")
@@ -191,7 +191,7 @@ def test_bad_config_file(tmp_path, text, said):
     [("true", True), ("None", None), ("3", 3), ("1e-3", 1e-3), ("encoder", "encoder"), ("1_x", "1_x")],
 )
 def test_value_of(text, value):
-    found = _flags.value_of(text)
+    found = _settings.value_of(text)
     assert (found, type(found)) == (value, type(value))
 
 
@@ -388,7 +388,7 @@ def test_a_reader_that_leaves_is_no_error(monkeypatch):
 def test_a_config_that_is_nested_deeply_is_one_sentence(tmp_path, text, depth):
     (tmp_path / "x.yaml").write_text(text.format(open="[" * depth, close="]" * depth))
     with pytest.raises(InputError, match=r"nested too deeply: settings are"):
-        _flags._as_flags(str(tmp_path / "x.yaml"))
+        _parser._as_flags(str(tmp_path / "x.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -403,7 +403,7 @@ def test_a_config_that_is_nested_deeply_is_one_sentence(tmp_path, text, depth):
 def test_a_config_that_holds_itself_is_one_sentence(tmp_path, text):
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(InputError, match=r"nested too deeply: settings are"):
-        _flags._as_flags(str(tmp_path / "x.yaml"))
+        _parser._as_flags(str(tmp_path / "x.yaml"))
 
 
 @pytest.mark.parametrize(

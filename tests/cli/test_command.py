@@ -2,7 +2,7 @@ import shlex
 
 import pytest
 
-from pats.cli import _flags, _study
+from pats.cli import _flags, _parser, _study
 from pats.cli._command import command
 from pats.run import Run
 from pats.study import Study
@@ -39,7 +39,7 @@ def test_what_is_typed_is_the_study(name):
 
 def parsed(argv):
     """As the verb reads it."""
-    parser = _flags.Parser("compare", "", "")
+    parser = _parser.Parser("compare", "", "")
     for name in ("tasks", "models", "methods", "option"):
         parser.add_argument(f"--{name}", nargs="+", action="extend" if name == "option" else "store")
     parser.add_argument("--seeds", nargs="+", type=_flags.whole)

@@ -126,12 +126,12 @@ def test_spaces_by_row():
 
 
 def test_a_sweep_from_a_file(tmp_path):
-    from pats.cli import _flags, _study
+    from pats.cli import _parser, _study
 
     (tmp_path / "sweep.yaml").write_text(
         "tasks: [rte]\nmethods: [pats]\ntrials: 7\nspace: {pats.p: [0.1, 0.2]}\n"
     )
-    parser = _flags.Parser("sweep", "", "")
+    parser = _parser.Parser("sweep", "", "")
     _study.add_grid(parser, "")
     parser.add_argument("--trials", type=int)
     parser.add_argument("--space", action="extend", nargs="+")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from pats.cli._flags import _RENAMED
+from pats.cli._settings import RENAMED
 from pats.run.spec import Run
 from pats.study.spec import Study
 
@@ -52,7 +52,7 @@ def command(study: Study, out: str, verb: str = "compare", extra: Mapping[str, A
         value = getattr(study.run, field.name)
         if field.name in _SKIPPED or value == getattr(plain.run, field.name):
             continue
-        flag = "--" + _RENAMED.get(field.name, field.name).replace("_", "-")
+        flag = "--" + RENAMED.get(field.name, field.name).replace("_", "-")
         words += [flag, *(_text(one) for one in value)] if isinstance(value, tuple) else [flag, _text(value)]
     for key, value in study.run.task_options.items():
         words += ["--task-option", f"{key}={_text(value)}"]

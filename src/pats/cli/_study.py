@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from pats.cli import _flags
+from pats.cli import _flags, _parser, _settings
 from pats.cli._output import wide, write_json
 from pats.report import render
 from pats.report.page import Page
@@ -40,7 +40,7 @@ class Outcome:
     files: Sequence[Path] = ()
 
 
-def add_grid(parser: _flags.Parser, out: str) -> None:
+def add_grid(parser: _parser.Parser, out: str) -> None:
     """Flags of a grid of tasks, models, methods and seeds."""
     _flags.add_shared(parser, out)
     add = parser.add_argument
@@ -57,7 +57,7 @@ def add_grid(parser: _flags.Parser, out: str) -> None:
     _flags.add_trackers(parser)
 
 
-def add_rest(parser: _flags.Parser, skip: Sequence[str] = ()) -> None:
+def add_rest(parser: _parser.Parser, skip: Sequence[str] = ()) -> None:
     """Flags of who runs the runs, of a run but those in ``skip``, and of the methods."""
     _flags.add_engine(parser)
     _flags.add_run(parser, [*NOT_FLAGS, *skip])
@@ -70,7 +70,7 @@ def build(values: dict[str, Any]) -> Study:
     Raises:
         InputError: A value is out of its range, or names do not fit each other.
     """
-    settings = _flags.run_settings(values)
+    settings = _settings.run_settings(values)
     lr = settings.pop("lr", None)
     given: dict[str, Any] = {key: tuple(values.pop(key)) for key in LISTS if key in values}
     seeds = values.pop("seeds", [None])
@@ -80,7 +80,7 @@ def build(values: dict[str, Any]) -> Study:
         given["tuning_seed"] = values.pop("tuning_seed")
     # Rows are known once the study is made, and options need rows.
     study = Study(**given, run=Run(**settings))
-    return replace(study, options=_flags.method_options(values, dict(study.rows)))
+    return replace(study, options=_settings.method_options(values, dict(study.rows)))
 
 
 def perform(

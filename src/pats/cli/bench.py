@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from pats.cli import _flags
+from pats.cli import _flags, _parser
 from pats.cli._output import write_json
 from pats.run import Bench, bench
 
@@ -18,7 +18,7 @@ pats bench --model bert-base-uncased --rounds 21 --json
 
 def main(argv: Sequence[str]) -> int:
     """Measure as the flags say."""
-    parser = _flags.Parser(
+    parser = _parser.Parser(
         "bench",
         "Time one step of torch's optimizers and of PATS on a model's parameters, in turn in one process. "
         "Ratios are the result: times depend on what else the machine does.",

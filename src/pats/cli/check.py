@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from pats.cli import _flags
+from pats.cli import _flags, _parser
 from pats.cli._output import write_json
 from pats.cli.run import build
 from pats.run import check
@@ -16,7 +16,7 @@ pats check --task rte --data glue/ --model minilm --lr 3e-4 --scale constant --l
 
 def main(argv: Sequence[str]) -> int:
     """Check as the flags say."""
-    parser = _flags.Parser(
+    parser = _parser.Parser(
         "check", "Measure a few batches, and tell the noise of a PATS run against its weights.", EXAMPLE
     )
     _flags.add_shared(parser)

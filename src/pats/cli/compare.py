@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pats.cli import _flags, _study
+from pats.cli import _flags, _parser, _study
 from pats.study import Study, compare
 
 EXAMPLE = """
@@ -16,7 +16,7 @@ pats compare --tasks rte --data /nfs/glue --out /nfs/rte --engine ray --ray-addr
 
 def main(argv: Sequence[str]) -> int:
     """Compare as the flags say."""
-    parser = _flags.Parser(
+    parser = _parser.Parser(
         "compare",
         "Compare methods over several seeds; what is done is never done again. Learning rates: --lr, else "
         "the paper's Table 2, else the best of --lr-grid, else plain fine-tuning's in Table 2, else 1e-4.",

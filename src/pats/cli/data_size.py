@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pats.cli import _flags, _study
+from pats.cli import _flags, _parser, _study
 from pats.cli._command import command
 from pats.cli.report import write
 from pats.report.document import data_size_document
@@ -22,7 +22,7 @@ pats data-size --task cola --data /nfs/glue --out /nfs/size --engine slurm --slu
 
 def main(argv: Sequence[str]) -> int:
     """Run every size as the flags say."""
-    parser = _flags.Parser(
+    parser = _parser.Parser(
         "data-size",
         "Fine-tune on parts of the training data, with and without PATS, and draw metric and spread of "
         "sensitivities against their size; what is done is never done again.",

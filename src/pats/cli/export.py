@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pats.cli import _flags
+from pats.cli import _parser
 from pats.cli._output import write_json
 from pats.study.export import write_table
 from pats.study.store import Store
@@ -17,7 +17,7 @@ pats export out epochs.parquet --epochs
 
 def main(argv: Sequence[str]) -> int:
     """Write the table that the flags name."""
-    parser = _flags.Parser("export", "Write a study's runs as one table; it may still be running.", EXAMPLE)
+    parser = _parser.Parser("export", "Write a study's runs as one table; it may still be running.", EXAMPLE)
     parser.add_argument("folder", metavar="OUT", help="folder of the study")
     parser.add_argument("file", metavar="FILE", help="file to write, which ends in .csv or .parquet")
     parser.add_argument("--epochs", action="store_true", help="one row an evaluation in place of one a run")

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pats.cli import _flags
+from pats.cli import _flags, _parser
 from pats.cli._output import write_json
 from pats.run import predict
 
@@ -22,7 +22,7 @@ SUMMARY = (
 
 def main(argv: Sequence[str]) -> int:
     """Predict as the flags say."""
-    parser = _flags.Parser("predict", SUMMARY, EXAMPLE)
+    parser = _parser.Parser("predict", SUMMARY, EXAMPLE)
     parser.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model")
     parser.add_argument("table", metavar="TABLE", help="CSV, TSV, JSONL or Parquet; it needs no labels")
     parser.add_argument("--out", metavar="FILE", help="CSV to write (default: TABLE.predicted.csv)")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pats._errors import InputError
-from pats.cli import _flags
+from pats.cli import _parser
 from pats.cli._command import command
 from pats.cli._output import write_json
 from pats.report import card, render, table1
@@ -27,7 +27,7 @@ FIGURES = {"sensitivity": 2, "data-size": 3}
 
 def main(argv: Sequence[str]) -> int:
     """Write the page as the flags say."""
-    parser = _flags.Parser(
+    parser = _parser.Parser(
         "report",
         "Write what a comparison shows: report.html (one file, no network), and the same tables as "
         "report.md, report.tex and report.csv; and, without --out, a model card beside the exported model.",

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pats._errors import InputError
-from pats.cli import _flags
+from pats.cli import _flags, _parser, _settings
 from pats.report.words import CURE, METRICS
 from pats.run import Result, Run, finetune, ranks
 
@@ -22,7 +22,7 @@ torchrun --nproc-per-node 2 -m pats.cli run --task rte --data glue/ --model mini
 
 def main(argv: Sequence[str]) -> int:
     """Fine-tune as the flags say."""
-    parser = _flags.Parser("run", "Fine-tune one model with one method; resumes what was stopped.", EXAMPLE)
+    parser = _parser.Parser("run", "Fine-tune one model with one method; resumes what was stopped.", EXAMPLE)
     _flags.add_shared(parser, "folder for the result and the model (needed)")
     parser.add_argument("--method", metavar="NAME", help=_flags.methods_help())
     parser.add_argument("--seed", type=_flags.whole, metavar="N", help="sets all three seeds")
@@ -56,9 +56,9 @@ def build(values: dict[str, Any]) -> Run:
     Raises:
         InputError: A value is out of its range, or there is nothing to train on.
     """
-    settings = _flags.run_settings(values)
+    settings = _settings.run_settings(values)
     method = settings.get("method", Run.method)
-    options = _flags.method_options(values, {method: method})
+    options = _settings.method_options(values, {method: method})
     seed = values.pop("seed", None)
     if seed is not None:
         for name in ("init_seed", "data_seed", "noise_seed"):

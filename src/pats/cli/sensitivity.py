@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from pats._errors import InputError
-from pats.cli import _flags
+from pats.cli import _flags, _parser, _settings
 from pats.cli._output import wide, write_json
 from pats.cli.report import pages, write
 from pats.report import render
@@ -28,7 +28,7 @@ OF_DATA = ("task", "data", "text", "text_pair", "label", "kind", "split_seed", "
 
 def main(argv: Sequence[str]) -> int:
     """Measure as the flags say."""
-    parser = _flags.Parser(
+    parser = _parser.Parser(
         "sensitivity",
         "Measure the sensitivity of every encoder parameter of fine-tuned models over the training set, and "
         "draw the distributions over each other.",
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     out, seed = values.pop("out", None), values.pop("seed", 0)
     models = _named(values.pop("models", []))
     how = {key: values.pop(key) for key in ("reduce", "scope", "max_length") if key in values}
-    settings = _flags.run_settings(values)
+    settings = _settings.run_settings(values)
     run = Run(**settings, data_seed=seed)
     if run.task is None and run.data is None:
         raise InputError("there is no data: name --task, or the table with --data")

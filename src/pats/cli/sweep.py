@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from pats._errors import InputError
-from pats.cli import _flags, _study
+from pats.cli import _flags, _parser, _study
 from pats.study import Study, Sweep, sweep
 from pats.study.space import Dimension, parse
 
@@ -18,7 +18,7 @@ pats sweep --tasks cola --data glue/ --methods pats --proposer random --halving 
 
 def main(argv: Sequence[str]) -> int:
     """Search as the flags say."""
-    parser = _flags.Parser(
+    parser = _parser.Parser(
         "sweep",
         "Search hyper-parameters with the same number of trials for every method, by default over the "
         "paper's Table 3, then run each winner on fresh seeds; what is done is never done again.",

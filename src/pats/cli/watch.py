@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.live import Live
 
-from pats.cli import _flags
+from pats.cli import _parser
 from pats.cli._output import write_json
 from pats.study.live import REFRESH, Clock, Watched, draw
 from pats.study.store import Store
@@ -19,7 +19,7 @@ pats watch out --json
 
 def main(argv: Sequence[str]) -> int:
     """Show the state once, or on a terminal until all runs have ended."""
-    parser = _flags.Parser("watch", "Show how far a comparison is; it may run, or have died.", EXAMPLE)
+    parser = _parser.Parser("watch", "Show how far a comparison is; it may run, or have died.", EXAMPLE)
     parser.add_argument("folder", metavar="OUT", help="folder of the comparison")
     parser.add_argument("--once", action="store_true", help="show it once")
     parser.add_argument("--json", action="store_true", help="write the state once, as JSON on stdout")

@@ -1,0 +1,107 @@
+"""The parser of a verb: the command line and the YAML file of ``--config`` as one set of values."""
+
+import argparse
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pats._errors import InputError
+
+_EXTENDED = ("option", "task_option", "slurm", "space")  # given in a file and here, both hold
+_DEEPEST = 3  # lists and mappings in each other that a setting may be
+_DEEP = "is nested too deeply: settings are numbers, words, or lists and mappings of them"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence, and whose absent flags leave no trace.
+
+    Args:
+        verb: The verb, such as ``"run"``.
+        summary: What it does.
+        example: Lines shown at the end of its help.
+    """
+
+    def __init__(self, verb: str, summary: str, example: str) -> None:
+        super().__init__(
+            prog=f"pats {verb}",
+            description=summary,
+            epilog=f"example:\n{inspect.cleandoc(example)}".replace("\n", "\n  "),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            argument_default=argparse.SUPPRESS,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ``InputError`` instead of printing the usage."""
+        raise InputError(f"{message} ({self.prog} --help tells the options)")
+
+    def read(self, argv: Sequence[str]) -> dict[str, Any]:
+        """The flags that were given, the file of ``--config`` first, so that the command line wins.
+
+        Raises:
+            InputError: A flag is unknown, lacks its value, or has one of another type.
+        """
+        values = vars(self.parse_args(argv))
+        path = values.pop("config", None)
+        if path is None:
+            return values
+        from_file = _as_flags(path)
+        found, unknown = self.parse_known_args([text for flag in from_file for text in flag])
+        if unknown:
+            raise InputError(
+                f"{path} has the unknown key {unknown[0].lstrip('-').partition('=')[0]!r}: its keys are "
+                f"the flags of {self.prog} without their dashes"
+            )
+        merged = vars(found)
+        for key, value in values.items():
+            both = isinstance(value, list) and key in _EXTENDED
+            merged[key] = [*merged.get(key, []), *value] if both else value
+        merged.pop("config", None)
+        return merged
+
+
+def _as_flags(path: str) -> list[list[str]]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"the file {path} of --config cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"the file {path} of --config is no YAML ({reason}): mend it there") from None
+    except RecursionError:
+        raise InputError(f"the file {path} of --config {_DEEP}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"the file {path} of --config must hold lines such as 'lr: 1e-4'")
+    flags = []
+    for key, value in content.items():
+        flag = "--" + str(key).replace("_", "-")
+        if _depth(value) > _DEEPEST:
+            raise InputError(f"the key {key!r} of {path} {_DEEP}")
+        if isinstance(value, Mapping):
+            flags += [[flag, f"{name}={one}"] for name, one in _flat(value).items()]
+        elif isinstance(value, list):
+            flags.append([flag, *(str(one) for one in value)])
+        elif value is True:
+            flags.append([flag])
+        elif value is not None and value is not False:
+            flags.append([f"{flag}={value}"])
+    return flags
+
+
+def _depth(value: Any, limit: int = _DEEPEST + 1) -> int:
+    """How many lists and mappings stand in each other, counted up to a limit: YAML's may hold themselves."""
+    inner = list(value.values()) if isinstance(value, Mapping) else value
+    if not isinstance(inner, list | tuple | set | frozenset):
+        return 0
+    return 1 + max((_depth(one, limit - 1) for one in inner), default=0) if limit else 0
+
+
+def _flat(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
