@@ -24,7 +24,7 @@ import pats
 from layouts import LAYOUTS, mesh, pair
 from pats.cli import main
 from pats.methods import registry
-from pats.run import Run, batches, finetune, model, outcome
+from pats.run import Run, batches, exported, finetune, outcome
 from tiny import make_table, make_tiny_bert
 from world import World
 
@@ -173,8 +173,8 @@ def sharded_run_parts(folder):
     with torch.no_grad():
         expected = torch.cat([plain(**collate([row])).logits for row in rows])
     assert torch.allclose(torch.from_numpy(alone), expected, atol=1e-5)
-    weights = model.whole_weights(net)
-    assert model.whole_weights(plain) is None
+    weights = exported.whole_weights(net)
+    assert exported.whole_weights(plain) is None
     if dist.get_rank() == 0:
         assert all(torch.equal(weights[name], tensor) for name, tensor in plain.state_dict().items())
     optimizer = pats.optim.Adamax(pats.param_groups(net), lr=1e-3, noise=NOISE)

@@ -9,7 +9,7 @@ import pytest
 from test_finetune import Stop, content, digest, stop_at
 
 from pats import InputError
-from pats.run import Run, checkpoint, finetune, model, stored
+from pats.run import Run, checkpoint, exported, finetune, stored
 from pats.run.checkpoint import Progress
 from pats.run.files import SEAL
 
@@ -202,9 +202,9 @@ def test_a_checkpoint_counts_once_it_is_on_the_disk(run, tmp_path, monkeypatch):
 )
 def test_a_model_that_cannot_be_loaded_is_known(tiny_bert, tmp_path, file, damage, said):
     folder = shutil.copytree(tiny_bert, tmp_path / "model")
-    assert model.damage(folder) is None
+    assert exported.damage(folder) is None
     damage(folder / file)
-    assert model.damage(folder) == said
+    assert exported.damage(folder) == said
 
 
 def test_the_model_of_a_finished_run_is_made_again_and_that_is_said(run, alone, tmp_path):

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from pats import InputError
-from pats.run import Run, model
+from pats.run import Run, exported, model, source
 
 
 @pytest.fixture
@@ -78,26 +78,26 @@ def test_damaged_folder(broken, damage):
 @pytest.mark.parametrize("name", ["./nothing", "/nothing", "~/nothing", "a/b/c"])
 def test_missing_folder(name):
     with pytest.raises(InputError, match="is no folder"):
-        model.resolve(name)
+        source.resolve(name)
 
 
 @pytest.mark.parametrize("name", ["~nobody-of-this-name/x", "n" * 300, "/" + "n" * 300, "a/" + "n" * 5000])
 def test_a_folder_that_cannot_be_looked_at(name):
     with pytest.raises(InputError, match=r"^[^\n]{1,400}$") as error:
-        model.resolve(name)
+        source.resolve(name)
     assert "cannot be looked at" in str(error.value)
 
 
 def test_missing_minilm(monkeypatch):
-    monkeypatch.setattr(model, "_PACKAGE", "no_such_package")
+    monkeypatch.setattr(source, "_PACKAGE", "no_such_package")
     with pytest.raises(InputError, match="demo"):
-        model.resolve("minilm")
+        source.resolve("minilm")
 
 
 def test_changed_minilm(monkeypatch, minilm):
-    monkeypatch.setattr(model, "_MINILM_SHA256", "0" * 64)
+    monkeypatch.setattr(source, "_MINILM_SHA256", "0" * 64)
     with pytest.raises(InputError, match="not the expected ones"):
-        model.resolve("minilm")
+        source.resolve("minilm")
 
 
 # What a hub answers about a repository: status, error code, files.
@@ -139,7 +139,7 @@ def hub(request, monkeypatch):
 @pytest.mark.parametrize("hub", HUB, indirect=True)
 def test_hub(hub):
     with pytest.raises(InputError, match=r"^[^\n]+$") as error:
-        model.resolve("nobody/no-such-model")
+        source.resolve("nobody/no-such-model")
     assert hub in str(error.value)
 
 
@@ -147,7 +147,7 @@ def test_unreachable_hub(monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(InputError, match="cannot be asked"):
-        model.resolve("nobody/no-such-model")
+        source.resolve("nobody/no-such-model")
 
 
 @pytest.mark.parametrize("labels", [("x", "y", "z"), ("no", "yes"), ()])
@@ -169,8 +169,8 @@ def test_fresh_head_depends_on_the_init_seed(tiny_bert):
 
 def test_head_of_another_size_is_fresh(tiny_bert, tmp_path):
     first = model.load(str(tiny_bert), ("a", "b", "c"), 32, 0)
-    model.export(first.model, first.tokenizer, {"step": 1}, tmp_path / "three")
-    assert model.read_card(tmp_path / "three") == {"step": 1}
+    exported.export(first.model, first.tokenizer, {"step": 1}, tmp_path / "three")
+    assert exported.read_card(tmp_path / "three") == {"step": 1}
     again = model.load(str(tmp_path / "three"), ("x", "y", "z"), 32, 0)
     assert again.fresh == frozenset()
     other = model.load(str(tmp_path / "three"), ("x", "y"), 32, 0)
@@ -261,7 +261,7 @@ def test_a_name_on_the_hub_is_loaded_from_the_cache_and_vetted(tiny_bert, tmp_pa
 @pytest.mark.parametrize("name", ["two\nlines", "a b", "--x--", "n" * 200])
 def test_a_name_that_no_hub_could_have(name):
     with pytest.raises(InputError, match=r"^[^\n]+$") as error:
-        model.resolve(name)
+        source.resolve(name)
     assert "no name that the Hugging Face hub could have" in str(error.value)
 
 

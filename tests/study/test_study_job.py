@@ -12,7 +12,7 @@ import pats
 from inline import Inline
 from pats import InputError, Run, Study
 from pats.run import schema
-from pats.run.model import read_card
+from pats.run.exported import read_card
 from pats.study.store import Store
 from tiny import make_table
 

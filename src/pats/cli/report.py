@@ -141,7 +141,7 @@ def _cards(store: Store, groups: Sequence[table1.Group]) -> list[Path]:
     """A model card in every exported model of the study."""
     if not (store.root / "model").is_dir():
         return []
-    from pats.run.model import read_card  # which brings transformers, and that takes seconds
+    from pats.run.exported import read_card  # which brings transformers, and that takes seconds
 
     written = []
     for folder in [store.root / "model", *sorted((store.root / "model").glob("*/"))]:

@@ -18,7 +18,7 @@ from pats._noise import Noise
 from pats._perturb import perturb
 from pats._scope import Scope, param_groups
 from pats.kernels import cpu, triton
-from pats.run import environment, model
+from pats.run import environment, model, source
 from pats.run.seeds import own_generators
 
 LR = 1e-6
@@ -146,7 +146,7 @@ class Bench:
 
 
 def bench(
-    name: str = model.MINILM,
+    name: str = source.MINILM,
     *,
     threads: Sequence[int] = (),
     rounds: int = 11,

@@ -18,7 +18,19 @@ from transformers import AutoModelForSequenceClassification, TrainerState, set_s
 from pats import methods, tasks
 from pats._errors import InputError
 from pats._shard import local
-from pats.run import batches, checkpoint, environment, model, mtdnn, outcome, owned, ranks, stored, trackers
+from pats.run import (
+    batches,
+    checkpoint,
+    environment,
+    exported,
+    model,
+    mtdnn,
+    outcome,
+    owned,
+    ranks,
+    stored,
+    trackers,
+)
 from pats.run._training import Diverged, Engine, Monitor, arguments
 from pats.run.checkpoint import Progress
 from pats.run.events import Journal, Listener
@@ -330,13 +342,13 @@ class _Session:
             "text_pair": text_pair,
             "max_length": self.loaded.max_length,
         }
-        weights = model.whole_weights(self.loaded.model)
+        weights = exported.whole_weights(self.loaded.model)
         if self.run.setup == "mtdnn":
             weights = mtdnn.folded(self.loaded.model, weights)
         if ranks.is_first():
             checkpoints.mkdir(exist_ok=True)
             folder = checkpoints / f"best-{step}"
-            model.export(self.loaded.model, self.loaded.tokenizer, card, folder, weights)
+            exported.export(self.loaded.model, self.loaded.tokenizer, card, folder, weights)
             checkpoint.seal(folder)
         ranks.wait()
 

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from pats._errors import InputError
-from pats.run import batches, environment, model, owned
+from pats.run import batches, environment, exported, model, owned
 from pats.run.files import write_atomic
 from pats.tasks import Split
 from pats.tasks.columns import Columns, choose
@@ -73,7 +73,7 @@ def predict(
     if out is not None:
         _check_out(Path(out), Path(data), Path(folder))
     trained = model.load_trained(str(folder))
-    card = model.read_card(Path(folder)) or {}
+    card = exported.read_card(Path(folder)) or {}
     rows = read(data)
     columns, notes = _columns(rows, text, text_pair, card, str(folder))
     names = list(columns.texts)

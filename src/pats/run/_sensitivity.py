@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pats._errors import InputError
 from pats._sensitivity import Distribution, sensitivity
-from pats.run import batches, environment, model
+from pats.run import batches, environment, exported, model
 from pats.run.outcome import kind
 from pats.tasks import TaskData
 
@@ -109,7 +109,7 @@ def measure(
             f"the model {name!r} was trained for {_classes(trained)}, but the task {data.name!r} has "
             f"{_classes(data.labels)}: name the task that it was trained on"
         )
-    card = model.read_card(Path(name)) or {}
+    card = exported.read_card(Path(name)) or {}
     length = min(max_length or int(card.get("max_length", MAX_LENGTH)), loaded.max_length)
     train = data.splits["train"]
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed)).tolist()

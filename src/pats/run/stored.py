@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pats._errors import InputError
-from pats.run import checkpoint, model, owned
+from pats.run import checkpoint, exported, owned
 from pats.run.checkpoint import Progress
 from pats.run.files import CHECKPOINT, EVENTS, MARK, MODEL, PREDICTIONS, PROGRESS, RESULT, clean, remove
 from pats.run.result import Result
@@ -27,7 +27,7 @@ def damaged_model(folder: Path, result: Result) -> str | None:
     """What is wrong with the model of a finished run, in words; None where it is whole."""
     step = None if result.best_epoch is None else result.epochs[result.best_epoch].step
     best = best_weights(folder, step)
-    return f"{MODEL} is gone" if best is None else model.damage(best)
+    return f"{MODEL} is gone" if best is None else exported.damage(best)
 
 
 def begin(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
@@ -46,7 +46,7 @@ def begin(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
             "folder for the run"
         )
     owned.claim(folder, owned.RUN)
-    card = model.read_card(folder / MODEL)
+    card = exported.read_card(folder / MODEL)
     if card is not None and "run_id" in card:
         _refuse_other(folder, run, str(card["run_id"]))
     elif (folder / MODEL).exists():
@@ -57,7 +57,7 @@ def begin(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
     clean(folder, (MARK, RESULT, PREDICTIONS, EVENTS))
     clean(folder / CHECKPOINT, (PROGRESS,))
     progress, told = _continue(folder, run)
-    found = model.damage(folder / MODEL) if card is not None and progress.checkpoint is None else None
+    found = exported.damage(folder / MODEL) if card is not None and progress.checkpoint is None else None
     return progress, (*told, *((f"In {folder}, {found}: the run is made again.",) if found else ()))
 
 
@@ -101,7 +101,7 @@ def _told(damages: list[str], where: str) -> tuple[str, ...]:
 def best_weights(folder: Path, step: int | None) -> Path | None:
     """Where the weights of the best epoch stand: with the checkpoints, at the end in ``model``."""
     for candidate in (folder / CHECKPOINT / f"best-{step}", folder / MODEL):
-        card = model.read_card(candidate)
+        card = exported.read_card(candidate)
         if card is not None and card.get("step") == step:
             return candidate
     return None

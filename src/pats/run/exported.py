@@ -1,0 +1,76 @@
+"""A model folder that a run exports: written in one move, its card, and what it lacks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pats._shard import is_sharded
+from pats.run import checkpoint, vet
+from pats.run.files import MARK, remove
+from pats.run.model import quiet
+
+CARD = MARK  # what predict must know, beside the exported weights
+
+
+def whole_weights(model: nn.Module) -> dict[str, Any] | None:
+    """A sharded model's weights on the first process, a collective; None where nothing is sharded."""
+    if not any(is_sharded(parameter) for parameter in model.parameters()):
+        return None
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    return get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+
+
+def export(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    card: dict[str, Any],
+    folder: Path,
+    weights: dict[str, Any] | None = None,
+) -> None:
+    """Write a model folder, which ``AutoModelForSequenceClassification`` loads, in one move.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        card: What ``pats.json`` says.
+        folder: Where to; replaced where it exists.
+        weights: From ``whole_weights``; None takes the model's own.
+    """
+    temporary = folder.with_name(f".{folder.name}.new")
+    remove(temporary)
+    with quiet():
+        model.save_pretrained(temporary, state_dict=weights)
+        tokenizer.save_pretrained(temporary)
+    (temporary / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    remove(folder)
+    temporary.rename(folder)
+
+
+def read_card(folder: Path) -> dict[str, Any] | None:
+    """What ``pats.json`` in a model folder says; None where there is none."""
+    try:
+        card = json.loads((folder / CARD).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return card if isinstance(card, dict) else None
+
+
+def damage(folder: Path) -> str | None:
+    """What a model folder lacks to be loaded, in words; None where nothing does."""
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        return f"{folder.name}/{vet.WEIGHTS} is gone"
+    parts = [folder / "config.json", *weights]
+    index = folder / vet.INDEX
+    if index.exists():
+        if not checkpoint.well_formed(index):
+            return f"{folder.name}/{index.name} is cut"
+        parts += [folder / name for name in json.loads(index.read_bytes()).get("weight_map", {}).values()]
+    for part in parts:
+        if not checkpoint.well_formed(part):
+            return f"{folder.name}/{part.name} is {'cut' if part.exists() else 'gone'}"
+    return None
