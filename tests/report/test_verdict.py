@@ -103,20 +103,19 @@ def test_the_last_sentence_contradicts_nothing(name):
         (
             [0.5] * 5,
             [0.6, None, None, 0.7, 0.8],
-            "2 of 5 runs of pats failed; compared with plain fine-tuning, seed by seed, is pats on 3 of 5 "
-            "seeds.",
+            "2 of 5 runs of pats failed; pats is compared with plain fine-tuning on 3 of 5 seeds.",
         ),
         (
             [0.5, None, 0.5],
             [0.6, 0.7, None],
-            "1 of 3 runs of vanilla and 1 of 3 runs of pats failed; compared with plain fine-tuning, seed by "
-            "seed, is pats on 1 of 3 seeds.",
+            "1 of 3 runs of vanilla and 1 of 3 runs of pats failed; pats is compared with plain "
+            "fine-tuning on 1 of 3 seeds.",
         ),
         (
             [None, 0.5],
             [0.5, None],
-            "1 of 2 runs of vanilla and 1 of 2 runs of pats failed; compared with plain fine-tuning, seed by "
-            "seed, is pats on no common seed.",
+            "1 of 2 runs of vanilla and 1 of 2 runs of pats failed; pats is compared with plain "
+            "fine-tuning on no common seed.",
         ),
         ([0.5, 0.5], [None, None], "2 of 2 runs of pats failed."),
     ],
@@ -249,7 +248,8 @@ def test_predictions_that_cannot_be_read_are_named(study, how):
             5,
             3,
             1,
-            "With 5 seeds no difference can reach p ≤ 0.05 after Holm over 3 methods, whatever the scores: 7",
+            "With 5 seeds no difference can reach p ≤ 0.05 after Holm's correction for 3 methods, whatever "
+            "the scores: 7",
         ),
         (7, 3, 1, None),
         (5, 0, 1, None),
@@ -257,7 +257,7 @@ def test_predictions_that_cannot_be_read_are_named(study, how):
             5,
             1,
             2,
-            "on a single task after Holm over 1 method, whatever the scores: 6 seeds can; the mean over",
+            "on a single task, whatever the scores: 6 seeds can; the mean over",
         ),
     ],
 )
@@ -288,3 +288,14 @@ def test_signed(value, text):
 )
 def test_between(interval, text):
     assert between(interval) == text
+
+
+def test_runs_that_failed_are_not_counted_among_the_constant_ones():
+    found = told([constants([0.5, None], [0]), constants([0.5, None], [0], label="pats")])
+    assert found[0].startswith("Nothing was learned: all 2 runs that ended predict one constant")
+
+
+def test_plain_fine_tuning_alone_has_nothing_to_be_judged_against():
+    assert told([cell("vanilla", [0.5, 0.6])])[-1] == (
+        "There is no difference to judge: only plain fine-tuning was run."
+    )

@@ -116,7 +116,7 @@ def test_a_failed_run_shows_the_end_of_its_log(tmp_path):
 
     class Logs(Scripted):
         def submit(self, attempt):
-            (attempt / "stderr.log").write_text("Traceback\n\n  line\nValueError: seven\n")
+            (attempt / "stderr.log").write_text("Traceback\n\n  line\n  ~~^^^\nValueError: seven\n")
             return super().submit(attempt)
 
     errors = execute(RUNS[:1], store, Logs(store, {RUNS[0].id: ["failed"]}))

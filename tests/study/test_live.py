@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -88,6 +89,15 @@ def test_draw(store):
     assert "1 of 4 runs done, 1 running, 1 failed, about 3 min left" in text
     assert "seed 1: epoch 2.5, loss 0.250" in text
     assert "seed 0 failed: the data are gone" in text
+
+
+def test_a_long_failure_takes_no_room_from_the_names(store):
+    states = [replace(state, error="the data are gone, " * 20) for state in live.look(store, STUDY.cells())]
+    console = Console(file=io.StringIO(), width=80)
+    console.print(live.draw(states, None))
+    lines = console.file.getvalue().splitlines()
+    assert any(line.split()[:3] == ["rte", "minilm", "vanilla"] for line in lines)
+    assert any("seed 0 failed: the data are gone" in line for line in lines)
 
 
 def test_lines_where_there_is_no_terminal(store):

@@ -46,6 +46,18 @@ def test_codes_are_text(tmp_path, labels, classes, suffix):
     assert named(data) == {f"text {i}": label for i, label in enumerate(labels * 20)}
 
 
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["007", "7"], "'007' is a code"),
+        (["-01", "1"], "'-01' is a code"),
+        (["9007199254740993", "9007199254740992"], "'9007199254740993' has more digits than a number keeps"),
+    ],
+)
+def test_it_is_said_why_digits_are_names(tmp_path, labels, said):
+    assert any(said in note for note in given(tmp_path, labels * 20).notes)
+
+
 def test_a_text_007_and_a_number_7_of_json_are_two_classes(tmp_path):
     data = given(tmp_path, ["007", 7] * 20, ".jsonl")
     assert data.labels == ("007", "7")

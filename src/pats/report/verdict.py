@@ -64,7 +64,8 @@ def too_few(seeds: int, family: int, tasks: int = 1) -> str | None:
     start = f"With {count(seeds, 'seed')} no difference can reach p ≤ {statistics.ALPHA:g}"
     start += " on a single task" if tasks > 1 else ""
     needed = statistics.seeds_needed(family)
-    told = f"{start} after Holm over {count(family, 'method')}, whatever the scores: {needed} seeds can"
+    start += f" after Holm's correction for {family} methods" if family > 1 else ""
+    told = f"{start}, whatever the scores: {needed} seeds can"
     if tasks > 1 and statistics.can_be_significant(seeds * tasks, family):
         told += f"; the mean over the {tasks} tasks can with these"
     return f"{told}."
@@ -81,7 +82,8 @@ def _constant(groups: Sequence[Group]) -> list[str]:
     if not many:
         return []
     if many == len(runs):
-        all_of = "the only run predicts" if many == 1 else f"all {many} runs predict"
+        ended = " that ended" if any(line.failures for g in groups for line in g.lines) else ""
+        all_of = f"the only run{ended} predicts" if many == 1 else f"all {many} runs{ended} predict"
         return [
             f"Nothing was learned: {all_of} one constant, so the scores tell nothing of the methods, and no "
             f"model is exported unless --force asks for it; {CURE}."
@@ -171,12 +173,15 @@ def _failed(groups: Sequence[Group]) -> list[str]:
             where = line.cell.label if len(groups) == 1 else f"{line.cell.label} on {_tables([group])}"
             of_all = f"{n} of {count(len(line.cell.outcomes), 'seed')}" if n else "no common seed"
             fewer.setdefault(of_all, []).append(where)
-    pairs = [f"{_shortened(rows, 'row')} on {n}" for n, rows in fewer.items()]
+    pairs = [
+        f"{_shortened(rows, 'row')} {'is' if len(rows) == 1 else 'are'} compared with plain fine-tuning on "
+        f"{seeds}"
+        for seeds, rows in fewer.items()
+    ]
     if not parts and not pairs:
         return []
     start = f"{listed(parts)} failed" if parts else ""
-    verb = "is" if len(fewer) == 1 else "are"
-    rest = f"compared with plain fine-tuning, seed by seed, {verb} {'; '.join(pairs)}"
+    rest = "; ".join(pairs)
     if not pairs:
         return [f"{start}."]
     return [f"{start}; {rest}." if parts else f"{rest[0].upper()}{rest[1:]}."]
@@ -245,9 +250,9 @@ def _shown(groups: Sequence[Group], over: Sequence[Overall]) -> str:
     tested = [(group, line, line.difference) for group in groups for line in group.tested]
     pairs = [(group, line, found) for group, line, found in tested if found is not None]
     if not pairs:
-        return (
-            "There is no difference to judge: no method has a seed with a score beside plain fine-tuning's."
-        )
+        alone = all(line is group.baseline for group in groups for line in group.lines)
+        why = "no method has a seed with a score beside plain fine-tuning's"
+        return f"There is no difference to judge: {'only plain fine-tuning was run' if alone else why}."
     if not any(_learned(line) or _learned(group.baseline) for group, line, _ in pairs):
         return "There is no difference to judge: no model learned anything."
     equal = [(group, line) for group, line, found in pairs if found.equal]

@@ -215,5 +215,5 @@ def _tail(attempt: Path) -> str:
         text = (attempt / "stderr.log").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip(" \t^~")]  # no marks below a line
     return f"; its log ends: {' | '.join(lines[-TAIL:])}" if lines else ""

@@ -160,9 +160,11 @@ def draw(states: Sequence[RunState], left: float | None) -> RenderableType:
     line = f"{count['done']} of {len(states)} runs done, {count['running']} running"
     line += f", {count['failed']} failed" if count["failed"] else ""
     line += "" if left is None else f", about {duration(left)} left"
-    table = Table(box=None, pad_edge=False)
-    for head in ("task", "model", "method", "done", "now"):
+    table = Table(box=None, pad_edge=False, expand=True)
+    for head in ("task", "model", "method", "done"):
         table.add_column(head, overflow="ellipsis", no_wrap=True)
+    # Why a run failed may be long: it takes the room that the names leave, and none of theirs.
+    table.add_column("now", overflow="ellipsis", no_wrap=True, ratio=1, min_width=20)
     cells: dict[tuple[str, str, str], list[RunState]] = {}
     for state in states:
         cells.setdefault((state.task, state.model, state.label), []).append(state)

@@ -58,7 +58,8 @@ def tell(data: Data, console: Console | None) -> None:
     if console is None:
         return
     for note in data.notes:
-        console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
+        style = "bold" if ": Warning: " in note else "dim"
+        console.print(note, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def check_methods(study: Study) -> None:

@@ -78,7 +78,8 @@ def _detect(names: Sequence[str], scores: Sequence[float] | None) -> tuple[str, 
         what, kind = f"{count} different names", "classification"
         code = next((name for name in names if _CODE.match(name)), None)
         if code is not None and all(_float(name) is not None for name in names):
-            what += f" (a code such as {shown(code)} is no number)"
+            why = "is a code" if re.match(r"[+-]?0", code) else "has more digits than a number keeps"
+            what += f" ({shown(code)} {why})"
     else:
         whole = all(score.is_integer() for score in scores)
         what, told = f"{count} different {'whole ' if whole else ''}numbers", _kind(scores)
