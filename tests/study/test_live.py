@@ -96,6 +96,7 @@ def test_a_long_failure_takes_no_room_from_the_names(store):
     console = Console(file=io.StringIO(), width=80)
     console.print(live.draw(states, None))
     lines = console.file.getvalue().splitlines()
+    assert lines[2].split() == ["task", "model", "method", "done", "now"]  # below the bar
     assert any(line.split()[:3] == ["rte", "minilm", "vanilla"] for line in lines)
     assert any("seed 0 failed: the data are gone" in line for line in lines)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -173,7 +174,8 @@ def draw(states: Sequence[RunState], left: float | None) -> RenderableType:
         texts = (task, model, label, f"{len(done)}/{len(runs)}", _now(runs))
         table.add_row(*(Text(text) for text in texts))
     total = sum(state.share for state in states)
-    return Group(Text(line), ProgressBar(total=len(states) or 1, completed=total, width=60), table)
+    bar = ProgressBar(total=len(states) or 1, completed=total, width=60)
+    return Group(Text(line), Padding(bar, 0), table)  # a bar does not end its line
 
 
 def _now(runs: Sequence[RunState]) -> str:
