@@ -3,8 +3,10 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
+from rich.console import Console
 
 from crashes import disk
 from pats import InputError
@@ -468,3 +470,22 @@ def test_a_file_system_that_is_read_only_is_told_before_training(inputs, tmp_pat
             err = capsys.readouterr().err
             assert "Read-only file system" in err
             assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("at", "said"), [(0, False), (40, True)])
+def test_a_resumed_run_says_where_it_goes_on(at, said):
+    console = Console(file=io.StringIO())
+    run._Bar(console).tell({"event": "start", "notes": [], "resumed_at": at})
+    assert ("The run goes on from step 40." in console.file.getvalue()) is said
+
+
+def test_a_warning_to_the_user_is_a_line_without_its_place_in_the_code(monkeypatch, capsys):
+    def verb(_):
+        warnings.warn("the biases get no noise", UserWarning, stacklevel=2)
+        return 0
+
+    monkeypatch.setattr("pats.cli.watch.main", verb)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["watch"]) == 0
+    assert capsys.readouterr().err == "Warning: the biases get no noise\n"

@@ -5,8 +5,10 @@ Exit codes: 0, 1 (a run failed), 2 (bad input, said in one sentence on stderr), 
 
 import errno
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TextIO
 
 from pats._errors import InputError
 
@@ -54,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(USAGE)
         return 0
     verb, *rest = arguments
+    warnings.showwarning = _warn
     try:
         if verb == "--version":
             sys.stdout.write(f"pats {import_module('pats').__version__}\n")
@@ -88,6 +91,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("\npats: stopped; the same command goes on where this one was\n")
         return 130
     return code
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning; one to the user without the place in the code that it is of no use to."""
+    plain = issubclass(category, UserWarning)
+    told = (
+        f"Warning: {message}\n"
+        if plain
+        else warnings.formatwarning(message, category, filename, lineno, line)
+    )
+    (file or sys.stderr).write(told)
 
 
 def _line(error: InputError) -> str:

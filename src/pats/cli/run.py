@@ -104,7 +104,10 @@ class _Bar:
         """Show an event of the run."""
         if event["event"] == "start":
             for note in event["notes"]:
-                self._console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
+                style = "bold" if note.startswith("Warning: ") else "dim"
+                self._console.print(note, style=style, markup=False, highlight=False, soft_wrap=True)
+            if event.get("resumed_at"):
+                self._console.print(f"The run goes on from step {event['resumed_at']}.", highlight=False)
         if event["event"] == "epoch":
             scores = ", ".join(
                 f"{name} {100 * value:.1f}" for name, value in event["metrics"].items() if "/" not in name
