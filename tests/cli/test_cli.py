@@ -485,7 +485,8 @@ def test_a_warning_to_the_user_is_a_line_without_its_place_in_the_code(monkeypat
         return 0
 
     monkeypatch.setattr("pats.cli.watch.main", verb)
+    monkeypatch.setattr(sys, "argv", ["pats", "watch"])
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        assert main(["watch"]) == 0
+        assert main() == 0
     assert capsys.readouterr().err == "Warning: the biases get no noise\n"

@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(USAGE)
         return 0
     verb, *rest = arguments
-    warnings.showwarning = _warn
+    if argv is None:  # the process is ours alone
+        warnings.showwarning = _warn
     try:
         if verb == "--version":
             sys.stdout.write(f"pats {import_module('pats').__version__}\n")
