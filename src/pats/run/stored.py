@@ -110,8 +110,8 @@ def best_weights(folder: Path, step: int | None) -> Path | None:
 def _refuse_other(folder: Path, run: Run, run_id: str) -> None:
     if run_id != run.id:
         raise InputError(
-            f"the folder {folder} holds another run ({run_id}, this one is {run.id}): choose another "
-            "folder, or delete it"
+            f"the folder {folder} holds another run, with other settings, data or weights ({run_id}, this "
+            f"one is {run.id}): choose another folder, or delete it"
         )
 
 
