@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from pats import _shard
 from pats._noise import state_dtype
+from pats.kernels.job import has_memory
 
 SENSITIVITY = "sensitivity"
 OURS = "noise_"  # begins the names of our other entries, of one element each
@@ -57,7 +58,7 @@ def check_step(optimizer: Optimizer, names: Names = dict) -> None:
         names: Names of parameters whose groups have none.
 
     Raises:
-        RuntimeError: A shape, a dtype, a device or a layout does not fit.
+        RuntimeError: A shape, a dtype, a device or a layout does not fit, or memory has been freed.
     """
     shaped = SHAPED if knows(optimizer) else {SENSITIVITY}
     for group in optimizer.param_groups:
@@ -65,6 +66,7 @@ def check_step(optimizer: Optimizer, names: Names = dict) -> None:
             grad = parameter.grad
             if grad is None:
                 continue
+            _refuse_freed({"parameter": parameter, "gradient": grad}, group, index, names)
             why = None
             if grad.shape != parameter.shape:
                 key = "gradient"
@@ -75,12 +77,25 @@ def check_step(optimizer: Optimizer, names: Names = dict) -> None:
                         why = misfit(key, value, parameter) or _misplaced(key, value, parameter)
                         if why is not None:
                             break
+                    if isinstance(value, Tensor):
+                        _refuse_freed({key: value}, group, index, names)
             if why is not None:
                 name = _name(group, index, names)
                 raise RuntimeError(
                     f"the {key} of {name} {why}: where a parameter is replaced, clear its gradient and its "
                     "state, or build the optimizer anew"
                 )
+
+
+def _refuse_freed(
+    tensors: Mapping[str, Tensor | None], group: dict[str, Any], index: int, names: Names
+) -> None:
+    for what, tensor in tensors.items():
+        if tensor is None or tensor.layout is not torch.strided or has_memory(_shard.local(tensor)):
+            continue
+        raise RuntimeError(
+            f"the memory of the {what} of {_name(group, index, names)} has been freed: step before it is"
+        )
 
 
 def _misplaced(key: str, value: Tensor | None, parameter: Tensor) -> str | None:
