@@ -63,7 +63,7 @@ def held(model, optimizer):
     """Copies of everything that a step may change."""
     tensors = [p.detach() for p in model.parameters()]
     tensors += [v for p in model.parameters() for v in optimizer.state.get(p, {}).values()]
-    return [copy.deepcopy(tensor) for tensor in tensors]
+    return [copy.deepcopy(tensor) for tensor in tensors if tensor is not None]
 
 
 def same(before, after):

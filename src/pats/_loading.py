@@ -13,7 +13,7 @@ from pats._budget import KEYS, MEAN
 from pats._errors import InputError
 from pats._noise import GROUP_KEYS, RNG_KEY, state_dtype
 from pats._scope import canonical_name
-from pats._state import OURS, SENSITIVITY, SHAPED, Names, knows, misfit, on_device
+from pats._state import OURS, SENSITIVITY, SHAPED, Names, knows, miscounted, misfit, on_device
 from pats.philox import RNG_VERSION
 
 Groups = Sequence[dict[str, Any]]
@@ -131,8 +131,8 @@ def _check(optimizer: Optimizer, state_dict: dict[str, Any], names: Sequence[Seq
         for key, value in state.items():
             why = misfit(key, value, parameter) if key in shaped else None
             if key == "step" or str(key).startswith(OURS):
-                why = _misnumber(value, signed=key == KEYS[MEAN])
-            if why is None and isinstance(value, Tensor) and value.is_meta and not parameter.is_meta:
+                why = miscounted(value, parameter) or _misnumber(value, signed=key == KEYS[MEAN])
+            elif isinstance(value, Tensor) and value.is_meta and not parameter.is_meta:
                 why = "has no data"
             if why is not None:
                 what = repr(name) if names is not None else f"parameter {name}"
@@ -159,8 +159,6 @@ def _shaped(states: Iterable[tuple[Tensor, Mapping[str, Any]]]) -> set[str]:
 
 def _misnumber(value: object, signed: bool) -> str | None:
     if isinstance(value, Tensor):
-        if value.numel() != 1:
-            return f"has shape {tuple(value.shape)}, but must be one number"
         if on_device(value):
             return None  # to read it would make the host wait
         value = value.item()
