@@ -7,7 +7,7 @@ from pats.kernels import Job, Piece, Rule, whole
 
 NAME = "encoder.layer.0.attention.weight"
 LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
-ACCOUNT = (0.05, 5e-5, 3.0, 1e-8, 1e-4)  # S, s̄, F, Λ and E of a budget, in the middle of a run
+ACCOUNT = (0.05, 5e-5, 3.0, 1e-8, 1e-4)  # S, s̄, F, p·Λ and E of a budget, in the middle of a run
 
 
 def made(shape, dtype=torch.float32, seed=0):

@@ -155,14 +155,15 @@ class Noise:
     def spend(self, a: "Matrix", F: float, finite: bool) -> tuple[float, float]:
         """The budget's recipe: the account of a matrix is brought to this step; lambda and largest sigma."""
         if a.S:
-            a.E += self.p * a.size * F / a.S**2
+            a.E += a.size * F / a.S**2  # with the p of the step before
         k = math.inf if self.steps is None else self.steps - a.step + 1
         w = 1 - math.exp(-1 / 500) if k == math.inf else 6 * k / ((k + 1) * (2 * k + 1)) if k > 0 else 0.0
         a.size = 0.0
         if finite and a.S * self.p * F:
-            a.size = max(self.budget**2 - a.E, 0.0) * min(w, 1 / 16) * a.S**2 / (self.p * F)
+            a.size = max(self.budget**2 - a.E, 0.0) * min(w, 1 / 16) * a.S**2 / F
         a.F = F
-        return (a.size if self.intensity == "variance" else math.sqrt(a.size)), math.sqrt(16 * a.size * F)
+        lam = a.size / self.p if self.p else 0.0
+        return (lam if self.intensity == "variance" else math.sqrt(lam)), math.sqrt(16 * lam * F)
 
 
 @dataclass
@@ -180,7 +181,7 @@ class Matrix:
     S: float = 0.0  # the account of a budget
     mean: float = 0.0
     F: float = 0.0
-    size: float = 0.0
+    size: float = 0.0  # p times the basic noise, squared in the reading std
     E: float = 0.0
     sized: tuple[float, float] | None = None
 

@@ -110,7 +110,8 @@ def sized(noise, state):
     """What a budget allowed at this step, from the numbers as they are stored; None without a budget."""
     if noise.scale != "budget":
         return None
-    _, _, variance, size, _ = account(state)
+    _, _, variance, spending, _ = account(state)
+    size = spending / noise.p if noise.p else 0.0
     return (size if noise.intensity == "variance" else math.sqrt(size)), math.sqrt(16 * size * variance)
 
 

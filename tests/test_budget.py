@@ -171,6 +171,64 @@ def test_a_changed_budget_applies_to_what_is_left():
     assert 0.1 < math.sqrt(square) / spread < 0.2
 
 
+EVERY_PATH = {
+    "in C": ("cpu", TRAINERS["Adamax 1e-4"]),
+    "plain torch": ("eager", TRAINERS["Adamax 1e-4"]),
+    "triton": ("triton", TRAINERS["Adamax 1e-4"]),
+    "perturb": (None, TRAINERS["SGD 1e-2"]),
+    "reference": (
+        None,
+        lambda model, noise: (
+            pats.optim.reference.PATSAdamax(pats.param_groups(model, "all"), lr=1e-4, noise=noise),
+            None,
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("path", EVERY_PATH)
+def test_noise_at_every_other_step_is_counted_too(path, monkeypatch):
+    """A step is charged with its own p, whatever that of the next one."""
+    kernel, make = EVERY_PATH[path]
+    if kernel == "cpu" and library.LIBRARY is None:
+        pytest.skip("the C kernel has not been built")
+    if kernel is not None:
+        monkeypatch.setenv("PATS_KERNEL", kernel)
+    model = matrices()
+    optimizer, _ = make(model, pats.Noise(steps=10))
+    for step in range(9):
+        for group in optimizer.param_groups:
+            group["noise_p"] = 0.0 if step % 2 else 0.2
+        give_gradients(model, step)
+        optimizer.step()
+    for parameter in model.parameters():
+        assert 0.1 * 0.04**2 < float(optimizer.state[parameter]["noise_spent"]) <= 0.04**2
+
+
+BEGUN_ANEW = {
+    "the state of the start loaded": lambda optimizer, start: optimizer.load_state_dict(start),
+    "the state cleared": lambda optimizer, start: optimizer.state.clear(),
+}
+
+
+@pytest.mark.parametrize("door", ["optim", "one by one", "reference", "perturb"])
+@pytest.mark.parametrize("how", BEGUN_ANEW)
+def test_a_run_that_begins_anew_has_its_whole_budget(door, how):
+    """As for every fold of a cross-validation, with one optimizer."""
+    model = network()
+    optimizer = RESUMED[door](model, pats.Noise(budget=0.3, steps=12))
+    start, first = copy.deepcopy((model.state_dict(), optimizer.state_dict())), None
+    for _ in range(2):
+        for step in range(6):
+            backward(model, step)
+            optimizer.step()
+        if first is None:
+            first = weights(model).clone()
+            model.load_state_dict(start[0])
+            BEGUN_ANEW[how](optimizer, start[1])
+    assert torch.equal(weights(model), first)
+
+
 def test_weights_without_spread_get_noise_once_they_have_one():
     model = matrices()
     with torch.no_grad():

@@ -1,6 +1,7 @@
 """State dicts are matched by name, else by position with shapes checked; what does not fit is refused."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -38,6 +39,39 @@ def index_of(model, state, name):
     numbers = [i for group in state["param_groups"] for i in group["params"]]
     names = [n for group in state["param_groups"] for n in group.get("param_names", ())]
     return numbers[(names or [n for n, _ in model.named_parameters()]).index(name)]
+
+
+NUMBERS = {
+    "step": [-1.0, math.inf, 1e300, 10**400, torch.tensor(1.0, device="meta"), torch.ones(2)],
+    "noise_spread": [-1e-9, math.nan, 1e300, torch.tensor(1.0, device="meta")],
+    "noise_mean": [math.nan, -1e300, None, torch.tensor(1.0, device="meta")],
+    "noise_variance": [torch.tensor(-1.0), 1e300],
+    "noise_size": [torch.tensor(-1.0), 1e300],
+    "noise_spent": [torch.tensor(-1.0), math.inf, "all"],
+}
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize("name", ["adamax budget", "perturb budget"])
+def test_numbers_that_cannot_be_are_refused_at_load(name, key):
+    model, optimizer = trained(OPTIMIZERS[name])
+    good = optimizer.state_dict()
+    for value in NUMBERS[key]:
+        bad = copy.deepcopy(good)
+        bad["state"][index_of(model, good, WEIGHT)][key] = value
+        refused(model, optimizer, bad, repr(key), WEIGHT)
+
+
+@pytest.mark.parametrize("name", ["adamax budget", "perturb budget"])
+def test_plain_numbers_are_loaded_as_tensors_are(name):
+    (model, optimizer), (twin, other) = trained(OPTIMIZERS[name]), trained(OPTIMIZERS[name])
+    saved = copy.deepcopy(optimizer.state_dict())
+    for state in saved["state"].values():
+        state |= {key: float(value) for key, value in state.items() if key.startswith("noise_")}
+    optimizer.load_state_dict(saved)
+    optimizer.step()
+    other.step()
+    assert torch.equal(weights(model), weights(twin))
 
 
 @pytest.mark.parametrize("wrong", SPOILT)

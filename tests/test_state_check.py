@@ -47,6 +47,59 @@ def test_a_state_that_does_not_fit_stops_the_step(name, wrong, in_place):
     optimizer.step()
 
 
+COUNTERS = {
+    "true": torch.tensor(True),
+    "complex": torch.tensor(3j),
+    "two numbers": torch.ones(2),
+    "no number": torch.ones(0),
+    "without data": torch.tensor(3.0, device="meta"),
+    "text": "3",
+}
+
+
+@pytest.mark.parametrize("wrong", COUNTERS)
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if "momentum" not in name])
+def test_a_counter_that_does_not_count_stops_the_step(name, wrong):
+    model, optimizer = trained(OPTIMIZERS[name])
+    state = optimizer.state[weight_of(model)]
+    good, state["step"] = state["step"], COUNTERS[wrong]
+    before = held(model, optimizer)[: len([*model.parameters()])]
+    with pytest.raises(RuntimeError, match="the step of"):
+        optimizer.step()
+    assert same(before, held(model, optimizer)[: len(before)])
+    state["step"] = good
+    optimizer.step()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_entry_that_is_gone_stops_the_step(name):
+    """Only SGD's buffer may be None."""
+    model, optimizer = trained(OPTIMIZERS[name])
+    state = optimizer.state[weight_of(model)]
+    for key in {"exp_avg", "exp_inf", "exp_avg_sq", "sensitivity", "anchor"} & state.keys():
+        good, state[key] = state[key], None
+        refused(model, optimizer, f"the {key} of .* is a NoneType")
+        state[key] = good
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64], ids=str)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_gradient_without_floating_point_stops_the_step(name, dtype):
+    model, optimizer = trained(OPTIMIZERS[name])
+    gradient = weight_of(model).grad
+    gradient.data = gradient.data.to(dtype)
+    refused(model, optimizer, f"gradient .* {dtype}")
+
+
+@pytest.mark.parametrize("key", ["noise_scale", "noise_p", "noise_seed"])
+@pytest.mark.parametrize("name", ["adamax", "adamax foreach", "adamw", "reference", "perturb adamax"])
+def test_a_setting_that_cannot_be_stops_the_step(name, key):
+    """That of the last group in scope, too."""
+    model, optimizer = trained(OPTIMIZERS[name])
+    [group for group in optimizer.param_groups if group.get("in_scope", True)][-1][key] = "x"
+    refused(model, optimizer, key.removeprefix("noise_"))
+
+
 def larger(weight):
     weight.data = torch.zeros(70, 70)
     weight.grad = torch.ones(70, 70)
@@ -97,11 +150,12 @@ def test_a_parameter_of_another_dtype_stops_the_step(name):
         refused(model, optimizer, r"torch\.float32, but its parameter torch\.float64")
 
 
-@pytest.mark.parametrize("name", ["perturb adamw", "perturb momentum", "adamax", "adamw", "adamax, no noise"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("steps", [0, 3])
 @pytest.mark.parametrize("what", ["parameter", "gradient"])
-def test_memory_that_has_been_freed_stops_the_step(name, what):
+def test_memory_that_has_been_freed_stops_the_step(name, steps, what):
     """As wrappers free parameters and gradients between steps: the tensor keeps its shape."""
-    model, optimizer = trained(OPTIMIZERS[name])
+    model, optimizer = trained(OPTIMIZERS[name], steps)
     weight = weight_of(model)
     tensor = weight if what == "parameter" else weight.grad
     before = [p.detach().clone() for p in model.parameters() if p is not weight]

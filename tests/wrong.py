@@ -9,13 +9,14 @@ from small import backward, network
 
 LR = 1e-3
 NOISE = pats.Noise.paper(lam=1e-4, seed=3)
+BUDGET = pats.Noise(budget=0.2, seed=3)
 WEIGHT = "layers.0.linear.weight"  # in scope, and what goes wrong
 
 
-def _perturbed(base, **more):
+def _perturbed(base, noise=NOISE, **more):
     def make(model):
         optimizer = base(model.parameters(), lr=LR, **more)
-        pats.perturb(optimizer, model, NOISE)
+        pats.perturb(optimizer, model, noise)
         return optimizer
 
     return make
@@ -33,6 +34,8 @@ OPTIMIZERS = {
     "perturb rmsprop": _perturbed(torch.optim.RMSprop),
     "perturb mtdnn": _perturbed(pats.optim.MTDNNAdamax),
     "adamax": _ours(pats.optim.Adamax, noise=NOISE),
+    "perturb budget": _perturbed(torch.optim.Adamax, BUDGET),
+    "adamax budget": _ours(pats.optim.Adamax, noise=BUDGET),
     "adamax foreach": _ours(pats.optim.Adamax, noise=NOISE, foreach=True),
     "adamw": _ours(pats.optim.AdamW, noise=NOISE),
     "adamw one by one": _ours(pats.optim.AdamW, noise=NOISE, foreach=False),
@@ -60,7 +63,7 @@ def held(model, optimizer):
     """Copies of everything that a step may change."""
     tensors = [p.detach() for p in model.parameters()]
     tensors += [v for p in model.parameters() for v in optimizer.state.get(p, {}).values()]
-    return [copy.deepcopy(tensor) for tensor in tensors]
+    return [copy.deepcopy(tensor) for tensor in tensors if tensor is not None]
 
 
 def same(before, after):

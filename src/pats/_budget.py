@@ -4,7 +4,8 @@
     S = std(W), before the first noisy step
 
     f̂_j = min(f_j, 16 F_{t-2})  of the s̄_j before step t;   F_{t-1} = (1/N) Σ f̂_j
-    E   ← E + p Λ_{t-1} F_{t-1} / S²                            what has been spent, as a share of S²
+    E   ← E + p Λ_{t-1} F_{t-1} / S²                            what has been spent, as a share of S²;
+                                                                p is that of step t-1
     Λ_t = max(B² - E, 0) · min(w_t, 1/16) · S² / (p F_{t-1});   λ_t = Λ_t (variance) or √Λ_t (std)
     w_t = 6k / ((k+1)(2k+1)),  k = T-t+1;   0 after T;   1 - exp(-1/500) where T is not known
 
@@ -12,7 +13,8 @@ and the noise of step t uses min(f_j, 16 F_{t-1}), which caps every σ_j at 4 �
 no F yet, f̂_j ≤ 100 (std: 10⁴). Λ is 0 at the first step, after the last, at a step whose sensitivity is not
 finite, and where S, p or F is 0. No learning rate enters.
 
-A matrix keeps five numbers, a float64 row of ``ROW``: S, and s̄, F, Λ, E of its last step. S, s̄ and F are
+A matrix keeps five numbers, a float64 row of ``ROW``: S, and s̄, F, p·Λ, E of its last step (p may be
+scheduled, so what a step has spent is known by its own p). S, s̄ and F are
 rounded once to the dtype of the sensitivity, so that they are equal under every sharding.
 
 Source: ours; the paper's noise does not shrink with the run (docs/noise.md).
@@ -95,21 +97,22 @@ def spent(
     variance = (sums[:, 2] / numel).to(dtype).double()
     square = spread * spread
     known = square > 0
-    spent = torch.where(known, spent + p * size * variance / square, spent)
+    spent = torch.where(known, spent + size * variance / square, spent)
     fine = known & (p > 0) & (variance > 0) & (sums[:, 1] == 0)
     left = (budget * budget - spent).clamp(min=0)
-    size = torch.where(fine, left * now * square / (p * variance), 0.0)
+    size = torch.where(fine, left * now * square / variance, 0.0)
     return torch.stack([spread, mean, variance, size, spent], dim=1)
 
 
-def sizes(rows: Tensor, is_std: Tensor) -> tuple[Tensor, Tensor]:
+def sizes(rows: Tensor, p: Tensor, is_std: Tensor) -> tuple[Tensor, Tensor]:
     """λ_t, and the largest σ_j that it allows.
 
     Args:
         rows: What ``spent`` returned.
+        p: Probability of the gate.
         is_std: 1 where ``intensity="std"``.
     """
-    size = rows[:, SIZE]
+    size = torch.where(p > 0, rows[:, SIZE] / p, 0.0)
     return torch.where(is_std > 0, size.sqrt(), size), (CAP * size * rows[:, VARIANCE]).sqrt()
 
 

@@ -21,6 +21,7 @@ class _Entry:
     parameter: Tensor
     row: Tensor
     views: dict[str, Tensor]
+    kept: bool = False  # the state has held the views
 
 
 class Ledger:
@@ -55,7 +56,11 @@ class Ledger:
             # Ranks differ in which rows they have loaded, so all take part for every sharded matrix.
             if _shard.is_sharded(parameter) or not bool(entry.row[SPREAD]):
                 unknown.append((entry, name))
-        again = [(entry, name) for entry, name in self._flat if not _capturing(entry.parameter)]
+        again = [
+            (entry, name)
+            for entry, name in self._flat
+            if self._entries[id(entry.parameter)] is entry and not _capturing(entry.parameter)
+        ]
         asked = [*again, *unknown]
         if not asked:
             return
@@ -80,14 +85,16 @@ class Ledger:
         entry = self._entries[id(parameter)]
         if state.get(KEYS[0]) is not entry.views[KEYS[0]]:
             state.update(entry.views)
+            entry.kept = True
 
     def _known(self, parameter: Tensor) -> _Entry | None:
         entry = self._entries.get(id(parameter))
         if entry is None or entry.parameter is not parameter or entry.row.device != parameter.device:
             return None
         held = self._optimizer.state.get(parameter, {})
-        kept = all(held[key] is view for key, view in entry.views.items() if key in held)
-        return entry if kept else None
+        # Where a load, or the user, has taken the views away, the account begins anew.
+        same = all(held.get(key, None if entry.kept else view) is view for key, view in entry.views.items())
+        return entry if same else None
 
     def _opened(self, parameter: Tensor) -> _Entry:
         """A new row, with the numbers that the state holds, as after loading."""
@@ -99,7 +106,7 @@ class Ledger:
         row = torch.zeros(len(ROW), dtype=torch.float64, device=parameter.device)
         held = self._optimizer.state.get(parameter, {})
         if all(key in held for key in KEYS):
-            row.copy_(torch.stack([held[key].detach().to(row).reshape(()) for key in KEYS]))
+            row.copy_(torch.stack([torch.as_tensor(held[key]).detach().to(row).reshape(()) for key in KEYS]))
         return _Entry(parameter, row, views(row))
 
     def _warn(self) -> None:

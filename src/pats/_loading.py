@@ -1,6 +1,5 @@
 """How the state of a checkpoint, or of a copy, comes to an optimizer with PATS."""
 
-import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -10,13 +9,15 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from pats._budget import KEYS, MEAN
 from pats._errors import InputError
 from pats._noise import GROUP_KEYS, RNG_KEY, state_dtype
 from pats._scope import canonical_name
-from pats._state import OURS, SENSITIVITY, SHAPED, Names, knows, misfit, on_device
+from pats._state import OURS, SENSITIVITY, SHAPED, Names, knows, miscounted, misfit, on_device
 from pats.philox import RNG_VERSION
 
 Groups = Sequence[dict[str, Any]]
+_FAR = 2.0**500  # the squares of an account's numbers stay finite
 Target = tuple[dict[str, Any], Tensor, str]  # group, parameter, canonical name
 
 
@@ -130,8 +131,8 @@ def _check(optimizer: Optimizer, state_dict: dict[str, Any], names: Sequence[Seq
         for key, value in state.items():
             why = misfit(key, value, parameter) if key in shaped else None
             if key == "step" or str(key).startswith(OURS):
-                why = _misnumber(value)
-            elif key in shaped and isinstance(value, Tensor) and value.is_meta and not parameter.is_meta:
+                why = miscounted(value, parameter) or _misnumber(value, signed=key == KEYS[MEAN])
+            elif isinstance(value, Tensor) and value.is_meta and not parameter.is_meta:
                 why = "has no data"
             if why is not None:
                 what = repr(name) if names is not None else f"parameter {name}"
@@ -156,15 +157,15 @@ def _shaped(states: Iterable[tuple[Tensor, Mapping[str, Any]]]) -> set[str]:
     return (beside - other) & SHAPED | {SENSITIVITY}
 
 
-def _misnumber(value: object) -> str | None:
+def _misnumber(value: object, signed: bool) -> str | None:
     if isinstance(value, Tensor):
-        if value.numel() != 1:
-            return f"has shape {tuple(value.shape)}, but must be one number"
         if on_device(value):
             return None  # to read it would make the host wait
         value = value.item()
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not abs(value) < _FAR:  # true for NaN
         return f"is {value!r}, but must be a finite number"
+    if value < 0 and not signed:
+        return f"is {value!r}, but must be at least 0"
     return None
 
 

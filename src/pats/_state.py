@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from pats import _shard
 from pats._noise import state_dtype
+from pats.kernels.job import has_memory
 
 SENSITIVITY = "sensitivity"
 OURS = "noise_"  # begins the names of our other entries, of one element each
@@ -23,6 +24,7 @@ SHAPED = (
     )
     | MOMENTS
 )
+NEEDED = MOMENTS | {SENSITIVITY, "anchor"}  # other entries may be None, as SGD's buffer
 _EXACT = 2.0**23  # float32 counts to twice as many
 
 Names = Callable[[], Mapping[int, str]]  # of parameters, by their identity
@@ -37,13 +39,29 @@ def knows(optimizer: Optimizer) -> bool:
 def misfit(key: str, value: object, parameter: Tensor) -> str | None:
     """What is wrong with an entry that should have its parameter's shape; None where nothing is."""
     if not isinstance(value, Tensor):
-        return None if value is None else f"is a {type(value).__name__}, but must be a tensor"
+        if value is None and key not in NEEDED:
+            return None
+        return f"is a {type(value).__name__}, but must be a tensor"
     if value.shape != parameter.shape:
         return f"has shape {tuple(value.shape)}, but its parameter {tuple(parameter.shape)}"
     if value.layout is not parameter.layout:
         return f"has the layout {value.layout}, but its parameter {parameter.layout}"
     if parameter.is_floating_point() and not value.is_floating_point():
         return f"is {value.dtype}, but must be a floating-point tensor"
+    return None
+
+
+def miscounted(value: object, parameter: Tensor) -> str | None:
+    """What is wrong with a counter, its value aside; None where nothing is."""
+    if not isinstance(value, Tensor):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return None if number else f"is {value!r}, but must be a number"
+    if value.numel() != 1:
+        return f"has shape {tuple(value.shape)}, but must be one number"
+    if value.is_meta and not parameter.is_meta:
+        return "has no data"
+    if value.dtype == torch.bool or value.is_complex():
+        return f"is {value.dtype}, but must be a number"
     return None
 
 
@@ -57,7 +75,7 @@ def check_step(optimizer: Optimizer, names: Names = dict) -> None:
         names: Names of parameters whose groups have none.
 
     Raises:
-        RuntimeError: A shape, a dtype, a device or a layout does not fit.
+        RuntimeError: A shape, a dtype, a device or a layout does not fit, or memory has been freed.
     """
     shaped = SHAPED if knows(optimizer) else {SENSITIVITY}
     for group in optimizer.param_groups:
@@ -65,22 +83,42 @@ def check_step(optimizer: Optimizer, names: Names = dict) -> None:
             grad = parameter.grad
             if grad is None:
                 continue
+            _refuse_freed({"parameter": parameter, "gradient": grad}, group, index, names)
             why = None
             if grad.shape != parameter.shape:
                 key = "gradient"
                 why = f"has shape {tuple(grad.shape)}, but its parameter {tuple(parameter.shape)}"
+            elif grad.device != parameter.device:
+                key, why = "gradient", f"is on {grad.device}, but its parameter on {parameter.device}"
+            elif parameter.is_floating_point() and not grad.is_floating_point():
+                key, why = "gradient", f"is {grad.dtype}, but its parameter {parameter.dtype}"
             else:
                 for key, value in optimizer.state.get(parameter, {}).items():
                     if key in shaped:
                         why = misfit(key, value, parameter) or _misplaced(key, value, parameter)
-                        if why is not None:
-                            break
+                    elif key == "step" and shaped is SHAPED:
+                        why = miscounted(value, parameter)
+                    if why is not None:
+                        break
+                    if isinstance(value, Tensor):
+                        _refuse_freed({key: value}, group, index, names)
             if why is not None:
                 name = _name(group, index, names)
                 raise RuntimeError(
                     f"the {key} of {name} {why}: where a parameter is replaced, clear its gradient and its "
                     "state, or build the optimizer anew"
                 )
+
+
+def _refuse_freed(
+    tensors: Mapping[str, Tensor | None], group: dict[str, Any], index: int, names: Names
+) -> None:
+    for what, tensor in tensors.items():
+        if tensor is None or tensor.layout is not torch.strided or has_memory(_shard.local(tensor)):
+            continue
+        raise RuntimeError(
+            f"the memory of the {what} of {_name(group, index, names)} has been freed: step before it is"
+        )
 
 
 def _misplaced(key: str, value: Tensor | None, parameter: Tensor) -> str | None:

@@ -187,10 +187,10 @@ def _fits(job: Job, taken: Collection[tuple[object, ...]]) -> bool:
         if first.dtype not in (torch.float32, theta.dtype) or first.device != theta.device:
             return False
         tensors += first, second
-    return all(map(_has_memory, tensors))
+    return all(map(has_memory, tensors))
 
 
-def _has_memory(tensor: Tensor) -> bool:
+def has_memory(tensor: Tensor) -> bool:
     """Whether its storage is as large as it says: wrappers free a storage by resizing it."""
     held = tensor.untyped_storage().nbytes()
     return held >= tensor.nbytes or (held > 0 and not tensor.is_contiguous())  # an expanded one holds less
@@ -216,7 +216,7 @@ def _refuse(job: Job, refusal: Callable[[Job], str | None] | None) -> None:
     if why is not None:
         raise RuntimeError(f"{name!r} cannot be stepped: {why}")
     for what, tensor in {"parameter": theta, "budget": job.budget, **tensors}.items():
-        if tensor is not None and not _has_memory(tensor):
+        if tensor is not None and not has_memory(tensor):
             raise RuntimeError(f"the memory of the {what} of {name!r} has been freed: step before it is")
     if sum(piece.count for piece in job.pieces) != theta.numel():
         raise RuntimeError(
@@ -323,7 +323,9 @@ def sizes_of(jobs: Sequence[Job], sums: Tensor) -> list[tuple[float, float]]:
     numel, p, budget, now, is_std = torch.tensor(settings, dtype=torch.float64).to(sums.device).unbind(1)
     new = spent(torch.stack(rows), sums[owners], numel, p, budget, now, average.dtype)
     torch._foreach_copy_(rows, [*new.unbind()])
-    for index, lam, ceiling in zip(owners, *(column.tolist() for column in sizes(new, is_std)), strict=True):
+    for index, lam, ceiling in zip(
+        owners, *(column.tolist() for column in sizes(new, p, is_std)), strict=True
+    ):
         found[index] = lam, ceiling
     return found
 

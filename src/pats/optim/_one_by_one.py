@@ -12,7 +12,7 @@ from torch.optim.optimizer import ParamsT
 from pats._engine import iterate
 from pats._errors import InputError
 from pats._loading import watch
-from pats._noise import RNG_KEY
+from pats._noise import RNG_KEY, Noise
 from pats._state import check_step, counted
 
 
@@ -52,6 +52,9 @@ class OneByOne(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         check_step(self)
+        for group in self.param_groups:
+            if RNG_KEY in group:
+                Noise.from_group(group)  # raises before anything is changed
         for group, parameter, name in iterate(self.param_groups):
             if parameter.grad is not None:
                 self._update(parameter, parameter.grad, group, name)

@@ -129,7 +129,7 @@ class PATSAdamax(OneByOne):
         """λ_t, and the largest σ: what the budget B leaves for this step."""
         S, E = float(state["noise_spread"]), float(state["noise_spent"])
         if S > 0:
-            E += noise.p * float(state["noise_size"]) * F / S**2
+            E += float(state["noise_size"]) * F / S**2  # p Λ of the step before
         w = 1 - math.exp(-1 / 500)
         if noise.steps is not None:
             k = max(noise.steps - t + 1, 0)
@@ -137,7 +137,7 @@ class PATSAdamax(OneByOne):
         size = 0.0
         if finite and S > 0 and noise.p > 0 and F > 0:
             size = max(noise.size**2 - E, 0.0) * w * S**2 / (noise.p * F)
-        for key, value in zip(KEYS, (S, mean, F, size, E), strict=True):
+        for key, value in zip(KEYS, (S, mean, F, noise.p * size, E), strict=True):
             state[key].fill_(value)
         return (size if noise.intensity == "variance" else math.sqrt(size)), 4 * math.sqrt(size * F)
 

@@ -19,13 +19,14 @@ static inline void budget_spend(pats_matrix *m) {
     double *row = m->budget;
     const double square = row[PATS_SPREAD] * row[PATS_SPREAD];
     const double variance = (double)(float)(m->variance / (double)(m->total ? m->total : 1));
-    if (square > 0.0) row[PATS_SPENT] = row[PATS_SPENT] + m->open * row[PATS_SIZE] * variance / square;
+    if (square > 0.0) row[PATS_SPENT] = row[PATS_SPENT] + row[PATS_SIZE] * variance / square;
     const double left = m->most - row[PATS_SPENT];
     const int fine = square > 0.0 && m->open > 0.0 && variance > 0.0 && m->nonfinite == 0.0 && left > 0.0;
-    const double size = fine ? left * m->share * square / (m->open * variance) : 0.0;
+    const double size = fine ? left * m->share * square / variance : 0.0;
     row[PATS_MEAN] = m->mean, row[PATS_VARIANCE] = variance, row[PATS_SIZE] = size;
-    m->lam = m->is_std ? sqrt(size) : size;
-    m->ceiling = sqrt(16.0 * size * variance);
+    const double lam = fine ? size / m->open : 0.0;
+    m->lam = m->is_std ? sqrt(lam) : lam;
+    m->ceiling = sqrt(16.0 * lam * variance);
 }
 
 #endif
