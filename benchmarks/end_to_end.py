@@ -19,7 +19,7 @@ from common import write
 from pats import tasks
 from pats.run import Run, batches, model
 from pats.run._bench import in_turn, medians, ratio
-from pats.run._finetune import load_data
+from pats.run.data import load_data
 
 LR = 1e-4
 

@@ -16,7 +16,7 @@ from pats.cli.report import pages, write
 from pats.report import render
 from pats.report.document import sensitivity_document
 from pats.run import Run, Sensitivities, measure, owned
-from pats.run._finetune import load_data
+from pats.run.data import load_data
 from pats.run.files import write_atomic
 
 EXAMPLE = """

@@ -19,8 +19,8 @@ from pats._scope import scope as names_in
 from pats._stats import LARGE
 from pats.methods.pats import PatsOptions
 from pats.run import batches, environment, model, mtdnn
-from pats.run._finetune import load_data
 from pats.run._training import SCHEDULES
+from pats.run.data import load_data
 from pats.run.outcome import kind
 from pats.run.seeds import own_generators
 from pats.run.spec import Run

@@ -33,6 +33,7 @@ from pats.run import (
 )
 from pats.run._training import Diverged, Engine, Monitor, arguments
 from pats.run.checkpoint import Progress
+from pats.run.data import load_data
 from pats.run.events import Journal, Listener
 from pats.run.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, SEAL, remove, write_atomic
 from pats.run.result import Epoch, Result
@@ -387,22 +388,3 @@ def check_sharing(run: Run, save_steps: int | None) -> None:
         )
     if save_steps is not None and not (isinstance(save_steps, int) and save_steps >= 1):
         raise InputError(f"save_steps is {save_steps!r}, but must be a whole number from 1")
-
-
-def load_data(run: Run) -> tasks.TaskData:
-    data = tasks.load(
-        run.task,
-        run.data,
-        text=run.text,
-        text_pair=run.text_pair,
-        label=run.label,
-        kind=run.kind,
-        seed=run.split_seed,
-        options=run.task_options,  # type: ignore[arg-type]
-    )
-    if run.fingerprint not in (None, data.fingerprint):
-        raise InputError(
-            f"the data of {data.name!r} have changed since this run was planned (fingerprint "
-            f"{data.fingerprint}, expected {run.fingerprint}): bring the old data back, or plan it anew"
-        )
-    return data

@@ -162,7 +162,7 @@ def _spread(store: Store, run: Run, batches: int | None, console: Console | None
     if folder is None:
         return None
     from pats.run import measure
-    from pats.run._finetune import load_data
+    from pats.run.data import load_data
 
     # The order of the batches is the same for all seeds and sizes.
     data = load_data(run)

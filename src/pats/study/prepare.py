@@ -39,7 +39,7 @@ def load_data(study: Study, searched: Sequence[int] = ()) -> Data:
     Raises:
         InputError: A task is unknown, or its data are missing or damaged.
     """
-    from pats.run._finetune import load_data as load_task
+    from pats.run.data import load_data as load_task
 
     seeds = (*study.seed_list, *searched)
     fingerprints: dict[tuple[str, int], str] = {}

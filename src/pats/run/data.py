@@ -1,0 +1,29 @@
+"""The data of a run, checked against what it was planned with."""
+
+from pats import tasks
+from pats._errors import InputError
+from pats.run.spec import Run
+
+
+def load_data(run: Run) -> tasks.TaskData:
+    """The data that a run's settings name.
+
+    Raises:
+        InputError: They cannot be read, or have changed since the run was planned.
+    """
+    data = tasks.load(
+        run.task,
+        run.data,
+        text=run.text,
+        text_pair=run.text_pair,
+        label=run.label,
+        kind=run.kind,
+        seed=run.split_seed,
+        options=run.task_options,  # type: ignore[arg-type]
+    )
+    if run.fingerprint not in (None, data.fingerprint):
+        raise InputError(
+            f"the data of {data.name!r} have changed since this run was planned (fingerprint "
+            f"{data.fingerprint}, expected {run.fingerprint}): bring the old data back, or plan it anew"
+        )
+    return data
