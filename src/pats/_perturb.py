@@ -10,13 +10,13 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from pats import _loading
-from pats._engine import Engine, Target, iterate
 from pats._errors import InputError
 from pats._noise import DEFAULT, RNG_KEY, Noise
 from pats._scope import Scope, canonical_name, named_parameters, twins
 from pats._scope import scope as names_in_scope
 from pats.philox import RNG_VERSION
+from pats.step import checkpoint
+from pats.step.engine import Engine, Target, iterate
 
 R = TypeVar("R")
 
@@ -93,7 +93,7 @@ class Perturbation:
         self._handles = [
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
-            *_loading.watch(optimizer, self._known),
+            *checkpoint.watch(optimizer, self._known),
         ]
 
     def _taken_up(self, targets: list[Target]) -> Noise:
@@ -103,9 +103,9 @@ class Perturbation:
             return self._noise
         asked = self._noise.to_group() if self._noise is not DEFAULT else {RNG_KEY: RNG_VERSION}
         for group in carried:
-            group.update(_loading.earlier(group))
-            _loading.compare(asked, group)
-        _loading.settle(self._optimizer, targets, self._known)
+            group.update(checkpoint.earlier(group))
+            checkpoint.compare(asked, group)
+        checkpoint.settle(self._optimizer, targets, self._known)
         return Noise.from_group(carried[0]) if self._noise is DEFAULT else self._noise
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from torch.distributed.tensor.debug import CommDebugMode
 import pats
 from layouts import LAYOUTS, mesh, pair
 from pats._budget import KEYS
-from pats._shard import local
+from pats.step.shard import local
 
 pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
 

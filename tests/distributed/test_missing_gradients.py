@@ -13,7 +13,7 @@ from test_layouts import DOORS, gradients, trained, whole
 from torch.distributed.tensor import distribute_tensor
 
 from layouts import LAYOUTS, mesh, pair
-from pats._shard import is_sharded, local
+from pats.step.shard import is_sharded, local
 
 pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
 

@@ -15,7 +15,7 @@ from transformers import AutoModel
 
 import pats
 from layouts import mesh
-from pats._shard import local
+from pats.step.shard import local
 from record import record
 from world import World
 

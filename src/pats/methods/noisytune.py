@@ -14,10 +14,10 @@ from pats import philox
 from pats._errors import InputError
 from pats._scope import Scope, named_parameters
 from pats._scope import scope as names_in
-from pats._shard import Slot, local, pieces, reduce_
 from pats.kernels.eager import located, words_located
 from pats.methods import _options
 from pats.methods._method import Method, Training
+from pats.step.shard import Slot, local, pieces, reduce_
 
 
 @torch.no_grad()

@@ -32,7 +32,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pats import _shard
 from pats._errors import InputError
 from pats._scope import canonical_name
 from pats.methods import _options
@@ -40,6 +39,7 @@ from pats.methods._batch import Batch, Clock
 from pats.methods._divergence import divergence, wide
 from pats.methods._embeddings import Embeddings, lengths
 from pats.methods._method import Method, Training
+from pats.step import shard
 
 _EARLY = 0.1  # share of the steps with the smaller momentum
 _TINY = 1e-6  # MT-DNN's ε, in r and in the normalisation
@@ -143,7 +143,7 @@ class Smart(Method[SmartOptions]):
     @torch.no_grad()
     def _follow(self, clock: Clock) -> None:
         """θ̃ ← b·θ̃ + (1-b)·θ, once after every step, when the next one begins."""
-        if any(map(_shard.is_sharded, self._model.parameters())):
+        if any(map(shard.is_sharded, self._model.parameters())):
             raise InputError(
                 "smart compares the model with a moving average of its weights, which it cannot shard: train "
                 "on replicas (torchrun, or Accelerate without FSDP), or take another method"

@@ -8,15 +8,15 @@ from torch import Tensor
 from torch._compile import _disable_dynamo  # as torch.optim: the public one imports dynamo at once
 from torch.optim import Optimizer
 
-from pats._engine import Engine, Target, iterate, job_for
 from pats._errors import InputError
-from pats._loading import watch
 from pats._noise import RNG_KEY, Noise
 from pats._scope import canonical_name, refuse_twins
-from pats._shard import local
-from pats._state import check_step, counted
 from pats.kernels import Job, Rule, forced, fused_refusal
-from pats.optim._again import Again, again
+from pats.step.checkpoint import watch
+from pats.step.engine import Engine, Target, iterate, job_for
+from pats.step.replay import Again, again
+from pats.step.shard import local
+from pats.step.state import check_step, counted
 
 HALF = (torch.bfloat16, torch.float16)
 _MOST_VAIN = 7  # the longest pause is 63 steps

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
-from pats._engine import iterate
 from pats._errors import InputError
-from pats._loading import watch
 from pats._noise import RNG_KEY, Noise
-from pats._state import check_step, counted
+from pats.step.checkpoint import watch
+from pats.step.engine import iterate
+from pats.step.state import check_step, counted
 
 
 class OneByOne(Optimizer):

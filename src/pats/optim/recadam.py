@@ -10,10 +10,10 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from pats import _shard
 from pats._errors import InputError
 from pats._scope import canonical_name
 from pats.optim._one_by_one import OneByOne, check_settings
+from pats.step import shard
 
 SCHEDULES = ("sigmoid", "linear", "constant")
 ANCHOR = "anchor"
@@ -117,7 +117,7 @@ class RecAdam(OneByOne):
         recall = group["in_scope"] and group["w"] > 0
         if recall and ANCHOR not in state:
             given = None if self._anchors is None else self._anchors[canonical_name(cast(str, name))]
-            state[ANCHOR] = theta.clone() if given is None else _shard.like(given, theta)
+            state[ANCHOR] = theta.clone() if given is None else shard.like(given, theta)
         (beta1, beta2), lr, w = group["betas"], group["lr"], group["w"]
         state["exp_avg"].lerp_(grad, 1 - beta1)
         state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)

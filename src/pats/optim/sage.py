@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pats import _shard
-from pats._engine import job_for
 from pats._errors import InputError
 from pats._noise import Noise, sensitivity, state_dtype
-from pats._state import SENSITIVITY
 from pats.kernels import batches
 from pats.optim._one_by_one import OneByOne, check_settings
+from pats.step import shard
+from pats.step.engine import job_for
+from pats.step.state import SENSITIVITY
 
 
 class _SAGE(OneByOne):
@@ -52,8 +52,8 @@ class _SAGE(OneByOne):
             )
 
     def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any], name: str | None) -> None:
-        _shard.refuse_flat(theta, name or "a parameter")
-        self._update_part(theta, _shard.local_grad(theta), group)
+        shard.refuse_flat(theta, name or "a parameter")
+        self._update_part(theta, shard.local_grad(theta), group)
 
     def _update_part(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         """Update this rank's part of a parameter, with its part of the gradient."""
@@ -65,7 +65,7 @@ class _SAGE(OneByOne):
         if key not in state:
             state[key] = torch.zeros_like(parameter, dtype=dtype, memory_format=torch.contiguous_format)
         state[key] = state[key].contiguous()  # itself, where it is
-        return _shard.local(state[key])
+        return shard.local(state[key])
 
     def _factor(
         self, parameter: Tensor, grad: Tensor, group: dict[str, Any], correction: float = 1.0
@@ -74,7 +74,7 @@ class _SAGE(OneByOne):
         if not group["in_scope"]:
             return 1.0
         held = self._held(parameter, SENSITIVITY, state_dtype(parameter))
-        current = sensitivity(_shard.local(parameter).to(held.dtype), grad.to(held.dtype))
+        current = sensitivity(shard.local(parameter).to(held.dtype), grad.to(held.dtype))
         job = job_for(parameter, grad, "")
         job.noise, job.average = Noise(p=0.0, scale="constant", beta=group["beta3"]), held
         for batch in batches([job]):
@@ -109,7 +109,7 @@ class SAGEAdamax(_SAGE):
     def _update_part(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         (beta1, beta2), eps = group["betas"], group["eps"]
         self._counted(parameter)
-        theta = _shard.local(parameter)
+        theta = shard.local(parameter)
         first, largest = self._held(parameter, "exp_avg"), self._held(parameter, "exp_inf")
         first.lerp_(grad, 1 - beta1)
         torch.maximum(largest.mul_(beta2), grad.abs().add_(eps), out=largest)
@@ -159,7 +159,7 @@ class SAGEAdamW(_SAGE):
     def _update_part(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         (beta1, beta2), beta3 = group["betas"], group["beta3"]
         _, t = self._counted(parameter)
-        theta = _shard.local(parameter)
+        theta = shard.local(parameter)
         first, second = self._held(parameter, "exp_avg"), self._held(parameter, "exp_avg_sq")
         first.lerp_(grad, 1 - beta1)
         second.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)

@@ -16,7 +16,6 @@ from pats._errors import InputError
 from pats._noise import Noise, intensity, state_dtype
 from pats._scope import named_parameters
 from pats._scope import scope as names_in
-from pats._stats import LARGE
 from pats.methods.pats import PatsOptions
 from pats.run import batches, environment, model, mtdnn
 from pats.run._training import SCHEDULES
@@ -24,6 +23,7 @@ from pats.run.data import load_data
 from pats.run.outcome import kind
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
+from pats.step.telemetry import LARGE
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from transformers import AutoModelForSequenceClassification, TrainerState, set_s
 
 from pats import methods, tasks
 from pats._errors import InputError
-from pats._shard import local
 from pats.run import (
     batches,
     checkpoint,
@@ -40,6 +39,7 @@ from pats.run.result import Epoch, Result
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
 from pats.run.weights import identified
+from pats.step.shard import local
 
 FRESH = 20  # names that a result tells of weights that were drawn at random
 

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch.optim import Optimizer
 
-from pats._shard import local
 from pats.run.batches import predictions, probabilities
 from pats.run.files import write_atomic
+from pats.step.shard import local
 from pats.tasks import Split, TaskData, metrics
 
 Outputs = Mapping[str, NDArray[np.float32]]

@@ -8,8 +8,8 @@ from torch.distributed.tensor.debug import CommDebugMode
 
 from layouts import LAYOUTS, mesh, pair
 from pats import InputError
-from pats._shard import Slot, _merged, check_replicas, local, pieces, reduce_
 from pats.kernels import Piece
+from pats.step.shard import Slot, _merged, check_replicas, local, pieces, reduce_
 
 pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import pats
-from pats._stats import Totals
+from pats.step.telemetry import Totals
 from small import backward, network
 from wrong import LR
 

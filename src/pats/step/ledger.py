@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pats import _shard
 from pats._budget import KEYS, ROW, SPREAD, views
+from pats.step import shard
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Ledger:
             entry = self._opened(parameter)
             self._entries[id(parameter)] = entry
             # Ranks differ in which rows they have loaded, so all take part for every sharded matrix.
-            if _shard.is_sharded(parameter) or not bool(entry.row[SPREAD]):
+            if shard.is_sharded(parameter) or not bool(entry.row[SPREAD]):
                 unknown.append((entry, name))
         again = [
             (entry, name)
@@ -64,7 +64,7 @@ class Ledger:
         asked = [*again, *unknown]
         if not asked:
             return
-        found = _shard.spreads([entry.parameter for entry, _ in asked])
+        found = shard.spreads([entry.parameter for entry, _ in asked])
         for (entry, _), spread in zip(asked, found, strict=True):
             if not bool(entry.row[SPREAD]):
                 entry.row[SPREAD] = spread

@@ -8,7 +8,7 @@ import torch
 
 import pats
 from pats.kernels.cpu import library
-from pats.optim._again import Again
+from pats.step.replay import Again
 from small import backward, network
 
 pytestmark = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")

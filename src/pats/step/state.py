@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pats import _shard
 from pats._noise import state_dtype
 from pats.kernels.job import has_memory
+from pats.step import shard
 
 SENSITIVITY = "sensitivity"
 OURS = "noise_"  # begins the names of our other entries, of one element each
@@ -114,7 +114,7 @@ def _refuse_freed(
     tensors: Mapping[str, Tensor | None], group: dict[str, Any], index: int, names: Names
 ) -> None:
     for what, tensor in tensors.items():
-        if tensor is None or tensor.layout is not torch.strided or has_memory(_shard.local(tensor)):
+        if tensor is None or tensor.layout is not torch.strided or has_memory(shard.local(tensor)):
             continue
         raise RuntimeError(
             f"the memory of the {what} of {_name(group, index, names)} has been freed: step before it is"
@@ -126,7 +126,7 @@ def _misplaced(key: str, value: Tensor | None, parameter: Tensor) -> str | None:
         return None
     if value.device != parameter.device:
         return f"is on {value.device}, but its parameter on {parameter.device}"
-    if not _shard.alike(value, parameter):
+    if not shard.alike(value, parameter):
         return "is spread over the ranks in another way than its parameter"
     if key == SENSITIVITY and value.dtype not in (torch.float32, torch.float64):
         return f"is {value.dtype}, but must be {state_dtype(parameter)}"

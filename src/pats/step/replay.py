@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pats._budget import KEYS
-from pats._state import is_exact
 from pats.kernels import Batch, Job, forced
+from pats.step.state import is_exact
 
 _LEFT_OUT = ("params", "param_names", "lr")  # lr is renewed
 

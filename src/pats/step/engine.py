@@ -17,15 +17,15 @@ from torch import Tensor
 from torch._compile import _disable_dynamo  # as torch.optim: the public one imports dynamo at once
 from torch.optim import Optimizer
 
-from pats import _shard
 from pats._budget import variance_sum
 from pats._errors import InputError
-from pats._ledger import Ledger
 from pats._noise import Noise, state_dtype
-from pats._state import SENSITIVITY, Names, check_step, counted, on_device
-from pats._stats import SAMPLE, Last, Totals, changes_since, ratio, samples, stats_of, too_much
 from pats.kernels import Batch, Job, batches
 from pats.kernels.job import SUMS
+from pats.step import shard
+from pats.step.ledger import Ledger
+from pats.step.state import SENSITIVITY, Names, check_step, counted, on_device
+from pats.step.telemetry import SAMPLE, Last, Totals, changes_since, ratio, samples, stats_of, too_much
 
 _NO_GRADIENT = torch.empty(0)
 
@@ -103,7 +103,7 @@ class Engine:
             [
                 (parameter, name)
                 for parameter, name, noise in targets
-                if noise.scale == "budget" and (parameter.grad is not None or _shard.is_sharded(parameter))
+                if noise.scale == "budget" and (parameter.grad is not None or shard.is_sharded(parameter))
             ]
         )
         for group, parameter, name in found:
@@ -134,7 +134,7 @@ class Engine:
     def _reduce(self, targets: Sequence[tuple[Tensor, str, Noise]]) -> None:
         """Add up the sums of sharded matrices over ranks; the ranks compare seeds and names once."""
         compare, self._compared = not self._compared, True
-        if not compare and not any(_shard.is_sharded(parameter) for parameter, _, _ in targets):
+        if not compare and not any(shard.is_sharded(parameter) for parameter, _, _ in targets):
             return
         rows = {
             id(job): row
@@ -145,22 +145,22 @@ class Engine:
         slots = []
         for parameter, name, noise in targets:
             if compare:
-                _shard.refuse_flat(parameter, name)
+                shard.refuse_flat(parameter, name)
             item = self._items.get(id(parameter))
             row = None if item is None else rows.get(id(item.job))
             sums = self._kept(parameter, noise) if row is None else row
-            slots.append(_shard.Slot(parameter, name, noise.seed, sums))
+            slots.append(shard.Slot(parameter, name, noise.seed, sums))
         if compare:
-            _shard.check_replicas(slots, self._replicas)
-        _shard.reduce_(slots, compare)
+            shard.check_replicas(slots, self._replicas)
+        shard.reduce_(slots, compare)
 
     def _kept(self, parameter: Tensor, noise: Noise) -> Tensor:
         """The sums of a matrix without a gradient on this rank: its s̄_j stay as they are."""
         sums = torch.zeros(len(SUMS), dtype=torch.float64, device=parameter.device)
         average = self._optimizer.state.get(parameter, {}).get(SENSITIVITY)
-        if average is None or not _shard.is_sharded(parameter):
+        if average is None or not shard.is_sharded(parameter):
             return sums
-        held = _shard.local(average).view(-1)
+        held = shard.local(average).view(-1)
         sums[0] = held.sum(dtype=torch.float64)
         if noise.scale == "budget":
             sums[2] = variance_sum(held, self._ledger.row(parameter), parameter.numel(), noise)
@@ -172,7 +172,7 @@ class Engine:
             raise RuntimeError(f"PATS does not support the sparse gradient of {name!r}")
         state = self._optimizer.state.get(parameter, {})
         average = state.get(SENSITIVITY)
-        if average is not None and not _shard.local(average).is_contiguous():
+        if average is not None and not shard.local(average).is_contiguous():
             average = state[SENSITIVITY] = average.contiguous()
         if average is None:
             if _capturing(parameter):
@@ -184,14 +184,14 @@ class Engine:
                 parameter, dtype=state_dtype(parameter), memory_format=torch.contiguous_format
             )
         job = self.new_job(parameter, name)
-        job.noise, job.average, job.seed = noise, _shard.local(average), noise.seed
+        job.noise, job.average, job.seed = noise, shard.local(average), noise.seed
         job.budget = self._ledger.row(parameter) if noise.scale == "budget" else None
         job.maximize = bool(group.get("maximize", False))
-        return _Item(group, parameter, job, average, counted(state), False, _shard.is_sharded(parameter))
+        return _Item(group, parameter, job, average, counted(state), False, shard.is_sharded(parameter))
 
     def new_job(self, parameter: Tensor, name: str) -> Job:
         """A job without noise on this rank's part of a parameter, with its gradient of this step."""
-        grad = _shard.local_grad(parameter)
+        grad = shard.local_grad(parameter)
         job = self._jobs.get(id(parameter))
         if job is None or job.theta is not parameter or job.name != name or job.numel != parameter.numel():
             return job_for(parameter, grad, name)
@@ -357,7 +357,7 @@ def job_for(parameter: Tensor, grad: Tensor, name: str) -> Job:
         grad: This rank's part of its gradient.
         name: Its canonical name.
     """
-    return Job(_shard.local(parameter), grad, name, parameter.numel(), _shard.pieces(parameter), None, None)
+    return Job(shard.local(parameter), grad, name, parameter.numel(), shard.pieces(parameter), None, None)
 
 
 def iterate(

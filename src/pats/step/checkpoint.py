@@ -13,8 +13,8 @@ from pats._budget import KEYS, MEAN
 from pats._errors import InputError
 from pats._noise import GROUP_KEYS, RNG_KEY, state_dtype
 from pats._scope import canonical_name
-from pats._state import OURS, SENSITIVITY, SHAPED, Names, knows, miscounted, misfit, on_device
 from pats.philox import RNG_VERSION
+from pats.step.state import OURS, SENSITIVITY, SHAPED, Names, knows, miscounted, misfit, on_device
 
 Groups = Sequence[dict[str, Any]]
 _FAR = 2.0**500  # the squares of an account's numbers stay finite

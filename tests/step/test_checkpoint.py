@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import pats
-from pats._loading import fitted, restore
+from pats.step.checkpoint import fitted, restore
 from small import Network, backward, network, train, weights
 from wrong import LR, NOISE, OPTIMIZERS, SPOILT, WEIGHT, held, same, shaped, trained
 
