@@ -18,8 +18,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from pats import cli
-from pats.report import paper
+from pats import cli, paper
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
 from pats.study.spec import Cell, Study

@@ -10,8 +10,7 @@ import pytest
 
 import pats
 from inline import Inline
-from pats import InputError, Run, Study
-from pats.run import schema
+from pats import InputError, Run, Study, _schema
 from pats.run.exported import read_card
 from pats.study.store import Store
 from tiny import make_table
@@ -43,7 +42,7 @@ def test_a_second_table_does_not_replace_the_first_ones_model(study, first, tmp_
     with pytest.raises(InputError, match=r"holds a study of.*name another --out"):
         compare(second, first[0].out, engine=Inline())
     assert digest(first[0].out / "model") == first[1]
-    kept = schema.build(Study, Store(first[0].out).study()["study"])
+    kept = _schema.build(Study, Store(first[0].out).study()["study"])
     assert replace(kept, weights={}) == study
     assert compare(study, first[0].out, engine=Inline()).page == first[0].page
 

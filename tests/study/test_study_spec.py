@@ -2,8 +2,7 @@ import json
 
 import pytest
 
-from pats import InputError
-from pats.run import schema
+from pats import InputError, _schema
 from pats.run.spec import Run
 from pats.study import Study
 from pats.study.spec import Cell
@@ -116,9 +115,9 @@ def test_a_table_is_named_by_its_file():
 
 def test_round_trip():
     made = study(methods=("vanilla", "std=pats"), options={"std": {"p": 0.1}}, lr_grid=(1e-4,), seeds=(1, 2))
-    assert schema.build(Study, json.loads(json.dumps(made.to_dict()))) == made
+    assert _schema.build(Study, json.loads(json.dumps(made.to_dict()))) == made
     for cell in made.cells(tuned=dict.fromkeys(made.tuning(), 1e-4)):
-        assert schema.build(Cell, json.loads(json.dumps(cell.to_dict()))) == cell
+        assert _schema.build(Cell, json.loads(json.dumps(cell.to_dict()))) == cell
 
 
 @pytest.mark.parametrize(
@@ -149,5 +148,5 @@ def test_bad_values_are_one_sentence(values, said):
 
 
 def test_unknown_setting():
-    with pytest.raises(schema.Misfit, match="task is unknown"):
-        schema.build(Study, {"task": "rte"})
+    with pytest.raises(_schema.Misfit, match="task is unknown"):
+        _schema.build(Study, {"task": "rte"})

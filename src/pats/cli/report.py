@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pats import _schema
 from pats._errors import InputError
 from pats.cli import _parser
 from pats.cli._command import command
@@ -13,7 +14,7 @@ from pats.report import card, render, table1
 from pats.report.document import Document, Source, document
 from pats.report.html import html
 from pats.report.shapes import SHAPES
-from pats.run import owned, schema
+from pats.run import owned
 from pats.run.files import PREDICTIONS, write_atomic
 from pats.study.attempt import read_error
 from pats.study.store import Store
@@ -111,8 +112,8 @@ def _figure(verb: str, folder: str | None, root: Path) -> Mapping[str, Any] | No
     """What another verb wrote for a figure; None where it was not asked for and is not there."""
     file = Path(folder or root) / f"{verb.replace('-', '_')}.json"
     try:
-        found = schema.parse(file.read_text(encoding="utf-8"))
-        content: Mapping[str, Any] = schema.build(SHAPES[verb], found)
+        found = _schema.parse(file.read_text(encoding="utf-8"))
+        content: Mapping[str, Any] = _schema.build(SHAPES[verb], found)
         if not content["models" if verb == "sensitivity" else "points"]:
             raise ValueError("it is empty")
     except (FileNotFoundError, NotADirectoryError):

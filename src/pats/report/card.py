@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pats.report import paper
+from pats import paper
 from pats.report.table1 import Group, Line
 from pats.report.verdict import gap
 from pats.report.words import CURE, METRICS, count, name_of, number

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pats.report import paper, statistics, table1
+from pats import paper
+from pats.report import statistics, table1
 from pats.report.reading import Reading, Readings
 from pats.report.table1 import Group, Line, Overall
 from pats.report.verdict import gap, metric_of, verdict

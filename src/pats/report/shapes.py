@@ -1,4 +1,4 @@
-"""What the files of figures look like that ``pats report`` reads: see ``pats.run.schema``."""
+"""What the files of figures look like that ``pats report`` reads: see ``pats._schema``."""
 
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict

@@ -10,7 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from pats.report import paper, statistics
+from pats import paper
+from pats.report import statistics
 from pats.run.result import Result
 
 BASELINE = "vanilla"

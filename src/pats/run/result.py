@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
-from pats.run import schema
+from pats import _schema
 from pats.run.spec import Run
 
 LARGEST_SCORE = 1.0 + 1e-6  # every metric is a fraction or a correlation
@@ -102,16 +102,16 @@ class Result:
         Raises:
             Misfit: It does not fit, or contradicts itself.
         """
-        values = schema.parse(text)
+        values = _schema.parse(text)
         if isinstance(values, dict):
             values = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-        result = schema.build(cls, values)
+        result = _schema.build(cls, values)
         for name, shape in _SHAPES.items():
             part = getattr(result, name)
             try:
                 if part or name != "sensitivity":
-                    schema.build(shape, part)
-            except schema.Misfit as misfit:
+                    _schema.build(shape, part)
+            except _schema.Misfit as misfit:
                 raise misfit.under(name) from None
         result._check()
         return result
@@ -119,20 +119,20 @@ class Result:
     def _check(self) -> None:
         """Raise ``Misfit`` where entries that fit by themselves do not fit each other."""
         if self.best_epoch is not None and not 0 <= self.best_epoch < len(self.epochs):
-            raise schema.Misfit(f"is {self.best_epoch}, which is none of {len(self.epochs)}", "best_epoch")
+            raise _schema.Misfit(f"is {self.best_epoch}, which is none of {len(self.epochs)}", "best_epoch")
         scored = [(f"epochs[{place}].metrics", epoch.metrics) for place, epoch in enumerate(self.epochs)]
         scored += [] if self.test is None else [("test", self.test)]
         for place, metrics in scored:
             if self.metric not in metrics:
-                raise schema.Misfit(f"has no {self.metric!r}, which is what decides", place)
+                raise _schema.Misfit(f"has no {self.metric!r}, which is what decides", place)
             for name, value in metrics.items():
                 if abs(value) > LARGEST_SCORE:
-                    raise schema.Misfit(f"is {value}, which no metric reaches", f"{place}.{name}")
+                    raise _schema.Misfit(f"is {value}, which no metric reaches", f"{place}.{name}")
         if "time" in self.environment:
             try:
                 datetime.fromisoformat(self.environment["time"])
             except ValueError:
-                raise schema.Misfit("is no time", "environment.time") from None
+                raise _schema.Misfit("is no time", "environment.time") from None
 
 
 class _Git(TypedDict, total=False):

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pats.run import schema
+from pats import _schema
 from pats.run.files import write_atomic
 
 
@@ -18,7 +18,7 @@ def write(path: Path, text: str) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a file; empty where there is none that can be read."""
     try:
-        content = schema.parse(path.read_text(encoding="utf-8"))
+        content = _schema.parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -14,8 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pats import _schema
 from pats.report.words import duration
-from pats.run import schema
 from pats.run.events import Sign
 from pats.run.files import EVENTS
 from pats.run.spec import Run
@@ -129,8 +129,8 @@ def _last(store: Store, events: Path) -> Sign | None:
         return None
     for number, line in enumerate(reversed(lines)):
         try:
-            event = schema.build(Sign, schema.parse(line))
-        except schema.Misfit as misfit:
+            event = _schema.build(Sign, _schema.parse(line))
+        except _schema.Misfit as misfit:
             torn = number == 0 or (start > 0 and number == len(lines) - 1)
             if not torn and line.strip():
                 store.complain(f"a line of {events} is passed over: {misfit}")

@@ -4,9 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pats import methods
+from pats import methods, paper
 from pats._errors import InputError
-from pats.report import paper
 from pats.run.spec import Run, Value
 
 # Table 3 of the paper. The learning rate is every method's; the others are of PATS.

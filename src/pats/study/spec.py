@@ -7,8 +7,8 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
+from pats import paper
 from pats._errors import InputError
-from pats.report import paper
 from pats.run.spec import RECORD, Run, Value, of_now
 
 BASELINE = "vanilla"

@@ -23,8 +23,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pats import _schema
 from pats._errors import InputError
-from pats.run import schema
 from pats.run.events import HEARTBEAT
 from pats.run.files import CHECKPOINT, MODEL, PREDICTIONS, RESULT, beside, clean, sync
 from pats.run.result import Result
@@ -74,7 +74,7 @@ class Store:
         """
         path = self.root / "study.json"
         try:
-            return schema.build(dict[str, Any], schema.parse(path.read_bytes()))
+            return _schema.build(dict[str, Any], _schema.parse(path.read_bytes()))
         except FileNotFoundError:
             raise InputError(
                 f"{self.root} holds no study (study.json is missing): name the --out of a comparison"
@@ -108,12 +108,12 @@ class Store:
         content = self.study()
         try:
             if key not in content:
-                raise schema.Misfit("is missing", key)
+                raise _schema.Misfit("is missing", key)
             try:
-                return schema.build(shape, content[key])
-            except schema.Misfit as misfit:
+                return _schema.build(shape, content[key])
+            except _schema.Misfit as misfit:
                 raise misfit.under(key) from None
-        except schema.Misfit as misfit:
+        except _schema.Misfit as misfit:
             raise InputError(
                 f"{self.root}/study.json is not a comparison's ({misfit}): start the comparison again, which "
                 "writes it anew"

@@ -4,7 +4,7 @@ from typing import Any, Literal, Required, TypedDict
 
 import pytest
 
-from pats.run import schema
+from pats import _schema
 from pats.run.spec import Run
 
 
@@ -40,7 +40,7 @@ class Record(TypedDict, total=False):
     ],
 )
 def test_what_fits(shape, value, expected):
-    found = schema.build(shape, value)
+    found = _schema.build(shape, value)
     assert found == expected
     assert type(found) is type(expected)
 
@@ -76,8 +76,8 @@ def test_what_fits(shape, value, expected):
     ],
 )
 def test_what_does_not_fit_says_where_and_why(shape, value, said):
-    with pytest.raises(schema.Misfit) as caught:
-        schema.build(shape, value)
+    with pytest.raises(_schema.Misfit) as caught:
+        _schema.build(shape, value)
     assert said in str(caught.value)
 
 
@@ -95,10 +95,10 @@ def test_what_does_not_fit_says_where_and_why(shape, value, said):
     ],
 )
 def test_what_is_no_json(text, said):
-    with pytest.raises(schema.Misfit, match=said):
-        schema.parse(text)
+    with pytest.raises(_schema.Misfit, match=said):
+        _schema.parse(text)
 
 
 def test_json():
-    assert schema.parse('{"a": ["\\ud83d\\ude00", 1e3]}') == {"a": ["😀", 1000.0]}
-    assert schema.parse(b"[]") == []
+    assert _schema.parse('{"a": ["\\ud83d\\ude00", 1e3]}') == {"a": ["😀", 1000.0]}
+    assert _schema.parse(b"[]") == []

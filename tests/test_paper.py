@@ -1,6 +1,6 @@
 import pytest
 
-from pats.report import paper
+from pats import paper
 
 
 @pytest.mark.parametrize(
