@@ -17,8 +17,8 @@ import torch
 import pats
 from common import write
 from pats import tasks
+from pats.measure.bench import in_turn, medians, ratio
 from pats.run import Run, batches, model
-from pats.run._bench import in_turn, medians, ratio
 from pats.run.data import load_data
 
 LR = 1e-4

@@ -12,7 +12,7 @@ import torch
 
 from common import Encoder, groups, write
 from pats import Noise, optim
-from pats.run._bench import in_turn
+from pats.measure.bench import in_turn
 
 # Encoder layers, width, width of the feed-forward layer.
 SIZES = {

@@ -21,7 +21,7 @@ import torch
 from torch.optim.adamax import adamax
 
 from common import SCOPE, SHAPES, Encoder, write
-from pats.run._bench import LR, STEPS, in_turn, medians, ratio
+from pats.measure.bench import LR, STEPS, in_turn, medians, ratio
 
 FAST = (
     "torch Adamax, foreach",

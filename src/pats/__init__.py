@@ -12,7 +12,7 @@ from pats._errors import InputError
 from pats._noise import Noise
 from pats._perturb import Perturbation, perturb
 from pats._scope import param_groups, scope
-from pats._sensitivity import sensitivity
+from pats.measure.sensitivity import sensitivity
 from pats.methods.noisytune import noisytune_
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import pats
-from pats._sensitivity import Distribution
+from pats.measure.sensitivity import Distribution
 from pats.report import document, figures
 
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from made import made
-from pats._sensitivity import Distribution
+from pats.measure.sensitivity import Distribution
 from pats.report import document, html, table1
 from pats.run.spec import Run
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pats.cli import _flags, _parser
 from pats.cli._output import write_json
-from pats.run import Bench, bench
+from pats.measure.bench import Bench, bench
 
 EXAMPLE = """
 pats bench --threads 1 2

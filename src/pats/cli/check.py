@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pats.cli import _flags, _parser
 from pats.cli._output import write_json
 from pats.cli.run import build
-from pats.run import check
+from pats.measure.check import check
 
 EXAMPLE = """
 pats check --task rte --data glue/ --model minilm --lr 3e-4 --scale constant --lam 2e-6

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pats.cli import _flags, _parser
 from pats.cli._output import write_json
-from pats.run import predict
+from pats.measure.predict import predict
 
 EXAMPLE = """
 pats predict out/model new-reviews.csv --out labelled.csv

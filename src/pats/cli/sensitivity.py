@@ -13,9 +13,10 @@ from pats._errors import InputError
 from pats.cli import _flags, _parser, _settings
 from pats.cli._output import wide, write_json
 from pats.cli.report import pages, write
+from pats.measure.distribution import Sensitivities, measure
 from pats.report import render
 from pats.report.document import sensitivity_document
-from pats.run import Run, Sensitivities, measure, owned
+from pats.run import Run, owned
 from pats.run.data import load_data
 from pats.run.files import write_atomic
 

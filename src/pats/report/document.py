@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pats._sensitivity import Distribution
+from pats.measure.sensitivity import Distribution
 from pats.report import classes, figures, page, reading, sections
 from pats.report.page import Grid, Page
 from pats.report.section import Section

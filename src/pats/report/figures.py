@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pats._sensitivity import LOWEST, PER_DECADE, WINDOW, WINDOW_BINS, Distribution
+from pats.measure.sensitivity import LOWEST, PER_DECADE, WINDOW, WINDOW_BINS, Distribution
 from pats.report.charts import Chart, Row, by_method, digits, short_kind, values_in_words
 from pats.report.page import Grid
 from pats.report.section import Section

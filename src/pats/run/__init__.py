@@ -7,11 +7,11 @@ from pats.run.result import Epoch, Result
 from pats.run.spec import Run
 
 if TYPE_CHECKING:
-    from pats.run._bench import Bench, bench
-    from pats.run._check import Check, check
+    from pats.measure.bench import Bench, bench
+    from pats.measure.check import Check, check
+    from pats.measure.distribution import Sensitivities, measure
+    from pats.measure.predict import Prediction, predict
     from pats.run._finetune import finetune
-    from pats.run._predict import Prediction, predict
-    from pats.run._sensitivity import Sensitivities, measure
 
 __all__ = [
     "Bench",

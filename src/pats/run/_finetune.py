@@ -23,7 +23,6 @@ from pats.run import (
     environment,
     exported,
     model,
-    mtdnn,
     outcome,
     owned,
     ranks,
@@ -39,6 +38,7 @@ from pats.run.result import Epoch, Result
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
 from pats.run.weights import identified
+from pats.setups import mtdnn
 from pats.step.shard import local
 
 FRESH = 20  # names that a result tells of weights that were drawn at random

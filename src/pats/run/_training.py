@@ -23,11 +23,12 @@ from transformers import (
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from pats import methods
-from pats.run import checkpoint, mtdnn, ranks, trackers
+from pats.run import checkpoint, ranks, trackers
 from pats.run.batches import Collate, Feature
 from pats.run.checkpoint import Progress
 from pats.run.events import Journal
 from pats.run.spec import Run
+from pats.setups import mtdnn
 
 PROGRESS = 2.0  # seconds between two progress events, at least
 

@@ -3,7 +3,8 @@ import torch
 
 import pats
 from pats import tasks
-from pats.run import Run, batches, finetune, measure, model
+from pats.measure.distribution import measure
+from pats.run import Run, batches, finetune, model
 from tiny import make_table, make_tiny_bert
 
 

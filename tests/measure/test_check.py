@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from pats import InputError
-from pats.run import Run, check
+from pats.measure.check import check
+from pats.run import Run
 
 
 @pytest.fixture

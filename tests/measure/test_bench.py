@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from pats import InputError
-from pats.run import _bench, model
-from pats.run._bench import SHOWN, STEPS, bench, in_turn, medians, ratio
+from pats.measure import bench as _bench
+from pats.measure.bench import SHOWN, STEPS, bench, in_turn, medians, ratio
+from pats.run import model
 from tiny import make_tiny_bert
 
 

@@ -9,8 +9,9 @@ from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, get_linear_schedule_with_warmup
 
 from pats import InputError
-from pats.run import Run, finetune, model, mtdnn
+from pats.run import Run, finetune, model
 from pats.run.presets import PRESETS
+from pats.setups import mtdnn
 from test_scope import SMALL, build
 
 

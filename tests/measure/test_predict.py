@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from pats import InputError
-from pats.run import Run, finetune, predict
+from pats.measure.predict import predict
+from pats.run import Run, finetune
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pats._errors import InputError
-from pats._sensitivity import Distribution, sensitivity
+from pats.measure.sensitivity import Distribution, sensitivity
 from pats.run import batches, environment, exported, model
 from pats.run.outcome import kind
 from pats.tasks import TaskData

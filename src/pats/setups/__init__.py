@@ -1,0 +1,1 @@
+"""How a run trains: plain, or as MT-DNN."""
