@@ -18,8 +18,9 @@ import pats
 from common import write
 from pats import tasks
 from pats.measure.bench import in_turn, medians, ratio
-from pats.run import Run, batches, model
+from pats.run import Run, batches
 from pats.run.data import load_data
+from pats.run.model import classifier
 
 LR = 1e-4
 
@@ -29,7 +30,7 @@ def training(
 ) -> Callable[[], None]:
     """One batch after another of a training."""
     data = load_data(run)
-    loaded = model.load(run.model, data.labels, run.max_length, run.init_seed)
+    loaded = classifier.load(run.model, data.labels, run.max_length, run.init_seed)
     net: Any = loaded.model
     net.train()
     optimizer = optimizer_of(net)

@@ -31,7 +31,7 @@ from pats import methods
 from pats.cli._flags import _help
 from pats.methods import Batch, Clock, Training
 from pats.methods._options import default_of, in_words
-from pats.run import model, source
+from pats.run.model import classifier, source
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "methods.json"
@@ -46,7 +46,7 @@ class Stepper:
 
     def __init__(self, name: str, batch: int, length: int) -> None:
         torch.manual_seed(0)
-        loaded = model.load(source.MINILM, ("a", "b"), 128, 0)
+        loaded = classifier.load(source.MINILM, ("a", "b"), 128, 0)
         self.model = loaded.model.train()
         self.method, self.clock = methods.create(name), Clock()
         anchors = methods.anchors(self.model) if self.method.anchored else {}

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pats.run.environment import cpu_model, describe
-from pats.run.events import Journal
+from pats.run.folder.events import Journal
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
 from pats.study.attempt import end, occupy, write_error

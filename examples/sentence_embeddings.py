@@ -15,7 +15,7 @@ from torch import nn
 import pats
 import shared
 from pats import tasks
-from pats.run.source import resolve
+from pats.run.model.source import resolve
 
 
 def train(given: shared.Setting) -> nn.Module:

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 
 import pats
 from pats import tasks
-from pats.run import batches, model
+from pats.run import batches
+from pats.run.model import classifier
 
 LR, BATCH, CLIP, SEED = 1e-4, 16, 1.0, 0
 NOISE = pats.Noise(seed=SEED)
@@ -49,7 +50,7 @@ def setting(name: str = "minilm", steps: int = 20) -> Setting:
     """The model, and as many sentences of the embedded task as the steps need."""
     data = tasks.load("grammar", seed=SEED)
     split = data.splits["train"]
-    loaded = model.load(name, data.labels, max_length=32, seed=SEED)
+    loaded = classifier.load(name, data.labels, max_length=32, seed=SEED)
     rows = batches.encode(loaded.tokenizer, split.take(range(steps * BATCH)), loaded.max_length, False)
     torch.manual_seed(SEED)  # dropout
     return Setting(name, loaded.model, rows, batches.collator(loaded.tokenizer), steps)

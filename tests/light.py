@@ -10,8 +10,8 @@ import time
 
 from made import made
 from pats._errors import InputError
-from pats.run.events import Journal
-from pats.run.files import write_atomic
+from pats.run.folder.events import Journal
+from pats.run.folder.files import write_atomic
 from pats.run.spec import Run
 
 STEP = 0.1

@@ -332,7 +332,7 @@ def linked(link, target):
 def test_an_out_that_cannot_be_used_is_one_sentence_before_training(
     inputs, tmp_path, capsys, monkeypatch, verb, place, said
 ):
-    monkeypatch.setattr("pats.run.model.load", lambda *_: pytest.fail("it went on"))
+    monkeypatch.setattr("pats.run.model.classifier.load", lambda *_: pytest.fail("it went on"))
     argv = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--quiet", "--seed"]
     argv[-1:] = [] if verb == "run" else ["--seeds", "1"]
     assert main([verb, *argv, "--out", str(place(tmp_path))]) == 2
@@ -358,7 +358,7 @@ def test_what_a_file_system_says_is_one_sentence(
     def broken(*_, **__):
         raise OSError(number, "no", "/x")
 
-    monkeypatch.setattr("pats.run.model.load", broken)
+    monkeypatch.setattr("pats.run.model.classifier.load", broken)
     monkeypatch.setattr("pats.cli.export.write_table", broken)
     argv = {
         "run": [
@@ -460,7 +460,7 @@ def test_a_disk_that_fills_up_is_one_sentence_and_the_run_goes_on(inputs, tmp_pa
 
 @pytest.mark.parametrize("verb", ["run", "compare"])
 def test_a_file_system_that_is_read_only_is_told_before_training(inputs, tmp_path, capsys, monkeypatch, verb):
-    monkeypatch.setattr("pats.run.model.load", lambda *_: pytest.fail("it went on"))
+    monkeypatch.setattr("pats.run.model.classifier.load", lambda *_: pytest.fail("it went on"))
     argv = [verb, "--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--quiet"]
     with disk(tmp_path / "disk", 1) as folder:
         (folder / "empty").mkdir()

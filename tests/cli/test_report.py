@@ -6,7 +6,7 @@ import pytest
 from inline import Inline
 from pats import Run, Study, compare
 from pats.cli import main
-from pats.run.exported import read_card
+from pats.run.model.exported import read_card
 from pats.study import store as stores
 from tiny import make_table, make_tiny_bert
 

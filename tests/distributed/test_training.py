@@ -24,7 +24,8 @@ import pats
 from layouts import LAYOUTS, mesh, pair
 from pats.cli import main
 from pats.methods import registry
-from pats.run import Run, batches, exported, finetune, outcome
+from pats.run import Run, batches, finetune, outcome
+from pats.run.model import exported
 from tiny import make_table, make_tiny_bert
 from world import World
 
@@ -295,11 +296,11 @@ def test_a_run_on_four_processes(four, bert, reviews, tmp_path):
 
 def stopped_and_resumed(folder, table, out, stop, environment=None):
     """Whether a run that is stopped ends as one left alone; the classes of its parameters; and its losses."""
-    from pats.run import _training
+    from pats.run import trainer
 
     run = made_run(folder, table)
     seen, classes = 0, set()
-    on_save = _training.Monitor.on_save
+    on_save = trainer.Monitor.on_save
 
     def once(self, *args, **kwargs):
         nonlocal seen
@@ -312,14 +313,14 @@ def stopped_and_resumed(folder, table, out, stop, environment=None):
     os.environ |= environment or {}
     try:
         alone = finetune(run, f"{out}/whole", save_steps=2)
-        _training.Monitor.on_save = once
+        trainer.Monitor.on_save = once
         with contextlib.suppress(Stop):
             finetune(run, f"{out}/stopped", save_steps=2)
             raise AssertionError("it was not stopped")
-        _training.Monitor.on_save = on_save
+        trainer.Monitor.on_save = on_save
         resumed = finetune(run, f"{out}/stopped", save_steps=2)
     finally:
-        _training.Monitor.on_save = on_save
+        trainer.Monitor.on_save = on_save
         for key in environment or {}:
             del os.environ[key]
     return alone.epochs == resumed.epochs, classes, [epoch.train_loss for epoch in alone.epochs]

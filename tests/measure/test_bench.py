@@ -6,7 +6,7 @@ import torch
 from pats import InputError
 from pats.measure import bench as _bench
 from pats.measure.bench import SHOWN, STEPS, bench, in_turn, medians, ratio
-from pats.run import model
+from pats.run.model import classifier
 from tiny import make_tiny_bert
 
 
@@ -51,7 +51,7 @@ def optimizer_of(step):
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_step_is_what_its_name_says(bert, name):
-    module = model.load(bert, ("no", "yes"), 16, 0).model
+    module = classifier.load(bert, ("no", "yes"), 16, 0).model
     for parameter in module.parameters():
         parameter.grad = torch.full_like(parameter, 1e-3)
     try:

@@ -4,7 +4,8 @@ import torch
 import pats
 from pats import tasks
 from pats.measure.distribution import measure
-from pats.run import Run, batches, finetune, model
+from pats.run import Run, batches, finetune
+from pats.run.model import classifier
 from tiny import make_table, make_tiny_bert
 
 
@@ -20,7 +21,7 @@ def trained(tmp_path_factory):
 
 
 def by_hand(folder, data, reduce, size=16, count=3, scope="encoder"):
-    loaded = model.load_trained(folder)
+    loaded = classifier.load_trained(folder)
     train = data.splits["train"]
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0)).tolist()
     collate = batches.collator(loaded.tokenizer)

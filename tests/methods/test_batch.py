@@ -12,10 +12,11 @@ from toy import Trial, inputs, toy
 from transformers import TrainerCallback
 
 from pats.methods import Batch, Clock, Training, create
-from pats.run import batches, model
-from pats.run._training import Engine, arguments
-from pats.run.checkpoint import Progress
+from pats.run import batches
+from pats.run.folder.checkpoint import Progress
+from pats.run.model import classifier as model
 from pats.run.spec import Run
+from pats.run.trainer import Engine, arguments
 from test_scope import SMALL, build
 
 

@@ -132,7 +132,7 @@ class Stop(Exception):
 @pytest.mark.parametrize("method", ["recadam", "smart", "freelb", "noisytune+neftune+mixout+pats"])
 def test_resume_is_exact(run, method, tmp_path, monkeypatch):
     """Anchors and averages too: the weights in the model's folder are others by then, and nobody notices."""
-    monkeypatch.setattr("pats.run.weights.digest", lambda model: None)
+    monkeypatch.setattr("pats.run.model.weights.digest", lambda model: None)
     source = tmp_path / "bert"
     shutil.copytree(run.model, source)
     run = replace(run, model=str(source), method=method, steps=16, options=GENTLE.get(method, {}))

@@ -9,7 +9,8 @@ from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, get_linear_schedule_with_warmup
 
 from pats import InputError
-from pats.run import Run, finetune, model
+from pats.run import Run, finetune
+from pats.run.model import classifier as model
 from pats.run.presets import PRESETS
 from pats.setups import mtdnn
 from test_scope import SMALL, build

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from inline import Inline
 from pats import InputError, Run, Study, compare
-from pats.run.exported import read_card
+from pats.run.model.exported import read_card
 from pats.study.store import Store
 
 

@@ -8,7 +8,7 @@ import pytest
 from inline import Inline
 from made import made
 from pats import Run, Study, compare
-from pats.run import weights
+from pats.run.model import weights
 from pats.study.identity import identify
 from pats.study.store import Store
 from tiny import make_tiny_bert

@@ -11,7 +11,7 @@ import pytest
 import pats
 from inline import Inline
 from pats import InputError, Run, Study, _schema
-from pats.run.exported import read_card
+from pats.run.model.exported import read_card
 from pats.study.store import Store
 from tiny import make_table
 

@@ -7,7 +7,7 @@ import pytest
 from inline import Inline
 from made import made
 from pats import InputError, Run, Study, Sweep, sweep
-from pats.run.files import write_atomic
+from pats.run.folder.files import write_atomic
 from pats.study import coordinator
 from pats.study.space import Range
 from pats.study.store import Store

@@ -14,8 +14,8 @@ from pats.report import card, render, table1
 from pats.report.document import Document, Source, document
 from pats.report.html import html
 from pats.report.shapes import SHAPES
-from pats.run import owned
-from pats.run.files import PREDICTIONS, write_atomic
+from pats.run.folder import owned
+from pats.run.folder.files import PREDICTIONS, write_atomic
 from pats.study.attempt import read_error
 from pats.study.store import Store
 
@@ -142,7 +142,7 @@ def _cards(store: Store, groups: Sequence[table1.Group]) -> list[Path]:
     """A model card in every exported model of the study."""
     if not (store.root / "model").is_dir():
         return []
-    from pats.run.exported import read_card  # which brings transformers, and that takes seconds
+    from pats.run.model.exported import read_card  # which brings transformers, and that takes seconds
 
     written = []
     for folder in [store.root / "model", *sorted((store.root / "model").glob("*/"))]:

@@ -16,9 +16,10 @@ from pats.cli.report import pages, write
 from pats.measure.distribution import Sensitivities, measure
 from pats.report import render
 from pats.report.document import sensitivity_document
-from pats.run import Run, owned
+from pats.run import Run
 from pats.run.data import load_data
-from pats.run.files import write_atomic
+from pats.run.folder import owned
+from pats.run.folder.files import write_atomic
 
 EXAMPLE = """
 pats sensitivity plain=out/plain/model pats=out/pats/model --task cola --data glue/ --out out/figure2

@@ -18,7 +18,8 @@ from pats._noise import Noise
 from pats._perturb import perturb
 from pats._scope import Scope, param_groups
 from pats.kernels import cpu, triton
-from pats.run import environment, model, source
+from pats.run import environment
+from pats.run.model import classifier, source
 from pats.run.seeds import own_generators
 
 LR = 1e-6
@@ -178,7 +179,7 @@ def bench(
             raise InputError(f"{what} is {number!r}, but must be a whole number from 1")
     device = environment.device()
     with own_generators():
-        module: nn.Module = model.load(name, ("no", "yes"), 128, 0, revision).model
+        module: nn.Module = classifier.load(name, ("no", "yes"), 128, 0, revision).model
         groups = param_groups(module, scope)
         perturbed = sum(p.numel() for group in groups if group["in_scope"] for p in group["params"])
         total = sum(p.numel() for p in module.parameters())

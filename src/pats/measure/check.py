@@ -17,12 +17,13 @@ from pats._noise import Noise, intensity, state_dtype
 from pats._scope import named_parameters
 from pats._scope import scope as names_in
 from pats.methods.pats import PatsOptions
-from pats.run import batches, environment, model
-from pats.run._training import SCHEDULES
+from pats.run import batches, environment
 from pats.run.data import load_data
+from pats.run.model import classifier as model
 from pats.run.outcome import kind
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
+from pats.run.trainer import SCHEDULES
 from pats.setups import mtdnn
 from pats.step.telemetry import LARGE
 

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from pats._errors import InputError
 from pats.measure.sensitivity import Distribution, sensitivity
-from pats.run import batches, environment, exported, model
+from pats.run import batches, environment
+from pats.run.model import classifier as model
+from pats.run.model import exported
 from pats.run.outcome import kind
 from pats.tasks import TaskData
 

@@ -11,8 +11,10 @@ from typing import Any
 from torch import nn
 
 from pats._errors import InputError
-from pats.run import batches, environment, exported, model, owned
-from pats.run.files import write_atomic
+from pats.run import batches, environment
+from pats.run.folder import owned
+from pats.run.folder.files import write_atomic
+from pats.run.model import classifier, exported
 from pats.tasks import Split
 from pats.tasks.columns import Columns, choose
 from pats.tasks.folder import Table, read
@@ -72,7 +74,7 @@ def predict(
         raise InputError(f"batch_size is {batch_size!r}, but must be a whole number from 1")
     if out is not None:
         _check_out(Path(out), Path(data), Path(folder))
-    trained = model.load_trained(str(folder))
+    trained = classifier.load_trained(str(folder))
     card = exported.read_card(Path(folder)) or {}
     rows = read(data)
     columns, notes = _columns(rows, text, text_pair, card, str(folder))
@@ -89,7 +91,7 @@ def predict(
     collate = batches.collator(trained.tokenizer)
     module: nn.Module = trained.model
     outputs = batches.scores(module.to(device), features, collate, batch_size)
-    labels = model.labels_of(trained.model)
+    labels = classifier.labels_of(trained.model)
     seen = zip(*texts, strict=True)
     if labels:
         shares = batches.probabilities(outputs)

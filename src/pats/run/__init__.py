@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pats.measure.check import Check, check
     from pats.measure.distribution import Sensitivities, measure
     from pats.measure.predict import Prediction, predict
-    from pats.run._finetune import finetune
+    from pats.run.session import finetune
 
 __all__ = [
     "Bench",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch.optim import Optimizer
 
 from pats.run.batches import predictions, probabilities
-from pats.run.files import write_atomic
+from pats.run.folder.files import write_atomic
 from pats.step.shard import local
 from pats.tasks import Split, TaskData, metrics
 

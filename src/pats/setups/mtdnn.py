@@ -34,7 +34,7 @@ from torch.nn import functional
 from torch.utils.data import Sampler
 
 from pats._errors import InputError
-from pats.run.model import Loaded
+from pats.run.model.classifier import Loaded
 
 SCHEDULES = ("mtdnn-a", "mtdnn-b")
 DROPOUT, COLA_DROPOUT = 0.1, 0.05

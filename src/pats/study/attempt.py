@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pats.run.files import CHECKPOINT, EVENTS, MODEL, PROGRESS, SEAL
+from pats.run.folder.files import CHECKPOINT, EVENTS, MODEL, PROGRESS, SEAL
 from pats.run.spec import Run
 from pats.study import lease
 from pats.study.files import link_tree, read_json, write

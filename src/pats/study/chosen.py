@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import fmean
 
 from pats.report.table1 import Cell
-from pats.run.exported import read_card
-from pats.run.files import remove
+from pats.run.folder.files import remove
+from pats.run.model.exported import read_card
 from pats.study.files import link_tree
 from pats.study.store import Store
 

@@ -18,7 +18,8 @@ from typing import Any
 from rich.console import Console
 
 from pats._errors import InputError
-from pats.run import Run, owned, ranks
+from pats.run import Run, ranks
+from pats.run.folder import owned
 from pats.study import Study, StudyResult, compare
 from pats.study.files import read_json, write
 from pats.study.store import Store

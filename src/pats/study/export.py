@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pats._errors import InputError
-from pats.run import owned
-from pats.run.files import write_atomic
+from pats.run.folder import owned
+from pats.run.folder.files import write_atomic
 from pats.run.result import Result
 from pats.study.live import RunState, Watched
 from pats.study.store import Store

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pats import _schema
-from pats.run.files import write_atomic
+from pats.run.folder.files import write_atomic
 
 
 def write(path: Path, text: str) -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from pats._errors import InputError
 from pats.report.words import count
-from pats.run import weights
-from pats.run.files import RESULT
+from pats.run.folder.files import RESULT
+from pats.run.model import weights
 from pats.study.spec import Cell, Study
 from pats.study.store import Store
 

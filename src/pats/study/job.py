@@ -12,8 +12,8 @@ from pats.report import reading, render, table1
 from pats.report.page import Page, page
 from pats.report.verdict import too_few
 from pats.report.words import CURE
-from pats.run.exported import damage, read_card
-from pats.run.files import MARK, MODEL, PREDICTIONS, remove
+from pats.run.folder.files import MARK, MODEL, PREDICTIONS, remove
+from pats.run.model.exported import damage, read_card
 from pats.run.spec import Run
 from pats.study import chosen, prepare
 from pats.study.chosen import Chosen

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from pats import _schema
 from pats.report.words import duration
-from pats.run.events import Sign
-from pats.run.files import EVENTS
+from pats.run.folder.events import Sign
+from pats.run.folder.files import EVENTS
 from pats.run.spec import Run
 from pats.study.attempt import read_error
 from pats.study.spec import Cell

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from pats import methods
 from pats._errors import InputError
-from pats.run import owned
-from pats.run.files import MODEL, RESULT
+from pats.run.folder import owned
+from pats.run.folder.files import MODEL, RESULT
 from pats.study.engine import Engine
 from pats.study.spec import Study
 from pats.study.store import Store
@@ -103,14 +103,14 @@ def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:
     Raises:
         InputError: A model cannot be used, or a scope matches nothing in it.
     """
-    from pats.run import model
+    from pats.run.model import classifier
     from pats.run.seeds import own_generators
 
     classes = next(iter(labels.values()))
     for name in study.model_list:
         run = replace(study.run, model=name)
         with own_generators():
-            loaded = model.load(
+            loaded = classifier.load(
                 name, classes, run.max_length, run.init_seed, run.revision, run.allow_missing_weights
             )
         training = methods.Training(

@@ -25,8 +25,8 @@ from typing import Any
 
 from pats import _schema
 from pats._errors import InputError
-from pats.run.events import HEARTBEAT
-from pats.run.files import CHECKPOINT, MODEL, PREDICTIONS, RESULT, beside, clean, sync
+from pats.run.folder.events import HEARTBEAT
+from pats.run.folder.files import CHECKPOINT, MODEL, PREDICTIONS, RESULT, beside, clean, sync
 from pats.run.result import Result
 from pats.run.spec import Run
 from pats.study import files, lease

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pats._errors import InputError
-from pats.run.events import HEARTBEAT
+from pats.run.folder.events import HEARTBEAT
 from pats.run.spec import Run
 from pats.study.attempt import WORKER, ended, occupy, read_spec, write_error
 from pats.study.store import Store

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pats._errors import InputError
-from pats.run.files import (
+from pats.run.folder.files import (
     CHECKPOINT,
     EVENTS,
     MARK,

@@ -17,27 +17,18 @@ from transformers import AutoModelForSequenceClassification, TrainerState, set_s
 
 from pats import methods, tasks
 from pats._errors import InputError
-from pats.run import (
-    batches,
-    checkpoint,
-    environment,
-    exported,
-    model,
-    outcome,
-    owned,
-    ranks,
-    stored,
-    trackers,
-)
-from pats.run._training import Diverged, Engine, Monitor, arguments
-from pats.run.checkpoint import Progress
+from pats.run import batches, environment, outcome, ranks, trackers
 from pats.run.data import load_data
-from pats.run.events import Journal, Listener
-from pats.run.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, SEAL, remove, write_atomic
+from pats.run.folder import checkpoint, owned, resume
+from pats.run.folder.checkpoint import Progress
+from pats.run.folder.events import Journal, Listener
+from pats.run.folder.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, SEAL, remove, write_atomic
+from pats.run.model import classifier, exported
+from pats.run.model.weights import identified
 from pats.run.result import Epoch, Result
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
-from pats.run.weights import identified
+from pats.run.trainer import Diverged, Engine, Monitor, arguments
 from pats.setups import mtdnn
 from pats.step.shard import local
 
@@ -79,7 +70,7 @@ def finetune(
         run: The settings.
         out: Folder for everything, the same one on every process; None keeps nothing but the result.
         on_event: Called with every event, a dict with ``event`` (``start``, ``progress``, ``epoch``,
-            ``end``); see ``pats.run.events``.
+            ``end``); see ``pats.run.folder.events``.
         keep_model: False deletes the weights at the end.
         save_steps: Makes a checkpoint after every so many optimizer steps, instead of after every epoch.
         report_to: Trackers of Trainer's that are told losses, rates and metrics, such as
@@ -102,10 +93,10 @@ def finetune(
         method = methods.create(run.method, run.options)
         data = load_data(run)
         run = ranks.first(partial(identified, run, data.fingerprint, folder))
-        finished = ranks.first(lambda: stored.finished(folder, run, keep_model))
+        finished = ranks.first(lambda: resume.finished(folder, run, keep_model))
         if finished is not None:
             return finished
-        progress, damages = ranks.first(lambda: stored.begin(folder, run))
+        progress, damages = ranks.first(lambda: resume.begin(folder, run))
         writes = ranks.is_first()
         file = folder / EVENTS if writes and out is not None else None
         journal = Journal(file, on_event if writes else None)
@@ -140,7 +131,7 @@ class _Session:
         with self._timed("load"):
             self.device = environment.device()
             self.in_bf16 = environment.bf16(self.run.precision, self.device)
-            self.loaded = model.load(
+            self.loaded = classifier.load(
                 self.run.model,
                 self.data.labels,
                 self.run.max_length,
@@ -180,7 +171,7 @@ class _Session:
             sensitivity = outcome.sensitivities(optimizer)
             telemetry = outcome.by_kind(self.method.telemetry(optimizer))
         del engine, optimizer  # the exported weights are loaded next
-        best = ranks.first(lambda: stored.best_weights(self.folder, self.progress.best_step))
+        best = ranks.first(lambda: resume.best_weights(self.folder, self.progress.best_step))
         test: Mapping[str, float] | None = None
         predictions: dict[str, str] = {}
         if error is None:
@@ -216,7 +207,7 @@ class _Session:
         if ranks.is_first():
             write_atomic(self.folder / RESULT, result.to_json().encode())
             if result.status == "done":
-                stored.settle(self.folder, keep_model)
+                resume.settle(self.folder, keep_model)
         self.journal.emit("end", status=result.status, best=result.best, error=error)
         ranks.wait()
         return result
@@ -280,7 +271,7 @@ class _Session:
             stack.enter_context(engine.attached())
             if source:
                 checkpoint.load_state(self.method, Path(source))
-            stack.enter_context(model.quiet())
+            stack.enter_context(classifier.quiet())
             stack.enter_context(self._timed("train"))
             engine.train(resume_from_checkpoint=source)
         self.seconds["train"] -= self.seconds["evaluate"] - evaluated
@@ -355,7 +346,7 @@ class _Session:
 
     def _predict(self, best: Path) -> tuple[Mapping[str, float] | None, dict[str, str]]:
         """Score dev and test with the exported weights, which also proves that they load."""
-        with self._timed("predict"), model.quiet():
+        with self._timed("predict"), classifier.quiet():
             module = AutoModelForSequenceClassification.from_pretrained(
                 best, dtype=torch.float32, use_safetensors=True
             ).to(self.device)

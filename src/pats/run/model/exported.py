@@ -7,9 +7,10 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pats.run import checkpoint, vet
-from pats.run.files import MARK, remove
-from pats.run.model import quiet
+from pats.run.folder import checkpoint
+from pats.run.folder.files import MARK, remove
+from pats.run.model import vet
+from pats.run.model.classifier import quiet
 from pats.step.shard import is_sharded
 
 CARD = MARK  # what predict must know, beside the exported weights

@@ -9,7 +9,7 @@ import pytest
 
 from made import made
 from pats import InputError
-from pats.run import owned
+from pats.run.folder import owned
 from pats.run.spec import Run
 
 RUN = Run(task="rte")

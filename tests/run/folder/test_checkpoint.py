@@ -9,9 +9,11 @@ import pytest
 from test_finetune import Stop, content, digest, stop_at
 
 from pats import InputError
-from pats.run import Run, checkpoint, exported, finetune, stored
-from pats.run.checkpoint import Progress
-from pats.run.files import SEAL
+from pats.run import Run, finetune
+from pats.run.folder import checkpoint, resume
+from pats.run.folder.checkpoint import Progress
+from pats.run.folder.files import SEAL
+from pats.run.model import exported
 
 FILES = (
     "model.safetensors",
@@ -83,7 +85,7 @@ def out(stopped, tmp_path):
 
 def begun(out, run):
     """Where a run would go on, and what is said of it; as ``finetune`` knows the run by data and weights."""
-    return stored.begin(out, replace(run, **json.loads((out / "known").read_text())))
+    return resume.begin(out, replace(run, **json.loads((out / "known").read_text())))
 
 
 @pytest.fixture(autouse=True)

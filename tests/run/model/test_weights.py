@@ -9,7 +9,7 @@ import pytest
 
 from made import made
 from pats import InputError, Run, finetune
-from pats.run import weights
+from pats.run.model import weights
 from tiny import make_table, make_tiny_bert
 
 

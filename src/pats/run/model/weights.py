@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pats._errors import InputError
-from pats.run.files import CHECKPOINT, PROGRESS, RESULT
+from pats.run.folder.files import CHECKPOINT, PROGRESS, RESULT
 from pats.run.spec import Run
 
 # All that decides what is loaded: the weights, the architecture, the tokenizer.

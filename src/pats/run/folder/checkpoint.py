@@ -21,8 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from pats import methods
-from pats.run import files
-from pats.run.files import SEAL, remove, write_atomic
+from pats.run.folder import files
+from pats.run.folder.files import SEAL, remove, write_atomic
 from pats.run.result import Epoch
 
 METHOD_FILE = "method.safetensors"

@@ -23,10 +23,11 @@ from transformers import (
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from pats import methods
-from pats.run import checkpoint, ranks, trackers
+from pats.run import ranks, trackers
 from pats.run.batches import Collate, Feature
-from pats.run.checkpoint import Progress
-from pats.run.events import Journal
+from pats.run.folder import checkpoint
+from pats.run.folder.checkpoint import Progress
+from pats.run.folder.events import Journal
 from pats.run.spec import Run
 from pats.setups import mtdnn
 

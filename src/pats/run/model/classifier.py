@@ -25,8 +25,8 @@ from transformers import (
 
 from pats._errors import InputError
 from pats._scope import canonical_name
-from pats.run import fit, source, vet
-from pats.run.source import first_line
+from pats.run.model import fit, source, vet
+from pats.run.model.source import first_line
 
 
 @dataclass(frozen=True)

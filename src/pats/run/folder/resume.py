@@ -3,9 +3,20 @@
 from pathlib import Path
 
 from pats._errors import InputError
-from pats.run import checkpoint, exported, owned
-from pats.run.checkpoint import Progress
-from pats.run.files import CHECKPOINT, EVENTS, MARK, MODEL, PREDICTIONS, PROGRESS, RESULT, clean, remove
+from pats.run.folder import checkpoint, owned
+from pats.run.folder.checkpoint import Progress
+from pats.run.folder.files import (
+    CHECKPOINT,
+    EVENTS,
+    MARK,
+    MODEL,
+    PREDICTIONS,
+    PROGRESS,
+    RESULT,
+    clean,
+    remove,
+)
+from pats.run.model import exported
 from pats.run.result import Result
 from pats.run.spec import Run
 

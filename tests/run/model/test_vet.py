@@ -15,7 +15,7 @@ from transformers import GPT2Config, GPT2Model
 
 from pats import InputError
 from pats.cli import main
-from pats.run import model
+from pats.run.model import classifier as model
 
 LONG = 5.0  # seconds; a sound load takes a tenth of one
 RAN = []

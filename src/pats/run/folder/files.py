@@ -11,8 +11,8 @@ from pats._errors import InputError
 # What a run's folder holds.
 RESULT, PREDICTIONS, EVENTS = "result.json", "predictions.csv.gz", "events.jsonl"
 MODEL, CHECKPOINT, PROGRESS = "model", "checkpoint", "progress.json"
-SEAL = "seal.json"  # of a folder in CHECKPOINT, see ``pats.run.checkpoint``
-MARK = "pats.json"  # says that a folder is ours, see ``pats.run.owned``; beside weights, what they are
+SEAL = "seal.json"  # of a folder in CHECKPOINT, see ``pats.run.folder.checkpoint``
+MARK = "pats.json"  # says that a folder is ours, see ``pats.run.folder.owned``; beside weights, what they are
 
 
 def write_atomic(path: Path, content: bytes) -> None:

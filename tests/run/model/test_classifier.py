@@ -16,7 +16,9 @@ from transformers import (
 )
 
 from pats import InputError
-from pats.run import Run, exported, model, source
+from pats.run import Run
+from pats.run.model import classifier as model
+from pats.run.model import exported, source
 
 
 @pytest.fixture

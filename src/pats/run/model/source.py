@@ -14,7 +14,7 @@ from huggingface_hub.errors import (
 )
 
 from pats._errors import InputError
-from pats.run import vet
+from pats.run.model import vet
 
 MINILM = "minilm"
 

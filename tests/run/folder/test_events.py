@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from pats.run import events
+from pats.run.folder import events
 
 
 def lines(path):
