@@ -18,7 +18,9 @@ import torch
 
 from made import made
 from pats.measure.sensitivity import Distribution
-from pats.report import document, html, table1
+from pats.page.content import document
+from pats.page.formats import html
+from pats.page.numbers import tables as table1
 from pats.run.spec import Run
 
 ROOT = Path(__file__).parents[2]

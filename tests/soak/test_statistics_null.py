@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pats.report import statistics as S
+from pats.page.numbers import statistics as S
 
 pytestmark = pytest.mark.soak
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from made import made
-from pats.report.table1 import Cell, Outcome
+from pats.page.numbers.tables import Cell, Outcome
 from pats.run.spec import Run
 from pats.study import chosen
 from pats.study.store import Store

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from pats.cli import _flags, _parser, _settings
 from pats.cli._output import wide, write_json
-from pats.report import render
-from pats.report.page import Page
+from pats.page.content.summary import Page
+from pats.page.formats import render
 from pats.run import Run, ranks
 from pats.study import Study
 

@@ -9,7 +9,7 @@ from typing import Any
 from pats.cli import _flags, _parser, _study
 from pats.cli._command import command
 from pats.cli.report import write
-from pats.report.document import data_size_document
+from pats.page.content.document import data_size_document
 from pats.run import ranks
 from pats.study import Study
 from pats.study.data_size import BATCHES, FRACTIONS, data_size

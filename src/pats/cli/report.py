@@ -10,10 +10,11 @@ from pats._errors import InputError
 from pats.cli import _parser
 from pats.cli._command import command
 from pats.cli._output import write_json
-from pats.report import card, render, table1
-from pats.report.document import Document, Source, document
-from pats.report.html import html
-from pats.report.shapes import SHAPES
+from pats.page.content.document import Document, Source, document
+from pats.page.formats import card, render
+from pats.page.formats.html import html
+from pats.page.numbers import tables as table1
+from pats.results.shapes import SHAPES
 from pats.run.folder import owned
 from pats.run.folder.files import PREDICTIONS, write_atomic
 from pats.study.attempt import read_error

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pats._errors import InputError
 from pats.cli import _flags, _parser, _settings
-from pats.report.words import CURE, METRICS
+from pats.page.content.words import CURE, METRICS
 from pats.run import Result, Run, finetune, ranks
 
 EXAMPLE = """

@@ -14,8 +14,8 @@ from pats.cli import _flags, _parser, _settings
 from pats.cli._output import wide, write_json
 from pats.cli.report import pages, write
 from pats.measure.distribution import Sensitivities, measure
-from pats.report import render
-from pats.report.document import sensitivity_document
+from pats.page.content.document import sensitivity_document
+from pats.page.formats import render
 from pats.run import Run
 from pats.run.data import load_data
 from pats.run.folder import owned

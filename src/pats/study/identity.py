@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pats._errors import InputError
-from pats.report.words import count
+from pats.page.content.words import count
 from pats.run.folder.files import RESULT
 from pats.run.model import weights
 from pats.study.spec import Cell, Study

@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
-from pats.report import reading, render, table1
-from pats.report.page import Page, page
-from pats.report.verdict import too_few
-from pats.report.words import CURE
+from pats.page.content.summary import Page, page
+from pats.page.content.verdict import too_few
+from pats.page.content.words import CURE
+from pats.page.formats import render
+from pats.page.numbers import reading, tables
 from pats.run.folder.files import MARK, MODEL, PREDICTIONS, remove
 from pats.run.model.exported import damage, read_card
 from pats.run.spec import Run
@@ -31,7 +32,7 @@ class StudyResult:
 
     Args:
         study: The study.
-        out: Its folder, with ``table1.md``, ``table1.csv``, ``runs.csv`` and ``model/``.
+        out: Its folder, with ``tables.md``, ``tables.csv``, ``runs.csv`` and ``model/``.
         cells: Every cell with its results, and the reasons of runs that have none.
         groups: The tables as numbers, one for every task and model.
         page: The tables and the verdict in words.
@@ -41,8 +42,8 @@ class StudyResult:
 
     study: Study
     out: Path
-    cells: tuple[table1.Cell, ...]
-    groups: tuple[table1.Group, ...]
+    cells: tuple[tables.Cell, ...]
+    groups: tuple[tables.Group, ...]
     page: Page
     chosen: Mapping[str, Chosen]
     unscored: Mapping[str, str] = field(default_factory=dict)
@@ -134,13 +135,13 @@ class Job:
         found = {task: choice for task, choice in choices.items() if choice is not None}
         kept = {task: choice for task, choice in found.items() if not self._refused(choice)}
         self._keep(planned, kept)
-        groups = tuple(table1.groups(cells))
+        groups = tuple(tables.groups(cells))
         read = reading.read(groups, self._predictions(cells))
         choice_notes = [self._told(choice) for choice in found.values()]
         notes = (*self.data.notes, *notes, *self.told, *choice_notes, *self.store.problems)
         told = page(groups, notes, read)
-        write(self.store.root / "table1.md", render.markdown(told))
-        write(self.store.root / "table1.csv", render.table_csv(groups))
+        write(self.store.root / "tables.md", render.markdown(told))
+        write(self.store.root / "tables.csv", render.table_csv(groups))
         write(self.store.root / "runs.csv", render.runs_csv(cells))
         return StudyResult(self.study, self.store.root, cells, groups, told, kept, self.unscored)
 
@@ -150,7 +151,7 @@ class Job:
         if told is not None and self.console is not None:
             self.console.print(told, markup=False, highlight=False, soft_wrap=True)
 
-    def _predictions(self, cells: Sequence[table1.Cell]) -> dict[str, Path]:
+    def _predictions(self, cells: Sequence[tables.Cell]) -> dict[str, Path]:
         ids = (outcome.run_id for cell in cells for outcome in cell.outcomes)
         return {run_id: self.store.folder(run_id) / PREDICTIONS for run_id in ids}
 
@@ -191,12 +192,12 @@ class Job:
             if self.store.result(run_id) is not None:
                 self.store.drop(run_id, model=not self.keep_models and run_id != best)
 
-    def _with_results(self, cell: Cell) -> table1.Cell:
+    def _with_results(self, cell: Cell) -> tables.Cell:
         outcomes = tuple(self._outcome(run) for run in cell.runs)
-        return table1.Cell(cell.task, cell.model, cell.label, cell.method, cell.lr, outcomes, cell.control)
+        return tables.Cell(cell.task, cell.model, cell.label, cell.method, cell.lr, outcomes, cell.control)
 
-    def _outcome(self, run: Run) -> table1.Outcome:
-        return table1.Outcome(run.data_seed, run.id, self.store.result(run.id), self.errors.get(run.id))
+    def _outcome(self, run: Run) -> tables.Outcome:
+        return tables.Outcome(run.data_seed, run.id, self.store.result(run.id), self.errors.get(run.id))
 
     def _target(self, task: str) -> Path:
         """Where a task's model goes: a folder of its own where there are, or were, several tasks."""

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pats import _schema
-from pats.report.words import duration
+from pats.page.content.words import duration
 from pats.run.folder.events import Sign
 from pats.run.folder.files import EVENTS
 from pats.run.spec import Run

@@ -143,7 +143,7 @@ class Study:
         """The number of seeds where none is given: pairs of several tasks are also tested together."""
         if not self.family or len(self.tasks) > 1:
             return 5
-        from pats.report.statistics import seeds_needed  # brings scipy, which a worker does without
+        from pats.page.numbers.statistics import seeds_needed  # brings scipy, which a worker does without
 
         return max(5, seeds_needed(self.family))
 

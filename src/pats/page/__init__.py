@@ -1,0 +1,1 @@
+"""A page about results: numbers, content, formats. Reads results only, never models."""

@@ -1,0 +1,1 @@
+"""The content of a page: verdict, sections, charts and words, the same for every format."""

@@ -1,0 +1,27 @@
+"""One part of a report: a heading, charts, tables."""
+
+from dataclasses import dataclass
+
+from pats.page.content.charts import Chart
+from pats.page.content.summary import Grid
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a report.
+
+    Args:
+        id: Its anchor.
+        title: Its heading.
+        text: A sentence or two under the heading.
+        grids: Tables.
+        charts: Charts, after the tables that are shown.
+        shown: How many of the tables are shown; the rest is behind a fold, as the charts say the same.
+    """
+
+    id: str
+    title: str
+    text: str
+    grids: tuple[Grid, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    shown: int = 1000

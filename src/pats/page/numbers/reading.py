@@ -1,0 +1,106 @@
+"""What the predictions of a table's runs tell: classes never predicted, the majority, what examples tell."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pats.page.numbers import examples
+from pats.page.numbers.examples import Damaged, Examples
+from pats.page.numbers.tables import Group, Line
+from pats.run.result import Result
+
+Counts = NDArray[np.int64]
+
+MOST_RUNS = 400  # a study with more is read one run a cell: thousands of files take minutes
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of one table's runs.
+
+    Args:
+        labels: Names of the classes; empty for regression, and where nothing was read.
+        counts: Counts by label and prediction of every run that was read, by row.
+        first: Doubts over examples of the first run that was read, by row.
+        damaged: A sentence for every file that cannot be read.
+    """
+
+    labels: tuple[str, ...] = ()
+    counts: Mapping[str, Sequence[Counts]] = field(default_factory=dict)
+    first: Mapping[str, Examples] = field(default_factory=dict)
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def majority(self) -> float | None:
+        """The metric × 100 of always answering the most frequent class; None where it is not known."""
+        return next((found.majority for found in self.first.values() if found.majority is not None), None)
+
+    def never(self) -> dict[str, dict[str, tuple[int, int]]]:
+        """By class and row: how many runs never predict a class that occurs, and how many were read.
+
+        Runs that predict one class alone are left out: of them that is the news.
+        """
+        found: dict[str, dict[str, tuple[int, int]]] = {}
+        for row, counts in self.counts.items():
+            able = [one for one in counts if (one.sum(axis=0) > 0).sum() > 1]
+            for place, label in enumerate(self.labels):
+                without = sum(bool(one[place].sum() and not one[:, place].sum()) for one in able)
+                if without:
+                    found.setdefault(label, {})[row] = (without, len(counts))
+        return {label: found[label] for label in self.labels if label in found}
+
+
+Readings = Mapping[tuple[str, str], Reading]  # by task and model
+
+
+def read(groups: Sequence[Group], predictions: Mapping[str, Path]) -> dict[tuple[str, str], Reading]:
+    """Read the predictions of a study's runs.
+
+    Args:
+        groups: The tables.
+        predictions: Where the predictions of a run are, by id; a run that is not there is passed over.
+    """
+    runs = sum(len(line.cell.results) for group in groups for line in group.lines)
+    most = None if runs <= MOST_RUNS else 1
+    return {(group.task, group.model): _read(group, predictions, most) for group in groups}
+
+
+def _read(group: Group, predictions: Mapping[str, Path], most: int | None) -> Reading:
+    labels: tuple[str, ...] = ()
+    counts: dict[str, list[Counts]] = {}
+    first: dict[str, Examples] = {}
+    damaged = []
+    for line in group.lines:
+        row = line.cell.label
+        for seed, run_id, result in list(_written(line, predictions))[:most]:
+            path, classes = predictions[run_id], result.labels
+            try:
+                parts = examples.read(path, classes, group.split, result.predictions.get("blake2b"))
+            except Damaged as why:
+                damaged.append(
+                    f"The predictions of {row}, seed {seed}, on {group.task} cannot be read: {path} {why}; "
+                    "numbers over examples and classes are without them."
+                )
+                continue
+            if classes and parts:
+                labels = labels or classes
+                if classes == labels:
+                    whole = [examples.confusion(part, len(classes)) for part in parts]
+                    counts.setdefault(row, []).append(np.sum(whole, axis=0))
+            if row not in first:
+                found = examples.resampled(parts, result.metric, classes)
+                first |= {} if found is None else {row: found}
+    return Reading(labels, counts, first, tuple(damaged))
+
+
+def _written(line: Line, predictions: Mapping[str, Path]) -> Iterable[tuple[int, str, Result]]:
+    """The runs that have predictions, or should have them."""
+    for outcome in line.cell.outcomes:
+        result = line.cell.results.get(outcome.seed)
+        if result is None or outcome.run_id not in predictions:
+            continue
+        if result.predictions or predictions[outcome.run_id].exists():
+            yield outcome.seed, outcome.run_id, result

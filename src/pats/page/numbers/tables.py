@@ -1,0 +1,347 @@
+"""Table 1 of a study, as numbers: every cell's scores, and its difference to plain fine-tuning.
+
+Scores are × 100, as in the paper. They are of the best epoch on dev: on the test split where the
+task has one with labels, else on dev itself (the paper's protocol on GLUE).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from pats import paper
+from pats.page.numbers import statistics
+from pats.run.result import Result
+
+BASELINE = "vanilla"
+
+# Lowest and highest score × 100 of the metrics in ``pats.tasks.metrics``.
+LIMITS = {
+    **dict.fromkeys(("accuracy", "f1", "macro_f1"), (0.0, 100.0)),
+    **dict.fromkeys(("matthews", "pearson", "spearman"), (-100.0, 100.0)),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run of a cell: its result, or why it has none.
+
+    A result with status ``"failed"`` has no score either; ``failure`` says why for both kinds.
+    """
+
+    seed: int
+    run_id: str
+    result: Result | None = None
+    error: str | None = None
+
+    @property
+    def missing(self) -> bool:
+        """Nothing has ended yet: the run waits, or is at work."""
+        return self.result is None and self.error is None
+
+    @property
+    def failure(self) -> str | None:
+        """Why the run has no score; None for one that has."""
+        if self.result is None:
+            return self.error or "it has not been run"
+        if self.result.status != "done" or self.result.best is None:
+            return self.result.error or "it ended without an evaluation"
+        return None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The runs of one method on one task with one model.
+
+    Args:
+        task: Name of the task or table.
+        model: Name or folder of the model.
+        label: Name of the row: the method's, or that of a variant of it.
+        method: Name of the method.
+        lr: Peak learning rate of all its runs.
+        outcomes: One entry a seed.
+        control: A control row, which is compared but not tested.
+    """
+
+    task: str
+    model: str
+    label: str
+    method: str
+    lr: float
+    outcomes: tuple[Outcome, ...]
+    control: bool = False
+
+    @cached_property
+    def results(self) -> dict[int, Result]:
+        """The results that have a score, by seed."""
+        return {
+            outcome.seed: outcome.result
+            for outcome in self.outcomes
+            if outcome.result is not None and outcome.failure is None
+        }
+
+    @property
+    def metric(self) -> str | None:
+        """Name of the metric that decides; None while no run has a score."""
+        return next((result.metric for result in self.results.values()), None)
+
+    @property
+    def dev(self) -> dict[int, float]:
+        """Dev scores × 100 at the best epoch, by seed."""
+        return {s: 100 * r.best for s, r in self.results.items() if r.best is not None}
+
+    @property
+    def last(self) -> dict[int, float]:
+        """Dev scores × 100 at the last epoch, by seed."""
+        return {s: 100 * r.last for s, r in self.results.items() if r.last is not None}
+
+    @property
+    def test(self) -> dict[int, float]:
+        """Test scores × 100 of the best epoch's weights, by seed; empty without a test split."""
+        return {s: 100 * r.test[r.metric] for s, r in self.results.items() if r.test is not None}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a task's table.
+
+    Args:
+        cell: The runs.
+        scores: Scores × 100 by seed, on the split that the table is about.
+        difference: Against plain fine-tuning, paired by seed; None for plain fine-tuning itself and
+            where no pair has scores.
+        p: Holm-adjusted sign-flip p-value; None for controls and below two pairs.
+        significant: p ≤ 0.05, and the number of pairs allows it (2/2ⁿ ≤ α/m).
+        paper: The paper's score of the same cell.
+    """
+
+    cell: Cell
+    scores: dict[int, float]
+    difference: statistics.Paired | None = None
+    p: float | None = None
+    significant: bool = False
+    paper: float | None = None
+
+    @property
+    def mean(self) -> float | None:
+        """Mean score × 100; None without scores."""
+        return float(np.mean(list(self.scores.values()))) if self.scores else None
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation over seeds (n - 1); None below two scores."""
+        return statistics.std(list(self.scores.values())) if self.scores else None
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Lowest and highest score × 100 of the metric; None for one that we do not know."""
+        return LIMITS.get(str(self.cell.metric))
+
+    @property
+    def degenerate(self) -> int:
+        """Runs whose best epoch predicted one constant."""
+        return sum(result.degenerate for result in self.cell.results.values())
+
+    @property
+    def failures(self) -> list[Outcome]:
+        """The runs without a score."""
+        return [outcome for outcome in self.cell.outcomes if outcome.failure is not None]
+
+
+@dataclass(frozen=True)
+class Group:
+    """All methods on one task with one model.
+
+    Args:
+        task: Name of the task.
+        model: Name of the model.
+        split: ``"test"`` or ``"dev"``: what ``Line.scores`` are about.
+        family: Number m of methods tested against plain fine-tuning, for Holm.
+        lines: The rows, in the study's order.
+    """
+
+    task: str
+    model: str
+    split: str
+    family: int
+    lines: tuple[Line, ...]
+
+    @property
+    def baseline(self) -> Line | None:
+        """Plain fine-tuning; None where the study has none."""
+        return next((line for line in self.lines if line.cell.label == BASELINE), None)
+
+    @property
+    def tested(self) -> list[Line]:
+        """The rows that are tested against plain fine-tuning and have at least one pair."""
+        lines = [line for line in self.lines if not line.cell.control]
+        return [line for line in lines if line.difference is not None]
+
+
+@dataclass(frozen=True)
+class Overall:
+    """One method over all tasks with one model.
+
+    Args:
+        model: Name of the model.
+        label: Name of the row.
+        average: Mean over the tasks of the mean scores × 100; None where a task has no score.
+        iqm: Interquartile mean of the scores, normalised within each task, with its 95 % interval.
+        improvement: Probability that a run of it beats one of plain fine-tuning, mean over tasks.
+        difference: Mean over tasks of the mean paired difference to plain fine-tuning, with its raw p.
+        p: Holm-adjusted p of it, over the methods of the model.
+        significant: p ≤ 0.05, and the number of pairs allows it.
+        paper: The paper's average of the same eight tasks.
+    """
+
+    model: str
+    label: str
+    average: float | None
+    iqm: tuple[float, tuple[float, float]] | None
+    improvement: float | None
+    paper: float | None
+    difference: statistics.Paired | None = None
+    p: float | None = None
+    significant: bool = False
+
+
+def _in_print(cell: Cell) -> str:
+    """The method whose printed scores may stand beside a row: its own, but not those of a variant of it.
+
+    Studies of version 0.1.0 have the literal reading in a row ``pats``.
+    """
+    literal = (cell.label, cell.method) == ("pats", "pats-paper")
+    return cell.method if literal else cell.label
+
+
+def groups(cells: Iterable[Cell]) -> list[Group]:
+    """The tables of a study, one for every task and model, in the order of the cells."""
+    sorted_out: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        sorted_out.setdefault((cell.task, cell.model), []).append(cell)
+    return [_group(task, model, found) for (task, model), found in sorted_out.items()]
+
+
+def _group(task: str, model: str, cells: Sequence[Cell]) -> Group:
+    scored = [cell for cell in cells if cell.results]
+    tested = bool(scored) and all(len(cell.test) == len(cell.results) for cell in scored)
+    scores = [cell.test if tested else cell.dev for cell in cells]
+    plain = next((s for cell, s in zip(cells, scores, strict=True) if cell.label == BASELINE), {})
+    family = sum(not cell.control and cell.label != BASELINE for cell in cells)
+    differences = [
+        None if cell.label == BASELINE else _difference(own, plain, family, LIMITS.get(str(cell.metric)))
+        for cell, own in zip(cells, scores, strict=True)
+    ]
+    raw = {
+        index: difference.p
+        for index, (cell, difference) in enumerate(zip(cells, differences, strict=True))
+        if difference is not None and difference.p is not None and not cell.control
+    }
+    # A method whose runs failed still counts in the family: missing p-values are 1.
+    padded = [*raw.values(), *[1.0] * (family - len(raw))]
+    adjusted = dict(zip(raw, statistics.holm(padded), strict=False))
+    lines = []
+    for index, (cell, own, difference) in enumerate(zip(cells, scores, differences, strict=True)):
+        p = adjusted.get(index)
+        allowed = difference is not None and statistics.can_be_significant(difference.n, family)
+        lines.append(
+            Line(
+                cell,
+                own,
+                difference,
+                p,
+                allowed and p is not None and p <= statistics.ALPHA,
+                None if tested else paper.score(task, model, _in_print(cell)),
+            )
+        )
+    return Group(task, model, "test" if tested else "dev", family, tuple(lines))
+
+
+def _difference(
+    own: dict[int, float], plain: dict[int, float], family: int, limits: tuple[float, float] | None
+) -> statistics.Paired | None:
+    seeds = common(own, plain)
+    if not seeds:
+        return None
+    return statistics.paired([own[s] for s in seeds], [plain[s] for s in seeds], family, limits)
+
+
+def common(own: Mapping[int, float], other: Mapping[int, float]) -> list[int]:
+    """The seeds that have a score on both sides."""
+    return [seed for seed in own if seed in other]
+
+
+def overall(tables: Sequence[Group]) -> list[Overall]:
+    """Every method over all tasks of its model; empty for fewer than two tasks. Controls are left out."""
+    found = []
+    for model in dict.fromkeys(group.model for group in tables):
+        own = [group for group in tables if group.model == model]
+        if len(own) < 2:
+            continue
+        scores: dict[str, dict[str, list[float]]] = {
+            group.task: {
+                line.cell.label: list(line.scores.values())
+                for line in group.lines
+                if not line.cell.control and line.scores
+            }
+            for group in own
+        }
+        filled = {task: methods for task, methods in scores.items() if methods}
+        scaled = statistics.normalise(filled) if filled else {}
+        labels = {
+            line.cell.label: line.cell for group in own for line in group.lines if not line.cell.control
+        }
+        rows = []
+        for label, cell in labels.items():
+            everywhere = all(label in scores[group.task] for group in own)
+            plain = everywhere and all(BASELINE in scores[group.task] for group in own)
+            chances = [
+                statistics.probability_of_improvement(methods[label], methods[BASELINE])
+                for methods in (filled.values() if plain and label != BASELINE else ())
+            ]
+            rows.append(
+                Overall(
+                    model,
+                    label,
+                    float(np.mean([np.mean(scores[g.task][label]) for g in own])) if everywhere else None,
+                    statistics.stratified([scaled[g.task][label] for g in own]) if everywhere else None,
+                    float(np.mean(chances)) if chances else None,
+                    paper.score("avg", model, _in_print(cell))
+                    if {group.task for group in own} == set(paper.TASKS)
+                    else None,
+                    _across(own, label) if plain and label != BASELINE else None,
+                )
+            )
+        found += _adjusted(rows)
+    return found
+
+
+def _across(tables: Sequence[Group], label: str) -> statistics.Paired | None:
+    gaps = []
+    for group in tables:
+        plain = group.baseline
+        line = next(line for line in group.lines if line.cell.label == label)
+        assert plain is not None
+        seeds = common(line.scores, plain.scores)
+        if not seeds:
+            return None
+        gaps.append(statistics.differences([line.scores[s] for s in seeds], [plain.scores[s] for s in seeds]))
+    return statistics.across(gaps)
+
+
+def _adjusted(rows: Sequence[Overall]) -> list[Overall]:
+    """The rows with Holm's p over all methods; one without a p-value counts as 1."""
+    family = sum(row.label != BASELINE for row in rows)
+    raw = [row.difference.p if row.difference and row.difference.p is not None else 1.0 for row in rows]
+    others = [p for row, p in zip(rows, raw, strict=True) if row.label != BASELINE]
+    adjusted = iter(statistics.holm(others))
+    found = []
+    for row in rows:
+        p = None if row.label == BASELINE else next(adjusted)
+        if row.difference is None or row.difference.p is None or p is None:
+            found.append(row)
+            continue
+        allowed = statistics.can_be_significant(row.difference.n, family)
+        found.append(replace(row, p=p, significant=allowed and p <= statistics.ALPHA))
+    return found

@@ -1,0 +1,1 @@
+"""What runs found, as a study and a page read it."""
