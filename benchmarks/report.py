@@ -21,8 +21,8 @@ import numpy as np
 from pats import cli, paper
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
-from pats.study.spec import Cell, Study
-from pats.study.store import Store
+from pats.study.plan.grid import Cell, Study
+from pats.study.store.results import Store
 
 RESULT = Path(__file__).parent / "results" / "report.json"
 MODELS = tuple(f"model-{number}" for number in range(5))

@@ -25,11 +25,11 @@ from pats.run.environment import cpu_model, describe
 from pats.run.folder.events import Journal
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
-from pats.study.attempt import end, occupy, write_error
 from pats.study.export import write_table
-from pats.study.live import Watched, draw
-from pats.study.spec import Study
-from pats.study.store import Store
+from pats.study.plan.grid import Study
+from pats.study.store.attempt import end, occupy, write_error
+from pats.study.store.results import Store
+from pats.study.watch import Watched, draw
 
 KINDS = [
     f"encoder.layer.*.{part}.{kind}"

@@ -14,14 +14,14 @@ def engine(name, out, address=None, workers=2, processes=None):
     """An engine whose runs are light."""
     command = (sys.executable, str(LIGHT))
     if name == "local":
-        from pats.study.local import LocalEngine
+        from pats.study.place.local import LocalEngine
 
         return LocalEngine(workers, processes=processes, command=command)
     if name == "ray":
-        from pats.study.ray import RayEngine
+        from pats.study.place.ray import RayEngine
 
         return RayEngine(address, workers=workers, processes=processes, command=command)
-    from pats.study.slurm import SlurmEngine
+    from pats.study.place.slurm import SlurmEngine
 
     options = {"cluster": "local"}
     return SlurmEngine(out / "slurm", workers, processes=processes, options=options, command=command)
@@ -30,8 +30,8 @@ def engine(name, out, address=None, workers=2, processes=None):
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
     from light import runs
-    from pats.study.coordinator import execute
-    from pats.study.store import Store
+    from pats.study.place.coordinator import execute
+    from pats.study.store.results import Store
 
     name, address, out, count, seconds, *processes = sys.argv[1:]
     store = Store(out)

@@ -1,6 +1,6 @@
 """The engine of tests that want results and no processes."""
 
-from pats.study.worker import work
+from pats.study.place.worker import work
 
 
 class Inline:

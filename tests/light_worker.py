@@ -1,4 +1,4 @@
-"""``pats.study.worker`` with light runs: ``python light_worker.py FOLDER [PARENT]``."""
+"""``pats.study.place.worker`` with light runs: ``python light_worker.py FOLDER [PARENT]``."""
 
 import sys
 import types
@@ -15,7 +15,7 @@ def main():
     sys.modules["pats"] = package
 
     from light import train
-    from pats.study.worker import attend, work
+    from pats.study.place.worker import attend, work
 
     folder = Path(sys.argv[1])
     attend(folder, int(sys.argv[2]) if len(sys.argv) > 2 else None)

@@ -18,7 +18,10 @@ from pats.methods.noisytune import noisytune_
 if TYPE_CHECKING:
     from pats import hf
     from pats.run import Result, Run, finetune
-    from pats.study import Study, StudyResult, Sweep, SweepResult, compare, sweep
+    from pats.study import Study
+    from pats.study.compare import compare
+    from pats.study.study_run import StudyResult
+    from pats.study.sweep import Sweep, SweepResult, sweep
 
 __version__ = "0.1.0"
 

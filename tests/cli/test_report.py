@@ -7,7 +7,7 @@ from inline import Inline
 from pats import Run, Study, compare
 from pats.cli import main
 from pats.run.model.exported import read_card
-from pats.study import store as stores
+from pats.study.store import results as stores
 from tiny import make_table, make_tiny_bert
 
 

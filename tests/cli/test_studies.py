@@ -7,7 +7,7 @@ import pytest
 
 from pats import InputError, Run, Study
 from pats.cli import main, sweep
-from pats.study.space import RATES, Range
+from pats.study.plan.space import RATES, Range
 from tiny import make_table, make_tiny_bert
 
 
@@ -153,7 +153,7 @@ def test_a_full_disk_is_one_sentence(inputs, tmp_path, capsys, monkeypatch):
 def test_input_error_of_missing_optuna(monkeypatch):
     import sys
 
-    from pats.study.propose import Proposer
+    from pats.study.plan.propose import Proposer
 
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InputError, match=r"pats-finetune\[sweep\]"):

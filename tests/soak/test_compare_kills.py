@@ -64,7 +64,7 @@ def ranks_at_work(out):
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 words = (process / "cmdline").read_bytes()
-                if told in words and b"pats.study.launch" not in words:
+                if told in words and b"pats.study.place.launch" not in words:
                     found.append(int(process.name))
     return found
 

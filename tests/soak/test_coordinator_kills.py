@@ -9,7 +9,7 @@ import pytest
 import coordinate
 from crashes import alive, events, wait_for, workers
 from light import runs
-from pats.study.store import Store
+from pats.study.store.results import Store
 from record import record
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]

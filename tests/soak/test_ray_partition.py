@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from crashes import alive, results
-from pats.study.attempt import ended
-from pats.study.store import Store
+from pats.study.store.attempt import ended
+from pats.study.store.results import Store
 from record import record
 from tiny import make_table, make_tiny_bert
 
@@ -101,7 +101,7 @@ def workers(side):
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
-        if b"pats.study.worker" in command:
+        if b"pats.study.place.worker" in command:
             found.append(int(pid))
     return found
 
@@ -127,7 +127,7 @@ def caught(out, study):
         (pid,) = until(lambda: workers("b"), study)[:1]
         try:
             parts = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            attempt = Path(parts[parts.index(b"pats.study.worker") + 1].decode())
+            attempt = Path(parts[parts.index(b"pats.study.place.worker") + 1].decode())
             until(lambda path=attempt / "events.jsonl", pid=pid: path.exists() or not alive(pid), study)
             os.kill(pid, signal.SIGSTOP)
         except (OSError, ValueError):

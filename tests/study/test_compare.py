@@ -10,7 +10,7 @@ from rich.console import Console
 from inline import Inline
 from pats import InputError, Run, Study, compare
 from pats.run.model.exported import read_card
-from pats.study.store import Store
+from pats.study.store.results import Store
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_too_few_seeds_are_told_before_the_first_run(study, tmp_path, monkeypatc
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pats.study.job.execute", stop)
+    monkeypatch.setattr("pats.study.study_run.execute", stop)
     with pytest.raises(KeyboardInterrupt):
         compare(replace(study, methods=methods, seeds=seeds), tmp_path, engine=Inline(), console=console)
     said = "With 5 seeds no difference can reach p ≤ 0.05, whatever the scores: 6 seeds"

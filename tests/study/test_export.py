@@ -7,10 +7,10 @@ import pytest
 from made import made
 from pats import InputError
 from pats.run.spec import Run
-from pats.study.attempt import end, write_error
 from pats.study.export import write_table
-from pats.study.spec import Study
-from pats.study.store import Store
+from pats.study.plan.grid import Study
+from pats.study.store.attempt import end, write_error
+from pats.study.store.results import Store
 
 STUDY = Study(
     tasks=("rte",),

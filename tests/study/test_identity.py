@@ -10,7 +10,7 @@ from made import made
 from pats import Run, Study, compare
 from pats.run.model import weights
 from pats.study.identity import identify
-from pats.study.store import Store
+from pats.study.store.results import Store
 from tiny import make_tiny_bert
 
 

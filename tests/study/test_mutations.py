@@ -12,11 +12,12 @@ import pytest
 from made import made
 from pats import InputError, Run, Study, compare
 from pats.cli import main
-from pats.study import coordinator, prepare
-from pats.study.attempt import end
-from pats.study.files import write
-from pats.study.store import Store
-from pats.study.worker import work
+from pats.study import prepare
+from pats.study.place import coordinator
+from pats.study.place.worker import work
+from pats.study.store.attempt import end
+from pats.study.store.files import write
+from pats.study.store.results import Store
 
 STUDY = Study(tasks=("rte",), models=("m",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, run=Run())
 PRINTS = {("rte", seed): "f" for seed in range(2)}
@@ -84,7 +85,7 @@ def store(tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", lambda handle: None)
     monkeypatch.setattr(prepare, "load_data", lambda *_: prepare.Data(PRINTS, {"rte": ("no", "yes")}, ()))
     monkeypatch.setattr(prepare, "check_models", lambda *_: None)
-    monkeypatch.setattr("pats.study.job.Job._keep", lambda *_: None)  # no model to export
+    monkeypatch.setattr("pats.study.study_run.Job._keep", lambda *_: None)  # no model to export
     store, cells = Store(tmp_path / "out"), STUDY.cells(PRINTS)
     store.save_study({"study": STUDY.to_dict(), "cells": [cell.to_dict() for cell in cells]})
     *done, last = [run for cell in cells for run in cell.runs]

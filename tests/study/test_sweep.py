@@ -8,10 +8,10 @@ from inline import Inline
 from made import made
 from pats import InputError, Run, Study, Sweep, sweep
 from pats.run.folder.files import write_atomic
-from pats.study import coordinator
-from pats.study.space import Range
-from pats.study.store import Store
-from pats.study.worker import work
+from pats.study.place import coordinator
+from pats.study.place.worker import work
+from pats.study.plan.space import Range
+from pats.study.store.results import Store
 
 pytest.importorskip("optuna")
 

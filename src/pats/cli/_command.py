@@ -7,7 +7,7 @@ from typing import Any
 
 from pats.cli._settings import RENAMED
 from pats.run.spec import Run
-from pats.study.spec import Study
+from pats.study.plan.grid import Study
 
 _LISTS = ("tasks", "models", "methods", "lr_grid")
 _SKIPPED = (

@@ -13,7 +13,7 @@ from pats.cli._parser import Parser
 from pats.cli._settings import NOISE, NOISE_RENAMED, NOISY, RENAMED, pairs
 from pats.run.presets import PRESETS
 from pats.run.spec import Run
-from pats.study.engine import Engine, create
+from pats.study.place.protocol import Engine, create
 
 _NOT_FLAGS = ("options", "task_options", "fingerprint", "weights", "method", "betas")
 

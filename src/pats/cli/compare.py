@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pats.cli import _flags, _parser, _study
-from pats.study import Study, compare
+from pats.study import Study
+from pats.study.compare import compare
 
 EXAMPLE = """
 pats compare --tasks cola rte --data glue/ --models minilm --methods vanilla pats --seeds 5 --out out

@@ -7,7 +7,7 @@ from pathlib import Path
 from pats.cli import _parser
 from pats.cli._output import write_json
 from pats.study.export import write_table
-from pats.study.store import Store
+from pats.study.store.results import Store
 
 EXAMPLE = """
 pats export out runs.csv

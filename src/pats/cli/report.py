@@ -17,8 +17,8 @@ from pats.page.numbers import tables as table1
 from pats.results.shapes import SHAPES
 from pats.run.folder import owned
 from pats.run.folder.files import PREDICTIONS, write_atomic
-from pats.study.attempt import read_error
-from pats.study.store import Store
+from pats.study.store.attempt import read_error
+from pats.study.store.results import Store
 
 EXAMPLE = """
 pats report out/glue

@@ -6,8 +6,9 @@ from typing import Any
 
 from pats._errors import InputError
 from pats.cli import _flags, _parser, _study
-from pats.study import Study, Sweep, sweep
-from pats.study.space import Dimension, parse
+from pats.study import Study
+from pats.study.plan.space import Dimension, parse
+from pats.study.sweep import Sweep, sweep
 
 EXAMPLE = """
 pats sweep --tasks rte --data glue/ --models minilm --methods vanilla pats --trials 30 --out out/sweep
@@ -69,7 +70,7 @@ def spaces(texts: Sequence[str], study: Study) -> dict[str, dict[str, Dimension]
     Raises:
         InputError: A text has no ``=``, or names no row.
     """
-    from pats.study.space import OF_RUN
+    from pats.study.plan.space import OF_RUN
 
     found: dict[str, dict[str, Dimension]] = {label: {} for label, _ in study.rows}
     for text in texts:

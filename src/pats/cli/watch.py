@@ -8,8 +8,8 @@ from rich.live import Live
 
 from pats.cli import _parser
 from pats.cli._output import write_json
-from pats.study.live import REFRESH, Clock, Watched, draw
-from pats.study.store import Store
+from pats.study.store.results import Store
+from pats.study.watch import REFRESH, Clock, Watched, draw
 
 EXAMPLE = """
 pats watch out

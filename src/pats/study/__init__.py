@@ -3,22 +3,22 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from pats.study.spec import Cell, Study
+from pats.study.plan.grid import Cell, Study
 
 if TYPE_CHECKING:
-    from pats.study._compare import compare
-    from pats.study._sweep import Sweep, SweepResult, sweep
-    from pats.study.job import StudyResult
+    from pats.study.compare import compare
+    from pats.study.study_run import StudyResult
+    from pats.study.sweep import Sweep, SweepResult, sweep
 
 __all__ = ["Cell", "Study", "StudyResult", "Sweep", "SweepResult", "compare", "sweep"]
 
 # Imported when first used, so that a worker starts without what draws tables.
 _LAZY = {
-    "StudyResult": "pats.study.job",
-    "compare": "pats.study._compare",
-    "Sweep": "pats.study._sweep",
-    "SweepResult": "pats.study._sweep",
-    "sweep": "pats.study._sweep",
+    "StudyResult": "pats.study.study_run",
+    "compare": "pats.study.compare",
+    "Sweep": "pats.study.sweep",
+    "SweepResult": "pats.study.sweep",
+    "sweep": "pats.study.sweep",
 }
 
 

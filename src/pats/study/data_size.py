@@ -20,9 +20,11 @@ from rich.console import Console
 from pats._errors import InputError
 from pats.run import Run, ranks
 from pats.run.folder import owned
-from pats.study import Study, StudyResult, compare
-from pats.study.files import read_json, write
-from pats.study.store import Store
+from pats.study import Study
+from pats.study.compare import compare
+from pats.study.store.files import read_json, write
+from pats.study.store.results import Store
+from pats.study.study_run import StudyResult
 
 FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
 BATCHES = 32  # batches of the whole training set that every model is measured on

@@ -11,8 +11,8 @@ from pats._errors import InputError
 from pats.run.folder import owned
 from pats.run.folder.files import write_atomic
 from pats.run.result import Result
-from pats.study.live import RunState, Watched
-from pats.study.store import Store
+from pats.study.store.results import Store
+from pats.study.watch import RunState, Watched
 
 SUFFIXES = (".csv", ".parquet")
 _IDENTITY = ("run_id", "task", "model", "label", "seed")

@@ -6,8 +6,8 @@ from pats._errors import InputError
 from pats.page.content.words import count
 from pats.run.folder.files import RESULT
 from pats.run.model import weights
-from pats.study.spec import Cell, Study
-from pats.study.store import Store
+from pats.study.plan.grid import Cell, Study
+from pats.study.store.results import Store
 
 
 def identify(study: Study, store: Store) -> tuple[Study, tuple[str, ...]]:

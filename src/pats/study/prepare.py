@@ -9,9 +9,9 @@ from pats import methods
 from pats._errors import InputError
 from pats.run.folder import owned
 from pats.run.folder.files import MODEL, RESULT
-from pats.study.engine import Engine
-from pats.study.spec import Study
-from pats.study.store import Store
+from pats.study.place.protocol import Engine
+from pats.study.plan.grid import Study
+from pats.study.store.results import Store
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,84 @@
+"""The one model that a study keeps for a task: chosen on dev, exported whole."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from pats.page.numbers.tables import Cell
+from pats.run.folder.files import remove
+from pats.run.model.exported import read_card
+from pats.study.store.files import link_tree
+from pats.study.store.results import Store
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The model of a task.
+
+    Args:
+        task: Name of the task.
+        model: Name of the pretrained model.
+        label: Row of the table.
+        seed: The seed that was best on dev.
+        run_id: Its run.
+        dev: Its dev score × 100.
+        test: Its test score × 100; None without a test split.
+        constant: It predicts one constant, as every other run does.
+    """
+
+    task: str
+    model: str
+    label: str
+    seed: int
+    run_id: str
+    dev: float
+    test: float | None
+    constant: bool = False
+
+
+def choose(cells: Sequence[Cell], task: str) -> Chosen | None:
+    """The best row by mean dev score over seeds, and of it the first best seed; None without scores.
+
+    A run that predicts one constant is chosen only where all do, whatever its score. Rows with failed
+    runs are considered only where every row has some: a mean over the seeds that survived would favour
+    an unstable method.
+    """
+    scored = [cell for cell in cells if cell.task == task and cell.dev]
+    if not scored:
+        return None
+    able = [cell for cell in scored if _learned(cell)] or scored
+    whole = [cell for cell in able if len(cell.dev) == len(cell.outcomes)]
+    cell = max(whole or able, key=lambda cell: round(fmean(cell.dev.values()), 6))  # rounding chooses nothing
+    seed = max(_learned(cell) or cell.dev, key=lambda seed: cell.dev[seed])
+    run_id = next(outcome.run_id for outcome in cell.outcomes if outcome.seed == seed)
+    constant = cell.results[seed].degenerate
+    return Chosen(task, cell.model, cell.label, seed, run_id, cell.dev[seed], cell.test.get(seed), constant)
+
+
+def _learned(cell: Cell) -> list[int]:
+    """The seeds whose runs predict more than one constant."""
+    return [seed for seed in cell.dev if not cell.results[seed].degenerate]
+
+
+def best(store: Store, run_ids: Sequence[str]) -> str | None:
+    """Of a cell's runs the first one that is best on dev so far; one that predicts a constant comes last."""
+    results = [(run_id, store.result(run_id)) for run_id in run_ids]
+    scores = {i: (not r.degenerate, r.best) for i, r in results if r is not None and r.best is not None}
+    return max(scores, key=lambda run_id: scores[run_id]) if scores else None
+
+
+def exported(target: Path, run_id: str) -> bool:
+    """Whether a folder holds a run's model."""
+    card = read_card(target)
+    return card is not None and card.get("run_id") == run_id
+
+
+def export(source: Path, target: Path) -> None:
+    """Put a model's files at ``target``, in one move; hard links where the file system has them."""
+    temporary = target.with_name(f".{target.name}.new")
+    remove(temporary)
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    link_tree(source, temporary)
+    remove(target)
+    temporary.rename(target)

@@ -1,0 +1,219 @@
+"""Brings every run of a list to a committed result, on any engine."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pats._errors import InputError
+from pats.run.spec import Run
+from pats.study.place.protocol import Engine, Handle, State
+from pats.study.store import lease
+from pats.study.store.attempt import end, read_error, read_handle, sign, write_error, write_handle
+from pats.study.store.results import Store
+
+TICK = 0.2  # seconds between two looks at the engine
+TAIL = 3  # lines of a failed run's log that are shown
+GRACE = 15.0  # seconds that an attempt has to end by itself once its result is there
+
+
+def execute(
+    runs: Iterable[Run],
+    store: Store,
+    engine: Engine,
+    *,
+    retries: int = 3,
+    lost_after: float = lease.LOST_AFTER,
+    finished: Callable[[Run], bool] | None = None,
+    on_change: Callable[[Run], None] = lambda run: None,
+    on_tick: Callable[[], None] = lambda: None,
+    report_to: Sequence[str] = (),
+) -> dict[str, str]:
+    """Run what is missing until every run has a result or has failed.
+
+    Runs with a result are left alone; those that another living process holds are waited for, and
+    attempts that an earlier coordinator submitted are taken up again where the engine still knows
+    them. An attempt that is lost (killed, or without a sign of life for 90 s, whatever the engine
+    says) is made again, from its checkpoint; one that failed by itself is not. On any exception,
+    Ctrl-C included, the attempts under way are ended before it goes on.
+
+    Args:
+        runs: The runs; those with the same id are one.
+        store: Where results are.
+        engine: Who runs attempts.
+        retries: Attempts a run may be lost in, at least 1.
+        lost_after: Seconds without a sign of life after which an attempt is lost.
+        finished: Whether a run needs nothing more; None asks for its committed result.
+        on_change: Called after a run got its result or failed for good.
+        on_tick: Called several times a second.
+        report_to: Trackers that runs report to, see ``pats.finetune``.
+
+    Returns:
+        Why a run failed for good, by id; empty where all went well.
+
+    Raises:
+        InputError: ``retries`` is not a whole number from 1.
+    """
+    if not (isinstance(retries, int) and retries >= 1):
+        raise InputError(f"retries is {retries!r}, but must be a whole number from 1")
+
+    def committed(run: Run) -> bool:
+        return store.result(run.id) is not None or store.adopt(run.id)
+
+    job = _Coordinator(store, engine, retries, lost_after, finished or committed, on_change, report_to)
+    job.waiting.extend({run.id: run for run in runs if not job.finished(run)}.values())
+    try:
+        job.take_up()
+        while job.waiting or job.working:
+            job.look()
+            job.submit()
+            on_tick()
+            if job.waiting or job.working:
+                time.sleep(TICK)
+    finally:
+        for handle, attempt in job.working.items():
+            engine.cancel(handle)
+            end(attempt.folder, "cancelled")
+    return job.errors
+
+
+@dataclass
+class _Sign:
+    """The last sign of life of something, and when it was seen by this process's own clock.
+
+    Only changes count, so clocks that differ do no harm; and the clock stands still while the machine
+    sleeps.
+    """
+
+    sign: float | None = None
+    seen: float = field(default_factory=time.monotonic)
+
+    def quiet(self, sign: float | None) -> float:
+        """Seconds since the last change."""
+        if sign != self.sign:
+            self.sign, self.seen = sign, time.monotonic()
+        return time.monotonic() - self.seen
+
+
+@dataclass
+class _Attempt:
+    """An attempt under way."""
+
+    run: Run
+    folder: Path
+    life: _Sign = field(default_factory=_Sign)
+    finished: float | None = None
+
+
+@dataclass
+class _Coordinator:
+    """What ``execute`` keeps while it runs."""
+
+    store: Store
+    engine: Engine
+    retries: int
+    lost_after: float
+    finished: Callable[[Run], bool]
+    on_change: Callable[[Run], None]
+    report_to: Sequence[str]
+    waiting: deque[Run] = field(default_factory=deque)
+    working: dict[Handle, _Attempt] = field(default_factory=dict)
+    others: dict[str, _Sign] = field(default_factory=dict)
+    lost: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def take_up(self) -> None:
+        """Go on with what an earlier coordinator submitted and the engine still has."""
+        for run in list(self.waiting):
+            for folder in self.store.attempts(run.id)[-1:]:
+                handle = read_handle(folder)
+                if handle is not None and self.engine.poll([handle]).get(handle) == "running":
+                    self.working[handle] = _Attempt(run, folder)
+                    self.waiting.remove(run)
+
+    def look(self) -> None:
+        """What has become of the attempts under way."""
+        states = self.engine.poll(list(self.working)) if self.working else {}
+        for handle, attempt in list(self.working.items()):
+            state = self._judge(attempt, states.get(handle, "unseen"))
+            if state is None:
+                continue
+            if states.get(handle, "unseen") in ("running", "unseen"):
+                self.engine.cancel(handle)
+            del self.working[handle]
+            self._ended(attempt, state)
+
+    def _judge(self, attempt: _Attempt, told: State) -> State | None:
+        """The end of an attempt by what the engine tells and the store shows; None while it goes on."""
+        if told not in ("running", "unseen"):
+            return told
+        # An engine may never learn of the end of what runs beyond a partition; the store does.
+        if self.finished(attempt.run):
+            attempt.finished = attempt.finished or time.monotonic()
+            return "done" if time.monotonic() - attempt.finished > GRACE else None
+        last = sign(attempt.folder)
+        quiet = attempt.life.quiet(last)
+        if last is not None and quiet > self.lost_after:
+            return "lost"
+        return "lost" if told == "unseen" and not self.store.worked_on(attempt.folder) else None
+
+    def _ended(self, attempt: _Attempt, state: State) -> None:
+        run, folder = attempt.run, attempt.folder
+        end(folder, state)
+        if self.finished(run):
+            self.on_change(run)
+        elif state == "lost":
+            self.lost[run.id] += 1
+            if self.lost[run.id] < self.retries:
+                self.waiting.appendleft(run)
+            else:
+                self._fail(
+                    run,
+                    folder,
+                    f"it was lost {self.retries} times (killed, or without a sign of life){_tail(folder)}",
+                )
+        else:
+            self._fail(run, folder, read_error(folder) or f"its process failed{_tail(folder)}")
+
+    def _fail(self, run: Run, folder: Path, error: str) -> None:
+        self.errors[run.id] = error
+        write_error(folder, error)
+        self.on_change(run)
+
+    def submit(self) -> None:
+        """Start as many waiting runs as there is room for."""
+        for _ in range(len(self.waiting)):
+            if self.engine.capacity() < 1:
+                break
+            run = self.waiting.popleft()
+            if self.finished(run):
+                self.on_change(run)
+                continue
+            folder = self.store.claim(run, not self._silent(run), self.report_to)
+            if folder is None:
+                self.waiting.append(run)  # another process is at it
+                continue
+            try:
+                handle = self.engine.submit(folder)
+            except BaseException:
+                end(folder, "cancelled")
+                raise
+            self.working[handle] = _Attempt(run, folder)
+            write_handle(folder, handle)
+
+    def _silent(self, run: Run) -> bool:
+        """Whether nobody has touched a run's attempts for as long as this process has looked on."""
+        signs = [found for folder in self.store.attempts(run.id) if (found := sign(folder)) is not None]
+        if not signs:
+            return False
+        return self.others.setdefault(run.id, _Sign()).quiet(max(signs)) > self.lost_after
+
+
+def _tail(attempt: Path) -> str:
+    try:
+        text = (attempt / "stderr.log").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    lines = [line.strip() for line in text.splitlines() if line.strip(" \t^~")]  # no marks below a line
+    return f"; its log ends: {' | '.join(lines[-TAIL:])}" if lines else ""

@@ -1,0 +1,1 @@
+"""Which runs a study has: its grid, or its search space."""

@@ -1,0 +1,1 @@
+"""The store of a study: files alone, where every result counts once."""

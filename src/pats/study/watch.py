@@ -1,0 +1,241 @@
+"""How far a study is, read from its store alone, and shown while it runs."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pats import _schema
+from pats.page.content.words import duration
+from pats.run.folder.events import Sign
+from pats.run.folder.files import EVENTS
+from pats.run.spec import Run
+from pats.study.plan.grid import Cell
+from pats.study.store.attempt import read_error
+from pats.study.store.results import Store
+
+REFRESH = 1.0  # seconds between two looks at the store
+TAIL = 8192  # bytes of the events that are read
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How far one run is.
+
+    Args:
+        run_id: Its id.
+        task: Name of its task.
+        model: Name of its model.
+        label: Row of the table.
+        seed: Its seed.
+        state: ``"waiting"``, ``"running"``, ``"done"`` or ``"failed"``.
+        share: Share of its steps that is done, in [0, 1].
+        epoch: Passes over the data so far; None before the first sign.
+        loss: Last training loss; None before the first.
+        score: Best dev score × 100 of a finished run.
+        error: Why it failed.
+        attempts: Attempts so far, those included that were killed or lost.
+    """
+
+    run_id: str
+    task: str
+    model: str
+    label: str
+    seed: int
+    state: str
+    share: float = 0.0
+    epoch: float | None = None
+    loss: float | None = None
+    score: float | None = None
+    error: str | None = None
+    attempts: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+class Watched:
+    """A study that is looked at again and again; what has not changed is not read again.
+
+    Args:
+        store: The study's store; nothing but its files is asked.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._key: object = None
+        self._cells: list[Cell] = []
+
+    def look(self) -> list[RunState]:
+        """The state of every run.
+
+        Raises:
+            InputError: There is no study.
+        """
+        key = self._store.study_key()
+        if key is None or key != self._key:
+            self._cells = self._store.cells()
+            self._key = key
+        return look(self._store, self._cells)
+
+
+def look(store: Store, cells: Sequence[Cell]) -> list[RunState]:
+    """The state of every run of the cells."""
+    return [_state(store, cell, run) for cell in cells for run in cell.runs]
+
+
+def _state(store: Store, cell: Cell, run: Run) -> RunState:
+    place = (run.id, cell.task, cell.model, cell.label, run.data_seed)
+    result = store.result(run.id)
+    if result is not None:
+        score = None if result.best is None else 100 * result.best
+        state = "done" if result.status == "done" else "failed"
+        return RunState(*place, state, 1.0, score=score, error=result.error, attempts=1)
+    attempts = store.attempts(run.id)
+    if not attempts:
+        return RunState(*place, "waiting")
+    held = store.held(run.id)
+    error = None if held else read_error(attempts[-1])
+    if error is not None:
+        return RunState(*place, "failed", 1.0, error=error, attempts=len(attempts))
+    # A young attempt may not have told anything yet, and goes on from where the last one was.
+    event = next((found for path in reversed(attempts) if (found := _last(store, path / EVENTS))), None)
+    event = event or Sign(event="none")
+    steps = event.get("steps", 0)
+    share = min(max(event.get("step", 0) / steps, 0.0), 1.0) if steps > 0 else 0.0
+    loss = event.get("loss", event.get("train_loss"))
+    state = "running" if held else "waiting"
+    return RunState(*place, state, share, event.get("epoch"), loss, attempts=len(attempts))
+
+
+def _last(store: Store, events: Path) -> Sign | None:
+    """The last progress or epoch; a torn last line is passed over, another that does not fit is named."""
+    try:
+        with events.open("rb") as file:
+            start = max(0, events.stat().st_size - TAIL)
+            file.seek(start)
+            lines = file.read().decode("utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    for number, line in enumerate(reversed(lines)):
+        try:
+            event = _schema.build(Sign, _schema.parse(line))
+        except _schema.Misfit as misfit:
+            torn = number == 0 or (start > 0 and number == len(lines) - 1)
+            if not torn and line.strip():
+                store.complain(f"a line of {events} is passed over: {misfit}")
+            continue
+        if event["event"] in ("progress", "epoch"):
+            return event
+    return None
+
+
+class Clock:
+    """The time that is left, from the pace since the first look."""
+
+    def __init__(self) -> None:
+        self._start: tuple[float, float] | None = None
+
+    def left(self, states: Sequence[RunState]) -> float | None:
+        """Seconds; None while nothing has moved."""
+        done, now = sum(state.share for state in states), time.monotonic()
+        if self._start is None:
+            self._start = (done, now)
+        gained = done - self._start[0]
+        return (len(states) - done) * (now - self._start[1]) / gained if gained > 0 else None
+
+
+def draw(states: Sequence[RunState], left: float | None) -> RenderableType:
+    """A bar and one line a cell."""
+    count = {name: sum(state.state == name for state in states) for name in ("done", "running", "failed")}
+    line = f"{count['done']} of {len(states)} runs done, {count['running']} running"
+    line += f", {count['failed']} failed" if count["failed"] else ""
+    line += "" if left is None else f", about {duration(left)} left"
+    table = Table(box=None, pad_edge=False, expand=True)
+    for head in ("task", "model", "method", "done"):
+        table.add_column(head, overflow="ellipsis", no_wrap=True)
+    # Why a run failed may be long: it takes the room that the names leave, and none of theirs.
+    table.add_column("now", overflow="ellipsis", no_wrap=True, ratio=1, min_width=20)
+    cells: dict[tuple[str, str, str], list[RunState]] = {}
+    for state in states:
+        cells.setdefault((state.task, state.model, state.label), []).append(state)
+    for (task, model, label), runs in cells.items():
+        done = [state for state in runs if state.state == "done"]
+        texts = (task, model, label, f"{len(done)}/{len(runs)}", _now(runs))
+        table.add_row(*(Text(text) for text in texts))
+    total = sum(state.share for state in states)
+    bar = ProgressBar(total=len(states) or 1, completed=total, width=60)
+    return Group(Text(line), Padding(bar, 0), table)  # a bar does not end its line
+
+
+def _now(runs: Sequence[RunState]) -> str:
+    told = []
+    for run in runs:
+        if run.state == "running":
+            text = f"seed {run.seed}: " + ("starting" if run.epoch is None else f"epoch {run.epoch:.1f}")
+            text += "" if run.loss is None else f", loss {run.loss:.3f}"
+            told.append(text + (f", attempt {run.attempts}" if run.attempts > 1 else ""))
+        elif run.state == "failed":
+            told.append(f"seed {run.seed} failed: {run.error}")
+    scores = [run.score for run in runs if run.state == "done" and run.score is not None]
+    return "; ".join(told) or " ".join(f"{score:.1f}" for score in scores)
+
+
+class Display:
+    """Shows a study while it runs: a live table on a terminal, else a line for every finished run.
+
+    Args:
+        store: The study's store.
+        cells: What runs.
+        console: Where to; None shows nothing.
+    """
+
+    def __init__(self, store: Store, cells: Sequence[Cell], console: Console | None) -> None:
+        self._store, self._cells, self._console = store, cells, console
+        self._places = {run.id: (cell, run) for cell in cells for run in cell.runs}
+        self._clock = Clock()
+        self._next = 0.0
+        self._live: Live | None = None
+
+    def tick(self) -> None:
+        """Look again, at most once a second."""
+        if self._live is not None and time.monotonic() >= self._next:
+            states = look(self._store, self._cells)
+            self._live.update(draw(states, self._clock.left(states)), refresh=True)
+            self._next = time.monotonic() + REFRESH
+
+    def changed(self, run: Run) -> None:
+        """Say that a run has ended."""
+        if self._live is not None or self._console is None:
+            return
+        cell, run = self._places[run.id]
+        state = _state(self._store, cell, run)
+        ended = sum(self._store.result(run_id) is not None for run_id in self._places)
+        what = f"dev {state.score:.1f}" if state.state == "done" else f"failed: {state.error}"
+        where = f"{cell.task} {cell.model} {cell.label} seed {run.data_seed}"
+        self._console.print(Text(f"[{ended}/{len(self._places)}] {where}: {what}"), soft_wrap=True)
+
+    def __enter__(self) -> "Display":
+        if self._console is not None and self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()

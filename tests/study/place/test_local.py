@@ -1,0 +1,119 @@
+import time
+
+import pytest
+
+from pats import InputError
+from pats.run.spec import Run
+from pats.study.place import local, process
+from pats.study.place.local import LocalEngine
+from pats.study.store.attempt import read_error
+from pats.study.store.results import Store
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 2), (8, 2), (16, 4), (64, 16)])
+def test_workers_that_fit(cores, workers):
+    assert local.fitting(cores) == workers
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5])
+def test_workers_is_a_whole_number(workers):
+    with pytest.raises(InputError, match="workers is"):
+        LocalEngine(workers)
+
+
+@pytest.mark.parametrize("gpus", [-1, 1.5, "all"])
+def test_gpus_are_whole_or_a_share(gpus):
+    with pytest.raises(InputError, match="gpus is"):
+        LocalEngine(1, gpus=gpus)
+
+
+def test_gpus_that_are_not_there(monkeypatch):
+    monkeypatch.setattr(local, "visible_gpus", lambda: [])
+    with pytest.raises(InputError, match="this machine has none"):
+        LocalEngine(gpus=1)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "workers", "seen"), [(None, 2, "35353"), (0.5, 4, "35353"), (1, 2, "35353")]
+)
+def test_runs_share_gpus(monkeypatch, gpus, workers, seen):
+    monkeypatch.setattr(local, "visible_gpus", lambda: ["3", "5"])
+    engine = LocalEngine(gpus=gpus)
+    assert engine.workers == workers
+    assert "".join(engine._environment(slot)["CUDA_VISIBLE_DEVICES"] for slot in range(5)) == seen
+
+
+def test_cores_a_run(monkeypatch):
+    monkeypatch.setattr(local, "cores", lambda: 12)
+    monkeypatch.setattr(local, "visible_gpus", lambda: [])
+    assert (LocalEngine(cpus=3).workers, LocalEngine(cpus=3).threads) == (4, 3)
+    assert (LocalEngine(2, cpus=3).workers, LocalEngine(2, cpus=3).threads) == (2, 3)
+    with pytest.raises(InputError, match="cpus is 0"):
+        LocalEngine(cpus=0)
+
+
+def test_runs_without_a_gpu_see_none(monkeypatch):
+    monkeypatch.setattr(local, "visible_gpus", lambda: ["3", "5"])
+    engine = LocalEngine(3, gpus=0)
+    assert engine.workers == 3
+    assert engine._environment(0)["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_threads_and_gpus_are_divided(monkeypatch):
+    monkeypatch.setattr(local, "cores", lambda: 12)
+    monkeypatch.setattr(local, "visible_gpus", lambda: ["3", "5"])
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    engine = LocalEngine()
+    assert (engine.workers, engine.threads) == (2, 6)
+    assert [engine._environment(slot)["CUDA_VISIBLE_DEVICES"] for slot in range(3)] == ["3", "5", "3"]
+    assert engine._environment(0)["OMP_NUM_THREADS"] == "6"
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert engine._environment(0)["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        (None, "running"),
+        (0, "done"),
+        (1, "failed"),
+        (2, "failed"),
+        (-9, "lost"),
+        (-15, "lost"),
+        (137, "lost"),
+    ],
+)
+def test_states(code, state):
+    assert process.state(code) == state
+
+
+def ended(engine, handle):
+    for _ in range(600):
+        state = engine.poll([handle])[handle]
+        if state != "running":
+            return state
+        time.sleep(0.1)
+    raise AssertionError("it never ended")
+
+
+def test_bad_input_is_a_failed_attempt_with_its_sentence(tmp_path):
+    engine, run = LocalEngine(1), Run(data=str(tmp_path / "nowhere.csv"))
+    attempt = Store(tmp_path).claim(run)
+    handle = engine.submit(attempt)
+    assert engine.capacity() == 0
+    assert ended(engine, handle) == "failed"
+    assert engine.capacity() == 1
+    assert engine.poll([handle]) == {}
+    assert "nowhere.csv" in read_error(attempt)
+
+
+def test_cancel_ends_the_process(tmp_path):
+    attempt = Store(tmp_path).claim(Run(task="rte"))
+    engine = LocalEngine(1, command=["/bin/sh", "-c", "sleep 60"])
+    handle = engine.submit(attempt)
+    _, running = engine._running[handle]
+    engine.cancel(handle)
+    assert running.poll() is not None
+    engine.cancel(handle)
+    assert engine.capacity() == 1

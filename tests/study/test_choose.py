@@ -1,0 +1,76 @@
+import json
+
+import pytest
+
+from made import made
+from pats.page.numbers.tables import Cell, Outcome
+from pats.run.spec import Run
+from pats.study import choose
+from pats.study.store.results import Store
+
+
+def cell(label, scores, task="rte"):
+    outcomes = []
+    for seed, score in enumerate(scores):
+        run = Run(task=task, method="vanilla", weight_decay=len(label)).with_seed(seed)
+        # A score below zero stands for a run that predicts one constant.
+        result = None
+        if score is not None:
+            result = made(run, [abs(score)], abs(score) / 2, degenerate=score < 0)
+        outcomes.append(Outcome(seed, run.id, result))
+    return Cell(task, "minilm", label, "vanilla", 1e-4, tuple(outcomes))
+
+
+@pytest.mark.parametrize(
+    ("cells", "label", "seed"),
+    [
+        ([cell("a", [0.5, 0.6]), cell("bb", [0.9, 0.1])], "a", 1),  # by mean, not by the best run
+        ([cell("a", [0.5, 0.6]), cell("bb", [0.6, 0.5])], "a", 1),  # the first of equals
+        ([cell("a", [0.5, 0.6]), cell("bb", [0.9, None])], "a", 1),  # failures disqualify
+        ([cell("a", [None, 0.6]), cell("bb", [0.9, None])], "bb", 0),  # unless all have some
+        ([cell("a", [0.9], "cola"), cell("bb", [0.5])], "bb", 0),  # of its own task
+        ([cell("a", [-0.9, -0.9]), cell("bb", [0.5, 0.6])], "bb", 1),  # a constant is never preferred
+        ([cell("a", [-0.9, 0.8]), cell("bb", [0.5, 0.6])], "a", 1),  # nor the constant seed of a row
+        ([cell("a", [-0.9, -0.9]), cell("bb", [0.5, None])], "bb", 0),  # nor where the other has failures
+        ([cell("a", [0.5 + 1e-15, 0.5]), cell("bb", [0.5, 0.5 + 2e-15])], "a", 0),  # nor by rounding
+    ],
+)
+def test_choose(cells, label, seed):
+    choice = choose.choose(cells, "rte")
+    assert (choice.label, choice.seed) == (label, seed)
+    assert choice.test == pytest.approx(choice.dev / 2)
+
+
+def test_only_constants():
+    choice = choose.choose([cell("a", [-0.5, -0.9]), cell("bb", [-0.6, None])], "rte")
+    assert (choice.label, choice.seed, choice.constant) == ("a", 1, True)
+    assert not choose.choose([cell("a", [0.5])], "rte").constant
+
+
+def test_nothing_to_choose():
+    assert choose.choose([cell("a", [None])], "rte") is None
+
+
+def test_best_of_a_cell(tmp_path):
+    store, runs = Store(tmp_path), [Run(task="rte").with_seed(seed) for seed in range(3)]
+    ids = [run.id for run in runs]
+    assert choose.best(store, ids) is None
+    for run, score, constant in zip(runs, [0.9, 0.7, 0.7], [True, False, False], strict=True):
+        attempt = store.claim(run)
+        (attempt / "result.json").write_text(made(run, [score], degenerate=constant).to_json())
+        store.commit(attempt, run.id)
+    assert choose.best(store, ids) == ids[1]
+
+
+def test_export_replaces_and_survives_its_source(tmp_path):
+    source, target = tmp_path / "attempt" / "model", tmp_path / "out" / "model"
+    for run_id in ("first", "second"):
+        source.mkdir(parents=True)
+        (source / "pats.json").write_text(json.dumps({"run_id": run_id}))
+        choose.export(source, target)
+        (source / "pats.json").unlink()
+        source.rmdir()
+        assert choose.exported(target, run_id)
+    assert not choose.exported(target, "first")
+    assert not choose.exported(tmp_path / "nowhere", "first")
+    assert [path.name for path in target.parent.iterdir()] == ["model"]
