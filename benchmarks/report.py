@@ -21,7 +21,7 @@ import numpy as np
 from pats import cli, paper
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
-from pats.study.plan.grid import Cell, Study
+from pats.study.plan.grid import PlannedCell, Study
 from pats.study.store.results import Store
 
 RESULT = Path(__file__).parent / "results" / "report.json"
@@ -42,7 +42,7 @@ ENVIRONMENT = {
 }
 
 
-def result(run: Run, cell: Cell, draw: np.random.Generator) -> Result:
+def result(run: Run, cell: PlannedCell, draw: np.random.Generator) -> Result:
     """A result such as a real run's."""
     scores = 0.6 + 0.02 * np.arange(10) + draw.normal(0, 0.02, 10)
     epochs = tuple(

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 import pats
-from pats.measure.sensitivity import Distribution
+from pats.measure.distribution import Distribution
 
 RESULT = Path(__file__).parent / "results" / "sensitivity.json"
 BATCHES = (1, 2, 6)

@@ -1,6 +1,6 @@
 """Results made by hand, for what reads results only."""
 
-from pats.page.numbers import tables
+from pats import results
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
 
@@ -19,8 +19,8 @@ def cell(label, scores, task="cola", model="bert-base-uncased", method=None, con
     for seed, score in enumerate(scores):
         run = Run(task=task, model=model, method=method or label).with_seed(seed)
         if score is None:
-            outcomes.append(tables.Outcome(seed, run.id, None, "its process was killed 3 times"))
+            outcomes.append(results.Outcome(seed, run.id, None, "its process was killed 3 times"))
             continue
         dev, test = score if isinstance(score, tuple) else (score, None)
-        outcomes.append(tables.Outcome(seed, run.id, made(run, [dev, dev - 0.1], test, **more)))
-    return tables.Cell(task, model, label, method or label, 1e-4, tuple(outcomes), control)
+        outcomes.append(results.Outcome(seed, run.id, made(run, [dev, dev - 0.1], test, **more)))
+    return results.Cell(task, model, label, method or label, 1e-4, tuple(outcomes), control)

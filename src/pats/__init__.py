@@ -55,11 +55,11 @@ _LAZY = {
     "Run": "pats.run",
     "finetune": "pats.run",
     "Study": "pats.study",
-    "StudyResult": "pats.study",
-    "Sweep": "pats.study",
-    "SweepResult": "pats.study",
-    "sweep": "pats.study",
-    "compare": "pats.study",
+    "StudyResult": "pats.study.study_run",
+    "Sweep": "pats.study.sweep",
+    "SweepResult": "pats.study.sweep",
+    "sweep": "pats.study.sweep",
+    "compare": "pats.study.compare",
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import pats
-from pats.measure.sensitivity import Distribution
+from pats.measure.distribution import Distribution
 from small import network
 
 

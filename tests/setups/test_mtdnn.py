@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification, get_linear_schedule
 
 from pats import InputError
 from pats.run import Run, finetune
-from pats.run.model import classifier as model
+from pats.run.model import classifier
 from pats.run.presets import PRESETS
 from pats.setups import mtdnn
 from test_scope import SMALL, build
@@ -37,7 +37,7 @@ def test_batches_are_consecutive_rows_in_one_order():
 
 
 def test_head_is_new_and_pytorchs_default(tiny_bert):
-    before = model.load(str(tiny_bert), ("a", "b"), 32, 0)
+    before = classifier.load(str(tiny_bert), ("a", "b"), 32, 0)
     pooler = before.model.bert.pooler.dense.weight.detach().clone()
     state = torch.get_rng_state()
     after = mtdnn.with_head(before, 5)

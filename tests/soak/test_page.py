@@ -17,10 +17,10 @@ import pytest
 import torch
 
 from made import made
-from pats.measure.sensitivity import Distribution
+from pats.measure.distribution import Distribution
 from pats.page.content import document
 from pats.page.formats import html
-from pats.page.numbers import tables as table1
+from pats.page.numbers import tables
 from pats.run.spec import Run
 
 ROOT = Path(__file__).parents[2]
@@ -61,10 +61,10 @@ def cells(tasks, model, seeds):
                 run = Run(task=task, model=model, method=method, options=options).with_seed(seed)
                 kind = (place, seed)
                 if kind == (3, 1):
-                    outcomes.append(table1.Outcome(seed, run.id, None, "its process was killed 3 times; <b>"))
+                    outcomes.append(tables.Outcome(seed, run.id, None, "its process was killed 3 times; <b>"))
                     continue
                 if kind == (4, seeds - 1):
-                    outcomes.append(table1.Outcome(seed, run.id))
+                    outcomes.append(tables.Outcome(seed, run.id))
                     continue
                 scores = 0.5 + 0.03 * np.arange(6) + 0.01 * place + draw.normal(0, 0.02, 6)
                 telemetry = {
@@ -82,9 +82,9 @@ def cells(tasks, model, seeds):
                         "packages": {"torch": "2"},
                     },
                 )
-                outcomes.append(table1.Outcome(seed, run.id, result))
+                outcomes.append(tables.Outcome(seed, run.id, result))
             found.append(
-                table1.Cell(task, model, label, method, 1e-4, tuple(outcomes), label.endswith("rate"))
+                tables.Cell(task, model, label, method, 1e-4, tuple(outcomes), label.endswith("rate"))
             )
     return found
 
@@ -105,7 +105,7 @@ def measured(label, seed):
 def pages(folder):
     """A page of every kind, made by hand; real pages are looked at as well where PATS_PAGE names them."""
     figure2 = {"models": [measured("vanilla", 1), measured("pats", 2)]}
-    groups = table1.groups(cells(("cola", "rte"), "bert-base-uncased", 5))
+    groups = tables.groups(cells(("cola", "rte"), "bert-base-uncased", 5))
     points = [
         {
             "method": method,

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from made import made
-from pats.page.numbers.tables import Cell, Outcome
+from pats.results import Cell, Outcome
 from pats.run.spec import Run
 from pats.study import choose
 from pats.study.store.results import Store

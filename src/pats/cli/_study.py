@@ -24,7 +24,7 @@ NOT_FLAGS = ("task", "model", "init_seed", "data_seed", "noise_seed")  # a grid 
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Shown:
     """What a verb shows.
 
     Args:
@@ -86,7 +86,7 @@ def build(values: dict[str, Any]) -> Study:
 def perform(
     values: dict[str, Any],
     plan_of: Callable[[dict[str, Any]], P],
-    do: Callable[..., Outcome],
+    do: Callable[..., Shown],
 ) -> int:
     """Do what the flags say, and show it.
 
@@ -112,7 +112,7 @@ def perform(
     return 1 if outcome.failures else 0
 
 
-def _show(outcome: Outcome, as_json: bool) -> None:
+def _show(outcome: Shown, as_json: bool) -> None:
     if as_json:
         write_json(outcome.content)
     else:

@@ -31,6 +31,6 @@ def main(argv: Sequence[str]) -> int:
     return _study.perform(parser.read(argv), _study.build, _do)
 
 
-def _do(study: Study, out: str, **how: Any) -> _study.Outcome:
+def _do(study: Study, out: str, **how: Any) -> _study.Shown:
     result = compare(study, out, **how)
-    return _study.Outcome(result.to_dict(), result.page, result.failures)
+    return _study.Shown(result.to_dict(), result.page, result.failures)

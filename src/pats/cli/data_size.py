@@ -42,9 +42,9 @@ def main(argv: Sequence[str]) -> int:
     return _study.perform(values, _study.build, partial(_do, fractions=fractions, batches=batches))
 
 
-def _do(study: Study, out: str, *, fractions: Sequence[float], batches: int, **how: Any) -> _study.Outcome:
+def _do(study: Study, out: str, *, fractions: Sequence[float], batches: int, **how: Any) -> _study.Shown:
     found = data_size(study, fractions, out, batches=batches, **how)
     typed = command(study, out, "data-size", {"fractions": fractions})
     told = data_size_document(found.points, found.labels, found.task, found.model, typed)
     files = write(told, Path(out), "data_size") if ranks.is_first() else []
-    return _study.Outcome(asdict(found), told.page, len(found.failures), files)
+    return _study.Shown(asdict(found), told.page, len(found.failures), files)

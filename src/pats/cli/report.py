@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pats import _schema
+from pats import _schema, results
 from pats._errors import InputError
 from pats.cli import _parser
 from pats.cli._command import command
@@ -13,7 +13,7 @@ from pats.cli._output import write_json
 from pats.page.content.document import Document, Source, document
 from pats.page.formats import card, render
 from pats.page.formats.html import html
-from pats.page.numbers import tables as table1
+from pats.page.numbers import tables
 from pats.results.shapes import SHAPES
 from pats.run.folder import owned
 from pats.run.folder.files import PREDICTIONS, write_atomic
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     values = parser.read(argv)
     store = Store(values["folder"])
     cells = load(store)
-    groups = table1.groups(cells)
+    groups = tables.groups(cells)
     drawn = {verb: _figure(verb, values.get(verb.replace("-", "_")), store.root) for verb in FIGURES}
     told = document(groups, _source(store, cells, drawn))
     out = Path(values.get("out") or store.root)
@@ -79,21 +79,21 @@ def pages(name: str) -> tuple[str, ...]:
     return f"{name}.html", f"{name}.md", f"{name}.tex"
 
 
-def load(store: Store) -> tuple[table1.Cell, ...]:
+def load(store: Store) -> tuple[results.Cell, ...]:
     """The cells of a study with what results there are.
 
     Raises:
         InputError: The folder holds no study, or one without cells.
     """
     return tuple(
-        table1.Cell(
+        results.Cell(
             cell.task,
             cell.model,
             cell.label,
             cell.method,
             cell.lr,
             tuple(
-                table1.Outcome(run.data_seed, run_id, result, None if result else _error(store, run_id))
+                results.Outcome(run.data_seed, run_id, result, None if result else _error(store, run_id))
                 for run in cell.runs
                 for run_id in (run.id,)
                 for result in (store.result(run_id),)
@@ -128,7 +128,7 @@ def _figure(verb: str, folder: str | None, root: Path) -> Mapping[str, Any] | No
 
 def _source(
     store: Store,
-    cells: Sequence[table1.Cell],
+    cells: Sequence[results.Cell],
     drawn: Mapping[str, Mapping[str, Any] | None],
 ) -> Source:
     ids = (outcome.run_id for cell in cells for outcome in cell.outcomes)
@@ -139,7 +139,7 @@ def _source(
     return Source(typed, study.to_dict(), files, drawn["sensitivity"], drawn["data-size"], notes, out)
 
 
-def _cards(store: Store, groups: Sequence[table1.Group]) -> list[Path]:
+def _cards(store: Store, groups: Sequence[tables.Group]) -> list[Path]:
     """A model card in every exported model of the study."""
     if not (store.root / "model").is_dir():
         return []

@@ -13,7 +13,7 @@ from pats._errors import InputError
 from pats.cli import _flags, _parser, _settings
 from pats.cli._output import wide, write_json
 from pats.cli.report import pages, write
-from pats.measure.distribution import Sensitivities, measure
+from pats.measure.finetuned import Sensitivities, measure
 from pats.page.content.document import sensitivity_document
 from pats.page.formats import render
 from pats.run import Run

@@ -44,9 +44,9 @@ def main(argv: Sequence[str]) -> int:
     return _study.perform(parser.read(argv), build, _do)
 
 
-def _do(plan: Sweep, out: str, **how: Any) -> _study.Outcome:
+def _do(plan: Sweep, out: str, **how: Any) -> _study.Shown:
     result = sweep(plan, out, **how)
-    return _study.Outcome(result.to_dict(), result.study.page, result.study.failures)
+    return _study.Shown(result.to_dict(), result.study.page, result.study.failures)
 
 
 def build(values: dict[str, Any]) -> Sweep:

@@ -19,7 +19,7 @@ from pats._scope import scope as names_in
 from pats.methods.pats import PatsOptions
 from pats.run import batches, environment
 from pats.run.data import load_data
-from pats.run.model import classifier as model
+from pats.run.model import classifier
 from pats.run.outcome import kind
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
@@ -75,7 +75,7 @@ def check(run: Run, *, count: int = 8) -> Check:
         raise InputError(f"count is {count!r}, but must be a whole number from 1")
     data = load_data(run)
     with own_generators():
-        loaded = model.load(
+        loaded = classifier.load(
             run.model, data.labels, run.max_length, run.init_seed, run.revision, run.allow_missing_weights
         )
         train = batches.subset(data.splits["train"], run.fraction, run.data_seed, data.regression)
@@ -96,7 +96,7 @@ def check(run: Run, *, count: int = 8) -> Check:
 
 def _averages(
     run: Run,
-    loaded: model.Loaded,
+    loaded: classifier.Loaded,
     train: tasks.Split,
     data: tasks.TaskData,
     noise: Noise,

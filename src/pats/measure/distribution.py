@@ -1,177 +1,179 @@
-"""``measure``: how the sensitivities of a fine-tuned model are distributed over its training data."""
+"""How the sensitivities of a model are distributed."""
 
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pats._errors import InputError
-from pats.measure.sensitivity import Distribution, sensitivity
-from pats.run import batches, environment
-from pats.run.model import classifier as model
-from pats.run.model import exported
-from pats.run.outcome import kind
-from pats.tasks import TaskData
 
-MAX_LENGTH = 128
+WINDOW = (5e-8, 1e-5)  # what the paper's figure 2 shows
+WINDOW_BINS = 50
+PER_DECADE = 20
+LOWEST, HIGHEST = -20, 6  # decades; what lies outside is counted in the outermost bins
+_CHUNK = 1 << 20  # entries binned at a time, so that no temporary is as large as a matrix
 
 
-@dataclass(frozen=True)
-class Sensitivities:
-    """What was measured of one model.
+class Distribution:
+    """How non-negative numbers are distributed, in a few hundred bins: built piece by piece, and added.
 
-    Args:
-        label: Its name in tables and figures.
-        task: Name of the task.
-        reduce: ``"batch"`` or ``"gradient"``, as in ``pats.sensitivity``.
-        batches: Batches that were measured.
-        batch_size: Examples a batch.
-        scope: Which parameters.
-        whole: Over all parameters in scope.
-        by_layer: By number of the layer.
-        by_kind: By kind of matrix, the number of the layer replaced by ``*``.
-        environment: Versions and hardware.
+    Counts and sums stand in bins of a twentieth of a decade, from 10⁻²⁰ to 10⁶; counts also in 50 equal
+    bins over the paper's window [5·10⁻⁸, 10⁻⁵]. Zeros are counted apart, values that are not finite are
+    counted and left out of everything else.
     """
 
-    label: str
-    task: str
-    reduce: str
-    batches: int
-    batch_size: int
-    scope: str
-    whole: Distribution
-    by_layer: dict[str, Distribution]
-    by_kind: dict[str, Distribution]
-    environment: dict[str, Any]
+    def __init__(self) -> None:
+        bins = (HIGHEST - LOWEST) * PER_DECADE
+        self.counts = torch.zeros(bins, dtype=torch.int64)
+        self.sums = torch.zeros(bins, dtype=torch.float64)
+        self.window = torch.zeros(WINDOW_BINS, dtype=torch.int64)
+        self.zeros = self.below = self.above = self.not_finite = 0
+        self.squares = 0.0
+
+    def add(self, values: Tensor) -> None:
+        """Count a tensor's absolute values, of any shape and floating type."""
+        flat = values.detach().flatten()
+        for start in range(0, flat.numel(), _CHUNK):
+            self._add(flat[start : start + _CHUNK].cpu().double().abs())
+
+    def _add(self, values: Tensor) -> None:
+        finite = values[values.isfinite()]
+        self.not_finite += values.numel() - finite.numel()
+        positive = finite[finite > 0]
+        self.zeros += finite.numel() - positive.numel()
+        places = ((positive.log10() - LOWEST) * PER_DECADE).floor().long().clamp(0, len(self.counts) - 1)
+        self.counts += torch.bincount(places, minlength=len(self.counts))
+        self.sums += torch.bincount(places, weights=positive, minlength=len(self.sums))
+        self.squares += float(positive.square().sum())
+        low, high = WINDOW
+        self.below += int((finite < low).sum())
+        self.above += int((finite > high).sum())
+        inside = finite[(finite >= low) & (finite <= high)]
+        places = ((inside - low) / (high - low) * WINDOW_BINS).long().clamp(max=WINDOW_BINS - 1)
+        self.window += torch.bincount(places, minlength=WINDOW_BINS)
+
+    def __iadd__(self, other: "Distribution") -> "Distribution":
+        self.counts += other.counts
+        self.sums += other.sums
+        self.window += other.window
+        self.squares += other.squares
+        for name in ("zeros", "below", "above", "not_finite"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
+    @property
+    def entries(self) -> int:
+        """Finite values so far."""
+        return int(self.counts.sum()) + self.zeros
+
+    @property
+    def mean(self) -> float:
+        """Exact mean; 0 for none."""
+        return float(self.sums.sum()) / self.entries if self.entries else 0.0
+
+    @property
+    def std(self) -> float:
+        """Exact standard deviation over all entries; 0 for none."""
+        if not self.entries:
+            return 0.0
+        return math.sqrt(max(self.squares / self.entries - self.mean**2, 0.0))
+
+    @property
+    def cv(self) -> float:
+        """Coefficient of variation: standard deviation over mean; 0 where all are zero."""
+        return self.std / self.mean if self.mean else 0.0
+
+    @property
+    def gini(self) -> float:
+        """Gini's coefficient, from 0 (all equal) towards 1 (one entry holds everything).
+
+        From the bins, as if a bin's entries were equal: below the exact value, by less than 0.002 for
+        values that spread over a decade or more.
+        """
+        total, n = float(self.sums.sum()), self.entries
+        if not total:
+            return 0.0
+        # Twice the area between the diagonal and Lorenz' curve; zeros come first and hold nothing.
+        people = torch.cat([torch.tensor([float(self.zeros)]), self.counts.double()]) / n
+        held = torch.cat([torch.zeros(1, dtype=torch.float64), self.sums]) / total
+        curve = held.cumsum(0)
+        return 1 - float((people * (2 * curve - held)).sum())
+
+    @property
+    def insensitive(self) -> float:
+        """Share below the paper's window, that is below 5·10⁻⁸; 0 for none."""
+        return self.below / self.entries if self.entries else 0.0
+
+    @property
+    def beyond(self) -> float:
+        """Share above the paper's window, that is above 10⁻⁵; 0 for none."""
+        return self.above / self.entries if self.entries else 0.0
+
+    def quantile(self, share: float) -> float:
+        """The value below which a share of the entries lies, to a twentieth of a decade; 0 among zeros."""
+        reached = self.zeros
+        for place, count in enumerate(self.counts.tolist()):
+            if reached >= share * self.entries:
+                break
+            reached += count
+            if reached >= share * self.entries:
+                return float(10 ** (LOWEST + (place + 0.5) / PER_DECADE))
+        return 0.0
+
+    def summary(self) -> dict[str, float]:
+        """The concentration numbers, six digits each."""
+        found = {
+            "entries": self.entries,
+            "mean": self.mean,
+            "std": self.std,
+            "cv": self.cv,
+            "gini": self.gini,
+            "median": self.quantile(0.5),
+            "insensitive": self.insensitive,
+            "beyond": self.beyond,
+            "zeros": self.zeros,
+            "not_finite": self.not_finite,
+        }
+        return {key: value if isinstance(value, int) else _short(value) for key, value in found.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: the whole with its bins, layers and kinds with their summaries."""
-        return {
-            "label": self.label,
-            "task": self.task,
-            "reduce": self.reduce,
-            "batches": self.batches,
-            "batch_size": self.batch_size,
-            "scope": self.scope,
-            "whole": self.whole.to_dict(),
-            "by_layer": {name: found.summary() for name, found in self.by_layer.items()},
-            "by_kind": {name: found.summary() for name, found in self.by_kind.items()},
-            "environment": self.environment,
+        """Plain values for JSON: the summary, and the bins that are not empty."""
+        filled = self.counts.nonzero().flatten().tolist()
+        first, last = (filled[0], filled[-1] + 1) if filled else (0, 0)
+        return self.summary() | {
+            "squares": self.squares,
+            "below": self.below,
+            "above": self.above,
+            "window": self.window.tolist(),
+            "first": first,
+            "counts": self.counts[first:last].tolist(),
+            "sums": [_short(value) for value in self.sums[first:last].tolist()],
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Distribution":
+        """The distribution that ``to_dict`` described.
 
-def measure(
-    name: str,
-    data: TaskData,
-    *,
-    label: str | None = None,
-    count: int | None = None,
-    batch_size: int = 32,
-    max_length: int | None = None,
-    reduce: str = "batch",
-    scope: str = "encoder",
-    precision: str = "auto",
-    seed: int = 0,
-    on_batch: Callable[[int, int], None] = lambda done, total: None,
-) -> Sensitivities:
-    """Measure Eq. 1 over the training set of a task, dropout off.
-
-    The training set is taken in one random order that ``seed`` gives, in full batches; an incomplete last
-    batch is left out where there is a full one, since a mean over batches would overrate its examples.
-    Memory is the model, one tensor of the scope's size for the sums and one for the gradients, however
-    many batches there are; the sums are then binned matrix by matrix.
-
-    Args:
-        name: A folder that ``pats run`` or ``pats compare`` exported, or any fine-tuned classifier.
-        data: The task.
-        label: Name of the model in figures; None is the folder's.
-        count: Batches; None is the whole training set.
-        batch_size: Examples a batch. With ``reduce="batch"`` the sensitivities depend on it.
-        max_length: Longest input in tokens; None is what the model was trained with, else 128.
-        reduce: As in ``pats.sensitivity``.
-        scope: As in ``pats.scope``.
-        precision: As in ``pats.Run``.
-        seed: Seed of the order.
-        on_batch: Called with the batches done and their number.
-
-    Raises:
-        InputError: The model cannot be loaded, was trained for other labels, or a number is out of range.
-    """
-    for what, number in (("batches", count), ("batch_size", batch_size), ("max_length", max_length)):
-        if number is not None and number < 1:
-            raise InputError(f"{what} is {number!r}, but must be a whole number from 1")
-    loaded = model.load_trained(name)
-    trained = model.labels_of(loaded.model)
-    if trained != data.labels:
-        raise InputError(
-            f"the model {name!r} was trained for {_classes(trained)}, but the task {data.name!r} has "
-            f"{_classes(data.labels)}: name the task that it was trained on"
-        )
-    card = exported.read_card(Path(name)) or {}
-    length = min(max_length or int(card.get("max_length", MAX_LENGTH)), loaded.max_length)
-    train = data.splits["train"]
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed)).tolist()
-    full = max(len(train) // batch_size, 1)
-    total = min(count or full, full)
-    rows = train.take(order[: total * batch_size])
-    features = batches.encode(loaded.tokenizer, rows, length, data.regression)
-    collate = batches.collator(loaded.tokenizer)
-    device = environment.device()
-    in_bf16 = environment.bf16(precision, device)
-    classifier: nn.Module = loaded.model
-    classifier.to(device).eval()
-
-    def pieces() -> Iterator[dict[str, Tensor]]:
-        for number in range(total):
-            batch = collate(features[number * batch_size : (number + 1) * batch_size])
-            yield {key: value.to(device) for key, value in batch.items()}
-            on_batch(number + 1, total)
-
-    def loss(module: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
-            found: Tensor = module(**batch).loss
-        return found
-
-    found = sensitivity(classifier, pieces(), loss, reduce, scope)
-    whole = Distribution()
-    by_layer: dict[str, Distribution] = {}
-    by_kind: dict[str, Distribution] = {}
-    while found:
-        parameter, values = found.popitem()
-        part = Distribution()
-        part.add(values)
-        whole += part
-        for groups, key in ((by_layer, _layer(parameter)), (by_kind, kind(parameter))):
-            if key is not None:
-                groups.setdefault(key, Distribution()).__iadd__(part)
-    return Sensitivities(
-        label or _label(name),
-        data.name,
-        reduce,
-        total,
-        batch_size,
-        scope,
-        whole,
-        dict(sorted(by_layer.items(), key=lambda item: int(item[0]))),
-        dict(reversed(by_kind.items())),
-        environment.describe(device, in_bf16),
-    )
+        Raises:
+            InputError: Something is missing or of another shape.
+        """
+        made = cls()
+        try:
+            first, counts = int(values["first"]), torch.tensor(values["counts"], dtype=torch.int64)
+            made.counts[first : first + len(counts)] = counts
+            made.sums[first : first + len(counts)] = torch.tensor(values["sums"], dtype=torch.float64)
+            made.window += torch.tensor(values["window"], dtype=torch.int64)
+            made.squares = float(values["squares"])
+            for name in ("zeros", "below", "above", "not_finite"):
+                setattr(made, name, int(values[name]))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"the distribution of sensitivities cannot be read ({error}): measure it again"
+            ) from None
+        return made
 
 
-def _layer(name: str) -> str | None:
-    """The first number in a parameter's name: its layer."""
-    found = re.search(r"(?<=\.)\d+(?=\.)", name)
-    return found and found.group()
-
-
-def _label(name: str) -> str:
-    path = Path(name)
-    return path.parent.name if path.name == "model" and path.parent.name else path.name
-
-
-def _classes(labels: tuple[str, ...]) -> str:
-    return f"the classes {', '.join(labels)}" if labels else "a score"
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from pats.page.numbers.tables import Cell
+from pats.results import Cell
 from pats.run.folder.files import remove
 from pats.run.model.exported import read_card
 from pats.study.store.files import link_tree

@@ -11,7 +11,7 @@ from pats.study.identity import identify
 from pats.study.place.group import together
 from pats.study.place.local import LocalEngine
 from pats.study.place.protocol import Engine
-from pats.study.plan.grid import Cell, Place, Study
+from pats.study.plan.grid import Place, PlannedCell, Study
 from pats.study.store.results import Store
 from pats.study.study_run import Job, StudyResult
 
@@ -83,7 +83,7 @@ def _tune(job: Job) -> tuple[dict[Place, float], list[str]]:
         return {}, []
     rows = dict(job.study.rows)
     cells = [
-        Cell(task, model, f"{label} (tuning)", rows[label], 0.0, runs)
+        PlannedCell(task, model, f"{label} (tuning)", rows[label], 0.0, runs)
         for (task, model, label), runs in plan.items()
     ]
     job.select(cells, [run for runs in plan.values() for run in runs])

@@ -164,7 +164,7 @@ def _spread(store: Store, run: Run, batches: int | None, console: Console | None
     folder = store.model(run.id)
     if folder is None:
         return None
-    from pats.measure.distribution import measure
+    from pats.measure.finetuned import measure
     from pats.run.data import load_data
 
     # The order of the batches is the same for all seeds and sizes.

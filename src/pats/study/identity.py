@@ -6,7 +6,7 @@ from pats._errors import InputError
 from pats.page.content.words import count
 from pats.run.folder.files import RESULT
 from pats.run.model import weights
-from pats.study.plan.grid import Cell, Study
+from pats.study.plan.grid import PlannedCell, Study
 from pats.study.store.results import Store
 
 
@@ -35,14 +35,14 @@ def identify(study: Study, store: Store) -> tuple[Study, tuple[str, ...]]:
     return replace(study, weights=hashes), tuple(notes)
 
 
-def _begun(store: Store) -> list[Cell]:
+def _begun(store: Store) -> list[PlannedCell]:
     try:
         return store.cells()
     except InputError:
         return []  # a new study, or one whose file is to be written anew
 
 
-def _made(store: Store, cells: list[Cell]) -> list[float]:
+def _made(store: Store, cells: list[PlannedCell]) -> list[float]:
     """When the results of runs without a hash were made."""
     found = []
     for run in (run for cell in cells for run in cell.runs if run.weights is None):

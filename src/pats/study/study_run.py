@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from pats import results
 from pats.page.content.summary import Page, page
 from pats.page.content.verdict import too_few
 from pats.page.content.words import CURE
@@ -20,7 +21,7 @@ from pats.study import choose, prepare
 from pats.study.choose import Chosen
 from pats.study.place.coordinator import execute
 from pats.study.place.protocol import Engine
-from pats.study.plan.grid import Cell, Study
+from pats.study.plan.grid import PlannedCell, Study
 from pats.study.store.files import write
 from pats.study.store.results import Store
 from pats.study.watch import Display
@@ -42,7 +43,7 @@ class StudyResult:
 
     study: Study
     out: Path
-    cells: tuple[tables.Cell, ...]
+    cells: tuple[results.Cell, ...]
     groups: tuple[tables.Group, ...]
     page: Page
     chosen: Mapping[str, Chosen]
@@ -120,7 +121,7 @@ class Job:
     unscored: dict[str, str] = field(default_factory=dict)
 
     def conclude(
-        self, planned: Sequence[Cell], runs: Sequence[Run], notes: Sequence[str] = ()
+        self, planned: Sequence[PlannedCell], runs: Sequence[Run], notes: Sequence[str] = ()
     ) -> StudyResult:
         """Bring the cells that are reported to their results, tables and chosen models.
 
@@ -151,11 +152,11 @@ class Job:
         if told is not None and self.console is not None:
             self.console.print(told, markup=False, highlight=False, soft_wrap=True)
 
-    def _predictions(self, cells: Sequence[tables.Cell]) -> dict[str, Path]:
+    def _predictions(self, cells: Sequence[results.Cell]) -> dict[str, Path]:
         ids = (outcome.run_id for cell in cells for outcome in cell.outcomes)
         return {run_id: self.store.folder(run_id) / PREDICTIONS for run_id in ids}
 
-    def select(self, cells: Sequence[Cell], runs: Sequence[Run]) -> None:
+    def select(self, cells: Sequence[PlannedCell], runs: Sequence[Run]) -> None:
         """Bring runs that select something (a rate, a point of a search) to their results."""
         self.run(cells, runs)
         for run in runs:
@@ -163,7 +164,7 @@ class Job:
             if outcome.failure is not None:
                 self.unscored[run.id] = outcome.failure
 
-    def run(self, cells: Sequence[Cell], runs: Sequence[Run]) -> None:
+    def run(self, cells: Sequence[PlannedCell], runs: Sequence[Run]) -> None:
         """Bring runs to their results, keeping the weights of each cell's best alone."""
         self.store.save_study({"study": self.study.to_dict(), "cells": [cell.to_dict() for cell in cells]})
         if not self.checked and any(self.store.result(run.id) is None for run in runs):
@@ -192,12 +193,12 @@ class Job:
             if self.store.result(run_id) is not None:
                 self.store.drop(run_id, model=not self.keep_models and run_id != best)
 
-    def _with_results(self, cell: Cell) -> tables.Cell:
+    def _with_results(self, cell: PlannedCell) -> results.Cell:
         outcomes = tuple(self._outcome(run) for run in cell.runs)
-        return tables.Cell(cell.task, cell.model, cell.label, cell.method, cell.lr, outcomes, cell.control)
+        return results.Cell(cell.task, cell.model, cell.label, cell.method, cell.lr, outcomes, cell.control)
 
-    def _outcome(self, run: Run) -> tables.Outcome:
-        return tables.Outcome(run.data_seed, run.id, self.store.result(run.id), self.errors.get(run.id))
+    def _outcome(self, run: Run) -> results.Outcome:
+        return results.Outcome(run.data_seed, run.id, self.store.result(run.id), self.errors.get(run.id))
 
     def _target(self, task: str) -> Path:
         """Where a task's model goes: a folder of its own where there are, or were, several tasks."""
@@ -205,7 +206,7 @@ class Job:
         alone = len(self.study.task_list) == 1 and not any(folder.glob(f"*/{MARK}"))
         return folder if alone else folder / task
 
-    def _keep(self, cells: Sequence[Cell], found: Mapping[str, Chosen]) -> None:
+    def _keep(self, cells: Sequence[PlannedCell], found: Mapping[str, Chosen]) -> None:
         """Export the chosen models, then delete all other weights."""
         self._divide()
         missing = {

@@ -19,7 +19,7 @@ from pats.study.place.group import together
 from pats.study.place.local import LocalEngine
 from pats.study.place.protocol import Engine
 from pats.study.plan import propose
-from pats.study.plan.grid import Cell, Place, Study
+from pats.study.plan.grid import Place, PlannedCell, Study
 from pats.study.plan.search import Search, Trial, told
 from pats.study.plan.space import Dimension, Params, Space, default, split
 from pats.study.plan.space import check as check_space
@@ -315,11 +315,11 @@ class _Search:
             score = trial.score(self.plan.epochs[-1])
             self._proposer.tell(trial.number, score, {} if trial.failed else trial.scores)
 
-    def cell(self) -> Cell:
+    def cell(self) -> PlannedCell:
         """All runs of the search so far, for who watches."""
         task, model, label = self.place
         runs = tuple(run for trial in self.trials for run in trial.runs)
-        return Cell(task, model, f"{label} (search)", self.method, 0.0, runs)
+        return PlannedCell(task, model, f"{label} (search)", self.method, 0.0, runs)
 
     def found(self) -> Search:
         full = self.plan.epochs[-1]
@@ -352,7 +352,7 @@ class _Search:
             math.fsum(run.epochs for trial in self.trials for run in trial.runs),
         )
 
-    def winners(self, search: Search, fingerprints: Mapping[tuple[str, int], str]) -> Cell:
+    def winners(self, search: Search, fingerprints: Mapping[tuple[str, int], str]) -> PlannedCell:
         """The winner on the reported seeds."""
         runs = tuple(self._run(search.winner, seed, fingerprints) for seed in self.plan.study.seed_list)
-        return Cell(*self.place, self.method, runs[0].lr, runs)
+        return PlannedCell(*self.place, self.method, runs[0].lr, runs)

@@ -19,7 +19,7 @@ from pats.page.content.words import duration
 from pats.run.folder.events import Sign
 from pats.run.folder.files import EVENTS
 from pats.run.spec import Run
-from pats.study.plan.grid import Cell
+from pats.study.plan.grid import PlannedCell
 from pats.study.store.attempt import read_error
 from pats.study.store.results import Store
 
@@ -74,7 +74,7 @@ class Watched:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._key: object = None
-        self._cells: list[Cell] = []
+        self._cells: list[PlannedCell] = []
 
     def look(self) -> list[RunState]:
         """The state of every run.
@@ -89,12 +89,12 @@ class Watched:
         return look(self._store, self._cells)
 
 
-def look(store: Store, cells: Sequence[Cell]) -> list[RunState]:
+def look(store: Store, cells: Sequence[PlannedCell]) -> list[RunState]:
     """The state of every run of the cells."""
     return [_state(store, cell, run) for cell in cells for run in cell.runs]
 
 
-def _state(store: Store, cell: Cell, run: Run) -> RunState:
+def _state(store: Store, cell: PlannedCell, run: Run) -> RunState:
     place = (run.id, cell.task, cell.model, cell.label, run.data_seed)
     result = store.result(run.id)
     if result is not None:
@@ -200,7 +200,7 @@ class Display:
         console: Where to; None shows nothing.
     """
 
-    def __init__(self, store: Store, cells: Sequence[Cell], console: Console | None) -> None:
+    def __init__(self, store: Store, cells: Sequence[PlannedCell], console: Console | None) -> None:
         self._store, self._cells, self._console = store, cells, console
         self._places = {run.id: (cell, run) for cell in cells for run in cell.runs}
         self._clock = Clock()

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from made import cell, made
+from pats import results
 from pats.page.content import document
 from pats.page.numbers import tables
 from pats.run.result import Epoch
@@ -113,7 +114,7 @@ def test_sensitivities_of_optimizers_stand_where_none_were_measured():
 
 def test_failed_constant_and_missing_runs():
     cells = [cell("vanilla", [0.5, None, 0.5]), cell("pats", [0.5, 0.5], degenerate=True)]
-    waiting = tables.Outcome(2, "0" * 16)
+    waiting = results.Outcome(2, "0" * 16)
     cells[1] = replace(cells[1], outcomes=(*cells[1].outcomes, waiting))
     told = report(cells)
     (grid,) = section(told, "troubles").grids
@@ -138,7 +139,7 @@ def test_how_it_was_made():
 
 
 def test_a_study_without_any_result_has_a_report():
-    empty = tables.Cell("cola", "m", "pats", "pats", 1e-4, (tables.Outcome(0, "0" * 16),))
+    empty = results.Cell("cola", "m", "pats", "pats", 1e-4, (results.Outcome(0, "0" * 16),))
     told = report([empty])
     assert told.lead == "0 of 1 run"
     assert section(told, "curves") is None
@@ -149,8 +150,8 @@ def test_curves_leave_out_epochs_that_only_some_seeds_reached():
     run = Run(task="cola", method="vanilla")
     long = made(run.with_seed(0), [0.5, 0.6, 0.7])
     short = made(run.with_seed(1), [0.4, 0.5])
-    outcomes = (tables.Outcome(0, "a", long), tables.Outcome(1, "b", short))
-    told = report([tables.Cell("cola", "m", "vanilla", "vanilla", 1e-4, outcomes)])
+    outcomes = (results.Outcome(0, "a", long), results.Outcome(1, "b", short))
+    told = report([results.Cell("cola", "m", "vanilla", "vanilla", 1e-4, outcomes)])
     (chart,) = section(told, "curves").charts
     means = chart.spec["layer"][1]["data"]["values"]
     assert [(row["epoch"], row["score"]) for row in means] == [(1, 45.0), (2, 55.0)]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import pats
-from pats.measure.sensitivity import Distribution
+from pats.measure.distribution import Distribution
 from pats.page.content import document, figures
 
 

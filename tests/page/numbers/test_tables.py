@@ -9,7 +9,7 @@ from rich.console import Console
 from made import cell, made
 from pats.page.content import summary as page
 from pats.page.formats import render
-from pats.page.numbers import tables as table1
+from pats.page.numbers import tables
 from pats.run.spec import Run
 
 PLAIN = [0.60, 0.61, 0.62]
@@ -17,11 +17,11 @@ BETTER = [0.70, 0.71, 0.735]
 
 
 def words(cells, **more):
-    return page.page(table1.groups(cells), **more)
+    return page.page(tables.groups(cells), **more)
 
 
 def test_scores_are_times_100_of_the_best_epoch_beside_the_last():
-    (group,) = table1.groups([cell("vanilla", PLAIN), cell("pats", BETTER, method="pats-paper")])
+    (group,) = tables.groups([cell("vanilla", PLAIN), cell("pats", BETTER, method="pats-paper")])
     plain, ours = group.lines
     assert (group.split, group.family) == ("dev", 1)
     assert plain.scores == pytest.approx({0: 60.0, 1: 61.0, 2: 62.0})
@@ -43,7 +43,7 @@ def test_three_seeds_are_never_significant_and_the_page_says_so():
 @pytest.mark.parametrize(("seeds", "significant"), [(5, False), (6, True)])
 def test_significance_needs_enough_seeds(seeds, significant):
     cells = [cell("vanilla", [0.5] * seeds), cell("pats", [0.6 + seed / 100 for seed in range(seeds)])]
-    (group,) = table1.groups(cells)
+    (group,) = tables.groups(cells)
     assert group.lines[1].significant is significant
     assert ("Holm" in words(cells).verdict[2]) is significant
 
@@ -57,7 +57,7 @@ def test_holm_goes_over_the_methods_and_leaves_controls_out():
     flat = [0.5] * 6
     cells = [cell("vanilla", flat), cell("vanilla at pats's rate", [0.6] * 6, control=True)]
     cells += [cell("pats", [0.6] * 6), cell("sage", [0.6] * 6)]
-    (group,) = table1.groups(cells)
+    (group,) = tables.groups(cells)
     assert group.family == 2
     assert [line.p for line in group.lines] == [None, None, 0.0625, 0.0625]
     assert group.lines[1].difference.mean == pytest.approx(10.0)
@@ -65,13 +65,13 @@ def test_holm_goes_over_the_methods_and_leaves_controls_out():
 
 def test_a_method_whose_runs_all_failed_still_counts_in_the_family():
     cells = [cell("vanilla", [0.5] * 6), cell("pats", [0.6] * 6), cell("sage", [None] * 6)]
-    (group,) = table1.groups(cells)
+    (group,) = tables.groups(cells)
     assert group.family == 2
     assert [line.p for line in group.lines] == [None, 0.0625, None]
 
 
 def test_pairs_are_the_seeds_that_both_have():
-    (group,) = table1.groups([cell("vanilla", [0.5, None, 0.7]), cell("pats", [0.6, 0.9, 0.8])])
+    (group,) = tables.groups([cell("vanilla", [0.5, None, 0.7]), cell("pats", [0.6, 0.9, 0.8])])
     assert group.lines[1].difference.n == 2
     assert group.lines[1].difference.mean == pytest.approx(10.0)
 
@@ -87,14 +87,14 @@ def test_failed_and_constant_runs_are_counted_and_shown():
 def test_a_diverged_run_has_no_score():
     run = Run(task="cola")
     result = made(run, [0.5], status="failed", error="the loss is not finite")
-    outcome = table1.Outcome(0, run.id, result)
+    outcome = tables.Outcome(0, run.id, result)
     assert outcome.failure == "the loss is not finite"
-    assert table1.Cell("cola", "m", "pats", "pats", 1.0, (outcome,)).dev == {}
+    assert tables.Cell("cola", "m", "pats", "pats", 1.0, (outcome,)).dev == {}
 
 
 def test_the_verdict_is_from_test_where_there_is_one():
     cells = [cell("vanilla", [(0.9, 0.5), (0.9, 0.6)]), cell("pats", [(0.8, 0.7), (0.8, 0.8)])]
-    (group,) = table1.groups(cells)
+    (group,) = tables.groups(cells)
     assert group.split == "test"
     assert group.lines[1].difference.mean == pytest.approx(20.0)
     assert group.lines[1].paper is None  # the paper's numbers are of dev
@@ -118,13 +118,13 @@ def two_tasks():
 
 
 def test_overall():
-    plain, ours = table1.overall(table1.groups(two_tasks()))
+    plain, ours = tables.overall(tables.groups(two_tasks()))
     assert (plain.average, ours.average) == pytest.approx((70.5, (71.5 + 70) / 2))
     assert (plain.improvement, ours.improvement) == (None, 0.5)
     assert ours.iqm[1][0] <= ours.iqm[0] <= ours.iqm[1][1]
-    assert table1.overall(table1.groups(two_tasks()[:2])) == []
+    assert tables.overall(tables.groups(two_tasks()[:2])) == []
     missing = [*two_tasks()[:3], cell("pats", [None], task="rte")]
-    assert table1.overall(table1.groups(missing))[1].average is None
+    assert tables.overall(tables.groups(missing))[1].average is None
 
 
 def test_summary_has_the_papers_numbers_beside_ours():
@@ -151,7 +151,7 @@ def test_terminal_takes_names_literally():
 
 def test_csv():
     cells = [cell("vanilla", [0.5, None]), cell("pats", [(0.6), (0.7)])]
-    rows = list(csv.DictReader(io.StringIO(render.table_csv(table1.groups(cells)))))
+    rows = list(csv.DictReader(io.StringIO(render.table_csv(tables.groups(cells)))))
     assert [row["method"] for row in rows] == ["vanilla", "pats"]
     assert (rows[0]["n"], rows[0]["failed"], rows[0]["difference"]) == ("1", "1", "")
     assert float(rows[1]["difference"]) == pytest.approx(10.0)
@@ -202,7 +202,7 @@ def test_over_tasks_all_pairs_count():
         for task in ("cola", "rte")
         for label, scores in (("vanilla", [0.5] * 4), ("pats", [0.6, 0.61, 0.62, 0.63]))
     ]
-    plain, ours = table1.overall(table1.groups(cells))
+    plain, ours = tables.overall(tables.groups(cells))
     assert (plain.difference, plain.p) == (None, None)
     assert (ours.difference.n, ours.difference.mean) == (8, pytest.approx(11.5))
     assert (ours.p, ours.significant) == (2 / 2**8, True)
@@ -219,7 +219,7 @@ def test_over_tasks_holm_counts_methods_without_a_p():
         for task in ("cola", "rte")
         for label, scores in (("vanilla", [0.5] * 4), ("pats", [0.6] * 4), ("sage", [None] * 4))
     ]
-    _, ours, sage = table1.overall(table1.groups(cells))
+    _, ours, sage = tables.overall(tables.groups(cells))
     assert ours.p == 2 * 2 / 2**8
     assert sage.p is None
 

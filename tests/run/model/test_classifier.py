@@ -17,8 +17,7 @@ from transformers import (
 
 from pats import InputError
 from pats.run import Run
-from pats.run.model import classifier as model
-from pats.run.model import exported, source
+from pats.run.model import classifier, exported, source
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def test_damaged_folder(broken, damage):
     spoil, said = DAMAGES[damage]
     spoil(broken)
     with pytest.raises(InputError, match=r"^[^\n]+$") as error:
-        model.load(str(broken), ("a", "b"), 32, 0)
+        classifier.load(str(broken), ("a", "b"), 32, 0)
     assert said in str(error.value)
 
 
@@ -154,7 +153,7 @@ def test_unreachable_hub(monkeypatch):
 
 @pytest.mark.parametrize("labels", [("x", "y", "z"), ("no", "yes"), ()])
 def test_load(tiny_bert, labels):
-    loaded = model.load(str(tiny_bert), labels, 128, 0)
+    loaded = classifier.load(str(tiny_bert), labels, 128, 0)
     assert loaded.model.config.num_labels == (len(labels) or 1)
     assert loaded.fresh == {"classifier.weight", "classifier.bias"}
     assert loaded.max_length == 64  # the model has no more positions
@@ -164,18 +163,18 @@ def test_load(tiny_bert, labels):
 
 
 def test_fresh_head_depends_on_the_init_seed(tiny_bert):
-    heads = [model.load(str(tiny_bert), ("a", "b"), 32, s).model.classifier.weight for s in (1, 1, 2)]
+    heads = [classifier.load(str(tiny_bert), ("a", "b"), 32, s).model.classifier.weight for s in (1, 1, 2)]
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
 
 
 def test_head_of_another_size_is_fresh(tiny_bert, tmp_path):
-    first = model.load(str(tiny_bert), ("a", "b", "c"), 32, 0)
+    first = classifier.load(str(tiny_bert), ("a", "b", "c"), 32, 0)
     exported.export(first.model, first.tokenizer, {"step": 1}, tmp_path / "three")
     assert exported.read_card(tmp_path / "three") == {"step": 1}
-    again = model.load(str(tmp_path / "three"), ("x", "y", "z"), 32, 0)
+    again = classifier.load(str(tmp_path / "three"), ("x", "y", "z"), 32, 0)
     assert again.fresh == frozenset()
-    other = model.load(str(tmp_path / "three"), ("x", "y"), 32, 0)
+    other = classifier.load(str(tmp_path / "three"), ("x", "y"), 32, 0)
     assert other.fresh == {"classifier.weight", "classifier.bias"}
 
 
@@ -183,7 +182,7 @@ def test_half_precision_checkpoint_is_trained_in_float32(tiny_bert, tmp_path):
     half = AutoModelForSequenceClassification.from_pretrained(tiny_bert, dtype=torch.bfloat16)
     shutil.copytree(tiny_bert, tmp_path / "half")
     half.save_pretrained(tmp_path / "half")
-    loaded = model.load(str(tmp_path / "half"), ("a", "b"), 32, 0)
+    loaded = classifier.load(str(tmp_path / "half"), ("a", "b"), 32, 0)
     assert {p.dtype for p in loaded.model.parameters()} == {torch.float32}
 
 
@@ -223,13 +222,13 @@ def test_no_padding_token_takes_the_end_token(tiny_bert, tmp_path):
     path = folder / "tokenizer_config.json"
     config = {k: v for k, v in json.loads(path.read_text()).items() if k != "pad_token"}
     path.write_text(json.dumps(config | {"eos_token": "[SEP]"}))
-    loaded = model.load(str(folder), ("a", "b"), 128, 0)
+    loaded = classifier.load(str(folder), ("a", "b"), 128, 0)
     assert loaded.tokenizer.pad_token == "[SEP]"
     assert loaded.model.config.pad_token_id == loaded.tokenizer.pad_token_id
     assert loaded.max_length == 40
     path.write_text(json.dumps(config))
     with pytest.raises(InputError, match="neither a padding nor an end token"):
-        model.load(str(folder), ("a", "b"), 128, 0)
+        classifier.load(str(folder), ("a", "b"), 128, 0)
 
 
 def test_tokenizer_gives_what_the_model_takes(tiny_bert, tmp_path):
@@ -238,12 +237,12 @@ def test_tokenizer_gives_what_the_model_takes(tiny_bert, tmp_path):
     path = folder / "tokenizer_config.json"
     names = ["input_ids", "attention_mask", "of_no_use"]
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model_input_names": names}))
-    loaded = model.load(str(folder), ("a", "b"), 128, 0)
+    loaded = classifier.load(str(folder), ("a", "b"), 128, 0)
     assert loaded.tokenizer.model_input_names == names[:2]
 
 
 def test_positions_behind_the_padding_index(tiny_bert, tmp_path):
-    loaded = model.load(str(small("roberta", tiny_bert, tmp_path / "r")), ("a", "b"), 128, 0)
+    loaded = classifier.load(str(small("roberta", tiny_bert, tmp_path / "r")), ("a", "b"), 128, 0)
     assert loaded.max_length == 40
 
 
@@ -254,10 +253,10 @@ def test_a_name_on_the_hub_is_loaded_from_the_cache_and_vetted(tiny_bert, tmp_pa
     (repository / "refs" / "main").write_text("a" * 40)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert model.load("nobody/tiny", ("a", "b"), 32, 0).fresh == {"classifier.weight", "classifier.bias"}
+    assert classifier.load("nobody/tiny", ("a", "b"), 32, 0).fresh == {"classifier.weight", "classifier.bias"}
     edit_config(snapshot, num_hidden_layers=10**6)
     with pytest.raises(InputError, match=r"model 'nobody/tiny' says num_hidden_layers = 1000000"):
-        model.load("nobody/tiny", ("a", "b"), 32, 0)
+        classifier.load("nobody/tiny", ("a", "b"), 32, 0)
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "a b", "--x--", "n" * 200])

@@ -15,7 +15,7 @@ from transformers import GPT2Config, GPT2Model
 
 from pats import InputError
 from pats.cli import main
-from pats.run.model import classifier as model
+from pats.run.model import classifier
 
 LONG = 5.0  # seconds; a sound load takes a tenth of one
 RAN = []
@@ -281,10 +281,10 @@ def test_a_hostile_folder_is_one_sentence(kind, folder, monkeypatch):
     monkeypatch.setattr("socket.getaddrinfo", network)
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if said is None:  # harmless
-        model.load(str(folder), ("a", "b"), 32, 0)
+        classifier.load(str(folder), ("a", "b"), 32, 0)
     else:
         with pytest.raises(InputError, match=r"^[^\n]+$") as error:
-            model.load(str(folder), ("a", "b"), 32, 0)
+            classifier.load(str(folder), ("a", "b"), 32, 0)
         assert said in str(error.value)
     assert time.perf_counter() - started < LONG
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500 << 10  # kilobytes
@@ -295,7 +295,7 @@ def test_a_hostile_folder_is_one_sentence(kind, folder, monkeypatch):
 def test_a_sound_folder_is_loaded(folder, labels):
     (folder / "notes").mkdir()  # what transformers does not read is no matter
     (folder / "README.md").write_text("---")
-    loaded = model.load(str(folder), labels, 32, 0)
+    loaded = classifier.load(str(folder), labels, 32, 0)
     assert loaded.fresh == {"classifier.weight", "classifier.bias"}
     assert loaded.note == "New, drawn at random: 2 tensors (classifier.bias, classifier.weight)."
 
@@ -309,7 +309,7 @@ def test_weights_in_parts_are_loaded(folder):
         save_file({name: whole[name] for name in held}, folder / file, {"format": "pt"})
     index = {"metadata": {}, "weight_map": {name: file for file, held in files.items() for name in held}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    loaded = model.load(str(folder), ("a", "b"), 32, 0)
+    loaded = classifier.load(str(folder), ("a", "b"), 32, 0)
     for name, value in whole.items():
         assert torch.equal(loaded.model.bert.state_dict()[name], value)
 
@@ -329,10 +329,10 @@ def test_missing_weights_are_drawn_where_they_may(kind, folder):
     spoil, names = LENIENT[kind]
     spoil(folder)
     head = {"classifier.weight", "classifier.bias"}
-    loaded = model.load(str(folder), ("a", "b"), 32, 0, allow_missing=True)
+    loaded = classifier.load(str(folder), ("a", "b"), 32, 0, allow_missing=True)
     assert loaded.fresh == head | names
     if kind == "pooler":  # checkpoints of masked language models lack it
-        assert model.load(str(folder), ("a", "b"), 32, 0).fresh == head | names
+        assert classifier.load(str(folder), ("a", "b"), 32, 0).fresh == head | names
 
 
 def test_the_command_says_it_in_one_line_before_training(folder, many_reviews, tmp_path, capsys):

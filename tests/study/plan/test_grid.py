@@ -5,7 +5,7 @@ import pytest
 from pats import InputError, _schema
 from pats.run.spec import Run
 from pats.study import Study
-from pats.study.plan.grid import Cell
+from pats.study.plan.grid import PlannedCell
 
 BERT = "bert-base-uncased"
 
@@ -117,7 +117,7 @@ def test_round_trip():
     made = study(methods=("vanilla", "std=pats"), options={"std": {"p": 0.1}}, lr_grid=(1e-4,), seeds=(1, 2))
     assert _schema.build(Study, json.loads(json.dumps(made.to_dict()))) == made
     for cell in made.cells(tuned=dict.fromkeys(made.tuning(), 1e-4)):
-        assert _schema.build(Cell, json.loads(json.dumps(cell.to_dict()))) == cell
+        assert _schema.build(PlannedCell, json.loads(json.dumps(cell.to_dict()))) == cell
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pats.measure.sensitivity import Distribution
+from pats.measure.distribution import Distribution
 from pats.page.content import classes, figures, sections, summary
 from pats.page.content.section import Section
 from pats.page.content.summary import Grid, Page

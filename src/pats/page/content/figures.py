@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pats.measure.sensitivity import LOWEST, PER_DECADE, WINDOW, WINDOW_BINS, Distribution
+from pats.measure.distribution import LOWEST, PER_DECADE, WINDOW, WINDOW_BINS, Distribution
 from pats.page.content.charts import Chart, Row, by_method, digits, short_kind, values_in_words
 from pats.page.content.section import Section
 from pats.page.content.summary import Grid

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pats.page.content.summary import Page
-from pats.page.numbers.tables import Cell, Group
+from pats.page.numbers.tables import Group
+from pats.results import Cell
 
 
 def markdown(page: Page) -> str:

@@ -6,13 +6,12 @@ task has one with labels, else on dev itself (the paper's protocol on GLUE).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
 from pats import paper
 from pats.page.numbers import statistics
-from pats.run.result import Result
+from pats.results.cell import Cell, Outcome
 
 BASELINE = "vanilla"
 
@@ -21,85 +20,6 @@ LIMITS = {
     **dict.fromkeys(("accuracy", "f1", "macro_f1"), (0.0, 100.0)),
     **dict.fromkeys(("matthews", "pearson", "spearman"), (-100.0, 100.0)),
 }
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One run of a cell: its result, or why it has none.
-
-    A result with status ``"failed"`` has no score either; ``failure`` says why for both kinds.
-    """
-
-    seed: int
-    run_id: str
-    result: Result | None = None
-    error: str | None = None
-
-    @property
-    def missing(self) -> bool:
-        """Nothing has ended yet: the run waits, or is at work."""
-        return self.result is None and self.error is None
-
-    @property
-    def failure(self) -> str | None:
-        """Why the run has no score; None for one that has."""
-        if self.result is None:
-            return self.error or "it has not been run"
-        if self.result.status != "done" or self.result.best is None:
-            return self.result.error or "it ended without an evaluation"
-        return None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The runs of one method on one task with one model.
-
-    Args:
-        task: Name of the task or table.
-        model: Name or folder of the model.
-        label: Name of the row: the method's, or that of a variant of it.
-        method: Name of the method.
-        lr: Peak learning rate of all its runs.
-        outcomes: One entry a seed.
-        control: A control row, which is compared but not tested.
-    """
-
-    task: str
-    model: str
-    label: str
-    method: str
-    lr: float
-    outcomes: tuple[Outcome, ...]
-    control: bool = False
-
-    @cached_property
-    def results(self) -> dict[int, Result]:
-        """The results that have a score, by seed."""
-        return {
-            outcome.seed: outcome.result
-            for outcome in self.outcomes
-            if outcome.result is not None and outcome.failure is None
-        }
-
-    @property
-    def metric(self) -> str | None:
-        """Name of the metric that decides; None while no run has a score."""
-        return next((result.metric for result in self.results.values()), None)
-
-    @property
-    def dev(self) -> dict[int, float]:
-        """Dev scores × 100 at the best epoch, by seed."""
-        return {s: 100 * r.best for s, r in self.results.items() if r.best is not None}
-
-    @property
-    def last(self) -> dict[int, float]:
-        """Dev scores × 100 at the last epoch, by seed."""
-        return {s: 100 * r.last for s, r in self.results.items() if r.last is not None}
-
-    @property
-    def test(self) -> dict[int, float]:
-        """Test scores × 100 of the best epoch's weights, by seed; empty without a test split."""
-        return {s: 100 * r.test[r.metric] for s, r in self.results.items() if r.test is not None}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ _NONE: Mapping[Any, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedCell:
     """The runs of one row of the table on one task with one model.
 
     Args:
@@ -231,7 +231,7 @@ class Study:
         self,
         fingerprints: Fingerprints = _NONE,
         tuned: Mapping[Place, float] = _NONE,
-    ) -> list[Cell]:
+    ) -> list[PlannedCell]:
         """All cells, control rows next to plain fine-tuning.
 
         Args:
@@ -274,12 +274,14 @@ class Study:
         lr: float,
         fingerprints: Fingerprints,
         control: str | None = None,
-    ) -> Cell:
+    ) -> PlannedCell:
         runs = tuple(self.make(place, method, lr, seed, fingerprints) for seed in self.seed_list)
         task, model, label = place
-        return Cell(task, model, control or label, method, lr, runs, control is not None)
+        return PlannedCell(task, model, control or label, method, lr, runs, control is not None)
 
-    def _controls(self, plain: Place, rates: Mapping[Place, float], fingerprints: Fingerprints) -> list[Cell]:
+    def _controls(
+        self, plain: Place, rates: Mapping[Place, float], fingerprints: Fingerprints
+    ) -> list[PlannedCell]:
         seen = {rates[plain]}
         found = []
         for label, method in self.rows:

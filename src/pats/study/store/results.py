@@ -29,7 +29,7 @@ from pats.run.folder.events import HEARTBEAT
 from pats.run.folder.files import CHECKPOINT, MODEL, PREDICTIONS, RESULT, beside, clean, sync
 from pats.run.result import Result
 from pats.run.spec import Run
-from pats.study.plan.grid import Cell, Study
+from pats.study.plan.grid import PlannedCell, Study
 from pats.study.store import files, lease
 from pats.study.store.attempt import WORKER, continue_from, end, ended, read_spec, sign, write_spec
 
@@ -93,13 +93,13 @@ class Store:
         study: Study = self._of_study("study", Study)
         return study
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[PlannedCell]:
         """The cells of ``study.json``.
 
         Raises:
             InputError: There is no study, or it has no cells.
         """
-        cells: list[Cell] = self._of_study("cells", list[Cell])
+        cells: list[PlannedCell] = self._of_study("cells", list[PlannedCell])
         if not cells:
             raise InputError(f"the study in {self.root} has no cells: start the comparison again")
         return cells

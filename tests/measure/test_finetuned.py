@@ -3,7 +3,7 @@ import torch
 
 import pats
 from pats import tasks
-from pats.measure.distribution import measure
+from pats.measure.finetuned import measure
 from pats.run import Run, batches, finetune
 from pats.run.model import classifier
 from tiny import make_table, make_tiny_bert

@@ -1,1 +1,0 @@
-"""Statistics and tables: reads results only, never models."""
