@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from pats.methods import Batch, Clock, Training, create
 from pats.run import batches
 from pats.run.folder.checkpoint import Progress
-from pats.run.model import classifier
+from pats.run.model.classifier import load
 from pats.run.spec import Run
 from pats.run.trainer import Engine, arguments
 from test_scope import SMALL, build
@@ -92,7 +92,7 @@ def accumulated(folder, name, size, micro, tmp_path):
     """Weights after one epoch of steps of 16 examples, of the same length, without dropout."""
     options = {"freelb": {"init": 0.0}, "smart": {"sigma": 0.0, "mu": 0.0}, "mixout": {"p": 0.0}}
     method = create(name, options.get(name, {}))
-    loaded = classifier.load(str(folder / "bert"), ("a", "b"), 16, 0)
+    loaded = load(str(folder / "bert"), ("a", "b"), 16, 0)
     for module in loaded.model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

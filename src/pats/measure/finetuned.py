@@ -122,8 +122,8 @@ def measure(
     collate = batches.collator(loaded.tokenizer)
     device = environment.device()
     in_bf16 = environment.bf16(precision, device)
-    classifier: nn.Module = loaded.model
-    classifier.to(device).eval()
+    network: nn.Module = loaded.model
+    network.to(device).eval()
 
     def pieces() -> Iterator[dict[str, Tensor]]:
         for number in range(total):
@@ -136,7 +136,7 @@ def measure(
             found: Tensor = module(**batch).loss
         return found
 
-    found = sensitivity(classifier, pieces(), loss, reduce, scope)
+    found = sensitivity(network, pieces(), loss, reduce, scope)
     whole = Distribution()
     by_layer: dict[str, Distribution] = {}
     by_kind: dict[str, Distribution] = {}
