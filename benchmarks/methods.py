@@ -29,7 +29,7 @@ from torch import Tensor
 
 from pats import methods
 from pats.cli._flags import _help
-from pats.methods import Batch, Clock, Training
+from pats.methods import MicroBatch, PassClock, Training
 from pats.methods._options import default_of, in_words
 from pats.run.model import classifier, source
 
@@ -48,7 +48,7 @@ class Stepper:
         torch.manual_seed(0)
         loaded = classifier.load(source.MINILM, ("a", "b"), 128, 0)
         self.model = loaded.model.train()
-        self.method, self.clock = methods.create(name), Clock()
+        self.method, self.clock = methods.create(name), PassClock()
         anchors = methods.anchors(self.model) if self.method.anchored else {}
         training = Training(lr=1e-5, fresh=loaded.fresh, anchors=anchors)
         self.method.prepare_(self.model, training)
@@ -70,7 +70,7 @@ class Stepper:
         self.count += 1
         self.clock.begin(self.count, 100)
         self.optimizer.zero_grad()
-        torch.autograd.backward(self.method.loss(Batch(self.model, self.inputs, self.clock)))
+        torch.autograd.backward(self.method.loss(MicroBatch(self.model, self.inputs, self.clock)))
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         return time.perf_counter() - start

@@ -14,17 +14,17 @@ def engine(name, out, address=None, workers=2, processes=None):
     """An engine whose runs are light."""
     command = (sys.executable, str(LIGHT))
     if name == "local":
-        from pats.study.place.local import LocalEngine
+        from pats.study.place.local import LocalPlacer
 
-        return LocalEngine(workers, processes=processes, command=command)
+        return LocalPlacer(workers, processes=processes, command=command)
     if name == "ray":
-        from pats.study.place.ray import RayEngine
+        from pats.study.place.ray import RayPlacer
 
-        return RayEngine(address, workers=workers, processes=processes, command=command)
-    from pats.study.place.slurm import SlurmEngine
+        return RayPlacer(address, workers=workers, processes=processes, command=command)
+    from pats.study.place.slurm import SlurmPlacer
 
     options = {"cluster": "local"}
-    return SlurmEngine(out / "slurm", workers, processes=processes, options=options, command=command)
+    return SlurmPlacer(out / "slurm", workers, processes=processes, options=options, command=command)
 
 
 if __name__ == "__main__":

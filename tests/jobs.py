@@ -3,7 +3,7 @@
 import torch
 
 from pats._noise import Noise, state_dtype
-from pats.kernels import Job, Piece, Rule, whole
+from pats.kernels import MatrixJob, Piece, Rule, whole
 
 NAME = "encoder.layer.0.attention.weight"
 LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
@@ -26,7 +26,7 @@ def job(theta, grad, average, noise, **more):
     if noise is not None and noise.scale == "budget":
         settings.setdefault("budget", torch.tensor(ACCOUNT, dtype=torch.float64))
     name, numel, pieces = (settings.pop(key) for key in ("name", "numel", "pieces"))
-    return Job(theta, grad, name, numel, pieces, noise, average, **settings)
+    return MatrixJob(theta, grad, name, numel, pieces, noise, average, **settings)
 
 
 def rule(name, first, second, decay=0.0, **more):

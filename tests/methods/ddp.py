@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from pats.methods import Batch, Clock, Training, anchors, create
+from pats.methods import MicroBatch, PassClock, Training, anchors, create
 from test_scope import SMALL, build
 
 NAMES = ["vanilla", "mixout", "neftune", "freelb", "r3f", "smart", "mixout+smart+pats"]
@@ -27,7 +27,7 @@ def train(name, rank, parts):
     torch.manual_seed(0)
     model = build("bert", SMALL | (QUIET if name in LIKE_ONE else {})).train()
     called = DistributedDataParallel(model) if parts > 1 else model
-    method, clock = create(name, OPTIONS.get(name)), Clock()
+    method, clock = create(name, OPTIONS.get(name)), PassClock()
     training = Training(lr=1e-2, anchors=anchors(model))
     optimizer = method.optimizer(model, training)
     torch.manual_seed(rank)
@@ -36,7 +36,7 @@ def train(name, rank, parts):
             clock.begin(step, 3, rank)
             inputs = {k: v.chunk(parts)[rank if parts > 1 else 0] for k, v in rows(step).items()}
             optimizer.zero_grad()
-            method.loss(Batch(called, inputs, clock)).backward()
+            method.loss(MicroBatch(called, inputs, clock)).backward()
             optimizer.step()
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pats import scope
-from pats.methods import Batch, Clock, Training, anchors, create
+from pats.methods import MicroBatch, PassClock, Training, anchors, create
 from test_scope import ARCHITECTURES, build
 
 # Noise that shows in the loss of a model without dropout, and a pull that does not overshoot.
@@ -22,7 +22,7 @@ def batch_of(clock, model):
     mask = torch.ones_like(ids)
     mask[1:, 6:] = 0
     inputs = {"input_ids": ids * mask, "attention_mask": mask, "labels": torch.tensor([0, 1, 0, 1])}
-    return Batch(model, inputs, clock)
+    return MicroBatch(model, inputs, clock)
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES, ids=[row[0] for row in ARCHITECTURES])
@@ -35,14 +35,14 @@ def model(request):
 def test_method_on_architecture(model, name):
     before = {key: value.clone() for key, value in model.state_dict().items()}
     options = OPTIONS.get(name, {})
-    method, clock = create(name, options), Clock()
+    method, clock = create(name, options), PassClock()
     training = Training(lr=1e-3, anchors=anchors(model))
     model.eval()
-    plain = batch_of(Clock(), model).forward().logits
+    plain = batch_of(PassClock(), model).forward().logits
     model.train()
     try:
         torch.manual_seed(1)
-        loss_before = batch_of(Clock(), model).forward().loss
+        loss_before = batch_of(PassClock(), model).forward().loss
         method.prepare_(model, training)
         optimizer = method.optimizer(model, training)
         with clock.attached(model), method.attached(model, training, clock):
@@ -64,12 +64,12 @@ def test_method_on_architecture(model, name):
             optimizer.zero_grad()
             model.eval()
             inside_eval = batch_of(clock, model).forward().logits
-        assert torch.equal(batch_of(Clock(), model).forward().logits, inside_eval)
+        assert torch.equal(batch_of(PassClock(), model).forward().logits, inside_eval)
         assert not torch.equal(inside_eval, plain)
         if name == "mixout":
             model.train()
             torch.manual_seed(1)
-            assert mixed != batch_of(Clock(), model).forward().loss
+            assert mixed != batch_of(PassClock(), model).forward().loss
         assert list(model.state_dict()) == list(before)
         assert not any("forward" in vars(module) for module in model.modules())
         hooks = [module._forward_hooks or module._forward_pre_hooks for module in model.modules()]

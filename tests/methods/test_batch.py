@@ -11,12 +11,12 @@ from test_architectures import batch_of
 from toy import Trial, inputs, toy
 from transformers import TrainerCallback
 
-from pats.methods import Batch, Clock, Training, create
+from pats.methods import MicroBatch, PassClock, Training, create
 from pats.run import batches
 from pats.run.folder.checkpoint import Progress
 from pats.run.model.classifier import load
 from pats.run.spec import Run
-from pats.run.trainer import Engine, arguments
+from pats.run.trainer import RunTrainer, arguments
 from test_scope import SMALL, build
 
 
@@ -28,7 +28,7 @@ def classifier(request):
 
 def gradients(classifier, name, options=None, steps=2):
     """Losses of some steps and the last gradients, without any update."""
-    method, clock, losses = create(name, options), Clock(), []
+    method, clock, losses = create(name, options), PassClock(), []
     training = Training(anchors={n: p.detach() + 0.1 for n, p in classifier.named_parameters()})
     torch.manual_seed(5)
     with clock.attached(classifier), method.attached(classifier, training, clock):
@@ -79,9 +79,9 @@ def test_extra_masks_are_a_function_of_seed_and_step(seed):
 
 
 def test_a_batch_of_ones_own_loop_needs_no_run():
-    classifier, clock, method = toy(), Clock(), create("freelb")
+    classifier, clock, method = toy(), PassClock(), create("freelb")
     with clock.attached(classifier), method.attached(classifier, Training(), clock):
-        method.loss(Batch(classifier, inputs(), clock)).backward()
+        method.loss(MicroBatch(classifier, inputs(), clock)).backward()
     assert clock.count == 3
 
 
@@ -102,7 +102,7 @@ def accumulated(folder, name, size, micro, tmp_path):
     made.gradient_accumulation_steps = micro
     made.eval_strategy = "no"
     made.train_sampling_strategy = "sequential"
-    engine = Engine(
+    engine = RunTrainer(
         loaded.model,
         made,
         run,

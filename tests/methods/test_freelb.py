@@ -100,7 +100,7 @@ def test_norm_of_the_start_is_about_init_over_the_root_of_three():
     model.body.words = torch.nn.Embedding(11, 512).double()
     given = {**inputs(), "input_ids": torch.ones(4, 64), "attention_mask": torch.ones(4, 64)}
     with Trial("freelb", {"init": 0.6}, model) as trial:
-        from pats.methods import Batch
+        from pats.methods import MicroBatch
 
-        start = trial.method._start(Batch(model, given, trial.clock))
+        start = trial.method._start(MicroBatch(model, given, trial.clock))
     assert float(norm(start, "l2").mean()) == pytest.approx(0.6 / 3**0.5, rel=0.01)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pats import InputError, Noise, optim
-from pats.methods import ASPECTS, Clock, Method, Training, create, registry
+from pats.methods import ASPECTS, Method, PassClock, Training, create, registry
 
 # One row a method: its options with their defaults, and its optimizers.
 TABLE = {
@@ -176,7 +176,7 @@ def trained(method, training, steps=3):
     data = torch.randn(8, 4)
     method.prepare_(model, training)
     optimizer = method.optimizer(model, training)
-    with method.attached(model, training, Clock()):
+    with method.attached(model, training, PassClock()):
         for _ in range(steps):
             optimizer.zero_grad()
             model(data).square().mean().backward()

@@ -13,7 +13,7 @@ from toy import Trial
 
 from pats import InputError
 from pats.cli import main
-from pats.methods import Clock, create, divergence, registry
+from pats.methods import PassClock, create, divergence, registry
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "methods.md").read_text("utf-8")
@@ -106,5 +106,5 @@ def test_a_method_that_overrides_nothing_is_plain(folder):
     from toy import inputs, toy
 
     with Trial("plain_method:X") as trial:
-        assert isinstance(trial.clock, Clock)
+        assert isinstance(trial.clock, PassClock)
         assert trial.loss() == toy()(**inputs()).loss

@@ -4,7 +4,7 @@ from torch import nn
 from toy import Trial, inputs, toy
 
 from pats import InputError, philox
-from pats.methods import Clock, Training, create
+from pats.methods import PassClock, Training, create
 
 LAYER = "body.layers.0.0"
 
@@ -152,7 +152,7 @@ def test_tied_weights_and_transposed_layers():
     model.one, model.two, model.conv = nn.Linear(3, 3), nn.Linear(3, 3), Conv1D(5, 3)
     model.two.weight = model.one.weight
     model.double()
-    method, clock = create("mixout", {"p": 0.5}), Clock()
+    method, clock = create("mixout", {"p": 0.5}), PassClock()
     anchors = {name: p.detach() + 1 for name, p in model.named_parameters()}
     with method.attached(model, Training(anchors=anchors), clock):
         assert set(method.anchors) == {"one.weight", "conv.weight"}

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pats.methods import Batch, Clock, Training, create
+from pats.methods import MicroBatch, PassClock, Training, create
 
 WORDS, WIDTH, CLASSES = 11, 4, 3
 IDS = torch.tensor([[1, 5, 3, 7], [2, 9, 0, 0], [4, 4, 8, 0]])
@@ -59,7 +59,7 @@ class Trial:
 
     def __init__(self, name, options=None, model=None, regression=False, **training):
         self.model = toy(regression) if model is None else model
-        self.method, self.clock = create(name, options), Clock()
+        self.method, self.clock = create(name, options), PassClock()
         self.training = Training(regression=regression, **training)
         self.regression = regression
 
@@ -79,7 +79,7 @@ class Trial:
     def loss(self, step=1, steps=0, **batch):
         self.clock.begin(step, steps)
         given = batch.pop("inputs", None) or inputs(self.regression, self.model.head.weight.dtype)
-        made = Batch(self.model, given, self.clock, self.training.seed, self.regression, **batch)
+        made = MicroBatch(self.model, given, self.clock, self.training.seed, self.regression, **batch)
         return self.method.loss(made)
 
     def gradients(self, **where):

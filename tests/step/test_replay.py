@@ -8,7 +8,7 @@ import torch
 
 import pats
 from pats.kernels.cpu import library
-from pats.step.replay import Again
+from pats.step.replay import Replay
 from small import backward, network
 
 pytestmark = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
@@ -104,15 +104,15 @@ CHANGES = {
 
 
 def trained(cls, change, monkeypatch, looks_up):
-    """Tensors and telemetry after three steps, a change and two more; whether Again served the later ones."""
+    """Tensors and telemetry after three steps, a change and two more; whether a replay served those."""
     model = network()
     optimizer = cls(pats.param_groups(model), lr=1e-2)
     model.layers[1].linear.weight.requires_grad_(False)
     served = []
     with monkeypatch.context() as patched:
-        renew = Again.renew
+        renew = Replay.renew
         patched.setattr(
-            Again, "renew", lambda self: served.append(not looks_up and renew(self)) or served[-1]
+            Replay, "renew", lambda self: served.append(not looks_up and renew(self)) or served[-1]
         )
         for step in range(5):
             if step == 3:
@@ -174,8 +174,8 @@ def test_gradients_die_with_their_step():
 
 def test_what_changes_at_every_step_is_hardly_looked_out_for(monkeypatch):
     made = []
-    init = Again.__init__
-    monkeypatch.setattr(Again, "__init__", lambda self, *given: made.append(1) or init(self, *given))
+    init = Replay.__init__
+    monkeypatch.setattr(Replay, "__init__", lambda self, *given: made.append(1) or init(self, *given))
     model = network()
     optimizer = pats.optim.Adamax(pats.param_groups(model), lr=1e-2, noise=NOISE)
 

@@ -85,7 +85,7 @@ def store(tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", lambda handle: None)
     monkeypatch.setattr(prepare, "load_data", lambda *_: prepare.Data(PRINTS, {"rte": ("no", "yes")}, ()))
     monkeypatch.setattr(prepare, "check_models", lambda *_: None)
-    monkeypatch.setattr("pats.study.study_run.Job._keep", lambda *_: None)  # no model to export
+    monkeypatch.setattr("pats.study.study_run.StudyRun._keep", lambda *_: None)  # no model to export
     store, cells = Store(tmp_path / "out"), STUDY.cells(PRINTS)
     store.save_study({"study": STUDY.to_dict(), "cells": [cell.to_dict() for cell in cells]})
     *done, last = [run for cell in cells for run in cell.runs]

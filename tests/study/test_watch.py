@@ -114,7 +114,7 @@ def test_lines_where_there_is_no_terminal(store):
 
 
 def test_clock(store):
-    clock, states = watch.Clock(), watch.look(store, STUDY.cells())
+    clock, states = watch.Pace(), watch.look(store, STUDY.cells())
     assert clock.left(states) is None
     assert clock.left(states) is None  # nothing has moved
     finished = [*states[:3], states[0]]

@@ -13,7 +13,8 @@ from pats.cli._parser import Parser
 from pats.cli._settings import NOISE, NOISE_RENAMED, NOISY, RENAMED, pairs
 from pats.run.presets import PRESETS
 from pats.run.spec import Run
-from pats.study.place.protocol import Engine, create
+from pats.study.place import create
+from pats.study.place.protocol import Placer
 
 _NOT_FLAGS = ("options", "task_options", "fingerprint", "weights", "method", "betas")
 
@@ -96,7 +97,7 @@ def add_engine(parser: Parser) -> None:
     add("--retries", type=whole, metavar="N", help="attempts that a run may be lost in (default: 3)")
 
 
-def engine(values: dict[str, Any], out: str) -> Engine | None:
+def engine(values: dict[str, Any], out: str) -> Placer | None:
     """Take the flags of ``add_engine`` but ``--retries`` out, and make the engine.
 
     Returns:

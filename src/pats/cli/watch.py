@@ -9,7 +9,7 @@ from rich.live import Live
 from pats.cli import _parser
 from pats.cli._output import write_json
 from pats.study.store.results import Store
-from pats.study.watch import REFRESH, Clock, Watched, draw
+from pats.study.watch import REFRESH, Pace, Watched, draw
 
 EXAMPLE = """
 pats watch out
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--once", action="store_true", help="show it once")
     parser.add_argument("--json", action="store_true", help="write the state once, as JSON on stdout")
     values = parser.read(argv)
-    watched, clock = Watched(Store(values["folder"])), Clock()
+    watched, clock = Watched(Store(values["folder"])), Pace()
     states = watched.look()
     console = Console()
     if values.get("json"):

@@ -16,9 +16,20 @@ import torch
 from pats._errors import InputError
 from pats.kernels import cpu, eager, triton
 from pats.kernels.cpu import library
-from pats.kernels.job import Batch, Job, Path, Piece, Rule, whole
+from pats.kernels.job import MatrixBatch, MatrixJob, Path, Piece, Rule, whole
 
-__all__ = ["Batch", "Info", "Job", "Piece", "Rule", "batches", "forced", "fused_refusal", "info", "whole"]
+__all__ = [
+    "Info",
+    "MatrixBatch",
+    "MatrixJob",
+    "Piece",
+    "Rule",
+    "batches",
+    "choose_path",
+    "forced",
+    "info",
+    "whole",
+]
 
 _PATHS = ("eager", "cpu", "triton")
 
@@ -85,7 +96,7 @@ def forced() -> str | None:
     return wanted
 
 
-def _path_of(job: Job, wanted: str | None) -> tuple[ModuleType, str | None]:
+def _path_of(job: MatrixJob, wanted: str | None) -> tuple[ModuleType, str | None]:
     """The path of a job, and why it is the plain one."""
     if wanted == "eager":
         return eager, "the environment variable PATS_KERNEL asks for eager"
@@ -95,7 +106,7 @@ def _path_of(job: Job, wanted: str | None) -> tuple[ModuleType, str | None]:
     return (eager, why) if why else (path, None)
 
 
-def fused_refusal(job: Job, wanted: str | None) -> str | None:
+def choose_path(job: MatrixJob, wanted: str | None) -> str | None:
     """Why no path but the plain one can do a job; None where one can, which then is the job's.
 
     Args:
@@ -107,12 +118,12 @@ def fused_refusal(job: Job, wanted: str | None) -> str | None:
     return why
 
 
-def batches(jobs: Iterable[Job]) -> list[Batch]:
+def batches(jobs: Iterable[MatrixJob]) -> list[MatrixBatch]:
     """The jobs, by path and device; each batch keeps their order."""
-    found: dict[tuple[int, torch.device], Batch] = {}
+    found: dict[tuple[int, torch.device], MatrixBatch] = {}
     wanted = forced()
     for job in jobs:
         path = job.path or cast(Path, _path_of(job, wanted)[0])
-        batch = found.setdefault((id(path), job.theta.device), Batch(path))
+        batch = found.setdefault((id(path), job.theta.device), MatrixBatch(path))
         batch.jobs.append(job)
     return [*found.values()]

@@ -11,18 +11,18 @@ from torch import Tensor
 
 from pats._budget import variance_sum
 from pats._noise import intensity, moving_average_, sensitivity, sigma
-from pats.kernels.job import SUMS, Job, Piece, check, mean_of, sizes_of
+from pats.kernels.job import SUMS, MatrixJob, Piece, check, mean_of, sizes_of
 from pats.kernels.update import change, moments, round_stochastically
 from pats.philox import CHUNK, STOCHASTIC_ROUNDING, chunks, gated, key, threshold, words_at, words_of
 
 
-def measure(jobs: Sequence[Job], grad_scale: float) -> Tensor:
+def measure(jobs: Sequence[MatrixJob], grad_scale: float) -> Tensor:
     """Pass 1: see ``pats.kernels.job.Path``."""
     check(jobs)
     return torch.stack([_measure(job, grad_scale) for job in jobs])
 
 
-def perturb(jobs: Sequence[Job], sums: Tensor) -> Tensor:
+def perturb(jobs: Sequence[MatrixJob], sums: Tensor) -> Tensor:
     """Pass 2: see ``pats.kernels.job.Path``."""
     check(jobs)
     means = [mean_of(sums[i : i + 1], [job.numel], _state(job)) for i, job in enumerate(jobs)]
@@ -31,13 +31,13 @@ def perturb(jobs: Sequence[Job], sums: Tensor) -> Tensor:
     return torch.stack([_perturb(job, bool(row[1]), float(mean), *size) for job, row, mean, size in rows])
 
 
-def step(jobs: Sequence[Job]) -> tuple[Tensor, Tensor]:
+def step(jobs: Sequence[MatrixJob]) -> tuple[Tensor, Tensor]:
     """Both passes: see ``pats.kernels.job.Path``."""
     sums = measure(jobs, 1.0)
     return sums, perturb(jobs, sums)
 
 
-def _measure(job: Job, grad_scale: float) -> Tensor:
+def _measure(job: MatrixJob, grad_scale: float) -> Tensor:
     sums = torch.zeros(len(SUMS), dtype=torch.float64, device=job.theta.device)
     if job.noise is None or job.average is None:
         return sums
@@ -55,11 +55,11 @@ def _measure(job: Job, grad_scale: float) -> Tensor:
     return sums
 
 
-def _state(job: Job) -> torch.dtype:
+def _state(job: MatrixJob) -> torch.dtype:
     return torch.float32 if job.average is None else job.average.dtype
 
 
-def _perturb(job: Job, spoilt: bool, mean: float, lam: float, ceiling: float) -> Tensor:
+def _perturb(job: MatrixJob, spoilt: bool, mean: float, lam: float, ceiling: float) -> Tensor:
     tally = torch.zeros(6, dtype=torch.float64, device=job.theta.device)
     noisy = job.noise is not None and job.average is not None and not spoilt
     noisy = noisy and mean != 0 and lam != 0 and job.noise is not None and job.noise.p != 0
@@ -89,7 +89,7 @@ def _perturb(job: Job, spoilt: bool, mean: float, lam: float, ceiling: float) ->
 
 
 def _update(
-    job: Job, theta: Tensor, grad: Tensor, held: Sequence[Tensor], step: int, tally: Tensor
+    job: MatrixJob, theta: Tensor, grad: Tensor, held: Sequence[Tensor], step: int, tally: Tensor
 ) -> Tensor:
     """Δ of a chunk in float64; its m and u or v are changed."""
     assert job.rule is not None
@@ -107,7 +107,7 @@ def _update(
 
 
 def _noise(
-    job: Job,
+    job: MatrixJob,
     part: slice,
     where: tuple[int, int] | Tensor,
     mean: float,
@@ -131,7 +131,7 @@ def _noise(
     return index, q
 
 
-def _words(job: Job, where: tuple[int, int] | Tensor, step: int, purpose: int = 0) -> Tensor:
+def _words(job: MatrixJob, where: tuple[int, int] | Tensor, step: int, purpose: int = 0) -> Tensor:
     return words_located(key(job.seed, job.name), step, where, purpose, job.theta.device)
 
 

@@ -1,8 +1,8 @@
-"""What an execution path is given: one ``Job`` a parameter, in ``Batch`` es of one path and device.
+"""What an execution path is given: ``MatrixJob``, one a parameter, in one ``MatrixBatch`` a path and device.
 
 A step of PATS is ``measure`` (Eq. 1-3), the base optimizer's update, ``perturb`` (Eq. 4-5). Where the path
-does the update itself (``Job.rule`` is set), ``perturb`` does both in one pass, and ``step`` measures and
-updates one matrix after another, so that the second pass finds the matrix in cache.
+does the update itself (``MatrixJob.rule`` is set), ``perturb`` does both in one pass, and ``step`` measures
+and updates one matrix after another, so that the second pass finds the matrix in cache.
 """
 
 import math
@@ -71,7 +71,7 @@ class Rule:
 
 
 @dataclass(slots=True)
-class Job:
+class MatrixJob:
     """One parameter of one step, or the shard of it that this process holds.
 
     Args:
@@ -108,7 +108,7 @@ class Job:
     path: "Path | None" = None
 
 
-def unfit(job: Job, takes: str) -> str | None:
+def unfit(job: MatrixJob, takes: str) -> str | None:
     """Why a kernel cannot do a job, whatever the device and the parameter's dtype; None where it can.
 
     Args:
@@ -141,7 +141,7 @@ def unfit(job: Job, takes: str) -> str | None:
 _kind = attrgetter("device", "layout", "dtype")
 
 
-def check(jobs: Iterable[Job], refusal: Callable[[Job], str | None] | None = None) -> None:
+def check(jobs: Iterable[MatrixJob], refusal: Callable[[MatrixJob], str | None] | None = None) -> None:
     """Refuse jobs whose tensors do not fit each other: a kernel is given addresses, and goes by θ's size.
 
     Args:
@@ -159,7 +159,7 @@ def check(jobs: Iterable[Job], refusal: Callable[[Job], str | None] | None = Non
             taken.add(_kind(job.theta))
 
 
-def _fits(job: Job, taken: Collection[tuple[object, ...]]) -> bool:
+def _fits(job: MatrixJob, taken: Collection[tuple[object, ...]]) -> bool:
     """Whether there is nothing uncommon about a job: that is quicker to see than what it is."""
     theta, grad, average, pieces, rule = job.theta, job.grad, job.average, job.pieces, job.rule
     shape, kind = theta.shape, _kind(theta)
@@ -196,7 +196,7 @@ def has_memory(tensor: Tensor) -> bool:
     return held >= tensor.nbytes or (held > 0 and not tensor.is_contiguous())  # an expanded one holds less
 
 
-def _refuse(job: Job, refusal: Callable[[Job], str | None] | None) -> None:
+def _refuse(job: MatrixJob, refusal: Callable[[MatrixJob], str | None] | None) -> None:
     """Say what does not fit; plain torch takes several dtypes in one job."""
     theta, rule, name = job.theta, job.rule, job.name or "a parameter"
     tensors = {"gradient": job.grad, "sensitivity": job.average}
@@ -232,26 +232,26 @@ TALLY = ("gated", "zero", "square", "sigma_max", "update_square", "observed")
 class Path(Protocol):
     """An execution path: a module with these functions. Rows of tensors follow the jobs."""
 
-    def measure(self, jobs: Sequence[Job], grad_scale: float) -> Tensor:
+    def measure(self, jobs: Sequence[MatrixJob], grad_scale: float) -> Tensor:
         """Eq. 1-3: updates s̄ and returns a row of ``SUMS`` for every job, float64, on the jobs' device.
 
         The gradient is divided by ``grad_scale``. An entry whose s_j is not finite keeps its s̄_j and is
         counted; the sum is over the local entries, as is that of f̂_j where a budget sizes the noise.
         """
 
-    def perturb(self, jobs: Sequence[Job], sums: Tensor) -> Tensor:
+    def perturb(self, jobs: Sequence[MatrixJob], sums: Tensor) -> Tensor:
         """Eq. 4-5, after the base update where a job has a rule; returns a row of ``TALLY`` for every job.
 
         A matrix with a non-finite sensitivity gets no noise. ``sums`` are those of the whole matrices. The
         rows of budgets are brought up to this step.
         """
 
-    def step(self, jobs: Sequence[Job]) -> tuple[Tensor, Tensor]:
+    def step(self, jobs: Sequence[MatrixJob]) -> tuple[Tensor, Tensor]:
         """``measure`` and ``perturb`` of jobs with a rule, none of them sharded."""
 
 
 @dataclass
-class Batch:
+class MatrixBatch:
     """Jobs of one step that one path does together.
 
     Args:
@@ -262,7 +262,7 @@ class Batch:
     """
 
     path: Path
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[MatrixJob] = field(default_factory=list)
     sums: Tensor | None = None
     tally: Tensor | None = None
 
@@ -280,7 +280,7 @@ class Batch:
         self.sums, self.tally = self.path.step(self.jobs)
 
 
-def write_back(jobs: Iterable[Job], copies: Iterable[tuple[Tensor, Tensor]]) -> None:
+def write_back(jobs: Iterable[MatrixJob], copies: Iterable[tuple[Tensor, Tensor]]) -> None:
     """Count the changes of pass 2 for autograd, and carry them to tensors that were worked on in copies.
 
     Args:
@@ -297,7 +297,7 @@ def write_back(jobs: Iterable[Job], copies: Iterable[tuple[Tensor, Tensor]]) -> 
         original.copy_(copy)
 
 
-def sizes_of(jobs: Sequence[Job], sums: Tensor) -> list[tuple[float, float]]:
+def sizes_of(jobs: Sequence[MatrixJob], sums: Tensor) -> list[tuple[float, float]]:
     """λ_t of every job and the largest σ it allows, on the host; rows of budgets are brought to this step.
 
     Args:

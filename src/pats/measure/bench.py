@@ -225,8 +225,8 @@ def _kernel(module: nn.Module, device: torch.device) -> tuple[str, dict[str, str
     theta = next(module.parameters())
     pieces = kernels.whole(theta.numel())
     average = torch.empty_like(theta, dtype=torch.float32)
-    job = kernels.Job(theta.detach(), theta.detach(), "probe", theta.numel(), pieces, NOISE, average)
-    refused = kernels.fused_refusal(job, kernels.forced())
+    job = kernels.MatrixJob(theta.detach(), theta.detach(), "probe", theta.numel(), pieces, NOISE, average)
+    refused = kernels.choose_path(job, kernels.forced())
     found = kernels.info(device.type)
     paths = {"cpu": cpu, "triton": triton}
     others = {

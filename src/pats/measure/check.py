@@ -135,7 +135,9 @@ def _averages(
 def _measure(averages: Mapping[str, Tensor], named: Mapping[str, Tensor], noise: Noise) -> dict[str, float]:
     """s̄ of every matrix that has a gradient, after its s̄_j took this batch in."""
     jobs = [
-        kernels.Job(named[name], grad, name, average.numel(), kernels.whole(average.numel()), noise, average)
+        kernels.MatrixJob(
+            named[name], grad, name, average.numel(), kernels.whole(average.numel()), noise, average
+        )
         for name, average in averages.items()
         if (grad := named[name].grad) is not None
     ]

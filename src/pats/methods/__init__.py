@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from pats._errors import InputError
-from pats.methods._batch import Batch, Clock
+from pats.methods._batch import MicroBatch, PassClock
 from pats.methods._compose import Composite
 from pats.methods._divergence import divergence
 from pats.methods._method import ASPECTS, Method, Training, anchors
@@ -17,11 +17,11 @@ from pats.methods._options import NoOptions, Value, choice, number, option
 
 __all__ = [
     "ASPECTS",
-    "Batch",
-    "Clock",
     "Composite",
     "Method",
+    "MicroBatch",
     "NoOptions",
+    "PassClock",
     "Training",
     "Value",
     "anchors",

@@ -13,7 +13,7 @@ from pats import philox
 _SUBSTREAM = 34  # bits of an element's index that are left to the element; the rest is the pass
 
 
-class Clock:
+class PassClock:
     """Where a training is: the coordinates of a method's random numbers.
 
     Every forward pass in training mode has a number within its optimizer step. Noise is drawn for
@@ -84,7 +84,7 @@ class Clock:
         return high << 32 | low
 
 
-class Batch:
+class MicroBatch:
     """One micro-batch: what a method's ``loss`` may do with it.
 
     Args:
@@ -103,7 +103,7 @@ class Batch:
         self,
         model: nn.Module,
         inputs: Mapping[str, Any],
-        clock: Clock,
+        clock: PassClock,
         seed: int = 0,
         regression: bool = False,
         backward: Callable[[Tensor], Any] | None = None,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pats._errors import InputError
-from pats.methods._batch import Batch, Clock
+from pats.methods._batch import MicroBatch, PassClock
 from pats.methods._method import Method, Training
 from pats.methods._options import Value
 
@@ -53,14 +53,14 @@ class Composite(Method[Any]):
         return self._of("optimizer").optimizer(model, training)
 
     @contextmanager
-    def attached(self, model: nn.Module, training: Training, clock: Clock) -> Iterator[None]:
+    def attached(self, model: nn.Module, training: Training, clock: PassClock) -> Iterator[None]:
         """All parts' changes at once."""
         with ExitStack() as stack:
             for part in self.parts.values():
                 stack.enter_context(part.attached(model, training, clock))
             yield
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: MicroBatch) -> Tensor:
         """Of the part that brings one."""
         return self._of("loss").loss(batch)
 

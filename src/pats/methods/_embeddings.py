@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pats import philox
 from pats._errors import InputError
 from pats._scope import canonical_name, repeated_blocks
-from pats.methods._batch import Batch, Clock
+from pats.methods._batch import MicroBatch, PassClock
 
 _TIME_FIRST = ("xlnet",)  # model types that look words up in the order (length, batch)
 
@@ -35,7 +35,7 @@ class Embeddings:
         InputError: The model has no word embeddings, or no embedding block.
     """
 
-    def __init__(self, model: nn.Module, seed: int, clock: Clock, place: str = "words") -> None:
+    def __init__(self, model: nn.Module, seed: int, clock: PassClock, place: str = "words") -> None:
         table = getattr(model, "get_input_embeddings", lambda: None)()
         if not isinstance(table, nn.Module):
             raise InputError(f"{type(model).__name__} has no word embeddings: this method needs them")
@@ -85,7 +85,7 @@ class Embeddings:
                 "the weights in float32 and use autocast"
             )
 
-    def shape(self, batch: Batch) -> tuple[int, int, int]:
+    def shape(self, batch: MicroBatch) -> tuple[int, int, int]:
         """Batch, length and width of the embeddings of a batch, of which a pass was made."""
         rows, length = batch.inputs["input_ids"].shape
         return rows, length, self._width

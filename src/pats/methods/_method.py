@@ -12,7 +12,7 @@ import pats.methods._options as _options
 from pats import optim
 from pats._noise import Noise
 from pats._scope import Scope, named_parameters, param_groups
-from pats.methods._batch import Batch, Clock
+from pats.methods._batch import MicroBatch, PassClock
 from pats.methods._options import NoOptions, Value
 
 Options = TypeVar("Options")
@@ -110,7 +110,9 @@ class Method(Generic[Options]):
         """The optimizer of the model's trainable parameters; by default the training's own."""
         return base_optimizer(model, training)
 
-    def attached(self, model: nn.Module, training: Training, clock: Clock) -> AbstractContextManager[None]:
+    def attached(
+        self, model: nn.Module, training: Training, clock: PassClock
+    ) -> AbstractContextManager[None]:
         """A context in which the model's forward pass is changed; by default nothing is.
 
         It is entered before the first step and left after the last, on the model inside every wrapper.
@@ -118,7 +120,7 @@ class Method(Generic[Options]):
         """
         return nullcontext()
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: MicroBatch) -> Tensor:
         """The loss of a micro-batch, whose backward pass is the training's; by default the model's."""
         return batch.forward().loss  # type: ignore[no-any-return]
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pats.methods import _options
-from pats.methods._batch import Batch, Clock
+from pats.methods._batch import MicroBatch, PassClock
 from pats.methods._embeddings import Embeddings, lengths
 from pats.methods._method import Method, Training
 
@@ -61,13 +61,13 @@ class FreeLB(Method[FreeLBOptions]):
     Options = FreeLBOptions
 
     @contextmanager
-    def attached(self, model: nn.Module, training: Training, clock: Clock) -> Iterator[None]:
+    def attached(self, model: nn.Module, training: Training, clock: PassClock) -> Iterator[None]:
         """Hook the word embeddings."""
         self._embeddings = Embeddings(model, training.seed, clock)
         with self._embeddings.hooked():
             yield
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: MicroBatch) -> Tensor:
         """K passes; the value is the mean of their losses."""
         passes, before = self.options.passes, None
         delta = self._start(batch)
@@ -81,12 +81,12 @@ class FreeLB(Method[FreeLBOptions]):
         loss = self._pass(batch, delta, passes - 1, final=True)
         return loss if before is None else loss + before
 
-    def _pass(self, batch: Batch, delta: Tensor, number: int, final: bool) -> Tensor:
+    def _pass(self, batch: MicroBatch, delta: Tensor, number: int, final: bool) -> Tensor:
         with self._embeddings.changed(lambda x: x + delta.to(x.dtype)):
             output = batch.forward(final=final, dropout=self.options.dropout if number else "own")
         return output.loss / self.options.passes  # type: ignore[no-any-return]
 
-    def _start(self, batch: Batch) -> Tensor:
+    def _start(self, batch: MicroBatch) -> Tensor:
         """δ₀, of shape (batch, length, width)."""
         shape, device = self._embeddings.shape(batch), batch.inputs["input_ids"].device
         if self.options.init == 0:

@@ -23,7 +23,7 @@ from pats._errors import InputError
 from pats._scope import named_parameters
 from pats._scope import scope as names_in
 from pats.methods import _options
-from pats.methods._batch import Clock
+from pats.methods._batch import PassClock
 from pats.methods._method import Method, Training
 
 _TRANSPOSED = "Conv1D"  # GPT-2's linear layer, whose weight is (inputs, outputs)
@@ -74,7 +74,7 @@ class Mixout(Method[MixoutOptions]):
         self.anchors: dict[str, Tensor] = {}
 
     @contextmanager
-    def attached(self, model: nn.Module, training: Training, clock: Clock) -> Iterator[None]:
+    def attached(self, model: nn.Module, training: Training, clock: PassClock) -> Iterator[None]:
         """Let the linear layers in scope mix, and put everything back afterwards."""
         layers = self._layers(model)
         inputs = {name: _inputs(layer) for layer, name in layers.items()}
@@ -177,7 +177,7 @@ class _Masks:
     Entry i of a layer is kept iff word i of the counter (⌊i/4⌋, pass, step, 3) is below (1-p)·2³².
     """
 
-    def __init__(self, inputs: dict[str, int], keep: float, seed: int, clock: Clock) -> None:
+    def __init__(self, inputs: dict[str, int], keep: float, seed: int, clock: PassClock) -> None:
         self._inputs, self._threshold, self._clock = inputs, round(keep * 2**32), clock
         blocks = [-(-count // 4) for count in inputs.values()]
         keys = [philox.key(seed, name) for name in inputs]

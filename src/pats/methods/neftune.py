@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from pats.methods import _options
-from pats.methods._batch import Clock
+from pats.methods._batch import PassClock
 from pats.methods._embeddings import Embeddings, lengths
 from pats.methods._method import Method, Training
 
@@ -43,7 +43,7 @@ class NEFTune(Method[NEFTuneOptions]):
     Options = NEFTuneOptions
 
     @contextmanager
-    def attached(self, model: nn.Module, training: Training, clock: Clock) -> Iterator[None]:
+    def attached(self, model: nn.Module, training: Training, clock: PassClock) -> Iterator[None]:
         """Noise the embeddings of every training pass."""
         embeddings = Embeddings(model, training.seed, clock)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pats._errors import InputError
 from pats.methods import _options
-from pats.methods._batch import Batch, Clock
+from pats.methods._batch import MicroBatch, PassClock
 from pats.methods._divergence import divergence
 from pats.methods._embeddings import Embeddings
 from pats.methods._method import Method, Training
@@ -58,7 +58,7 @@ class R3F(Method[R3FOptions]):
     Options = R3FOptions
 
     @contextmanager
-    def attached(self, model: nn.Module, training: Training, clock: Clock) -> Iterator[None]:
+    def attached(self, model: nn.Module, training: Training, clock: PassClock) -> Iterator[None]:
         """Hook the word embeddings."""
         if training.regression and self.options.regression == "refuse":
             raise InputError(
@@ -70,7 +70,7 @@ class R3F(Method[R3FOptions]):
         with self._embeddings.hooked():
             yield
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: MicroBatch) -> Tensor:
         """Task loss of the clean pass, and λ·S."""
         clean = batch.forward(final=False)
         device = batch.inputs["input_ids"].device

@@ -35,7 +35,7 @@ from torch.optim import Optimizer
 from pats._errors import InputError
 from pats._scope import canonical_name
 from pats.methods import _options
-from pats.methods._batch import Batch, Clock
+from pats.methods._batch import MicroBatch, PassClock
 from pats.methods._divergence import divergence, wide
 from pats.methods._embeddings import Embeddings, lengths
 from pats.methods._method import Method, Training
@@ -102,7 +102,7 @@ class Smart(Method[SmartOptions]):
         self._told: dict[str, Tensor] = {}
 
     @contextmanager
-    def attached(self, model: nn.Module, training: Training, clock: Clock) -> Iterator[None]:
+    def attached(self, model: nn.Module, training: Training, clock: PassClock) -> Iterator[None]:
         """Hook the word embeddings; the average starts at the model's weights."""
         self._model = model
         self._embeddings = Embeddings(model, training.seed, clock, self.options.place)
@@ -124,7 +124,7 @@ class Smart(Method[SmartOptions]):
         for name, average in self.teacher.items():
             average.copy_(state[name])
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: MicroBatch) -> Tensor:
         """Task loss of the clean pass, smoothness and pull."""
         options = self.options
         self._follow(batch.clock)
@@ -141,7 +141,7 @@ class Smart(Method[SmartOptions]):
         return loss
 
     @torch.no_grad()
-    def _follow(self, clock: Clock) -> None:
+    def _follow(self, clock: PassClock) -> None:
         """θ̃ ← b·θ̃ + (1-b)·θ, once after every step, when the next one begins."""
         if any(map(shard.is_sharded, self._model.parameters())):
             raise InputError(
@@ -156,7 +156,7 @@ class Smart(Method[SmartOptions]):
         for name, parameter in self._model.named_parameters():
             self.teacher[canonical_name(name)].lerp_(parameter, 1 - momentum)
 
-    def _adversary(self, batch: Batch, target: Tensor) -> Tensor:
+    def _adversary(self, batch: MicroBatch, target: Tensor) -> Tensor:
         options, clock = self.options, batch.clock
         shape, device = self._embeddings.shape(batch), batch.inputs["input_ids"].device
         paper = options.radius_mode == "paper"

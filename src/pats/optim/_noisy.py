@@ -11,15 +11,15 @@ from torch.optim import Optimizer
 from pats._errors import InputError
 from pats._noise import RNG_KEY, Noise
 from pats._scope import canonical_name, refuse_twins
-from pats.kernels import Job, Rule, forced, fused_refusal
+from pats.kernels import MatrixJob, Rule, choose_path, forced
 from pats.step.checkpoint import watch
 from pats.step.engine import Engine, Target, iterate, job_for
-from pats.step.replay import Again, again
+from pats.step.replay import Replay, again
 from pats.step.shard import local
 from pats.step.state import check_step, counted
 
 HALF = (torch.bfloat16, torch.float16)
-_MOST_VAIN = 7  # the longest pause is 63 steps
+_MOST_MISSES = 7  # the longest pause is 63 steps
 
 
 class NoisyMixin(Optimizer):
@@ -58,10 +58,10 @@ class NoisyMixin(Optimizer):
     def _attach(self) -> None:
         self._engine = Engine(self, self._targets)
         self._upcast: list[tuple[Tensor, Tensor]] = []
-        self._noiseless: list[Job] = []
+        self._noiseless: list[MatrixJob] = []
         self._wanted: str | None = None  # by PATS_KERNEL at this step
-        self._again: Again | None = None
-        self._vain, self._pause = 0, 0  # how often in a row it was of no use; steps to go without
+        self._replay: Replay | None = None
+        self._misses, self._pause = 0, 0  # how often in a row it was of no use; steps to go without
         if RNG_KEY in self.defaults:  # GradScaler then unscales before the step, and skips it itself
             self._step_supports_amp_scaling = False
         watch(self)
@@ -111,7 +111,7 @@ class NoisyMixin(Optimizer):
             raise InputError("fused=True and foreach=True contradict each other: leave one of them out")
         if self._rule == "adamax":
             for parameter in group["params"]:
-                why = fused_refusal(job_for(parameter, local(parameter), ""), forced())
+                why = choose_path(job_for(parameter, local(parameter), ""), forced())
                 if why is not None:
                     raise InputError(f"fused=True cannot be had: {why}")
 
@@ -124,7 +124,7 @@ class NoisyMixin(Optimizer):
         for group, parameter, name in iterate(groups):
             yield group, parameter, canonical_name(cast(str, name))
 
-    def _takes(self, group: dict[str, Any], job: Job) -> bool:
+    def _takes(self, group: dict[str, Any], job: MatrixJob) -> bool:
         """Whether update and noise of a parameter are done together, by ``pats.kernels``."""
         if group["stochastic_rounding"]:
             return True  # every path has it
@@ -135,7 +135,7 @@ class NoisyMixin(Optimizer):
             return False  # torch's own fused AdamW
         # A tensor of torch's AMP would have to be read; torch's path does that.
         scaled = getattr(self, "grad_scale", None) is not None or getattr(self, "found_inf", None) is not None
-        why = fused_refusal(job, self._wanted)
+        why = choose_path(job, self._wanted)
         for option in ("differentiable", "amsgrad", "capturable"):
             if group.get(option) and not (option == "capturable" and job.theta.is_cuda):
                 why = f"it does not know {option}=True on {job.theta.device.type}"
@@ -229,14 +229,14 @@ class NoisyMixin(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if self._again is not None:
-            if self._again.renew():
-                self._vain = 0
+        if self._replay is not None:
+            if self._replay.renew():
+                self._misses = 0
                 self._engine.repeat()
-                self._again.count()
+                self._replay.count()
                 return loss
-            self._vain = min(self._vain + 1, _MOST_VAIN)
-            self._pause = 2 ** (self._vain - 1) - 1
+            self._misses = min(self._misses + 1, _MOST_MISSES)
+            self._pause = 2 ** (self._misses - 1) - 1
         self._wanted = forced()
         if RNG_KEY in self.defaults:
             self._engine.measure(self._takes)
@@ -251,7 +251,7 @@ class NoisyMixin(Optimizer):
         self._engine.perturb(self._noiseless)
         self._noiseless.clear()
         # Where something is new at every step, as under a schedule of β, looking out for it is work in vain.
-        self._again = None if self._pause else again(self, self._engine.all_done())
+        self._replay = None if self._pause else again(self, self._engine.all_done())
         self._pause = max(self._pause - 1, 0)
         return loss
 

@@ -1,8 +1,19 @@
 """What runs found, as a study and a page read it."""
 
-from pats.measure.distribution import Distribution
+from pats.measure.distribution import LOWEST, PER_DECADE, WINDOW, WINDOW_BINS, Distribution
 from pats.results.cell import Cell, Outcome
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
 
-__all__ = ["Cell", "Distribution", "Epoch", "Outcome", "Result", "Run"]
+__all__ = [
+    "LOWEST",
+    "PER_DECADE",
+    "WINDOW",
+    "WINDOW_BINS",
+    "Cell",
+    "Distribution",
+    "Epoch",
+    "Outcome",
+    "Result",
+    "Run",
+]

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +28,7 @@ from pats.run.model.weights import identified
 from pats.run.result import Epoch, Result
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
-from pats.run.trainer import Diverged, Engine, Monitor, arguments
+from pats.run.trainer import Diverged, Monitor, RunTrainer, arguments
 from pats.setups import mtdnn
 from pats.step.shard import local
 
@@ -140,7 +140,8 @@ class _Session:
                 self.run.allow_missing_weights,
             )
             if self.run.setup == "mtdnn":
-                self.loaded = mtdnn.with_head(self.loaded, self.run.init_seed)
+                fresh = mtdnn.draw_head_(self.loaded.model, self.run.init_seed)
+                self.loaded = replace(self.loaded, fresh=self.loaded.fresh | fresh)
             self.collate = batches.collator(self.loaded.tokenizer)
             whole = self.data.splits["train"]
             self.splits = {
@@ -212,7 +213,7 @@ class _Session:
         ranks.wait()
         return result
 
-    def _engine(self) -> Engine:
+    def _engine(self) -> RunTrainer:
         run = self.run
         training = methods.Training(
             optimizer=run.optimizer,
@@ -230,7 +231,7 @@ class _Session:
         checkpoints = self.folder / CHECKPOINT
         monitor = Monitor(self.journal, self.progress, checkpoints, run.batch_size, self.method)
         self.method.prepare_(self.loaded.model, training)
-        engine = Engine(
+        engine = RunTrainer(
             self.loaded.model,
             arguments(
                 run, checkpoints, self.device, self.in_bf16, self.resumable, self.save_steps, self.report_to
@@ -248,7 +249,7 @@ class _Session:
         trackers.place(engine, self.folder)
         return engine
 
-    def _train(self, engine: Engine) -> None:
+    def _train(self, engine: RunTrainer) -> None:
         checkpoints = self.folder / CHECKPOINT
         source = self.progress.checkpoint and str(checkpoints / self.progress.checkpoint)
         self.resumed_at = self.progress.step if source else 0

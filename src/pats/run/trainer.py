@@ -67,7 +67,7 @@ class Order(LengthGroupedSampler):
         return order()
 
 
-class Engine(Trainer):
+class RunTrainer(Trainer):
     """Trainer with the method's optimizer, our evaluation, and a stop at what is not finite.
 
     Args:
@@ -97,7 +97,7 @@ class Engine(Trainer):
         progress: Progress,
     ) -> None:
         self._method, self._training, self._judge, self._classifier = method, training, judge, model
-        self._run, self.clock = run, methods.Clock()
+        self._run, self.clock = run, methods.PassClock()
         self.losses = list(progress.losses)
         self.order = Order(arguments.train_batch_size, lengths=[len(row["input_ids"]) for row in train])
         if progress.order is not None:
@@ -156,7 +156,7 @@ class Engine(Trainer):
         """The method's, of one or more passes."""
         accelerator, micro_batches = self.accelerator, self.current_gradient_accumulation_steps
         self.clock.begin(self.state.global_step + 1, self.state.max_steps, accelerator.process_index)
-        batch = methods.Batch(
+        batch = methods.MicroBatch(
             model,
             inputs,
             self.clock,
@@ -216,7 +216,7 @@ class Monitor(TrainerCallback):
         self._method = method
         self._batch_size = batch_size
         self._told, self._told_step = time.monotonic(), 0
-        self.engine: Engine | None = None
+        self.engine: RunTrainer | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

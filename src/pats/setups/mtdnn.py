@@ -25,7 +25,6 @@ of float32 where |x| is about 1, and to 1e-6 of x where it is 7. ``plain_head`` 
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -34,7 +33,6 @@ from torch.nn import functional
 from torch.utils.data import Sampler
 
 from pats._errors import InputError
-from pats.run.model.classifier import Loaded
 
 SCHEDULES = ("mtdnn-a", "mtdnn-b")
 DROPOUT, COLA_DROPOUT = 0.1, 0.05
@@ -85,22 +83,25 @@ class FixedBatches(Sampler[list[int]]):
         return len(self._batches)
 
 
-def with_head(loaded: Loaded, seed: int) -> Loaded:
-    """The model with both layers of its head drawn anew, by PyTorch's default.
+def draw_head_(model: nn.Module, seed: int) -> frozenset[str]:
+    """Draw both layers of a model's head anew, by PyTorch's default.
 
     Torch's global generators are not touched.
+
+    Returns:
+        The names of the weights that were drawn.
 
     Raises:
         InputError: The model's head has another form.
     """
-    inner, outer, _ = _head(loaded.model)
+    inner, outer, _ = _head(model)
     names = [f"{name}.{part}" for name in (inner, outer) for part in ("weight", "bias")]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for name in (inner, outer):
-            layer: Any = loaded.model.get_submodule(name)
+            layer: Any = model.get_submodule(name)
             layer.reset_parameters()
-    return replace(loaded, fresh=loaded.fresh | set(names))
+    return frozenset(names)
 
 
 @contextmanager

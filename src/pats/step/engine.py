@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from pats._budget import variance_sum
 from pats._errors import InputError
 from pats._noise import Noise, state_dtype
-from pats.kernels import Batch, Job, batches
+from pats.kernels import MatrixBatch, MatrixJob, batches
 from pats.kernels.job import SUMS
 from pats.step import shard
 from pats.step.ledger import Ledger
@@ -38,7 +38,7 @@ class _Item:
 
     group: dict[str, Any]
     parameter: Tensor
-    job: Job
+    job: MatrixJob
     average: Tensor  # as the state holds it: a DTensor where the parameter is one
     counted: float | None  # the optimizer's counter before the update, where it can be read without waiting
     fused: bool
@@ -67,9 +67,9 @@ class Engine:
         self._targets, self._names = targets, names
         self._ledger = Ledger(optimizer)
         self._items: dict[int, _Item] = {}
-        self._jobs: dict[int, Job] = {}  # of the last step, to be used again
-        self._done: tuple[list[Batch], dict[int, _Item]] = ([], {})
-        self._measured: list[Batch] = []
+        self._jobs: dict[int, MatrixJob] = {}  # of the last step, to be used again
+        self._done: tuple[list[MatrixBatch], dict[int, _Item]] = ([], {})
+        self._measured: list[MatrixBatch] = []
         self._samples: dict[int, Tensor] = {}
         self._last: list[Last] = []
         self._totals = Totals()
@@ -78,7 +78,7 @@ class Engine:
 
     @_disable_dynamo
     @torch.no_grad()
-    def measure(self, fused: Callable[[dict[str, Any], Job], bool] = lambda group, job: False) -> None:
+    def measure(self, fused: Callable[[dict[str, Any], MatrixJob], bool] = lambda group, job: False) -> None:
         """First half: Eq. 1-3 from the gradients and the parameters before the update.
 
         Args:
@@ -189,7 +189,7 @@ class Engine:
         job.maximize = bool(group.get("maximize", False))
         return _Item(group, parameter, job, average, counted(state), False, shard.is_sharded(parameter))
 
-    def new_job(self, parameter: Tensor, name: str) -> Job:
+    def new_job(self, parameter: Tensor, name: str) -> MatrixJob:
         """A job without noise on this rank's part of a parameter, with its gradient of this step."""
         grad = shard.local_grad(parameter)
         job = self._jobs.get(id(parameter))
@@ -199,19 +199,19 @@ class Engine:
         job.budget = None
         return job
 
-    def job_of(self, parameter: Tensor) -> Job | None:
+    def job_of(self, parameter: Tensor) -> MatrixJob | None:
         """The job of a parameter at this step; None out of scope."""
         item = self._items.get(id(parameter))
         return None if item is None else item.job
 
-    def fused_job_of(self, parameter: Tensor) -> Job | None:
+    def fused_job_of(self, parameter: Tensor) -> MatrixJob | None:
         """The job of a parameter whose base update its path does; None for any other."""
         item = self._items.get(id(parameter))
         return item.job if item is not None and item.fused else None
 
     @_disable_dynamo
     @torch.no_grad()
-    def perturb(self, others: Iterable[Job] = ()) -> None:
+    def perturb(self, others: Iterable[MatrixJob] = ()) -> None:
         """Second half: Eq. 4-5 on the updated parameters, after the base update of the fused jobs.
 
         Args:
@@ -245,7 +245,7 @@ class Engine:
         for job in self._jobs.values():
             job.grad = _NO_GRADIENT
 
-    def all_done(self) -> Batch | None:
+    def all_done(self) -> MatrixBatch | None:
         """What the last step did, where that was update and noise of all its parameters in one call."""
         batches, items = self._done
         together = len(batches) == 1 and all(item.fused and not item.sharded for item in items.values())
@@ -304,7 +304,7 @@ class Engine:
         norms = changes_since(before, [item.job.theta for item in items])
         return {id(item.job): norm for item, norm in zip(items, norms, strict=True)}
 
-    def _remember(self, done: list[Batch], updates: dict[int, Tensor]) -> list[Last]:
+    def _remember(self, done: list[MatrixBatch], updates: dict[int, Tensor]) -> list[Last]:
         by_job = {id(item.job): item for item in self._items.values()}
         last = []
         for batch in done:
@@ -349,7 +349,7 @@ def _capturing(tensor: Tensor) -> bool:
     return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
-def job_for(parameter: Tensor, grad: Tensor, name: str) -> Job:
+def job_for(parameter: Tensor, grad: Tensor, name: str) -> MatrixJob:
     """A job without noise on this rank's part of a parameter.
 
     Args:
@@ -357,7 +357,9 @@ def job_for(parameter: Tensor, grad: Tensor, name: str) -> Job:
         grad: This rank's part of its gradient.
         name: Its canonical name.
     """
-    return Job(shard.local(parameter), grad, name, parameter.numel(), shard.pieces(parameter), None, None)
+    return MatrixJob(
+        shard.local(parameter), grad, name, parameter.numel(), shard.pieces(parameter), None, None
+    )
 
 
 def iterate(

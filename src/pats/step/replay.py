@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pats._budget import KEYS
-from pats.kernels import Batch, Job, forced
+from pats.kernels import MatrixBatch, MatrixJob, forced
 from pats.step.state import is_exact
 
 _LEFT_OUT = ("params", "param_names", "lr")  # lr is renewed
@@ -24,7 +24,7 @@ class _Entry:
     """A parameter that the step updates; what chose its path, and the state that its job holds."""
 
     group: dict[str, Any]
-    job: Job
+    job: MatrixJob
     kind: tuple[Any, ...]
     state: dict[str, Any]
     names: tuple[str, ...]
@@ -32,7 +32,7 @@ class _Entry:
     counter: Tensor
 
 
-class Again:
+class Replay:
     """What a step found, for the next one.
 
     Args:
@@ -40,7 +40,7 @@ class Again:
         batch: All that the step did, on the CPU: update and noise of every parameter with a gradient.
     """
 
-    def __init__(self, optimizer: Optimizer, batch: Batch) -> None:
+    def __init__(self, optimizer: Optimizer, batch: MatrixBatch) -> None:
         self._optimizer, self._wanted = optimizer, forced()
         self._settings = _settings(optimizer)
         self._groups = [[*group["params"]] for group in optimizer.param_groups]
@@ -109,7 +109,7 @@ class Again:
         return all(parameter.grad is None for parameter in self._idle)
 
 
-def again(optimizer: Optimizer, batch: Batch | None) -> Again | None:
+def again(optimizer: Optimizer, batch: MatrixBatch | None) -> Replay | None:
     """What the next step may use of this one's; None where this one did more than one batch, or on a device.
 
     Args:
@@ -121,7 +121,7 @@ def again(optimizer: Optimizer, batch: Batch | None) -> Again | None:
     done = {id(job.theta) for job in batch.jobs if job.theta.device.type == "cpu"}
     everything = (parameter for group in optimizer.param_groups for parameter in group["params"])
     whole = all(parameter.grad is None or id(parameter) in done for parameter in everything)
-    return Again(optimizer, batch) if whole else None
+    return Replay(optimizer, batch) if whole else None
 
 
 def _same(here: Collection[object], before: Collection[object]) -> bool:

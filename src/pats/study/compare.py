@@ -9,11 +9,11 @@ from pats.run import ranks
 from pats.study import choose, prepare
 from pats.study.identity import identify
 from pats.study.place.group import together
-from pats.study.place.local import LocalEngine
-from pats.study.place.protocol import Engine
+from pats.study.place.local import LocalPlacer
+from pats.study.place.protocol import Placer
 from pats.study.plan.grid import Place, PlannedCell, Study
 from pats.study.store.results import Store
-from pats.study.study_run import Job, StudyResult
+from pats.study.study_run import StudyResult, StudyRun
 
 
 def compare(
@@ -23,7 +23,7 @@ def compare(
     workers: int | None = None,
     retries: int = 3,
     keep_models: bool = False,
-    engine: Engine | None = None,
+    engine: Placer | None = None,
     console: Console | None = None,
     report_to: Sequence[str] = (),
     force: bool = False,
@@ -56,7 +56,7 @@ def compare(
     """
     store = Store(out)
 
-    def perform(engine: Engine) -> StudyResult:
+    def perform(engine: Placer) -> StudyResult:
         prepare.check_sharing(study, engine)
         prepare.check_methods(study)
         prepare.check_trackers(report_to)
@@ -65,7 +65,7 @@ def compare(
         prepare.tell(data, console)
         with store.exclusive():
             known, told = identify(study, store)
-            job = Job(known, store, engine, retries, keep_models, console, data, report_to, force)
+            job = StudyRun(known, store, engine, retries, keep_models, console, data, report_to, force)
             job.announce()
             tuned, notes = _tune(job)
             planned = known.cells(data.fingerprints, tuned)
@@ -73,10 +73,10 @@ def compare(
 
     if engine is None and ranks.count() > 1:
         return together(perform)
-    return perform(engine or LocalEngine(workers))
+    return perform(engine or LocalPlacer(workers))
 
 
-def _tune(job: Job) -> tuple[dict[Place, float], list[str]]:
+def _tune(job: StudyRun) -> tuple[dict[Place, float], list[str]]:
     """The best rate of the grid on dev, the smaller one of equals; and a sentence for every failed run."""
     plan = job.study.tuning(job.data.fingerprints)
     if not plan:

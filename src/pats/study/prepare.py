@@ -9,7 +9,7 @@ from pats import methods
 from pats._errors import InputError
 from pats.run.folder import owned
 from pats.run.folder.files import MODEL, RESULT
-from pats.study.place.protocol import Engine
+from pats.study.place.protocol import Placer
 from pats.study.plan.grid import Study
 from pats.study.store.results import Store
 
@@ -84,7 +84,7 @@ def check_trackers(names: Sequence[str]) -> None:
         trackers.check(names)
 
 
-def check_sharing(study: Study, engine: Engine) -> None:
+def check_sharing(study: Study, engine: Placer) -> None:
     """Check that the processes of a run can share its batches.
 
     Raises:
@@ -119,7 +119,7 @@ def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:
         for label, name in study.rows:
             method = methods.create(name, study.options.get(label))
             method.optimizer(loaded.model, training)
-            with method.attached(loaded.model, training, methods.Clock()):
+            with method.attached(loaded.model, training, methods.PassClock()):
                 pass
 
 

@@ -20,7 +20,7 @@ from pats.run.spec import Run
 from pats.study import choose, prepare
 from pats.study.choose import Chosen
 from pats.study.place.coordinator import execute
-from pats.study.place.protocol import Engine
+from pats.study.place.protocol import Placer
 from pats.study.plan.grid import PlannedCell, Study
 from pats.study.store.files import write
 from pats.study.store.results import Store
@@ -90,7 +90,7 @@ class StudyResult:
 
 
 @dataclass
-class Job:
+class StudyRun:
     """What the steps of a comparison, or of a sweep, share.
 
     Args:
@@ -108,7 +108,7 @@ class Job:
 
     study: Study
     store: Store
-    engine: Engine
+    engine: Placer
     retries: int
     keep_models: bool
     console: Console | None

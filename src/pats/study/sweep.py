@@ -16,8 +16,8 @@ from pats.run.spec import Run
 from pats.study import prepare
 from pats.study.identity import identify
 from pats.study.place.group import together
-from pats.study.place.local import LocalEngine
-from pats.study.place.protocol import Engine
+from pats.study.place.local import LocalPlacer
+from pats.study.place.protocol import Placer
 from pats.study.plan import propose
 from pats.study.plan.grid import Place, PlannedCell, Study
 from pats.study.plan.search import Search, Trial, told
@@ -25,7 +25,7 @@ from pats.study.plan.space import Dimension, Params, Space, default, split
 from pats.study.plan.space import check as check_space
 from pats.study.store.files import write
 from pats.study.store.results import Store
-from pats.study.study_run import Job, StudyResult
+from pats.study.study_run import StudyResult, StudyRun
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def sweep(
     workers: int | None = None,
     retries: int = 3,
     keep_models: bool = False,
-    engine: Engine | None = None,
+    engine: Placer | None = None,
     console: Console | None = None,
     report_to: Sequence[str] = (),
     force: bool = False,
@@ -200,7 +200,7 @@ def sweep(
         raise InputError(f"seed {both[0]} is reported and searched with: take another tuning_seed")
     store = Store(out)
 
-    def perform(engine: Engine) -> SweepResult:
+    def perform(engine: Placer) -> SweepResult:
         prepare.check_sharing(study, engine)
         prepare.check_methods(study)
         prepare.check_trackers(report_to)
@@ -209,7 +209,7 @@ def sweep(
         prepare.tell(data, console)
         with store.exclusive():
             known, changed = identify(study, store)
-            job = Job(known, store, engine, retries, keep_models, console, data, report_to, force)
+            job = StudyRun(known, store, engine, retries, keep_models, console, data, report_to, force)
             searches = {
                 (task, model, label): _Search(replace(plan, study=known), (task, model, label), method)
                 for task in study.task_list
@@ -230,10 +230,10 @@ def sweep(
 
     if engine is None and ranks.count() > 1:
         return together(perform)
-    return perform(engine or LocalEngine(workers))
+    return perform(engine or LocalPlacer(workers))
 
 
-def _batch(job: Job, searches: list["_Search"]) -> None:
+def _batch(job: StudyRun, searches: list["_Search"]) -> None:
     """One batch of every search, rung by rung, all of them side by side."""
     asked = [(search, search.ask()) for search in searches]
     for rung in range(len(searches[0].plan.epochs)):
@@ -300,7 +300,7 @@ class _Search:
         run = study.make(self.place, self.method, lr, seed, fingerprints)
         return replace(run, **of_run, options={**run.options, **of_method})  # type: ignore[arg-type]
 
-    def score(self, trial: Trial, rung: int, job: Job) -> None:
+    def score(self, trial: Trial, rung: int, job: StudyRun) -> None:
         if len(trial.runs) <= rung:
             return
         run_id = trial.runs[rung].id

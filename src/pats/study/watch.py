@@ -140,7 +140,7 @@ def _last(store: Store, events: Path) -> Sign | None:
     return None
 
 
-class Clock:
+class Pace:
     """The time that is left, from the pace since the first look."""
 
     def __init__(self) -> None:
@@ -203,7 +203,7 @@ class Display:
     def __init__(self, store: Store, cells: Sequence[PlannedCell], console: Console | None) -> None:
         self._store, self._cells, self._console = store, cells, console
         self._places = {run.id: (cell, run) for cell in cells for run in cell.runs}
-        self._clock = Clock()
+        self._clock = Pace()
         self._next = 0.0
         self._live: Live | None = None
 

@@ -11,7 +11,7 @@ from pats.page.content import document
 from pats.page.formats import html
 from pats.page.numbers import tables
 
-ASSETS = files("pats.report") / "assets"
+ASSETS = files("pats.page.formats") / "assets"
 EVIL = '</script><script>alert(1)</script> & "x" <b>'
 
 

@@ -20,9 +20,9 @@ from pats.study.compare import compare
 from pats.study.place import local
 from pats.study.place.coordinator import execute
 from pats.study.place.launch import verdict
-from pats.study.place.local import LocalEngine
-from pats.study.place.ray import RayEngine
-from pats.study.place.slurm import SlurmEngine
+from pats.study.place.local import LocalPlacer
+from pats.study.place.ray import RayPlacer
+from pats.study.place.slurm import SlurmPlacer
 from pats.study.store.results import Store
 
 pytestmark = [
@@ -161,14 +161,14 @@ def test_the_ranks_listen_on_loopback_alone(tmp_path):
 def test_a_real_run_on_two_processes(study_inputs, tmp_path):
     run = Run(data=str(study_inputs / "texts.csv"), epochs=1, max_length=16, batch_size=8)
     study = Study(models=(str(study_inputs / "bert"),), methods=("pats",), seeds=1, run=run, lr=1e-3)
-    result = compare(study, tmp_path / "out", engine=LocalEngine(1, processes=2))
+    result = compare(study, tmp_path / "out", engine=LocalPlacer(1, processes=2))
     (outcome,) = result.cells[0].outcomes
     assert outcome.result.status == "done"
     assert outcome.result.environment["processes"] == 2
     assert len(list(tmp_path.glob("out/runs/*/attempts/*"))) == 1
 
 
-@pytest.mark.parametrize("make", [LocalEngine, RayEngine, lambda **k: SlurmEngine("slurm", **k)])
+@pytest.mark.parametrize("make", [LocalPlacer, RayPlacer, lambda **k: SlurmPlacer("slurm", **k)])
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -186,17 +186,17 @@ def test_bad_numbers(make, settings, said):
 def test_a_batch_that_cannot_be_shared(study_inputs, tmp_path):
     run = Run(data=str(study_inputs / "texts.csv"), batch_size=9)
     with pytest.raises(InputError, match="batch_size is 9, but must be a multiple of the 2 processes"):
-        compare(Study(run=run), tmp_path / "out", engine=LocalEngine(processes=2))
+        compare(Study(run=run), tmp_path / "out", engine=LocalPlacer(processes=2))
     assert not (tmp_path / "out" / "runs").exists()
 
 
 def test_whole_gpus_are_divided(monkeypatch):
     monkeypatch.setattr(local, "visible_gpus", lambda: ["3", "5", "6", "7", "9"])
     monkeypatch.setattr(local, "cores", lambda: 12)
-    engine = LocalEngine(gpus=2)
+    engine = LocalPlacer(gpus=2)
     assert (engine.workers, engine.processes, engine.threads) == (2, 2, 3)
     seen = [engine._environment(slot)["CUDA_VISIBLE_DEVICES"] for slot in range(3)]
     assert seen == ["3,5", "6,7", "3,5"]
-    assert LocalEngine(processes=2)._environment(0)["CUDA_VISIBLE_DEVICES"] == "3,5"
+    assert LocalPlacer(processes=2)._environment(0)["CUDA_VISIBLE_DEVICES"] == "3,5"
     with pytest.raises(InputError, match="a run is to have 6 GPUs, but this machine has 5"):
-        LocalEngine(gpus=6)
+        LocalPlacer(gpus=6)

@@ -5,7 +5,7 @@ import pytest
 from pats import InputError
 from pats.run.spec import Run
 from pats.study.place import local, process
-from pats.study.place.local import LocalEngine
+from pats.study.place.local import LocalPlacer
 from pats.study.store.attempt import read_error
 from pats.study.store.results import Store
 
@@ -18,19 +18,19 @@ def test_workers_that_fit(cores, workers):
 @pytest.mark.parametrize("workers", [0, -1, 1.5])
 def test_workers_is_a_whole_number(workers):
     with pytest.raises(InputError, match="workers is"):
-        LocalEngine(workers)
+        LocalPlacer(workers)
 
 
 @pytest.mark.parametrize("gpus", [-1, 1.5, "all"])
 def test_gpus_are_whole_or_a_share(gpus):
     with pytest.raises(InputError, match="gpus is"):
-        LocalEngine(1, gpus=gpus)
+        LocalPlacer(1, gpus=gpus)
 
 
 def test_gpus_that_are_not_there(monkeypatch):
     monkeypatch.setattr(local, "visible_gpus", lambda: [])
     with pytest.raises(InputError, match="this machine has none"):
-        LocalEngine(gpus=1)
+        LocalPlacer(gpus=1)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_gpus_that_are_not_there(monkeypatch):
 )
 def test_runs_share_gpus(monkeypatch, gpus, workers, seen):
     monkeypatch.setattr(local, "visible_gpus", lambda: ["3", "5"])
-    engine = LocalEngine(gpus=gpus)
+    engine = LocalPlacer(gpus=gpus)
     assert engine.workers == workers
     assert "".join(engine._environment(slot)["CUDA_VISIBLE_DEVICES"] for slot in range(5)) == seen
 
@@ -46,15 +46,15 @@ def test_runs_share_gpus(monkeypatch, gpus, workers, seen):
 def test_cores_a_run(monkeypatch):
     monkeypatch.setattr(local, "cores", lambda: 12)
     monkeypatch.setattr(local, "visible_gpus", lambda: [])
-    assert (LocalEngine(cpus=3).workers, LocalEngine(cpus=3).threads) == (4, 3)
-    assert (LocalEngine(2, cpus=3).workers, LocalEngine(2, cpus=3).threads) == (2, 3)
+    assert (LocalPlacer(cpus=3).workers, LocalPlacer(cpus=3).threads) == (4, 3)
+    assert (LocalPlacer(2, cpus=3).workers, LocalPlacer(2, cpus=3).threads) == (2, 3)
     with pytest.raises(InputError, match="cpus is 0"):
-        LocalEngine(cpus=0)
+        LocalPlacer(cpus=0)
 
 
 def test_runs_without_a_gpu_see_none(monkeypatch):
     monkeypatch.setattr(local, "visible_gpus", lambda: ["3", "5"])
-    engine = LocalEngine(3, gpus=0)
+    engine = LocalPlacer(3, gpus=0)
     assert engine.workers == 3
     assert engine._environment(0)["CUDA_VISIBLE_DEVICES"] == ""
 
@@ -64,7 +64,7 @@ def test_threads_and_gpus_are_divided(monkeypatch):
     monkeypatch.setattr(local, "visible_gpus", lambda: ["3", "5"])
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    engine = LocalEngine()
+    engine = LocalPlacer()
     assert (engine.workers, engine.threads) == (2, 6)
     assert [engine._environment(slot)["CUDA_VISIBLE_DEVICES"] for slot in range(3)] == ["3", "5", "3"]
     assert engine._environment(0)["OMP_NUM_THREADS"] == "6"
@@ -98,7 +98,7 @@ def ended(engine, handle):
 
 
 def test_bad_input_is_a_failed_attempt_with_its_sentence(tmp_path):
-    engine, run = LocalEngine(1), Run(data=str(tmp_path / "nowhere.csv"))
+    engine, run = LocalPlacer(1), Run(data=str(tmp_path / "nowhere.csv"))
     attempt = Store(tmp_path).claim(run)
     handle = engine.submit(attempt)
     assert engine.capacity() == 0
@@ -110,7 +110,7 @@ def test_bad_input_is_a_failed_attempt_with_its_sentence(tmp_path):
 
 def test_cancel_ends_the_process(tmp_path):
     attempt = Store(tmp_path).claim(Run(task="rte"))
-    engine = LocalEngine(1, command=["/bin/sh", "-c", "sleep 60"])
+    engine = LocalPlacer(1, command=["/bin/sh", "-c", "sleep 60"])
     handle = engine.submit(attempt)
     _, running = engine._running[handle]
     engine.cancel(handle)

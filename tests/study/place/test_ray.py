@@ -13,8 +13,8 @@ from pats.study.place import ray as ray_engine
 START = """
 import os, time
 import listening
-from pats.study.place.ray import RayEngine
-engine = RayEngine(workers=1, cpus=1)
+from pats.study.place.ray import RayPlacer
+engine = RayPlacer(workers=1, cpus=1)
 import ray
 assert ray.get(ray.remote(lambda: 1).remote()) == 1
 found = listening.addresses(os.getpid())

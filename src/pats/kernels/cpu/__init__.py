@@ -16,7 +16,7 @@ from pats._budget import share
 from pats._noise import Noise
 from pats.kernels.cpu import library
 from pats.kernels.cpu.library import MEASURE, PACKED, UPDATE, Matrix
-from pats.kernels.job import SUMS, TALLY, Job, check, mean_of, sizes_of, unfit, write_back
+from pats.kernels.job import SUMS, TALLY, MatrixJob, check, mean_of, sizes_of, unfit, write_back
 from pats.philox import PATS, key, threshold
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
@@ -27,7 +27,7 @@ _SILENT: tuple[float, ...] = (0,) * 12
 _PLAIN: tuple[float, ...] = (0,) * 8
 
 
-def refusal(job: Job) -> str | None:
+def refusal(job: MatrixJob) -> str | None:
     """Why this path cannot do a job; None where it can."""
     theta = job.theta
     if library.LIBRARY is None:
@@ -37,7 +37,7 @@ def refusal(job: Job) -> str | None:
     return unfit(job, "the C kernel takes")
 
 
-def measure(jobs: Sequence[Job], grad_scale: float) -> Tensor:
+def measure(jobs: Sequence[MatrixJob], grad_scale: float) -> Tensor:
     """Pass 1: see ``pats.kernels.job.Path``."""
     work = _Work(jobs, grad_scale)
     work.run(MEASURE)
@@ -45,7 +45,7 @@ def measure(jobs: Sequence[Job], grad_scale: float) -> Tensor:
     return work.sums()
 
 
-def perturb(jobs: Sequence[Job], sums: Tensor) -> Tensor:
+def perturb(jobs: Sequence[MatrixJob], sums: Tensor) -> Tensor:
     """Pass 2: see ``pats.kernels.job.Path``; the draw and the sum are float32, σ is float64."""
     work = _Work(jobs)
     means = mean_of(sums, [job.numel for job in jobs], torch.float32).tolist()
@@ -58,7 +58,7 @@ def perturb(jobs: Sequence[Job], sums: Tensor) -> Tensor:
     return work.tally()
 
 
-def step(jobs: Sequence[Job]) -> tuple[Tensor, Tensor]:
+def step(jobs: Sequence[MatrixJob]) -> tuple[Tensor, Tensor]:
     """Both passes of a matrix, then the next: see ``pats.kernels.job.Path``."""
     work = _Work(jobs)
     work.run(MEASURE | UPDATE)
@@ -70,7 +70,7 @@ def step(jobs: Sequence[Job]) -> tuple[Tensor, Tensor]:
 class _Work:
     """The jobs as the library's records, a record for every piece."""
 
-    def __init__(self, jobs: Sequence[Job], grad_scale: float = 1.0) -> None:
+    def __init__(self, jobs: Sequence[MatrixJob], grad_scale: float = 1.0) -> None:
         check(jobs, refusal)
         self._jobs = jobs
         self._copies: list[tuple[Tensor, Tensor]] = []
@@ -124,7 +124,7 @@ class _Work:
                 self._copies.append((tensor, dense))
         return dense.data_ptr()
 
-    def _records(self, job: Job, grad_scale: float) -> Iterator[tuple[float, ...]]:
+    def _records(self, job: MatrixJob, grad_scale: float) -> Iterator[tuple[float, ...]]:
         """The library's fields of every piece of a job, in its order."""
         lr, count, rule = float(job.lr), int(job.step), job.rule
         tensors = [self._dense(job.theta), self._dense(job.grad, changed=False), 0, 0, 0]
@@ -149,7 +149,7 @@ class _Work:
             yield *here, budget, job.numel, piece.count, piece.run, piece.stride, piece.start, *rest
 
 
-def _moved(addresses: Sequence[int], job: Job, offset: int) -> list[int]:
+def _moved(addresses: Sequence[int], job: MatrixJob, offset: int) -> list[int]:
     """The addresses of a job's tensors, so many elements on."""
     first = None if job.rule is None else job.rule.first
     tensors = (job.theta, job.grad, job.average, first, first)

@@ -18,7 +18,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from pats.kernels.job import SUMS, TALLY, Job, check, unfit, write_back
+from pats.kernels.job import SUMS, TALLY, MatrixJob, check, unfit, write_back
 from pats.philox import key, threshold
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -46,7 +46,7 @@ def kernels() -> ModuleType | None:
 _captured: list[Tensor] = []  # a CUDA graph reads its tables for as long as it is replayed
 
 
-def refusal(job: Job) -> str | None:
+def refusal(job: MatrixJob) -> str | None:
     """Why this path cannot do a job; None where it can."""
     theta = job.theta
     wanted = "cpu" if INTERPRETED else "cuda"
@@ -58,7 +58,7 @@ def refusal(job: Job) -> str | None:
     return unfit(job, "the Triton kernels take")
 
 
-def measure(jobs: Sequence[Job], grad_scale: float) -> Tensor:
+def measure(jobs: Sequence[MatrixJob], grad_scale: float) -> Tensor:
     """Pass 1: see ``pats.kernels.job.Path``."""
     work = _Work(jobs, grad_scale)
     sums = work.measure()
@@ -66,7 +66,7 @@ def measure(jobs: Sequence[Job], grad_scale: float) -> Tensor:
     return sums
 
 
-def perturb(jobs: Sequence[Job], sums: Tensor) -> Tensor:
+def perturb(jobs: Sequence[MatrixJob], sums: Tensor) -> Tensor:
     """Pass 2: see ``pats.kernels.job.Path``."""
     work = _Work(jobs)
     tally = work.update(sums.contiguous())
@@ -74,7 +74,7 @@ def perturb(jobs: Sequence[Job], sums: Tensor) -> Tensor:
     return tally
 
 
-def step(jobs: Sequence[Job]) -> tuple[Tensor, Tensor]:
+def step(jobs: Sequence[MatrixJob]) -> tuple[Tensor, Tensor]:
     """Both passes, group by group of what the second-level cache holds: see ``pats.kernels.job.Path``."""
     check(jobs, refusal)  # all of them, before the first is changed
     sums, tallies = [], []
@@ -111,7 +111,7 @@ class _Launch:
     jobs: list[int] = field(default_factory=list)  # of every program: its job
 
     @classmethod
-    def of(cls, job: Job, aligned: bool) -> "_Launch":
+    def of(cls, job: MatrixJob, aligned: bool) -> "_Launch":
         """An empty launch that a job can join."""
         state = torch.float32 if job.rule is None else job.rule.first.dtype
         noise = job.average is not None
@@ -126,7 +126,7 @@ class _Launch:
 class _Work:
     """The jobs as the kernels' tables."""
 
-    def __init__(self, jobs: Sequence[Job], grad_scale: float = 1.0) -> None:
+    def __init__(self, jobs: Sequence[MatrixJob], grad_scale: float = 1.0) -> None:
         check(jobs, refusal)
         self._jobs = jobs
         self._device = jobs[0].theta.device
@@ -238,7 +238,7 @@ class _Work:
         )
         return out
 
-    def _addresses(self, job: Job) -> list[tuple[int, int]]:
+    def _addresses(self, job: MatrixJob) -> list[tuple[int, int]]:
         """Address and bytes an element of θ, ∇L, s̄, m and u or v."""
         rule = job.rule
         moments = (None, None) if rule is None else (rule.first, rule.second)
@@ -301,13 +301,13 @@ def _capturing(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
-def _groups(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+def _groups(jobs: Sequence[MatrixJob]) -> Iterator[list[MatrixJob]]:
     """Jobs in runs whose θ, ∇L and s̄ fit in a share of the second-level cache together."""
     device = jobs[0].theta.device
     cache = _CACHE_INTERPRETED
     if device.type == "cuda":
         cache = torch.cuda.get_device_properties(device).L2_cache_size
-    room, group = _CACHE_SHARE * cache / _CACHED_BYTES, list[Job]()
+    room, group = _CACHE_SHARE * cache / _CACHED_BYTES, list[MatrixJob]()
     filled = 0
     for job in jobs:
         size = job.theta.numel() if job.average is not None else 0  # without noise there is one pass
@@ -324,12 +324,12 @@ def _signed(word: int) -> int:
     return word - 2**64 if word >= 2**63 else word
 
 
-def _account(job: Job) -> int:
+def _account(job: MatrixJob) -> int:
     """Address of a job's row of ``pats._budget``; 0 without one."""
     return 0 if job.budget is None else job.budget.data_ptr()
 
 
-def _flags(job: Job) -> int:
+def _flags(job: MatrixJob) -> int:
     noise, rule = job.noise, job.rule
     flags = 0
     if noise is not None and job.average is not None:
@@ -341,7 +341,7 @@ def _flags(job: Job) -> int:
     return flags
 
 
-def _scalars(job: Job, grad_scale: float) -> list[float]:
+def _scalars(job: MatrixJob, grad_scale: float) -> list[float]:
     """The row of ``_kernel().SCALAR`` of a job."""
     noise, rule, total = job.noise, job.rule, max(job.numel, 1)
     row: list[float] = [total, 0.0, (-1.0 if job.maximize else 1.0) / grad_scale]

@@ -6,13 +6,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pats.measure.distribution import Distribution
 from pats.page.content import classes, figures, sections, summary
 from pats.page.content.section import Section
 from pats.page.content.summary import Grid, Page
 from pats.page.content.words import count, listed, name_of, title_of
 from pats.page.numbers import reading
 from pats.page.numbers.tables import Group
+from pats.results import Distribution
 
 
 @dataclass(frozen=True)

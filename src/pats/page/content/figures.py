@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from pats.measure.distribution import LOWEST, PER_DECADE, WINDOW, WINDOW_BINS, Distribution
 from pats.page.content.charts import Chart, Row, by_method, digits, short_kind, values_in_words
 from pats.page.content.section import Section
 from pats.page.content.summary import Grid
 from pats.page.content.words import CURE, count, listed, number, short
+from pats.results import LOWEST, PER_DECADE, WINDOW, WINDOW_BINS, Distribution
 
 
 def sensitivity(measured: Mapping[str, Any]) -> Section:

@@ -14,8 +14,7 @@ from pats.page.content.words import between, count, duration, listed, name_of, n
 from pats.page.numbers import statistics
 from pats.page.numbers.reading import Readings
 from pats.page.numbers.tables import Group, Line
-from pats.run.result import Result
-from pats.run.spec import Run
+from pats.results import Result, Run
 
 NOISE = {
     "accumulated": "accumulated / std of weights",

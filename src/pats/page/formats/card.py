@@ -7,7 +7,7 @@ from pats import paper
 from pats.page.content.verdict import gap
 from pats.page.content.words import CURE, METRICS, count, name_of, number
 from pats.page.numbers.tables import Group, Line
-from pats.run.result import Result
+from pats.results import Result
 
 _METHODS = {
     "vanilla": "plain fine-tuning",

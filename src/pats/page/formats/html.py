@@ -37,7 +37,7 @@ def html(document: Document) -> str:
 
 
 def _asset(name: str) -> str:
-    return (files("pats.report") / "assets" / name).read_text(encoding="utf-8")
+    return (files("pats.page.formats") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _version() -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pats.page.numbers import examples
 from pats.page.numbers.examples import Damaged, Examples
 from pats.page.numbers.tables import Group, Line
-from pats.run.result import Result
+from pats.results import Result
 
 Counts = NDArray[np.int64]
 

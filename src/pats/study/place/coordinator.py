@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pats._errors import InputError
 from pats.run.spec import Run
-from pats.study.place.protocol import Engine, Handle, State
+from pats.study.place.protocol import Handle, Placer, State
 from pats.study.store import lease
 from pats.study.store.attempt import end, read_error, read_handle, sign, write_error, write_handle
 from pats.study.store.results import Store
@@ -21,7 +21,7 @@ GRACE = 15.0  # seconds that an attempt has to end by itself once its result is 
 def execute(
     runs: Iterable[Run],
     store: Store,
-    engine: Engine,
+    engine: Placer,
     *,
     retries: int = 3,
     lost_after: float = lease.LOST_AFTER,
@@ -111,7 +111,7 @@ class _Coordinator:
     """What ``execute`` keeps while it runs."""
 
     store: Store
-    engine: Engine
+    engine: Placer
     retries: int
     lost_after: float
     finished: Callable[[Run], bool]

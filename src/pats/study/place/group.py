@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from pats.run import environment, ranks
-from pats.study.place.protocol import Engine, Handle, State
+from pats.study.place.protocol import Handle, Placer, State
 
 T = TypeVar("T")
 
 
-class GroupEngine:
+class GroupPlacer:
     """Runs an attempt on all processes together.
 
     An attempt has ended when ``submit`` returns.
@@ -37,7 +37,7 @@ class GroupEngine:
         return 0 if self._ended else 1
 
 
-def together(perform: Callable[[Engine], T]) -> T:
+def together(perform: Callable[[Placer], T]) -> T:
     """``perform`` on the first process, whose attempts all processes do; its result on every one."""
     ranks.join(environment.device())
     if not ranks.is_first():
@@ -46,7 +46,7 @@ def together(perform: Callable[[Engine], T]) -> T:
 
     def coordinate() -> T:
         try:
-            return perform(GroupEngine())
+            return perform(GroupPlacer())
         finally:
             ranks.first(lambda: None)  # lets the other processes go
 

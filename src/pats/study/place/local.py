@@ -11,7 +11,7 @@ from pats.study.place import process
 from pats.study.place.protocol import Handle, State
 
 
-class LocalEngine:
+class LocalPlacer:
     """Up to ``workers`` processes at a time.
 
     Args:

@@ -2,12 +2,9 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
-
-from pats._errors import InputError
+from typing import Literal, Protocol
 
 Handle = str
-NAMES = ("local", "ray", "slurm")
 
 # "done" and "failed" end a run for good (a bad input, an exception); "lost" is worth another attempt:
 # its process was killed, and is known to be gone. "unseen" is an attempt that the engine lost sight
@@ -15,7 +12,7 @@ NAMES = ("local", "ray", "slurm")
 State = Literal["running", "done", "failed", "lost", "unseen"]
 
 
-class Engine(Protocol):
+class Placer(Protocol):
     """Runs attempts at least once; that results count once is the store's work.
 
     An attempt is a folder with ``spec.json``; running it is ``python -m pats.study.place.worker FOLDER``.
@@ -36,47 +33,3 @@ class Engine(Protocol):
 
     def capacity(self) -> int:
         """How many more attempts to submit now."""
-
-
-def create(
-    name: str,
-    out: Path,
-    *,
-    workers: int | None = None,
-    cpus: int | None = None,
-    gpus: float | None = None,
-    processes: int | None = None,
-    address: str | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> Engine:
-    """An engine by its name.
-
-    Args:
-        name: ``"local"``, ``"ray"`` or ``"slurm"``.
-        out: Folder of the study, which all nodes must see.
-        workers: Runs at a time; None is as many as fit.
-        cpus: Cores a run; None is what fits locally, else one a process.
-        gpus: GPUs a run: a whole number, or a share of one.
-        processes: Processes a run, which share its batches; None is one a GPU.
-        address: Of a Ray cluster.
-        options: Of Slurm's jobs.
-
-    Raises:
-        InputError: There is no such engine, what it needs is not there, or an argument is another's.
-    """
-    if name not in NAMES:
-        raise InputError(f"engine is {name!r}, but must be one of: {', '.join(NAMES)}")
-    for given, flag, owner in ((address, "--ray-address", "ray"), (options, "--slurm", "slurm")):
-        if given and name != owner:
-            raise InputError(f"{flag} is for --engine {owner}, but the engine is {name}: leave one out")
-    if name == "ray":
-        from pats.study.place.ray import RayEngine
-
-        return RayEngine(address, workers, cpus, gpus, processes)
-    if name == "slurm":
-        from pats.study.place.slurm import SlurmEngine
-
-        return SlurmEngine(out / "slurm", workers, cpus, gpus, processes, options)
-    from pats.study.place.local import LocalEngine
-
-    return LocalEngine(workers, cpus, gpus, processes)

@@ -26,7 +26,7 @@ _LONGEST = 103 - len(
 )  # of a folder with sockets
 
 
-class RayEngine:
+class RayPlacer:
     """As many runs at a time as the cluster has places for, while nodes come and go.
 
     Every node needs the same version of PATS, and sees the study's folder under the same path.

@@ -25,7 +25,7 @@ _LOST_LOCALLY = ("INTERRUPTED", "FINISHED")
 _RUNNING = ("PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "REQUEUED", "SUSPENDED", "UNKNOWN")
 
 
-class SlurmEngine:
+class SlurmPlacer:
     """Up to ``workers`` jobs at a time, the waiting ones included.
 
     The study's folder must be on a file system that all nodes share. A job that Slurm ends (time
