@@ -1,9 +1,14 @@
+import csv
+import gc
 import os
+import random
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+
+from support.tiny_bert import make_table, make_tiny_bert
 
 if not torch.cuda.is_available():  # before anything imports Triton: its kernels then run in its interpreter
     os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -25,3 +30,41 @@ def minilm():
     if spec is None or spec.origin is None:
         pytest.skip('the embedded model is not installed: pip install "pats-finetune[demo]"')
     return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _frozen():
+    """Trainer collects garbage at every start; what the imports left need not be looked at again."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory):
+    """Folder of a random two-layer BERT with its tokenizer."""
+    return make_tiny_bert(tmp_path_factory.mktemp("model") / "bert")
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory):
+    """A table of texts with two classes."""
+    return make_table(tmp_path_factory.mktemp("data") / "reviews.csv", rows=100)
+
+
+@pytest.fixture(scope="session")
+def many_reviews(tmp_path_factory):
+    """Enough of them to learn from."""
+    return make_table(tmp_path_factory.mktemp("data") / "reviews.csv", rows=200)
+
+
+@pytest.fixture(scope="session")
+def ratings(tmp_path_factory):
+    """A table of pairs of texts with scores."""
+    draw, path = random.Random(1), tmp_path_factory.mktemp("data") / "ratings.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sentence1", "sentence2", "score"])
+        for row in range(120):
+            writer.writerow([f"the film {row}", f"a song {row}", f"{draw.random() * 5:.3f}"])
+    return path

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-import oracle
 import pats
-from problem import (
+from support import oracle
+from support.problem import (
     ADAMAX_PATHS,
     BASES,
     CONSTANT,

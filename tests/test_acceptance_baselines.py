@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-import oracle
 import pats
-from problem import LR, STEPS, close, give, gradients, initial_weights, model_of, numpy_of
+from support import oracle
+from support.problem import LR, STEPS, close, give, gradients, initial_weights, model_of, numpy_of
 
 SAGE = {
     "adamax": (oracle.SAGEAdamax, pats.optim.SAGEAdamax),

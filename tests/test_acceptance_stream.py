@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-import oracle
 import pats
+from support import oracle
 
 NAMES = ["encoder.layer.0.output.dense.weight", "schicht.größe", "层.权重", ""]
 

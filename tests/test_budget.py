@@ -13,7 +13,7 @@ from torch import nn
 import pats
 from pats._budget import KEYS, share
 from pats.kernels.cpu import library
-from small import backward, network, train, weights
+from support.small_network import backward, network, train, weights
 
 SHAPES = {"square.weight": (24, 20), "wide.weight": (8, 90), "wide.bias": (160,)}
 

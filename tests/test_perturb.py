@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import pats
-from small import backward, network, train, weights
+from support.small_network import backward, network, train, weights
 
 NOISE = pats.Noise.paper(lam=1e-4, seed=3)
 LR = 1e-3

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import pats
-from small import backward, network, weights
-from wrong import LR, NOISE
+from support.misfit_states import LR, NOISE
+from support.small_network import backward, network, weights
 
 BASES = {
     "adamax": torch.optim.Adamax,

@@ -7,7 +7,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 import pats
-from small import backward, network, weights
+from support.small_network import backward, network, weights
 
 NOISE = pats.Noise.paper(lam=1e-4, seed=3)
 LR = 1e-3

@@ -8,11 +8,11 @@ import warnings
 import pytest
 from rich.console import Console
 
-from crashes import disk
 from pats import InputError
 from pats.cli import VERBS, _flags, _parser, _settings, _study, main, run
 from pats.run.spec import Run
-from tiny import make_table, make_tiny_bert
+from support.killed_studies import disk
+from support.tiny_bert import make_table, make_tiny_bert
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@ import math
 
 import pytest
 
-from inline import Inline
 from pats import Run, Study, compare
 from pats.cli import main
 from pats.run.model.exported import read_card
 from pats.study.store import results as stores
-from tiny import make_table, make_tiny_bert
+from support.inline_placer import Inline
+from support.tiny_bert import make_table, make_tiny_bert
 
 
 @pytest.fixture(scope="module")

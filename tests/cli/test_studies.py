@@ -8,7 +8,7 @@ import pytest
 from pats import InputError, Run, Study
 from pats.cli import main, sweep
 from pats.study.plan.space import RATES, Range
-from tiny import make_table, make_tiny_bert
+from support.tiny_bert import make_table, make_tiny_bert
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 import pytest
 
-from world import World
+from support.world import World
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ import os
 import pytest
 import torch
 import torch.distributed as dist
-from test_layouts import DOORS, gradients, trained, whole
 from torch.distributed.tensor import distribute_tensor
 
-from layouts import LAYOUTS, mesh, pair
 from pats.step.shard import is_sharded, local
+from support.layout_training import DOORS, gradients, trained, whole
+from support.layouts import LAYOUTS, mesh, pair
 
 pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
 

@@ -13,7 +13,6 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 import yaml
-from test_layouts import give, gradients, whole
 from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
@@ -21,13 +20,14 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import AutoModelForSequenceClassification
 
 import pats
-from layouts import LAYOUTS, mesh, pair
 from pats.cli import main
 from pats.methods import registry
 from pats.run import Run, batches, finetune, outcome
 from pats.run.model import exported
-from tiny import make_table, make_tiny_bert
-from world import World
+from support.layout_training import give, gradients, whole
+from support.layouts import LAYOUTS, mesh, pair
+from support.tiny_bert import make_table, make_tiny_bert
+from support.world import World
 
 pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tiny import make_tiny_bert
+from support.tiny_bert import make_tiny_bert
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SAME = ("trainer", "accelerate_loop", "lightning_module")

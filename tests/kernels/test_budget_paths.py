@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from jobs import halves, job, made, rule
 from pats._noise import Noise
 from pats.kernels import cpu, eager, triton
 from pats.kernels.cpu import library
+from support.matrix_jobs import halves, job, made, rule
 
 PATHS = {
     "cpu": pytest.param(

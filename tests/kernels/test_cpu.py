@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 import torch
 
-from jobs import CASES, NAME, SHARDS, halves, job, made, shards_of, step_of
 from pats import kernels, philox
 from pats._errors import InputError
 from pats._noise import Noise
 from pats.kernels import Piece, cpu, eager
 from pats.kernels.cpu import library
 from pats.kernels.job import mean_of
+from support.matrix_jobs import CASES, NAME, SHARDS, halves, job, made, shards_of, step_of
 
 ISAS = ("avx512", "avx2", "baseline")
 UNIT = 2.0**-24

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from jobs import job, made, rule
 from pats._noise import Noise
 from pats.kernels import Piece, cpu, eager, triton, whole
 from pats.kernels.cpu import library
-from wrong import SPOILT, same
+from support.matrix_jobs import job, made, rule
+from support.misfit_states import SPOILT, same
 
 PATHS = {"cpu": cpu, "eager": eager, "triton": triton}
 ENTRIES = {

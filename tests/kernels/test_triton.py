@@ -7,11 +7,11 @@ import sys
 import pytest
 import torch
 
-from jobs import BETAS, CASES, EPS, LR, NAME, SHARDS, job, made, rule, shards_of, step_of
 from pats import kernels, philox
 from pats._noise import Noise
 from pats.kernels import Piece, eager
 from pats.kernels import triton as path
+from support.matrix_jobs import BETAS, CASES, EPS, LR, NAME, SHARDS, job, made, rule, shards_of, step_of
 
 triton = pytest.importorskip("triton")
 tl = pytest.importorskip("triton.language")

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from jobs import BETAS, EPS, LR, halves, job, rule
 from pats._noise import Noise
 from pats.kernels import cpu, eager
 from pats.kernels.cpu import library
+from support.matrix_jobs import BETAS, EPS, LR, halves, job, rule
 
 UNIT = 2.0**-24
 COUNT = 30_000

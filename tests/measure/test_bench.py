@@ -7,7 +7,7 @@ from pats import InputError
 from pats.measure import bench as _bench
 from pats.measure.bench import SHOWN, STEPS, bench, in_turn, medians, ratio
 from pats.run.model import classifier
-from tiny import make_tiny_bert
+from support.tiny_bert import make_tiny_bert
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pats import tasks
 from pats.measure.finetuned import measure
 from pats.run import Run, batches, finetune
 from pats.run.model import classifier
-from tiny import make_table, make_tiny_bert
+from support.tiny_bert import make_table, make_tiny_bert
 
 
 @pytest.fixture(scope="module")

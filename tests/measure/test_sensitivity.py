@@ -7,7 +7,7 @@ import torch
 
 import pats
 from pats.measure.distribution import Distribution
-from small import network
+from support.small_network import network
 
 
 def loss(model, batch):

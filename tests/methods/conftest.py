@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from tiny import make_table, make_tiny_bert
+from support.tiny_bert import make_table, make_tiny_bert
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from pats import scope
-from pats.methods import MicroBatch, PassClock, Training, anchors, create
-from test_scope import ARCHITECTURES, build
+from pats.methods import PassClock, Training, anchors, create
+from support.architectures import ARCHITECTURES, batch_of, build
 
 # Noise that shows in the loss of a model without dropout, and a pull that does not overshoot.
 OPTIONS = {
@@ -15,14 +15,6 @@ OPTIONS = {
     "smart": {"radius": 0.1, "sigma": 0.1},
 }
 METHODS = ["recadam", "mixout", "smart", "freelb", "neftune", "r3f", "noisytune+mixout+freelb+pats"]
-
-
-def batch_of(clock, model):
-    ids = torch.randint(2, 50, (4, 9), generator=torch.Generator().manual_seed(0))
-    mask = torch.ones_like(ids)
-    mask[1:, 6:] = 0
-    inputs = {"input_ids": ids * mask, "attention_mask": mask, "labels": torch.tensor([0, 1, 0, 1])}
-    return MicroBatch(model, inputs, clock)
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES, ids=[row[0] for row in ARCHITECTURES])

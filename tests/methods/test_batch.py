@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_architectures import batch_of
-from toy import Trial, inputs, toy
 from transformers import TrainerCallback
 
 from pats.methods import MicroBatch, PassClock, Training, create
@@ -17,7 +15,8 @@ from pats.run.folder.checkpoint import Progress
 from pats.run.model.classifier import load
 from pats.run.spec import Run
 from pats.run.trainer import RunTrainer, arguments
-from test_scope import SMALL, build
+from support.architectures import SMALL, batch_of, build
+from support.toy_classifier import Trial, inputs, toy
 
 
 @pytest.fixture(params=["bert", "llama"])
@@ -134,7 +133,7 @@ def test_accumulation_is_one_larger_batch(inputs_folder, name, tmp_path):
 
 def test_data_parallel():
     """Two processes: replicas stay equal, and what has no noise of its own equals one larger batch."""
-    script = Path(__file__).with_name("ddp.py")
+    script = Path(__file__).parents[1] / "support" / "two_processes.py"
     path = os.pathsep.join([str(script.parent), str(script.parents[1])])
     done = subprocess.run(
         [sys.executable, str(script)],

@@ -1,7 +1,8 @@
-import by_hand
 import pytest
 import torch
-from toy import IDS, MASK, WIDTH, Trial, inputs, toy
+
+from support import by_hand
+from support.toy_classifier import IDS, MASK, WIDTH, Trial, inputs, toy
 
 SHAPE = (*IDS.shape, WIDTH)
 LENGTHS = MASK.sum(1)[:, None, None].double()

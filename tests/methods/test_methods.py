@@ -2,10 +2,10 @@ from dataclasses import fields
 
 import pytest
 import torch
-from torch import nn
 
 from pats import InputError, Noise, optim
 from pats.methods import ASPECTS, Method, PassClock, Training, create, registry
+from support.architectures import Classifier
 
 # One row a method: its options with their defaults, and its optimizers.
 TABLE = {
@@ -131,43 +131,6 @@ WRONG = [
     ("pats.methods.pats:Nothing", {}, "no subclass of pats.methods.Method named 'Nothing'"),
     ("pats.methods.pats:PatsOptions", {}, "no subclass"),
 ]
-
-
-class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.dense, self.norm = nn.Linear(4, 4), nn.LayerNorm(4)
-
-    def forward(self, x):
-        return self.norm(x + self.dense(x).tanh())
-
-
-class Tower(nn.Module):
-    base_model_prefix = "tower"
-
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.ModuleList([Block(), Block()])
-
-    def forward(self, x):
-        for layer in self.layers:
-            x = layer(x)
-        return x
-
-
-class Classifier(nn.Module):
-    base_model_prefix = "tower"
-
-    def __init__(self):
-        super().__init__()
-        self.tower, self.head = Tower(), nn.Linear(4, 1)
-        self.words = nn.Embedding(2, 4)
-
-    def get_input_embeddings(self):
-        return self.words
-
-    def forward(self, x):
-        return self.head(self.tower(x))
 
 
 def trained(method, training, steps=3):

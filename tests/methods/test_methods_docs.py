@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import Trial
 
 from pats import InputError
 from pats.cli import main
 from pats.methods import PassClock, create, divergence, registry
+from support.toy_classifier import Trial
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "methods.md").read_text("utf-8")
@@ -48,7 +48,7 @@ def test_the_example_is_about_twenty_lines_and_computes_what_it_says(folder):
     assert len(EXAMPLE.strip().splitlines()) <= 22
     method = create("rdrop:RDrop", {"weight": 0.7})
     assert (method.name, method.summary) == ("rdrop:RDrop", "two passes with different dropout must agree")
-    from toy import inputs, toy
+    from support.toy_classifier import inputs, toy
 
     model, seen = toy(dropout=0.5), []
     with Trial("rdrop:RDrop", {"weight": 0.7}, model) as trial:
@@ -103,7 +103,7 @@ def test_a_broken_class_of_ones_own_is_one_sentence(folder, name, capsys):
 
 def test_a_method_that_overrides_nothing_is_plain(folder):
     (folder / "plain_method.py").write_text("from pats.methods import Method\nclass X(Method):\n    pass\n")
-    from toy import inputs, toy
+    from support.toy_classifier import inputs, toy
 
     with Trial("plain_method:X") as trial:
         assert isinstance(trial.clock, PassClock)

@@ -1,10 +1,10 @@
 import pytest
 import torch
 from torch import nn
-from toy import Trial, inputs, toy
 
 from pats import InputError, philox
 from pats.methods import PassClock, Training, create
+from support.toy_classifier import Trial, inputs, toy
 
 LAYER = "body.layers.0.0"
 

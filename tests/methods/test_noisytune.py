@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from test_methods import Classifier
 
 from pats import InputError, noisytune_, philox
 from pats.methods import Training, create
+from support.architectures import Classifier
 
 
 def fresh():

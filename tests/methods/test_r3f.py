@@ -1,9 +1,9 @@
-import by_hand
 import pytest
 import torch
-from toy import IDS, WIDTH, Trial, inputs, toy
 
 from pats import InputError
+from support import by_hand
+from support.toy_classifier import IDS, WIDTH, Trial, inputs, toy
 
 SHAPE = (*IDS.shape, WIDTH)
 EPS = 0.2  # large, so that the noise shows

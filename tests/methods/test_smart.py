@@ -1,11 +1,11 @@
-import by_hand
 import pytest
 import torch
 from torch import nn
-from toy import IDS, MASK, WIDTH, WORDS, Trial, inputs, toy
 
 from pats import InputError
-from test_scope import SMALL, build
+from support import by_hand
+from support.architectures import SMALL, build
+from support.toy_classifier import IDS, MASK, WIDTH, WORDS, Trial, inputs, toy
 
 SHAPE = (*IDS.shape, WIDTH)
 
@@ -109,7 +109,10 @@ def test_noise_behind_the_embedding_block(row, monkeypatch):
         leaves[by_hand.TABLE] @ leaves["body.words.wide.weight"].T + leaves["body.words.wide.bias"]
     )
     noise = adversary(leaves, options, False, words)
-    clean, noised = by_hand.logits_of(leaves, words=words), by_hand.logits_of(leaves, noise, words)
+    clean, noised = (
+        by_hand.logits_of(leaves, words=words),
+        by_hand.logits_of(leaves, noise, words),
+    )
     smooth = stopped_kl(clean, noised) if options["detach"] else by_hand.symmetric_kl(clean, noised)
     expected = by_hand.task_loss(clean, inputs()["labels"]) + options["weight"] * smooth
     torch.testing.assert_close(loss, expected.detach(), rtol=1e-9, atol=1e-11)

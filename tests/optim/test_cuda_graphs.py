@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import pats
-from small import network
+from support.small_network import network
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

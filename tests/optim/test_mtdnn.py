@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import pats
-from problem import LR, STEPS, close, give, gradients, initial_weights, model_of, numpy_of
+from support.problem import LR, STEPS, close, give, gradients, initial_weights, model_of, numpy_of
 
 
 def by_hand(theta, grads, era, lr=LR, b1=0.9, b2=0.999, decay=0.0):

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-import oracle
 import pats
 from pats.kernels.cpu import library
-from problem import (
+from support import oracle
+from support.problem import (
     BASES,
     LR,
     ROWS,
@@ -27,7 +27,7 @@ from problem import (
     sized,
     synchronise,
 )
-from small import backward, network, train, weights
+from support.small_network import backward, network, train, weights
 
 pytestmark = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import pats
-from problem import LR, STEPS, close, give, gradients, initial_weights, model_of, numpy_of
+from support.problem import LR, STEPS, close, give, gradients, initial_weights, model_of, numpy_of
 
 ROWS = {
     "default": {"t0": 8},

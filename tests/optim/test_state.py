@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import pats
-from small import backward, network, train, weights
+from support.small_network import backward, network, train, weights
 
 LR = 1e-3
 NOISE = pats.Noise.paper(lam=1e-4, seed=3)

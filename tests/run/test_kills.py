@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from kills import ended, finish, kill_once, start
+from support.killed_runs import ended, finish, kill_once, start
 
 
 @pytest.mark.minilm

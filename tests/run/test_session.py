@@ -16,12 +16,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from pats import InputError
 from pats.run import Result, Run, finetune
+from support.stopped_runs import Stop, content, digest, stop_at
 
 METHODS = ("vanilla", "noisytune", "sage", "pats")
-
-
-class Stop(Exception):
-    pass
 
 
 @pytest.fixture
@@ -36,16 +33,6 @@ def run(tiny_bert, reviews):
         precision="fp32",
         max_length=32,
     )
-
-
-def content(result):
-    """A result without what may differ between two runs of the same settings."""
-    values = json.loads(result.to_json())
-    return {k: v for k, v in values.items() if k not in ("timings", "environment")}
-
-
-def digest(folder):
-    return hashlib.sha256((folder / "model" / "model.safetensors").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -164,17 +151,6 @@ def test_callers_generators_are_put_back(run):
 
 
 # Stopping and continuing ------------------------------------------------------------------------------
-
-
-def stop_at(kind, count):
-    seen = []
-
-    def listener(event):
-        seen.append(event["event"])
-        if seen.count(kind) == count and event["event"] == kind:
-            raise Stop
-
-    return listener
 
 
 @pytest.mark.parametrize(("method", "epoch"), [("pats", 1), *((method, 2) for method in METHODS)])

@@ -13,7 +13,7 @@ from pats.run import Run, finetune
 from pats.run.model import classifier
 from pats.run.presets import PRESETS
 from pats.setups import mtdnn
-from test_scope import SMALL, build
+from support.architectures import SMALL, build
 
 
 def test_schedules():

@@ -18,7 +18,7 @@ from pats.kernels.cpu import library
 TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS))
 
-from jobs import job, made  # noqa: E402
+from support.matrix_jobs import job, made  # noqa: E402
 
 RUN = ["kernels/test_job.py", "test_state_check.py", "test_loading.py"]
 # Words of names of tests that would not reach the C kernel, or reach it as others do.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from crashes import disk, events, finish, kill, results, start, wait_for
 from record import record
-from tiny import make_table, make_tiny_bert
+from support.killed_studies import disk, events, finish, kill, results, start, wait_for
+from support.tiny_bert import make_table, make_tiny_bert
 
 pytestmark = [
     pytest.mark.soak,

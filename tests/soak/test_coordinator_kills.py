@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-import coordinate
-from crashes import alive, events, wait_for, workers
-from light import runs
 from pats.study.store.results import Store
 from record import record
+from support import coordinator_process
+from support.killed_studies import alive, events, wait_for, workers
+from support.runs_without_training import runs
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
@@ -18,7 +18,15 @@ RUNS, SECONDS, KILLS = 24, 3.0, 30
 
 
 def test_thirty_kills_of_light_runs(tmp_path):
-    command = [sys.executable, coordinate.__file__, "local", "", str(tmp_path), str(RUNS), str(SECONDS)]
+    command = [
+        sys.executable,
+        coordinator_process.__file__,
+        "local",
+        "",
+        str(tmp_path),
+        str(RUNS),
+        str(SECONDS),
+    ]
     draw, done, orphans = random.Random(), [], 0
     for _ in range(KILLS):
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

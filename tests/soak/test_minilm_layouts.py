@@ -14,10 +14,10 @@ from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, 
 from transformers import AutoModel
 
 import pats
-from layouts import mesh
 from pats.step.shard import local
 from record import record
-from world import World
+from support.layouts import mesh
+from support.world import World
 
 pytestmark = [pytest.mark.soak, pytest.mark.minilm, pytest.mark.timeout(3600)]
 

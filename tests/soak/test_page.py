@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import torch
 
-from made import made
 from pats.measure.distribution import Distribution
 from pats.page.content import document
 from pats.page.formats import html
 from pats.page.numbers import tables
 from pats.run.spec import Run
+from support.made_results import made
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "page.json"

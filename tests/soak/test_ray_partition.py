@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from crashes import alive, results
 from pats.study.store.attempt import ended
 from pats.study.store.results import Store
 from record import record
-from tiny import make_table, make_tiny_bert
+from support.killed_studies import alive, results
+from support.tiny_bert import make_table, make_tiny_bert
 
 pytest.importorskip("ray")
 pytestmark = [

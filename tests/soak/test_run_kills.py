@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from kills import SETTINGS, ended, finish, kill_once, start
 from pats.run import environment
+from support.killed_runs import SETTINGS, ended, finish, kill_once, start
 
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "kills.json"
 

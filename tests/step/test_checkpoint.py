@@ -9,8 +9,8 @@ from torch import nn
 
 import pats
 from pats.step.checkpoint import fitted, restore
-from small import Network, backward, network, train, weights
-from wrong import LR, NOISE, OPTIMIZERS, SPOILT, WEIGHT, held, same, shaped, trained
+from support.misfit_states import LR, NOISE, OPTIMIZERS, SPOILT, WEIGHT, held, same, shaped, trained
+from support.small_network import Network, backward, network, train, weights
 
 # Optimizers whose groups have names; pats.param_groups gives two of them.
 NAMED = {name: make for name, make in OPTIMIZERS.items() if "perturb" not in name}

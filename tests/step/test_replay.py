@@ -9,7 +9,7 @@ import torch
 import pats
 from pats.kernels.cpu import library
 from pats.step.replay import Replay
-from small import backward, network
+from support.small_network import backward, network
 
 pytestmark = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
 

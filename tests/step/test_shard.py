@@ -6,10 +6,10 @@ import torch.distributed as dist
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.debug import CommDebugMode
 
-from layouts import LAYOUTS, mesh, pair
 from pats import InputError
 from pats.kernels import Piece
 from pats.step.shard import Slot, _merged, check_replicas, local, pieces, reduce_
+from support.layouts import LAYOUTS, mesh, pair
 
 pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
 

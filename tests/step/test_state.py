@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import pats
-from small import backward
-from wrong import OPTIMIZERS, SPOILT, WEIGHT, held, same, shaped, trained
+from support.misfit_states import OPTIMIZERS, SPOILT, WEIGHT, held, same, shaped, trained
+from support.small_network import backward
 
 
 def weight_of(model):

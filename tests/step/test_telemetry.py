@@ -9,8 +9,8 @@ import torch
 
 import pats
 from pats.step.telemetry import Totals
-from small import backward, network
-from wrong import LR
+from support.misfit_states import LR
+from support.small_network import backward, network
 
 QUIET = {"p": 0.0}
 LOUD = {"lam": 1e-1, "gamma": 0.0, "p": 1.0}  # about a hundred times the update

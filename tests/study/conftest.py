@@ -1,6 +1,6 @@
 import pytest
 
-from tiny import make_table, make_tiny_bert
+from support.tiny_bert import make_table, make_tiny_bert
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from made import made
 from pats.results import Cell, Outcome
 from pats.run.spec import Run
 from pats.study import choose
 from pats.study.store.results import Store
+from support.made_results import made
 
 
 def cell(label, scores, task="rte"):

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from inline import Inline
 from pats import InputError, Run, Study, compare
 from pats.run.model.exported import read_card
 from pats.study.store.results import Store
+from support.inline_placer import Inline
 
 
 @pytest.fixture(scope="module")

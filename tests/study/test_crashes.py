@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from crashes import alive, events, finish, kill, results, start, wait_for, workers
+from support.killed_studies import alive, events, finish, kill, results, start, wait_for, workers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from inline import Inline
 from pats import InputError
 from pats.run import Run
 from pats.study import Study
 from pats.study.data_size import data_size
 from pats.tasks import load
+from support.inline_placer import Inline
 
 
 @pytest.fixture(scope="module")

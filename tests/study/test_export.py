@@ -4,13 +4,13 @@ import json
 import pyarrow.parquet
 import pytest
 
-from made import made
 from pats import InputError
 from pats.run.spec import Run
 from pats.study.export import write_table
 from pats.study.plan.grid import Study
 from pats.study.store.attempt import end, write_error
 from pats.study.store.results import Store
+from support.made_results import made
 
 STUDY = Study(
     tasks=("rte",),

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from inline import Inline
-from made import made
 from pats import Run, Study, compare
 from pats.run.model import weights
 from pats.study.identity import identify
 from pats.study.store.results import Store
-from tiny import make_tiny_bert
+from support.inline_placer import Inline
+from support.made_results import made
+from support.tiny_bert import make_tiny_bert
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from made import made
 from pats import InputError, Run, Study, compare
 from pats.cli import main
 from pats.study import prepare
@@ -18,6 +17,7 @@ from pats.study.place.worker import work
 from pats.study.store.attempt import end
 from pats.study.store.files import write
 from pats.study.store.results import Store
+from support.made_results import made
 
 STUDY = Study(tasks=("rte",), models=("m",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, run=Run())
 PRINTS = {("rte", seed): "f" for seed in range(2)}

@@ -9,11 +9,11 @@ from functools import partial
 import pytest
 
 import pats
-from inline import Inline
 from pats import InputError, Run, Study, _schema
 from pats.run.model.exported import read_card
 from pats.study.store.results import Store
-from tiny import make_table
+from support.inline_placer import Inline
+from support.tiny_bert import make_table
 
 compare = partial(pats.compare, force=True)  # two steps leave models that predict one constant
 

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from inline import Inline
-from made import made
 from pats import InputError, Run, Study, Sweep, sweep
 from pats.run.folder.files import write_atomic
 from pats.study.place import coordinator
 from pats.study.place.worker import work
 from pats.study.plan.space import Range
 from pats.study.store.results import Store
+from support.inline_placer import Inline
+from support.made_results import made
 
 pytest.importorskip("optuna")
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from made import made
 from pats.run.spec import Run
 from pats.study import watch
 from pats.study.plan.grid import Study
 from pats.study.store.attempt import end, write_error
 from pats.study.store.results import Store
+from support.made_results import made
 
 STUDY = Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, run=Run())
 

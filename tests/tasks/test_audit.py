@@ -2,7 +2,6 @@ import json
 from collections import Counter
 
 import pytest
-from test_table import CSV, labelled, write
 
 from pats._errors import InputError
 from pats.tasks import audit, load
@@ -10,6 +9,7 @@ from pats.tasks.audit import Row
 from pats.tasks.columns import Columns
 from pats.tasks.folder import read
 from pats.tasks.table import examine
+from support.tables import CSV, labelled, write
 
 
 def rows_of(*examples):

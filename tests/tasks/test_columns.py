@@ -1,9 +1,9 @@
 import pytest
-from test_table import write
 
 from pats._errors import InputError
 from pats.tasks.columns import choose
 from pats.tasks.folder import read
+from support.tables import write
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import random
 
 import numpy as np
 import pytest
-from test_table import labelled, write
 
 from pats._errors import InputError
 from pats.run.outcome import write_predictions
 from pats.tasks import load
+from support.tables import labelled, write
 
 
 def given(tmp_path, labels, suffix=".csv", **options):

@@ -9,21 +9,9 @@ import pytest
 from pats._errors import InputError
 from pats.tasks import load
 from pats.tasks.folder import read
+from support.tables import CSV, labelled, write
 
 ROWS = [{"text": f'said "no", {i}\nand\tleft é', "label": ("neg", "pos", "neu")[i % 3]} for i in range(60)]
-
-
-def write(path, rows, encoding="utf-8"):
-    if path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    elif path.suffix in (".jsonl", ".json"):
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding=encoding)
-    else:
-        with path.open("w", newline="", encoding=encoding) as file:
-            writer = csv.DictWriter(file, list(rows[0]), delimiter="," if path.suffix == ".csv" else "\t")
-            writer.writeheader()
-            writer.writerows(rows)
-    return path
 
 
 def examples(data):
@@ -31,13 +19,6 @@ def examples(data):
         name: [(text, data.labels[int(label)]) for text, label in zip(split.text, split.label, strict=True)]
         for name, split in data.splits.items()
     }
-
-
-def labelled(labels, **columns):
-    return [
-        {"text": f"text {i}", "label": label, **{name: value(i) for name, value in columns.items()}}
-        for i, label in enumerate(labels)
-    ]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".json", ".parquet", ".CSV"])
@@ -210,7 +191,6 @@ def test_a_long_cell_is_read(tmp_path, suffix):
     assert csv.field_size_limit() == limit
 
 
-CSV = "text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(40))
 JSONL = "".join(json.dumps(row) + "\n" for row in labelled(["a", "b"] * 20))
 WIDE = CSV.replace("\n", ",\n")
 SPLIT = WIDE.replace(",\n", ",dev\n").replace("label,dev", "label,split")

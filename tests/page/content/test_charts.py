@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from made import cell
 from pats.page.content import charts
 from pats.page.numbers import tables
+from support.made_results import cell
 
 PLAIN, BETTER = [0.60, 0.61, 0.62], [0.70, 0.71, 0.735]
 LABELS = ["vanilla", "control", "pats"]

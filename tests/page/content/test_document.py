@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from made import cell, made
 from pats import results
 from pats.page.content import document
 from pats.page.numbers import tables
 from pats.run.result import Epoch
 from pats.run.spec import Run
+from support.made_results import cell, made
 
 PLAIN, BETTER = [0.60, 0.61, 0.62], [0.70, 0.71, 0.735]
 NOISE = {"accumulated": 0.04, "noise_over_weight": 1e-2, "noise_over_update": 2.0, "gated": 0.2, "zero": 0.1}

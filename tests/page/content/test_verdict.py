@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from made import cell
 from pats.page.content import document, summary, verdict
 from pats.page.content.words import between, signed
 from pats.page.formats import render
 from pats.page.numbers import reading, tables
+from support.made_results import cell
 
 FLAT = [0.60, 0.61, 0.62, 0.63, 0.64, 0.65]
 

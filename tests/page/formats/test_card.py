@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from made import cell
 from pats.page.formats import card
 from pats.page.numbers import tables
+from support.made_results import cell
 
 
 def text(cells, row=1, seed=0, **about):

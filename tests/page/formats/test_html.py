@@ -6,10 +6,10 @@ from importlib.resources import files
 
 import pytest
 
-from made import cell
 from pats.page.content import document
 from pats.page.formats import html
 from pats.page.numbers import tables
+from support.made_results import cell
 
 ASSETS = files("pats.page.formats") / "assets"
 EVIL = '</script><script>alert(1)</script> & "x" <b>'

@@ -6,11 +6,11 @@ from functools import partial
 import pytest
 from rich.console import Console
 
-from made import cell, made
 from pats.page.content import summary as page
 from pats.page.formats import render
 from pats.page.numbers import tables
 from pats.run.spec import Run
+from support.made_results import cell, made
 
 PLAIN = [0.60, 0.61, 0.62]
 BETTER = [0.70, 0.71, 0.735]

@@ -6,7 +6,6 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from test_finetune import Stop, content, digest, stop_at
 
 from pats import InputError
 from pats.run import Run, finetune
@@ -14,6 +13,7 @@ from pats.run.folder import checkpoint, resume
 from pats.run.folder.checkpoint import Progress
 from pats.run.folder.files import SEAL
 from pats.run.model import exported
+from support.stopped_runs import Stop, content, digest, stop_at
 
 FILES = (
     "model.safetensors",

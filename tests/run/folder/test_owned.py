@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from made import made
 from pats import InputError
 from pats.run.folder import owned
 from pats.run.spec import Run
+from support.made_results import made
 
 RUN = Run(task="rte")
 

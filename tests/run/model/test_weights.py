@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from made import made
 from pats import InputError, Run, finetune
 from pats.run.model import weights
-from tiny import make_table, make_tiny_bert
+from support.made_results import made
+from support.tiny_bert import make_table, make_tiny_bert
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ from contextlib import suppress
 
 import pytest
 
-import coordinate
-from coordinate import LOST_AFTER
-from crashes import alive, disk, wait_for
-from light import runs
 from pats.study.place.coordinator import execute
 from pats.study.store.attempt import ended
 from pats.study.store.results import Store
+from support import coordinator_process
+from support.coordinator_process import LOST_AFTER
+from support.killed_studies import alive, disk, wait_for
+from support.runs_without_training import runs
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -60,7 +60,7 @@ def address(name, request):
 
 @pytest.fixture
 def engine(name, address, tmp_path):
-    made = coordinate.engine(name, tmp_path, address)
+    made = coordinator_process.engine(name, tmp_path, address)
     # Places that an earlier case has left are free within a moment.
     wait_for(lambda: made.capacity() == 2, seconds=20)
     return made
@@ -130,7 +130,7 @@ def test_killed_worker(engine, tmp_path):
 
 def test_killed_coordinator(name, address, tmp_path):
     expected, store = runs(3, 0.8), Store(tmp_path)
-    command = [sys.executable, coordinate.__file__, name, address or "", str(tmp_path), "3", "0.8"]
+    command = [sys.executable, coordinator_process.__file__, name, address or "", str(tmp_path), "3", "0.8"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert wait_for(lambda: any(steps(store, run) >= 2 for run in expected), process), process.stderr.read()
     process.kill()
@@ -207,7 +207,7 @@ def small_disk(tmp_path):
 
 
 def test_full_disk(name, address, small_disk, tmp_path):
-    engine = coordinate.engine(name, tmp_path, address)
+    engine = coordinator_process.engine(name, tmp_path, address)
     store, expected = Store(small_disk / "out"), runs(2, 0.2, bytes=400_000)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(3_500_000))
@@ -225,7 +225,7 @@ def test_full_disk(name, address, small_disk, tmp_path):
 def test_lost_node(cluster, tmp_path):
     """Ray alone has nodes here: the run goes on where one is left."""
     node = cluster.add_node(num_cpus=2, object_store_memory=80_000_000)
-    engine = coordinate.engine("ray", tmp_path, cluster.address, workers=4)
+    engine = coordinator_process.engine("ray", tmp_path, cluster.address, workers=4)
     wait_for(lambda: engine.capacity() == 4, seconds=30)
     store, expected = Store(tmp_path), runs(4, 2.0)
     there = {process.pid for process in _descendants(node)}

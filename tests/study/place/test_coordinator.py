@@ -3,13 +3,13 @@ from collections import Counter
 
 import pytest
 
-from made import made
 from pats import InputError
 from pats.run.spec import Run
 from pats.study.place import coordinator
 from pats.study.place.coordinator import execute
 from pats.study.store.attempt import ended, occupy, write_error, write_handle
 from pats.study.store.results import Store
+from support.made_results import made
 
 pytestmark = pytest.mark.timeout(30)
 

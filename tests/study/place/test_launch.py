@@ -9,10 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import coordinate
-from coordinate import LOST_AFTER
-from crashes import alive, wait_for
-from light import runs
 from pats import InputError
 from pats.run import Run
 from pats.study import Study
@@ -24,6 +20,10 @@ from pats.study.place.local import LocalPlacer
 from pats.study.place.ray import RayPlacer
 from pats.study.place.slurm import SlurmPlacer
 from pats.study.store.results import Store
+from support import coordinator_process
+from support.coordinator_process import LOST_AFTER
+from support.killed_studies import alive, wait_for
+from support.runs_without_training import runs
 
 pytestmark = [
     pytest.mark.timeout(180),
@@ -58,7 +58,7 @@ def engine(request, tmp_path, monkeypatch):
         ray.init("local", include_dashboard=False, log_to_driver=False, **settings)
     if request.param == "slurm":
         pytest.importorskip("submitit")
-    yield coordinate.engine(request.param, tmp_path, workers=1, processes=2)
+    yield coordinator_process.engine(request.param, tmp_path, workers=1, processes=2)
     if request.param == "ray":
         ray.shutdown()
 
@@ -71,7 +71,7 @@ def ranks_of(attempt):
             words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         except OSError:
             continue
-        if coordinate.LIGHT.name in " ".join(words) and str(attempt) in words and "--" not in words:
+        if coordinator_process.LIGHT.name in " ".join(words) and str(attempt) in words and "--" not in words:
             found.append(int(pid))
     return found
 
@@ -108,7 +108,7 @@ def test_failures_with_their_reasons(engine, tmp_path):
 
 def test_ranks_end_with_the_coordinator(tmp_path):
     store, (run,) = Store(tmp_path), runs(1, 60.0)
-    command = [sys.executable, coordinate.__file__, "local", "", str(tmp_path), "1", "60", "2"]
+    command = [sys.executable, coordinator_process.__file__, "local", "", str(tmp_path), "1", "60", "2"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     found = []
 
@@ -128,7 +128,7 @@ import os, sys
 from pathlib import Path
 import torch
 import torch.distributed as dist
-import listening
+from support import listening
 dist.init_process_group("gloo")
 total = torch.ones(1)
 dist.all_reduce(total)
@@ -144,7 +144,7 @@ def test_the_ranks_listen_on_loopback_alone(tmp_path):
     script.write_text(MEET)
     (tmp_path / "attempt").mkdir()
     command = [sys.executable, "-m", "pats.study.place.launch", "2", sys.executable, str(script), "--"]
-    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
     left_out = ("GLOO_SOCKET_IFNAME", "WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT")
     environment = {key: value for key, value in os.environ.items() if key not in left_out}
     environment["PYTHONPATH"] = path

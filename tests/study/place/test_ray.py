@@ -12,7 +12,7 @@ from pats.study.place import ray as ray_engine
 
 START = """
 import os, time
-import listening
+from support import listening
 from pats.study.place.ray import RayPlacer
 engine = RayPlacer(workers=1, cpus=1)
 import ray
@@ -31,7 +31,7 @@ def test_ray_listens_on_loopback_and_stands_a_long_tmpdir(tmp_path):
     pytest.importorskip("ray")
     long = tmp_path / ("x" * 90)
     long.mkdir()
-    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "TMPDIR": str(long), "PYTHONPATH": path, "RAY_AUTH_MODE": "disabled"}
     environment.pop("RAY_ADDRESS", None)
     done = subprocess.run(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from made import made
 from pats import InputError
 from pats.run.spec import Run
 from pats.study.store import files, lease
@@ -20,6 +19,7 @@ from pats.study.store.attempt import (
     write_handle,
 )
 from pats.study.store.results import Store
+from support.made_results import made
 
 RUN = Run(task="rte", method="vanilla")
 

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import torch
-from toy import IDS, MASK
 
 from pats import philox
+from support.toy_classifier import IDS, MASK
 
 TABLE = "body.words.weight"
 

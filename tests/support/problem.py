@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-import oracle
 import pats
+from support import oracle
 
 STEPS = 20
 LR = 1e-2

@@ -1,12 +1,12 @@
 """A coordinator in a process of its own.
 
-python coordinate.py ENGINE ADDRESS OUT COUNT SECONDS [PROCESSES]
+python coordinator_process.py ENGINE ADDRESS OUT COUNT SECONDS [PROCESSES]
 """
 
 import sys
 from pathlib import Path
 
-LIGHT = Path(__file__).with_name("light_worker.py")
+LIGHT = Path(__file__).with_name("worker_without_training.py")
 LOST_AFTER = 4.0
 
 
@@ -28,10 +28,10 @@ def engine(name, out, address=None, workers=2, processes=None):
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
-    from light import runs
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     from pats.study.place.coordinator import execute
     from pats.study.store.results import Store
+    from support.runs_without_training import runs
 
     name, address, out, count, seconds, *processes = sys.argv[1:]
     store = Store(out)

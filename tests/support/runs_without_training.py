@@ -8,11 +8,11 @@ import json
 import os
 import time
 
-from made import made
 from pats._errors import InputError
 from pats.run.folder.events import Journal
 from pats.run.folder.files import write_atomic
 from pats.run.spec import Run
+from support.made_results import made
 
 STEP = 0.1
 

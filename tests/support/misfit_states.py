@@ -5,7 +5,7 @@ import copy
 import torch
 
 import pats
-from small import backward, network
+from support.small_network import backward, network
 
 LR = 1e-3
 NOISE = pats.Noise.paper(lam=1e-4, seed=3)

@@ -1,15 +1,18 @@
-"""Two processes on gloo; started by ``test_batch.py``."""
+"""Two processes on gloo; started by ``tests/methods/test_batch.py``."""
 
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from pats.methods import MicroBatch, PassClock, Training, anchors, create
-from test_scope import SMALL, build
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.architectures import SMALL, build
 
 NAMES = ["vanilla", "mixout", "neftune", "freelb", "r3f", "smart", "mixout+smart+pats"]
 LIKE_ONE = ("vanilla", "mixout", "freelb")

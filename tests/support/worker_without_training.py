@@ -1,10 +1,10 @@
-"""``pats.study.place.worker`` with light runs: ``python light_worker.py FOLDER [PARENT]``."""
+"""``pats.study.place.worker`` with light runs: ``python worker_without_training.py FOLDER [PARENT]``."""
 
 import sys
 import types
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def main():
@@ -14,8 +14,8 @@ def main():
     package.__path__ = [str(ROOT / "src" / "pats")]
     sys.modules["pats"] = package
 
-    from light import train
     from pats.study.place.worker import attend, work
+    from support.runs_without_training import train
 
     folder = Path(sys.argv[1])
     attend(folder, int(sys.argv[2]) if len(sys.argv) > 2 else None)
