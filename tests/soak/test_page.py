@@ -1,6 +1,6 @@
 """Pages in headless Chromium, from disk and with the network off; axe-core finds nothing.
 
-    make soak        writes benchmarks/results/page.json, and pictures to out/page
+    make soak        writes pictures to out/page too
 
 Needs chromium, node and npm, which brings playwright-core and axe-core into a temporary folder.
 """
@@ -9,20 +9,20 @@ import json
 import os
 import shutil
 import subprocess
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks import record
 from made import made
 from pats._sensitivity import Distribution
 from pats.report import document, html, table1
 from pats.run.spec import Run
 
 ROOT = Path(__file__).parents[2]
-RESULT = ROOT / "benchmarks" / "results" / "page.json"
 PICTURES = ROOT / "out" / "page"
 PACKAGES = ("playwright-core@1.65.1", "axe-core@4.14.1")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -134,6 +134,7 @@ def pages(folder):
 
 
 def test_pages(tmp_path):
+    recording = record.start("page")
     PICTURES.mkdir(parents=True, exist_ok=True)
     install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", *PACKAGES]
     (tmp_path / "package.json").write_text("{}")
@@ -143,14 +144,9 @@ def test_pages(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    content = {
-        "command": "python -m pytest -m soak tests/soak/test_page.py",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "chromium": told["chromium"],
-        "packages": PACKAGES,
-        "views": told["found"],
-    }
-    RESULT.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    browser = {"chromium": told["chromium"], **dict(package.split("@") for package in PACKAGES)}
+    origin = replace(recording.origin, versions={**recording.origin.versions, **browser})
+    recording.put(told["found"], origins=[origin] * len(told["found"]))
     for view in told["found"]:
         if view.get("scripts") is False:
             assert view["sentences"] > 0, view
