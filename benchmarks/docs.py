@@ -3,13 +3,13 @@
     python -m benchmarks.docs
 
 A table between ``<!-- results: step.json -->`` and ``<!-- end -->`` is made here; one behind such a mark
-without an end is kept by hand.
+without an end is not.
 """
 
 import math
 import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
@@ -22,7 +22,9 @@ from pats.report.statistics import interval
 
 DOCS = record.ROOT / "docs"
 README = record.ROOT / "README.md"
-METHODS, PERFORMANCE, REPORT = (DOCS / f"{name}.md" for name in ("methods", "performance", "report"))
+METHODS, NOISE, PERFORMANCE, REPORT = (
+    DOCS / f"{name}.md" for name in ("methods", "noise", "performance", "report")
+)
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -261,22 +263,63 @@ def data_size(results: Results) -> str:
     return table(heads, lines)
 
 
+# ------------------------------------------------------------------------------------ docs/noise.md
+
+
+RELATIVE, ABSOLUTE = {"eps_mode": "relative"}, {"eps_mode": "absolute"}
+READINGS: Mapping[str, Mapping[str, Any]] = {
+    "plain fine-tuning": {},
+    "variance, absolute ε = 1e-8": {"eps": 1e-8} | ABSOLUTE,
+    "variance, absolute ε = 1e-12": {"eps": 1e-12} | ABSOLUTE,
+    "variance, Algorithm 1's ε = 1e-8": {"eps": 1e-8, "eps_mode": "algorithm1"},
+    "variance, relative ε = 1e-3": {"eps": 1e-3} | RELATIVE,
+    "variance, relative ε = 1e-2": {"eps": 1e-2} | RELATIVE,
+    "std, absolute ε = 1e-12": {"intensity": "std", "eps": 1e-12} | ABSOLUTE,
+    "std, relative ε = 1e-2": {"intensity": "std", "eps": 1e-2} | RELATIVE,
+    "signed, variance, absolute ε = 1e-8": {"signed": True, "eps": 1e-8} | ABSOLUTE,
+    **{
+        f"lr-scaled, κ = {kappa:g} (relative ε = 0.01)": {"scale": "lr", "kappa": kappa, "eps": 1e-2}
+        | RELATIVE
+        for kappa in (0.3, 1.0, 3.0)
+    },
+}
+
+
+def _runs(results: Results, name: str, task: str) -> list[dict[str, Any]]:
+    found = [row for row in _rows(results) if row["task"] == task and row["options"] == READINGS[name]]
+    return sorted(found, key=lambda row: int(row["seed"]))
+
+
+def readings(results: Results) -> str:
+    """Every reading with the first seed, best epoch and last."""
+    rows = []
+    for name in READINGS:
+        firsts = (_runs(results, name, task)[0] for task in ("cola", "rte"))
+        rows.append([name, *(f"{100 * run['best']:.1f} / {100 * run['last']:.1f}" for run in firsts)])
+    return table(["reading", "CoLA", "RTE"], rows)
+
+
+def more_seeds(results: Results) -> str:
+    """The readings that were run on CoLA with more seeds than one."""
+    rows = []
+    for name in READINGS:
+        scores = [100 * row["best"] for row in _runs(results, name, "cola")]
+        if len(scores) > 1:
+            mean = f"{statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f}"
+            rows.append([name, " ".join(f"{score:.1f}" for score in scores), mean])
+    return table(["reading", "every seed", "mean ± std"], rows)
+
+
 # ---------------------------------------------------------------------------------------- all pages
 
 
-BLOCKS: Mapping[Path, Mapping[str, Callable[[Results], str]]] = {
-    README: {"demo": demo},
-    METHODS: {"methods": costs, "methods_train": training},
-    PERFORMANCE: {
-        name: lambda results, make=make: make(results) + origins(results)  # type: ignore[misc]
-        for name, make in {
-            "step": step,
-            "memory": memory,
-            "scaling": scaling,
-            "end_to_end": end_to_end,
-        }.items()
-    },
-    REPORT: {"statistics_null": statistics_null, "data_size": data_size},
+# Pages, and of each the blocks behind a mark, in their order on the page.
+BLOCKS: Mapping[Path, Sequence[tuple[str, Callable[[Results], str]]]] = {
+    README: [("demo", demo)],
+    METHODS: [("methods", costs), ("methods_train", training)],
+    NOISE: [("readings", readings), ("readings", more_seeds)],
+    PERFORMANCE: [("step", step), ("memory", memory), ("scaling", scaling), ("end_to_end", end_to_end)],
+    REPORT: [("statistics_null", statistics_null), ("data_size", data_size)],
 }
 REGISTRY = {"overview": overview, "options": options}
 
@@ -284,24 +327,27 @@ REGISTRY = {"overview": overview, "options": options}
 def written(page: Path) -> str:
     """A page with its blocks made anew."""
     text = page.read_text(encoding="utf-8")
-    for name, make in BLOCKS[page].items():
+    blocks: dict[str, list[str]] = {}
+    for name, make in BLOCKS[page]:
         results = record.read(name)
         if results is None:
             raise SystemExit(f"{page.name} needs {name}.json: python -m benchmarks.stale --run {name}")
-        text = replaced(text, f"results: {name}.json", make(results), page)
+        told = origins(results) if page == PERFORMANCE else ""
+        blocks.setdefault(f"results: {name}.json", []).append(make(results) + told)
     if page == METHODS:
-        for name, tell in REGISTRY.items():
-            text = replaced(text, name, tell(), page)
+        blocks |= {name: [tell()] for name, tell in REGISTRY.items()}
+    for mark, made in blocks.items():
+        text = replaced(text, mark, made, page)
     return text
 
 
-def replaced(text: str, mark: str, block: str, page: Path) -> str:
-    """A page with another block behind a mark."""
+def replaced(text: str, mark: str, blocks: Sequence[str], page: Path) -> str:
+    """A page with other blocks behind a mark."""
     pattern = re.compile(rf"(<!-- {re.escape(mark)} -->\n).*?(<!-- end -->)", re.DOTALL)
-    text, count = pattern.subn(lambda found: f"{found[1]}{block}\n{found[2]}", text)
-    if count != 1:
-        raise SystemExit(f"{page.name} has {count} blocks marked {mark}, but must have one")
-    return text
+    if (count := len(pattern.findall(text))) != len(blocks):
+        raise SystemExit(f"{page.name} has {count} blocks marked {mark}, but must have {len(blocks)}")
+    rest = iter(blocks)
+    return pattern.sub(lambda found: f"{found[1]}{next(rest)}\n{found[2]}", text)
 
 
 def main() -> None:

@@ -17,6 +17,17 @@ def test_tables_are_made_from_the_results(page):
     assert docs.written(page) == page.read_text("utf-8")
 
 
+PAGE = "<!-- a -->\nold\n<!-- end -->\nbetween\n<!-- a -->\nold\n<!-- end -->\n"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_blocks_are_replaced_in_their_order(count):
+    made = docs.replaced(PAGE, "a", ["one", "two \\1"], docs.README)
+    assert made == "<!-- a -->\none\n<!-- end -->\nbetween\n<!-- a -->\ntwo \\1\n<!-- end -->\n"
+    with pytest.raises(SystemExit, match=f"^README.md has 2 blocks marked a, but must have {count}$"):
+        docs.replaced(PAGE, "a", ["new"] * count, docs.README)
+
+
 def sections(page):
     """Text from heading to heading, code left out."""
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
