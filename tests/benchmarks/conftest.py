@@ -2,8 +2,11 @@ import subprocess
 
 import pytest
 
-from benchmarks import record, stale
+from benchmarks import collect, record, stale
 from benchmarks.claims import Claim
+from pats.run import environment
+from pats.run.result import Epoch, Result
+from pats.run.spec import Run
 
 CLAIM = Claim(
     "two is more than one", ("python -m pytest -m soak tests/soak/test_two.py",), ("code", "two.py"), 1
@@ -46,3 +49,35 @@ def checkout(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "CLAIMS", {"two": CLAIM})
     (tmp_path / "benchmarks" / "results").mkdir(parents=True)
     return Checkout(tmp_path)
+
+
+@pytest.fixture
+def study(checkout, monkeypatch):
+    """Writes a finished run of a seed into a folder of ``out``; returns its id."""
+    monkeypatch.setattr(collect, "CLAIMS", record.CLAIMS)
+    monkeypatch.setattr(collect, "FOLDERS", checkout.root / "out")
+    monkeypatch.setattr("sys.argv", ["collect", "two"])
+    here = environment.describe(environment.device(), False)
+
+    def write(seed, hour, folder="two", dirty=False, commit=None, method="pats"):
+        run = Run(task="cola", method=method).with_seed(seed)
+        state = {"commit": commit or record.git("rev-parse", "HEAD"), "dirty": dirty}
+        result = Result(
+            run,
+            run.id,
+            "done",
+            "matthews",
+            tuple(
+                Epoch(n + 1, n, 0.5, {"matthews": score}) for n, score in enumerate((0.25, 0.5 + seed / 10))
+            ),
+            1,
+            telemetry={"query": {"noise_over_weight": 0.1}, "key": {"noise_over_weight": 0.3}},
+            timings={"total": 9.0},
+            environment={**here, "time": f"2026-11-24T{hour:02}:00:00+00:00", "git": state},
+        )
+        path = checkout.root / "out" / folder / "runs" / run.id / "result.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(result.to_json())
+        return run.id
+
+    return write

@@ -3,41 +3,6 @@ import json
 import pytest
 
 from benchmarks import collect, record
-from pats.run import environment
-from pats.run.result import Epoch, Result
-from pats.run.spec import Run
-
-
-@pytest.fixture
-def study(checkout, monkeypatch):
-    """Writes a finished run of a seed into a folder of ``out/two``."""
-    monkeypatch.setattr(collect, "CLAIMS", record.CLAIMS)
-    monkeypatch.setattr(collect, "FOLDERS", checkout.root / "out")
-    monkeypatch.setattr("sys.argv", ["collect", "two"])
-    here = environment.describe(environment.device(), False)
-
-    def write(seed, hour, folder="", dirty=False, commit=None):
-        run = Run(task="cola", method="pats").with_seed(seed)
-        state = {"commit": commit or record.git("rev-parse", "HEAD"), "dirty": dirty}
-        result = Result(
-            run,
-            run.id,
-            "done",
-            "matthews",
-            tuple(
-                Epoch(n + 1, n, 0.5, {"matthews": score}) for n, score in enumerate((0.25, 0.5 + seed / 10))
-            ),
-            1,
-            telemetry={"query": {"noise_over_weight": 0.1}, "key": {"noise_over_weight": 0.3}},
-            timings={"total": 9.0},
-            environment={**here, "time": f"2026-11-24T{hour:02}:00:00+00:00", "git": state},
-        )
-        path = checkout.root / "out" / "two" / folder / "runs" / run.id / "result.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(result.to_json())
-        return run.id
-
-    return write
 
 
 def test_a_row_a_run_with_its_own_origin(study, checkout):
@@ -65,7 +30,7 @@ def test_a_row_a_run_with_its_own_origin(study, checkout):
 
 
 def test_points_of_a_study_of_sizes(study, checkout):
-    ids = [study(0, hour=3, folder="0.1"), study(1, hour=4, folder="0.5")]
+    ids = [study(0, hour=3, folder="two/0.1"), study(1, hour=4, folder="two/0.5")]
     points = [{"fraction": share, "run_id": run_id} for share, run_id in zip((0.1, 0.5), ids, strict=True)]
     checkout.write("out/two/data_size.json", json.dumps({"task": "cola", "points": points}))
     collect.main()
