@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint soak sanitize arm64 clean
+.PHONY: setup demo test lint soak results sanitize arm64 clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.stamp
@@ -29,6 +29,9 @@ lint: setup  ## Style, formatting, types
 
 soak: setup  ## What is too long for `make test`: kill loops
 	$(BIN)/python -m pytest -m soak --timeout 3600
+
+results: setup  ## Which result files are missing or older than their code; RUN=step makes one anew
+	$(BIN)/python -m benchmarks.stale $(if $(RUN),--run $(RUN))
 
 KERNEL := src/pats/kernels/cpu
 DRIVER := gcc -std=c11 -O2 -g -ffp-contract=off -fno-math-errno -fno-trapping-math \

@@ -1,19 +1,23 @@
-"""Write a comparison's runs as one committed result file.
+"""Write what a command of pats left in ``out/NAME`` as one committed result file.
 
-    python benchmarks/collect.py out/readings benchmarks/results/readings.json "pats compare --config ..."
+    python -m benchmarks.collect readings
 
-One row a run: what was set, what was found, how much noise was added at the last step, and seconds. Machine,
-versions, git state and dates come from the runs themselves.
+One row a run: what was set, what was found, how much noise was added at the last step, and seconds; after
+``pats data-size`` its points. Machine, versions, git state and dates come from the runs themselves.
 """
 
+import argparse
 import json
-import sys
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import record
+from benchmarks.claims import CLAIMS
 from pats.run.result import Result
 
-ENVIRONMENT = ("python", "packages", "system", "cpu", "cores", "threads", "device", "precision", "git")
+FOLDERS = record.ROOT / "out"
 
 
 def row(result: Result) -> dict[str, Any]:
@@ -38,28 +42,58 @@ def row(result: Result) -> dict[str, Any]:
     }
 
 
+def results(folder: Path) -> list[Result]:
+    """The finished runs of a comparison, or of those of a study of sizes."""
+    paths = sorted({*folder.glob("runs/*/result.json"), *folder.glob("*/runs/*/result.json")})
+    return [Result.from_json(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def origins(found: Iterable[Result], name: str) -> list[record.Origin]:
+    """Of each run; runs on one commit and machine share that of the last to end."""
+    told: dict[str, record.Origin] = {}
+    shared = []
+    for result in sorted(found, key=lambda result: str(result.environment["time"])):
+        origin = record.described(result.environment, name, CLAIMS[name].commands[0])
+        told[_alike(origin)] = origin
+        shared.append((result.run_id, _alike(origin)))
+    by_run = {run_id: told[alike] for run_id, alike in shared}
+    return [by_run[result.run_id] for result in found]
+
+
+def _alike(origin: record.Origin) -> str:
+    return str((origin.commit, origin.dirty, origin.machine, origin.versions, origin.conditions))
+
+
 def main() -> None:
-    """Collect the finished runs of a comparison's folder."""
-    out, target, *commands = sys.argv[1:]
-    paths = sorted(Path(out).glob("runs/*/result.json"))
-    results = [Result.from_json(path.read_text(encoding="utf-8")) for path in paths]
-    rows = sorted(
-        (row(result) for result in results), key=lambda r: json.dumps([r["task"], r["options"], r["seed"]])
-    )
-    environments = [dict(result.environment) for result in results]
-    content = {
-        "commands": commands,
-        "environments": [
-            json.loads(text)
-            for text in sorted(
-                {json.dumps({k: e[k] for k in ENVIRONMENT if k in e}, sort_keys=True) for e in environments}
+    """Collect the finished runs."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("name", choices=CLAIMS, metavar="NAME")
+    name: str = parser.parse_args().name
+    recording, folder = record.start(name), FOLDERS / name
+    found = results(folder)
+    if not found:
+        raise SystemExit(f"{folder} holds no finished run")
+    found.sort(key=lambda one: json.dumps([one.run.task, dict(one.run.options), one.run.data_seed]))
+    made = origins(found, name)
+    if not os.environ.get(record.TRY):
+        _refuse_dirty(found, made)
+    sizes = folder / "data_size.json"
+    if sizes.exists():
+        content = json.loads(sizes.read_text(encoding="utf-8"))
+        points = content.pop("points")
+        by_run = dict(zip((result.run_id for result in found), made, strict=True))
+        recording.put(points, origins=[by_run[point["run_id"]] for point in points], settings=content)
+    else:
+        recording.put([row(result) for result in found], origins=made)
+
+
+def _refuse_dirty(found: Sequence[Result], made: Sequence[record.Origin]) -> None:
+    for result, origin in zip(found, made, strict=True):
+        if origin.dirty or origin.commit is None:
+            raise SystemExit(
+                f"run {result.run_id} was not made from a commit without changes: delete its folder and run "
+                f"the command again, or set {record.TRY}=1 to try it out"
             )
-        ],
-        "finished": max(environment["time"] for environment in environments),
-        "runs": rows,
-    }
-    Path(target).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{len(rows)} runs in {target}")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,11 @@
-"""What the benchmarks share: the shapes of real encoders, and rows with their origin."""
+"""What the benchmarks share: the shapes of real encoders."""
 
-import json
-import shlex
-import sys
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 import pats
-from pats import kernels
-from pats.run import environment
-
-RESULTS = Path(__file__).with_name("results")
 
 # Encoder layers, width, width of the feed-forward layer, rows of the word embeddings.
 SHAPES = {
@@ -60,24 +51,3 @@ SCOPE = r"layer\."  # the layers' matrices
 def groups(model: nn.Module) -> list[dict[str, Any]]:
     """Groups in which the layers' matrices are in scope."""
     return pats.param_groups(model, scope=SCOPE)
-
-
-def write(name: str, key: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    """Put rows with their origin into a result file, in place of those of equal key."""
-    known = environment.describe(torch.device("cuda" if torch.cuda.is_available() else "cpu"), False)
-    origin = {
-        "date": date.today().isoformat(),
-        "command": "python benchmarks/" + shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "machine": known["accelerator"] or f"{known['cpu']}, {known['cores']} cores, {known['system']}",
-        "torch": torch.__version__,
-        "python": known["python"],
-        "path": str(kernels.info()),
-        "commit": known["git"],
-    }
-    path = RESULTS / f"{name}.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    same = [tuple(row[k] for k in key) for row in rows]
-    kept = [row for row in before if tuple(row[k] for k in key) not in same]
-    content = [*kept, *({**row, **origin} for row in rows)]
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(f"{len(rows)} rows in {path.relative_to(RESULTS.parent.parent)}")

@@ -1,6 +1,6 @@
 """Wall time of fine-tuning MiniLM on CoLA with PATS, against the same training without noise.
 
-    python benchmarks/end_to_end.py --data GLUE
+    python -m benchmarks.end_to_end --data GLUE
 
 Two trainings take turns, batch by batch, on the same batches: torch's Adamax, and PATS with Adamax. Without
 ``--data``, a folder of GLUE, the embedded task serves. Writes ``benchmarks/results/end_to_end.json``.
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import pats
-from common import write
+from benchmarks import record
 from pats import tasks
 from pats.measure.bench import in_turn, medians, ratio
 from pats.run import Run, batches
@@ -56,8 +56,8 @@ def main() -> None:
     parser.add_argument("--data", help="folder of GLUE")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--dry", action="store_true", help="print only")
     arguments = parser.parse_args()
+    recording = record.start("end_to_end")
     run = Run(model="minilm", task="cola" if arguments.data else "grammar", data=arguments.data)
     noise = pats.Noise()
     adamax, groups = pats.optim.Adamax, pats.param_groups
@@ -91,8 +91,7 @@ def main() -> None:
             }
         )
         print(rows[-1])
-    if not arguments.dry:
-        write("end_to_end", ("task", "threads"), rows)
+    recording.put(rows, key=("task", "threads"))
 
 
 if __name__ == "__main__":

@@ -3,17 +3,12 @@
 Fine-tunes the embedded model (extra ``demo``) with Adamax, 10 % warm-up and linear decay, once a
 seed, and fits bag-of-words and bag-of-bigrams controls on the same sentences. Example::
 
-    OMP_NUM_THREADS=1 python benchmarks/grammar.py --seeds 3
+    OMP_NUM_THREADS=1 python -m benchmarks.grammar --seeds 3
 """
 
 import argparse
 import json
-import platform
-import shlex
 import statistics
-import sys
-from datetime import date
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,10 +18,10 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from benchmarks import record
 from pats.tasks import grammar
 from pats.tasks._data import Split, TaskData
 
-OUT = Path(__file__).parent / "results" / "grammar.json"
 BATCH = 32
 
 
@@ -104,8 +99,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--lr", type=float, default=3e-4)
-    parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
+    threads = torch.get_num_threads()
+    recording = record.start("grammar", ["scikit-learn", "numpy"], threads=threads, precision="fp32")
     data = grammar.load(args.size, args.dev_size, args.data_seed)
     runs = []
     for seed in range(args.seeds):
@@ -126,15 +122,14 @@ def main() -> None:
         name: round(statistics.mean(run["by_phenomenon"][name] for run in runs), 4)  # type: ignore[index]
         for name in grammar.PHENOMENA
     }
-    result = {
-        "claim": "plain fine-tuning of the embedded model lands in 0.65-0.90; bag of words <= 0.55",
-        "command": shlex.join(["python", "benchmarks/grammar.py", *sys.argv[1:]]),
-        "date": date.today().isoformat(),
-        "machine": f"{platform.machine()} {platform.system()}, {torch.get_num_threads()} threads",
-        "versions": {name: version(name) for name in ("torch", "transformers", "scikit-learn", "numpy")}
-        | {"python": platform.python_version()},
-        "settings": {key: value for key, value in vars(args).items() if key != "out"}
-        | {"optimizer": "Adamax", "batch": BATCH, "clip": 1.0, "warmup": 0.1, "decay": "linear"},
+    settings = vars(args) | {
+        "optimizer": "Adamax",
+        "batch": BATCH,
+        "clip": 1.0,
+        "warmup": 0.1,
+        "decay": "linear",
+    }
+    summary = {
         "fingerprint": data.fingerprint,
         "controls": {
             "words_count": control(data),
@@ -143,10 +138,9 @@ def main() -> None:
         },
         "mean_best": statistics.mean(float(run["best"]) for run in runs),  # type: ignore[arg-type]
         "by_phenomenon": phenomena,
-        "runs": runs,
     }
-    args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps({key: result[key] for key in ("controls", "mean_best", "by_phenomenon")}))
+    recording.put(runs, settings=settings, summary=summary)
+    print(json.dumps({key: summary[key] for key in ("controls", "mean_best", "by_phenomenon")}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Memory of one optimizer step beyond the parameters and their gradients: what stays, and the peak on top.
 
-    python benchmarks/memory.py --shapes bert-base
+    python -m benchmarks.memory --shapes bert-base
 
 Every path runs in a process of its own, with the allocator returning freed memory at once. What stays is
 counted from the optimizer's state; the peak is the process's highest resident memory during later steps minus
@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 
-from common import SHAPES, Encoder, groups, write
+from benchmarks import record
+from benchmarks.common import SHAPES, Encoder, groups
 from pats import Noise, optim, perturb
 
 NOISE = Noise(scale="constant", lam=1e-12)
@@ -90,15 +91,15 @@ def main() -> None:
     if arguments.alone:
         print(json.dumps(alone(arguments.alone, arguments.shapes[0])))
         return
-    rows = []
+    recording, rows = record.start("memory"), []
     environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_MMAP_THRESHOLD_": "65536"}
     for shape in arguments.shapes:
         for name in PATHS:
-            command = [sys.executable, __file__, "--shapes", shape, "--alone", name]
+            command = [sys.executable, "-m", "benchmarks.memory", "--shapes", shape, "--alone", name]
             done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
             rows.append(json.loads(done.stdout))
             print(done.stdout, end="")
-    write("memory", ("shapes", "optimizer", "device"), rows)
+    recording.put(rows, key=("shapes", "optimizer", "device"))
 
 
 if __name__ == "__main__":

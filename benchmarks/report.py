@@ -1,30 +1,25 @@
 """How long `pats report` takes on ten thousand results, and how large its page is.
 
-    python benchmarks/report.py                  # writes benchmarks/results/report.json
+    python -m benchmarks.report
 
 The results are synthetic: 8 tasks, 5 models, 5 methods, 50 seeds, ten epochs each, with telemetry and
 environment as real ones have; the files are written as a comparison leaves them.
 """
 
-import json
-import os
-import platform
-import sys
+import argparse
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from benchmarks import record
 from pats import cli, paper
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
 from pats.study.plan.grid import PlannedCell, Study
 from pats.study.store.results import Store
 
-RESULT = Path(__file__).parent / "results" / "report.json"
 MODELS = tuple(f"model-{number}" for number in range(5))
 METHODS = ("vanilla", "noisytune", "sage", "pats", "std=pats")
 KINDS = tuple(
@@ -84,28 +79,25 @@ def fill(folder: Path, seeds: int) -> int:
 
 def main() -> None:
     """Measure once; the first read of the files is in it."""
-    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--seeds", type=int, default=50)
+    seeds = parser.parse_args().seeds
+    recording = record.start("report", ["numpy", "scipy", "jinja2"])
     with TemporaryDirectory() as folder:
         count = fill(Path(folder) / "out", seeds)
         started, worked = time.perf_counter(), time.process_time()
         code = cli.main(["report", str(Path(folder) / "out"), "--json"])
         seconds, worked = time.perf_counter() - started, time.process_time() - worked
         size = (Path(folder) / "out" / "report.html").stat().st_size
-    content = {
-        "command": "python benchmarks/report.py",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, shared",
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("numpy", "scipy", "jinja2")},
+    row = {
         "results": count,
         "exit_code": code,
         "seconds": round(seconds, 1),
         "cpu_seconds": round(worked, 1),  # what others on the machine do not change
         "page_mb": round(size / 2**20, 2),
     }
-    if count >= 10_000:
-        RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(content, indent=1))
+    print(row)
+    recording.put([row], key=["results"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Nanoseconds a parameter of one PATS step, from 10 to 300 million parameters, and to a billion on a GPU.
 
-    python benchmarks/scaling.py
+    python -m benchmarks.scaling
 
 All sizes take turns in one process. Writes ``benchmarks/results/scaling.json``.
 """
@@ -10,7 +10,8 @@ import statistics
 
 import torch
 
-from common import Encoder, groups, write
+from benchmarks import record
+from benchmarks.common import Encoder, groups
 from pats import Noise, optim
 from pats.measure.bench import in_turn
 
@@ -29,8 +30,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--dry", action="store_true", help="print only")
     arguments = parser.parse_args()
+    recording = record.start("scaling")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     sizes = SIZES | (ON_GPU if device == "cuda" else {})
     models = {name: Encoder(*shape, device=device) for name, shape in sizes.items()}
@@ -61,8 +62,7 @@ def main() -> None:
                 }
             )
             print(rows[-1])
-    if not arguments.dry:
-        write("scaling", ("size", "threads", "device"), rows)
+    recording.put(rows, key=("size", "threads", "device"))
 
 
 if __name__ == "__main__":

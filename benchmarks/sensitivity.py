@@ -1,30 +1,25 @@
 """Memory that `pats.sensitivity` and its distribution take on a model of 300 million encoder parameters.
 
-    python benchmarks/sensitivity.py             # writes benchmarks/results/sensitivity.json
+    python -m benchmarks.sensitivity
 
 A random BERT-large (24 layers of width 1024) in float32; one process for each number of batches, so that each
 has a peak of its own. The peak may not grow with the number of batches.
 """
 
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 import pats
+from benchmarks import record
 from pats.measure.distribution import Distribution
 
-RESULT = Path(__file__).parent / "results" / "sensitivity.json"
 BATCHES = (1, 2, 6)
 SHAPE = (2, 16)  # examples and tokens of a batch
 
@@ -77,20 +72,13 @@ def main() -> None:
     if len(sys.argv) > 1:
         print(json.dumps(measure(int(sys.argv[1]))))
         return
-    rows = []
+    recording, rows = record.start("sensitivity"), []
     for count in BATCHES:
-        command = [sys.executable, __file__, str(count)]
+        command = [sys.executable, "-m", "benchmarks.sensitivity", str(count)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
-    content = {
-        "command": "python benchmarks/sensitivity.py",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, shared",
-        "versions": {name: version(name) for name in ("torch", "transformers")},
-        "rows": rows,
-    }
-    RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(content, indent=1))
+        print(rows[-1])
+    recording.put(rows, key=["batches"])
 
 
 if __name__ == "__main__":

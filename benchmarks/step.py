@@ -1,6 +1,6 @@
 """One optimizer step: torch's own optimizers, PATS in plain torch operations, and PATS in one kernel.
 
-    python benchmarks/step.py --shapes minilm bert-base roberta-large --threads 1 2
+    python -m benchmarks.step --shapes minilm bert-base roberta-large --threads 1 2
 
 All paths take turns in one process on the same parameters of an encoder's layers, through the public
 optimizers, Python included. The ratios are the result: absolute times depend on what else the machine does.
@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from torch.optim.adamax import adamax
 
-from common import SCOPE, SHAPES, Encoder, write
+from benchmarks import record
+from benchmarks.common import SCOPE, SHAPES, Encoder
 from pats.measure.bench import LR, STEPS, in_turn, medians, ratio
 
 FAST = (
@@ -126,11 +127,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--fast", action="store_true", help="leave out the slow and the compiled paths")
     parser.add_argument("--keep", action="store_true", help="the C library keeps what was freed (glibc)")
-    parser.add_argument("--dry", action="store_true", help="print only")
     arguments = parser.parse_args()
     if arguments.keep and not KEEP.items() <= os.environ.items():  # the C library reads them when it starts
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | KEEP)
-    rows = []
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.step", *sys.argv[1:]], os.environ | KEEP)
+    recording, rows = record.start("step"), []
     for shape in arguments.shapes:
         for threads in arguments.threads:
             slow = not arguments.fast
@@ -139,8 +139,7 @@ def main() -> None:
             gc.collect()  # optimizers hold themselves in circles, and the next ones need their memory
             for name, value in {**row["best_ms"], **row["ratios"]}.items():
                 print(f"{shape:14} {threads} threads  {name:60} {value:10.3f}")
-    if not arguments.dry:
-        write("step", ("shapes", "threads", "device", "memory"), rows)
+    recording.put(rows, key=("shapes", "threads", "device", "memory"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How long a study of 10,000 results takes to read, to watch and to export.
 
-    python benchmarks/store.py [RUNS] [--write benchmarks/results/store.json]
+    python -m benchmarks.store
 
 Synthetic results of a real result's size (ten epochs, telemetry of a BERT's kinds of matrix) in a temporary
 folder: 5,000 runs of them done, in the second half of the table 4,900 done, 60 under way, 20 failed and 20
@@ -9,7 +9,6 @@ waiting. "First read" is a fresh process's, with the file system's cache warm.
 
 import argparse
 import json
-import platform
 import shutil
 import statistics
 import subprocess
@@ -18,10 +17,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from pats.run.environment import cpu_model, describe
+from benchmarks import record
+from pats.run.environment import describe
 from pats.run.folder.events import Journal
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
@@ -136,31 +135,27 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", nargs="?", type=int, default=10_000)
-    parser.add_argument("--write", type=Path)
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.read:
         print(json.dumps(read(given.read)))
         return
+    recording = record.start("store")
     out = Path(tempfile.mkdtemp(prefix="pats-store-"))
     try:
         fill(out, given.runs)
         size = next(out.glob("runs/*/result.json")).stat().st_size
-        command = [sys.executable, __file__, "--read", str(out)]
+        command = [sys.executable, "-m", "benchmarks.store", "--read", str(out)]
         times = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     finally:
         shutil.rmtree(out)
-    content = {
-        "command": f"python benchmarks/store.py {given.runs}",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"cpu": cpu_model(), "system": platform.platform(), "python": platform.python_version()},
+    row = {
         "runs": given.runs,
         "bytes_a_result": size,
         "seconds": {name: round(value, 3) for name, value in times.items()},
     }
-    print(json.dumps(content, indent=1))
-    if given.write:
-        given.write.write_text(json.dumps(content, indent=1) + "\n")
+    print(row)
+    recording.put([row], key=["runs"])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from record import record
+from benchmarks import record
 from support.killed_studies import disk, events, finish, kill, results, start, wait_for
 from support.tiny_bert import make_table, make_tiny_bert
 
@@ -22,6 +22,7 @@ KILLS, RANK_KILLS = 30, 6
 
 
 def test_thirty_kills_at_random_moments(tmp_path):
+    recording = record.start("compare_kills")
     make_tiny_bert(tmp_path / "bert")
     make_table(tmp_path / "texts.csv", rows=160)
     alone, killed = tmp_path / "alone", tmp_path / "killed"
@@ -40,18 +41,15 @@ def test_thirty_kills_at_random_moments(tmp_path):
     assert finish(start(tmp_path, killed, "--seeds", "4")) == printed
     assert results(out) == results(alone / "out")
     assert "after the end" not in moments
-    record(
-        "compare_kills",
-        "python -m pytest -m soak tests/soak/test_compare_kills.py",
-        {
-            "kills": KILLS,
-            "events_written_at_each_kill": moments,
-            "results_there_at_each_kill": done,
-            "runs": len(results(out)),
-            "attempts": len(list(out.glob("runs/*/attempts/*"))),
-            "same_table_and_results_as_left_alone": True,
-        },
-    )
+    row = {
+        "kills": KILLS,
+        "events_written_at_each_kill": moments,
+        "results_there_at_each_kill": done,
+        "runs": len(results(out)),
+        "attempts": len(list(out.glob("runs/*/attempts/*"))),
+        "same_table_and_results_as_left_alone": True,
+    }
+    recording.put([row])
 
 
 def ranks_at_work(out):
@@ -70,6 +68,7 @@ def ranks_at_work(out):
 
 
 def test_killed_ranks_of_runs_on_two_processes(tmp_path):
+    recording = record.start("rank_kills")
     make_tiny_bert(tmp_path / "bert")
     make_table(tmp_path / "texts.csv", rows=160)
     alone, killed = tmp_path / "alone", tmp_path / "killed"
@@ -92,17 +91,14 @@ def test_killed_ranks_of_runs_on_two_processes(tmp_path):
     assert kills == RANK_KILLS
     attempts = len(list(out.glob("runs/*/attempts/*")))
     assert attempts > len(results(out))
-    record(
-        "rank_kills",
-        "python -m pytest -m soak tests/soak/test_compare_kills.py -k killed_ranks",
-        {
-            "ranks_killed": kills,
-            "processes_a_run": 2,
-            "runs": len(results(out)),
-            "attempts": attempts,
-            "same_table_and_results_as_left_alone": True,
-        },
-    )
+    row = {
+        "ranks_killed": kills,
+        "processes_a_run": 2,
+        "runs": len(results(out)),
+        "attempts": attempts,
+        "same_table_and_results_as_left_alone": True,
+    }
+    recording.put([row])
 
 
 def test_a_result_cut_in_half_is_made_again(tmp_path):

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from benchmarks import record
 from pats.study.store.results import Store
-from record import record
 from support import coordinator_process
 from support.killed_studies import alive, events, wait_for, workers
 from support.runs_without_training import runs
@@ -18,6 +18,7 @@ RUNS, SECONDS, KILLS = 24, 3.0, 30
 
 
 def test_thirty_kills_of_light_runs(tmp_path):
+    recording = record.start("coordinator_kills")
     command = [
         sys.executable,
         coordinator_process.__file__,
@@ -47,16 +48,12 @@ def test_thirty_kills_of_light_runs(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/*")}
     assert subprocess.run(command, capture_output=True).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/*")} == before
-    record(
-        "coordinator_kills",
-        "python -m pytest -m soak tests/soak/test_coordinator_kills.py",
-        {
-            "runs": f"{RUNS} of {SECONDS} s without training",
-            "kills": KILLS,
-            "results_there_at_each_kill": done,
-            "results": RUNS,
-            "attempts": len(list(tmp_path.glob("runs/*/attempts/*"))),
-            "orphans": orphans,
-        },
-        ("torch",),
-    )
+    row = {
+        "runs": f"{RUNS} of {SECONDS} s without training",
+        "kills": KILLS,
+        "results_there_at_each_kill": done,
+        "results": RUNS,
+        "attempts": len(list(tmp_path.glob("runs/*/attempts/*"))),
+        "orphans": orphans,
+    }
+    recording.put([row])

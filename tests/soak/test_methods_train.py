@@ -5,25 +5,17 @@ pair, and the share of words that they have in common, as a score.
 """
 
 import csv
-import fcntl
-import json
-import platform
 import random
-from datetime import date
-from importlib.metadata import version
-from pathlib import Path
 
 import pytest
-import torch
 
+from benchmarks import record
 from pats.methods import registry
 from pats.run import Run, finetune
 from pats.tasks import grammar
 
 pytestmark = [pytest.mark.soak, pytest.mark.minilm, pytest.mark.timeout(1800)]
 
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "methods_train.json"
-COMMAND = "python -m pytest -m soak tests/soak/test_methods_train.py"
 SIZES = {"classification": (800, 400), "pairs": (100, 200), "regression": (100, 200)}  # train and dev
 EPOCHS = 4
 
@@ -78,34 +70,10 @@ def data(tmp_path_factory):
     return folder
 
 
-def record(row):
-    """Replace a row of the results."""
-    with RESULTS.with_suffix(".lock").open("w") as lock:  # two may run at a time
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        replace_row(row)
-
-
-def replace_row(row):
-    try:
-        known = json.loads(RESULTS.read_text())["rows"]
-    except (OSError, ValueError):
-        known = []
-    key = ("kind", "method")
-    rows = [other for other in known if any(other[k] != row[k] for k in key)] + [row]
-    about = {
-        "claim": "every method trains the embedded model above chance on each kind of task",
-        "command": COMMAND,
-        "machine": f"{platform.machine()} {platform.system()}, {torch.get_num_threads()} threads",
-        "versions": {name: version(name) for name in ("torch", "transformers")},
-        "settings": {"train_and_dev": SIZES, "epochs": EPOCHS, "seed": 0, "least": KINDS},
-    }
-    rows.sort(key=lambda row: tuple(row[k] for k in key))
-    RESULTS.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", registry())
 def test_trains_above_chance(data, minilm, method, kind):
+    recording = record.start("methods_train")
     size, dev_size = SIZES[kind]
     embedded = {"task": "grammar", "task_options": {"size": size, "dev_size": dev_size}}
     run = Run(
@@ -116,20 +84,18 @@ def test_trains_above_chance(data, minilm, method, kind):
     )
     result = finetune(run)
     scores = [round(epoch.metrics[result.metric], 4) for epoch in result.epochs]
-    record(
-        {
-            "kind": kind,
-            "method": method,
-            "lr": run.lr,
-            "options": run.options,
-            "metric": result.metric,
-            "dev": scores,
-            "best": max(scores),
-            "seconds": result.timings["train"],
-            "precision": result.environment["precision"],
-            "commit": result.environment["git"]["commit"],
-            "date": date.today().isoformat(),
-        }
-    )
+    row = {
+        "kind": kind,
+        "method": method,
+        "lr": run.lr,
+        "options": run.options,
+        "metric": result.metric,
+        "dev": scores,
+        "best": max(scores),
+        "seconds": result.timings["train"],
+    }
+    origin = record.described(result.environment, "methods_train", recording.origin.command)
+    settings = {"train_and_dev": SIZES, "epochs": EPOCHS, "seed": 0, "least": KINDS}
+    recording.put([row], key=["kind", "method"], settings=settings, origins=[origin])
     assert result.status == "done"
     assert result.best > KINDS[kind]

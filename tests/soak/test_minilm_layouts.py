@@ -14,14 +14,13 @@ from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, 
 from transformers import AutoModel
 
 import pats
+from benchmarks import record
 from pats.step.shard import local
-from record import record
 from support.layouts import mesh
 from support.world import World
 
 pytestmark = [pytest.mark.soak, pytest.mark.minilm, pytest.mark.timeout(3600)]
 
-COMMAND = "python -m pytest -m soak tests/soak/test_minilm_layouts.py"
 STEPS, LR = 20, 1e-4
 NOISE = pats.Noise.paper(seed=5)
 
@@ -152,6 +151,7 @@ def on_ranks(folder, kept, shape, spread):
 
 
 def test_every_layout_has_the_bits_of_one_process(minilm, tmp_path):
+    recording = record.start("minilm_layouts")
     for door in DOORS:  # one at a time, for their memory
         model = AutoModel.from_pretrained(minilm)
         torch.save(results(model, trained({door: model})[door]), tmp_path / door)
@@ -163,12 +163,12 @@ def test_every_layout_has_the_bits_of_one_process(minilm, tmp_path):
             every = world(on_ranks, str(minilm), tmp_path, shape, spread)
             for door in every[0]:
                 counts = {key: sum(on_rank[door][key] for on_rank in every) for key in every[0][door]}
-                rows.append({"processes": ranks, "layout": layout, "method": door, **counts})
+                about = {"processes": ranks, "layout": layout, "method": door, "control": door == CONTROL}
+                rows.append(about | counts)
         world.end()
-    control = [row for row in rows if row["method"] == CONTROL]
-    compared = [row for row in rows if row["method"] != CONTROL]
-    found = {"steps": STEPS, "scope": "all", "backend": "gloo", "rows": compared, "control": control}
-    record("minilm_layouts", COMMAND, found)
+    recording.put(rows, settings={"steps": STEPS, "scope": "all", "backend": "gloo"})
+    control = [row for row in rows if row["control"]]
+    compared = [row for row in rows if not row["control"]]
     assert not any(row["differing_entries"] for row in compared)
     assert all(row["differing_entries"] > 1e6 for row in control)
     assert sum(row["empty_shards"] for row in compared) > 0

@@ -1,6 +1,6 @@
 """Pages in headless Chromium, from disk and with the network off; axe-core finds nothing.
 
-    make soak        writes benchmarks/results/page.json, and pictures to out/page
+    make soak        writes pictures to out/page too
 
 Needs chromium, node and npm, which brings playwright-core and axe-core into a temporary folder.
 """
@@ -9,13 +9,15 @@ import json
 import os
 import shutil
 import subprocess
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks import record
+from pats import results
 from pats.measure.distribution import Distribution
 from pats.page.content import document
 from pats.page.formats import html
@@ -24,7 +26,6 @@ from pats.run.spec import Run
 from support.made_results import made
 
 ROOT = Path(__file__).parents[2]
-RESULT = ROOT / "benchmarks" / "results" / "page.json"
 PICTURES = ROOT / "out" / "page"
 PACKAGES = ("playwright-core@1.65.1", "axe-core@4.14.1")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -61,10 +62,12 @@ def cells(tasks, model, seeds):
                 run = Run(task=task, model=model, method=method, options=options).with_seed(seed)
                 kind = (place, seed)
                 if kind == (3, 1):
-                    outcomes.append(tables.Outcome(seed, run.id, None, "its process was killed 3 times; <b>"))
+                    outcomes.append(
+                        results.Outcome(seed, run.id, None, "its process was killed 3 times; <b>")
+                    )
                     continue
                 if kind == (4, seeds - 1):
-                    outcomes.append(tables.Outcome(seed, run.id))
+                    outcomes.append(results.Outcome(seed, run.id))
                     continue
                 scores = 0.5 + 0.03 * np.arange(6) + 0.01 * place + draw.normal(0, 0.02, 6)
                 telemetry = {
@@ -82,9 +85,9 @@ def cells(tasks, model, seeds):
                         "packages": {"torch": "2"},
                     },
                 )
-                outcomes.append(tables.Outcome(seed, run.id, result))
+                outcomes.append(results.Outcome(seed, run.id, result))
             found.append(
-                tables.Cell(task, model, label, method, 1e-4, tuple(outcomes), label.endswith("rate"))
+                results.Cell(task, model, label, method, 1e-4, tuple(outcomes), label.endswith("rate"))
             )
     return found
 
@@ -136,6 +139,7 @@ def pages(folder):
 
 
 def test_pages(tmp_path):
+    recording = record.start("page")
     PICTURES.mkdir(parents=True, exist_ok=True)
     install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", *PACKAGES]
     (tmp_path / "package.json").write_text("{}")
@@ -145,14 +149,9 @@ def test_pages(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    content = {
-        "command": "python -m pytest -m soak tests/soak/test_page.py",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "chromium": told["chromium"],
-        "packages": PACKAGES,
-        "views": told["found"],
-    }
-    RESULT.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    browser = {"chromium": told["chromium"], **dict(package.split("@") for package in PACKAGES)}
+    origin = replace(recording.origin, versions={**recording.origin.versions, **browser})
+    recording.put(told["found"], origins=[origin] * len(told["found"]))
     for view in told["found"]:
         if view.get("scripts") is False:
             assert view["sentences"] > 0, view

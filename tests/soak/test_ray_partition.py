@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import record
 from pats.study.store.attempt import ended
 from pats.study.store.results import Store
-from record import record
 from support.killed_studies import alive, results
 from support.tiny_bert import make_table, make_tiny_bert
 
@@ -150,6 +150,7 @@ def test_a_node_is_killed_and_the_network_is_cut(tmp_path):
     make_tiny_bert(tmp_path / "bert")
     make_table(tmp_path / "texts.csv", rows=160)
     out, folder = tmp_path / "out", Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
+    recording = record.start("ray_partition", ["ray"])
     told, started = {}, time.monotonic()
     command = [sys.executable, "-m", "pats.cli", "compare", "--out", str(out), "--quiet"]
     command += ["--data", str(tmp_path / "texts.csv"), "--models", str(tmp_path / "bert")]
@@ -210,18 +211,13 @@ def test_a_node_is_killed_and_the_network_is_cut(tmp_path):
     assert all(store.winner(run_id) is not None for run_id in attempts)
     assert told["killed_node"]["attempt_ended_as"] == told["partition"]["attempt_ended_as"] == "lost"
     assert told["partition_with_files"]["attempts"] == 1
-    record(
-        "ray_partition",
-        "python -m pytest -m soak tests/soak/test_ray_partition.py",
-        {
-            "runs": total,
-            "results": len(results(out)),
-            "failed_runs": 0,
-            "attempts": sum(len(found) for found in attempts.values()),
-            "runs_with_more_than_one_attempt": sum(len(found) > 1 for found in attempts.values()),
-            "seconds": round(time.monotonic() - started),
-            **told,
-        },
-        ("ray", "torch", "transformers"),
-    )
+    row = {
+        "runs": total,
+        "results": len(results(out)),
+        "failed_runs": 0,
+        "attempts": sum(len(found) for found in attempts.values()),
+        "runs_with_more_than_one_attempt": sum(len(found) > 1 for found in attempts.values()),
+        "seconds": round(time.monotonic() - started),
+    }
+    recording.put([row | told])
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,24 +1,19 @@
 """50 kills of a real run; what they showed is written to ``benchmarks/results/kills.json``."""
 
-import json
 import os
 import shutil
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-import torch
 
-from pats.run import environment
+from benchmarks import record
 from support.killed_runs import SETTINGS, ended, finish, kill_once, start
-
-RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "kills.json"
 
 
 @pytest.mark.minilm
 @pytest.mark.soak
 def test_fifty_kills_at_random_moments(minilm, tmp_path):
     """``PATS_KILLS`` sets another number."""
+    recording = record.start("kills")
     finish(start(tmp_path / "alone"))
     alone = ended(tmp_path / "alone")
     rows = []
@@ -27,24 +22,17 @@ def test_fifty_kills_at_random_moments(minilm, tmp_path):
         told = kill_once(out)
         rows.append({**told, "weights": ended(out)[0][:16], "equal": ended(out) == alone})
         shutil.rmtree(out)
-        write(alone[0][:16], rows)
+        write(recording, alone[0][:16], rows)
     assert all(row["equal"] for row in rows)
     assert sum(row["killed"] for row in rows) >= len(rows) // 2
 
 
-def write(weights, rows):
+def write(recording, weights, rows):
     """The file, anew after every kill."""
-    device = torch.device("cpu")
-    told = environment.describe(device, False)
-    content = {
-        "command": "python -m pytest -m soak tests/soak/test_run_kills.py",
-        "run": f"pats run {' '.join(SETTINGS)} --method pats",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {key: told[key] for key in ("cpu", "cores", "system", "python", "packages", "git")},
+    summary = {
         "weights_left_alone": weights,
         "kills": sum(row["killed"] for row in rows),
         "resumed": sum(row["killed"] and row["resumed_at"] > 0 for row in rows),
         "equal": sum(row["equal"] for row in rows),
-        "rows": rows,
     }
-    RESULT.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    recording.put(rows, settings={"run": f"pats run {' '.join(SETTINGS)} --method pats"}, summary=summary)

@@ -1,25 +1,17 @@
-"""False positives of the report's statistics under the null, for 3, 5, 10 and 20 seeds.
+"""False positives of the report's statistics under the null, for 3, 5, 10 and 20 seeds."""
 
-make soak        writes benchmarks/results/statistics_null.json
-"""
-
-import json
 import math
-import platform
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import record
 from pats.page.numbers import statistics as S
 
 pytestmark = pytest.mark.soak
 
 REPEATS = {3: 4000, 5: 2000, 10: 1000, 20: 500}  # many seeds take random signs and BCa, which cost more
 FAMILY = 3
-RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "statistics_null.json"
 
 
 def normal(draw, n):
@@ -63,26 +55,23 @@ def rates(null, n):
 
 
 def test_false_positive_rates():
-    found = {f"{null.__name__}, {n} seeds": rates(null, n) for null in NULLS for n in REPEATS}
-    content = {
-        "command": "python -m pytest -m soak tests/soak/test_statistics_null.py",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "versions": {name: version(name) for name in ("numpy", "scipy")},
-        "repeats": REPEATS,
-        "level": S.ALPHA,
-        "rates": found,
-    }
-    RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    for name, values in found.items():
-        symmetric, n = not name.startswith("skewed"), int(name.split()[1])
+    recording = record.start("statistics_null", ["numpy", "scipy"])
+    rows = [
+        {"null": null.__name__, "seeds": n, "repeats": REPEATS[n], **rates(null, n)}
+        for null in NULLS
+        for n in REPEATS
+    ]
+    recording.put(rows, settings={"level": S.ALPHA})
+    for values in rows:
+        name, n = values["null"], values["seeds"]
+        symmetric = name != "skewed"
         above = S.ALPHA + 4 * math.sqrt(S.ALPHA * (1 - S.ALPHA) / REPEATS[n])
         if symmetric:
             for key in ("sign_flip", "family", "across_4_tasks"):
-                assert values[key] <= above, (name, key)
+                assert values[key] <= above, (name, n, key)
         if n < S.seeds_needed(1):
-            assert values["sign_flip"] == 0, name  # nothing can be significant
+            assert values["sign_flip"] == 0, (name, n)  # nothing can be significant
         if n >= 10:
-            assert values["sign_flip_of_a_shift"] > 0.9, name  # the control: a true difference is found
-        if name.startswith("normal"):
-            assert values["interval"] <= above + (0.02 if n >= S.BCA_FROM else 0), name
+            assert values["sign_flip_of_a_shift"] > 0.9, (name, n)  # the control: a true difference is found
+        if name == "normal":
+            assert values["interval"] <= above + (0.02 if n >= S.BCA_FROM else 0), n

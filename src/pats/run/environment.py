@@ -85,7 +85,7 @@ def git_state() -> dict[str, Any] | None:
         return None
     return {
         "commit": _git(package, "rev-parse", "HEAD"),
-        "dirty": bool(_git(package, "status", "--porcelain")),
+        "dirty": bool(_git(package, "status", "--porcelain", "--", ".")),  # of the package alone
     }
 
 

@@ -1,0 +1,206 @@
+"""What is claimed, a result file each: the commands that make it, and the files that it depends on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+STEP = (
+    "src/pats/_noise.py",
+    "src/pats/_budget.py",
+    "src/pats/philox.py",
+    "src/pats/_scope.py",
+    "src/pats/_perturb.py",
+    "src/pats/kernels",
+    "src/pats/step",
+    "src/pats/optim",
+)
+RUN = (*STEP, "src/pats/methods", "src/pats/setups", "src/pats/tasks", "src/pats/run")
+STUDY = (*RUN, "src/pats/study")
+REPORT = ("src/pats/page", "src/pats/results", "src/pats/study", "src/pats/run", "src/pats/cli")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim and where its numbers come from.
+
+    Args:
+        claim: In a sentence.
+        commands: What makes the result file, from the root of the checkout, in turn.
+        sources: Files and folders that the numbers depend on.
+        minutes: About how long the commands take on two cores.
+    """
+
+    claim: str
+    commands: tuple[str, ...]
+    sources: tuple[str, ...]
+    minutes: int
+
+
+def _soak(claim: str, test: str, minutes: int, sources: tuple[str, ...], chosen: str = "") -> Claim:
+    path = f"tests/soak/test_{test}.py"
+    return Claim(claim, (f"python -m pytest -m soak {path}{chosen}",), (*sources, path), minutes)
+
+
+def _study(name: str, claim: str, minutes: int, plans: tuple[str, ...], flags: str = "") -> Claim:
+    compare = (f"pats compare --config {plan}{flags} --out out/{name}" for plan in plans)
+    collect = f"python -m benchmarks.collect {name}"
+    return Claim(claim, (*compare, collect), (*STUDY, "benchmarks/collect.py", *plans), minutes)
+
+
+_STEPS = (
+    "--shapes minilm --rounds 15",
+    "--shapes minilm --rounds 15 --fast --keep",
+    "--shapes bert-base --rounds 15 --fast",
+    "--shapes bert-base --rounds 9 --fast --keep",
+    "--shapes roberta-large --rounds 5 --fast",
+    "--shapes roberta-large --rounds 5 --fast --keep",
+)
+
+CLAIMS: Mapping[str, Claim] = {
+    "check": Claim(
+        "the literal reading's noise alone moves weights by about their own spread in ten epochs of CoLA",
+        ("python -m benchmarks.check --data GLUE",),
+        (*RUN, "benchmarks/check.py"),
+        1,
+    ),
+    "compare_kills": _soak(
+        "a comparison killed at random moments ends with the table and results of one left alone",
+        "compare_kills",
+        15,
+        STUDY,
+        " -k thirty_kills",
+    ),
+    "coordinator_kills": _soak(
+        "a coordinator killed at random moments loses no result, makes none twice and leaves no process",
+        "coordinator_kills",
+        5,
+        ("src/pats/study",),
+    ),
+    "data_size": Claim(
+        "scores and the spread of sensitivities by size of the training data, plain and with PATS",
+        (
+            "pats data-size --task cola --data GLUE --model minilm --methods vanilla pats-paper "
+            "--fractions 0.05 0.1 0.25 --seeds 2 --lr 3e-4 --epochs 5 --max-length 64 --precision bf16 "
+            "--out out/data_size",
+            "python -m benchmarks.collect data_size",
+        ),
+        (*STUDY, "benchmarks/collect.py"),
+        60,
+    ),
+    "demo": _study(
+        "demo", "five methods on the embedded task, three seeds each", 40, ("benchmarks/demo.yaml",)
+    ),
+    "end_to_end": Claim(
+        "time of whole training steps with PATS against the same training without noise",
+        ("python -m benchmarks.end_to_end --data GLUE --rounds 12",),
+        (*RUN, "benchmarks/end_to_end.py"),
+        3,
+    ),
+    "figure2": Claim(
+        "how the sensitivities of models trained plainly and with PATS are distributed",
+        ("python -m benchmarks.figure2 --data GLUE",),  # the models are those of minilm_glue
+        (*STUDY, "benchmarks/figure2.py", "benchmarks/minilm_glue.yaml"),
+        3,
+    ),
+    "grammar": Claim(
+        "plain fine-tuning of the embedded model lands in 0.65-0.90; bag of words <= 0.55",
+        ("OMP_NUM_THREADS=1 python -m benchmarks.grammar --seeds 3",),
+        ("src/pats/tasks", "benchmarks/grammar.py"),
+        10,
+    ),
+    "kills": _soak(
+        "a run killed at random moments ends with the weights of one left alone",
+        "run_kills",
+        60,
+        (*RUN, "tests/support/killed_runs.py"),
+    ),
+    "memory": Claim(
+        "memory of a step beyond parameters and gradients",
+        ("python -m benchmarks.memory --shapes bert-base",),
+        (*STEP, "benchmarks/memory.py", "benchmarks/common.py"),
+        2,
+    ),
+    "methods": Claim(
+        "time and memory of a step with every method at its defaults, against plain fine-tuning",
+        ("OMP_NUM_THREADS=1 python -m benchmarks.methods --rounds 5 --batch 8",),
+        (*STEP, "src/pats/methods", "benchmarks/methods.py"),
+        3,
+    ),
+    "methods_train": _soak(
+        "every method trains the embedded model above chance on each kind of task",
+        "methods_train",
+        60,
+        RUN,
+    ),
+    "minilm_glue": _study(
+        "minilm_glue",
+        "four methods on a quarter of CoLA and MRPC, two seeds: an example of a report",
+        80,
+        ("benchmarks/minilm_glue.yaml",),
+        " --data GLUE --keep-models",
+    ),
+    "minilm_layouts": _soak(
+        "given equal gradients, every layout over processes has the bits of one process",
+        "minilm_layouts",
+        30,
+        (*STEP, "src/pats/methods"),
+    ),
+    "page": _soak(
+        "pages of every kind open in a browser without an error, a request or an accessibility fault",
+        "page",
+        3,
+        (*REPORT, "tests/soak/page.mjs"),
+    ),
+    "rank_kills": _soak(
+        "a comparison whose ranks are killed ends with the table and results of one left alone",
+        "compare_kills",
+        5,
+        STUDY,
+        " -k killed_ranks",
+    ),
+    "ray_partition": _soak(
+        "a lost node and a cut network lose no result and make none twice", "ray_partition", 20, STUDY
+    ),
+    "readings": _study(
+        "readings",
+        "no reading of the paper clearly beats plain fine-tuning of MiniLM on CoLA and RTE",
+        145,
+        ("benchmarks/readings.yaml", "benchmarks/readings_seeds.yaml"),
+        " --data GLUE",
+    ),
+    "report": Claim(
+        "how long the report of ten thousand results takes, and how large its page is",
+        ("python -m benchmarks.report",),
+        (*REPORT, "benchmarks/report.py"),
+        2,
+    ),
+    "scaling": Claim(
+        "time of a step per parameter, from 10 to 300 million parameters",
+        ("python -m benchmarks.scaling",),
+        (*STEP, "benchmarks/scaling.py", "benchmarks/common.py"),
+        2,
+    ),
+    "sensitivity": Claim(
+        "the memory that sensitivities take does not grow with the number of batches",
+        ("python -m benchmarks.sensitivity",),
+        ("src/pats/measure/sensitivity.py", "src/pats/_scope.py", "benchmarks/sensitivity.py"),
+        6,
+    ),
+    "statistics_null": _soak(
+        "how often the report's statistics find a difference where there is none",
+        "statistics_null",
+        15,
+        ("src/pats/page/numbers/statistics.py",),
+    ),
+    "step": Claim(
+        "time of an optimizer step: torch's own, PATS in torch operations, and PATS in one kernel",
+        tuple(f"python -m benchmarks.step {flags}" for flags in _STEPS),
+        (*STEP, "benchmarks/step.py", "benchmarks/common.py"),
+        10,
+    ),
+    "store": Claim(
+        "how long a study of ten thousand results takes to read, to watch and to export",
+        ("python -m benchmarks.store",),
+        ("src/pats/study", "src/pats/run", "benchmarks/store.py"),
+        2,
+    ),
+}

@@ -1,0 +1,361 @@
+"""Make the docs' tables of numbers from the result files, and those of the methods from the registry.
+
+    python -m benchmarks.docs
+
+A table between ``<!-- results: step.json -->`` and ``<!-- end -->`` is made here; one behind such a mark
+without an end is not.
+"""
+
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast, get_type_hints
+
+from benchmarks import record
+from benchmarks.record import Origin, Results
+from pats import methods
+from pats.cli._flags import _help
+from pats.methods._options import default_of, in_words
+from pats.page.numbers.statistics import interval
+
+DOCS = record.ROOT / "docs"
+README = record.ROOT / "README.md"
+METHODS, NOISE, PERFORMANCE, REPORT = (
+    DOCS / f"{name}.md" for name in ("methods", "noise", "performance", "report")
+)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A Markdown table."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *([str(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def where(origin: Origin) -> str:
+    """Command, date, machine and what else may sway the numbers, in a line."""
+    machine, told = origin.machine, origin.conditions
+    parts = [
+        f"`{origin.command}`",
+        (origin.date or "")[:10],
+        machine.gpu,
+        machine.cpu,
+        machine.cores and f"{machine.cores} cores",
+        machine.system,
+        f"torch {origin.versions['torch']}",
+        str(told.get("kernel", "")).split(",")[0],
+        "threads" in told and f"{told['threads']} thread{'s' * (told['threads'] != 1)}",
+        told.get("precision"),
+        "load" in told and f"load {told['load']}",
+        origin.dirty and "on code with changes that are in no commit",
+    ]
+    return ", ".join(str(part) for part in parts if part)
+
+
+def origins(results: Results) -> str:
+    """Where the rows come from, a line each."""
+    return "\n\n" + "  \n".join(f"*{line}*" for line in sorted({where(one) for one in results.origins}))
+
+
+def _rows(results: Results) -> list[dict[str, Any]]:
+    return [cast(dict[str, Any], row) for row in results.rows]
+
+
+# ------------------------------------------------------------------------------------- README.md
+
+
+PLAIN = "vanilla"
+DEMO = {
+    PLAIN: "plain fine-tuning",
+    "noisytune": "NoisyTune",
+    "sage": "SAGE",
+    "pats": "PATS (`pats`, with its budget)",
+    "pats-paper": "PATS as published (`pats-paper`)",
+}
+
+
+def demo(results: Results) -> str:
+    """Scores of every method, and their differences to plain fine-tuning, paired by seed."""
+    found: dict[str, list[float]] = {}
+    for row in sorted(_rows(results), key=lambda row: row["seed"]):
+        found.setdefault(row["method"], []).append(100 * row["best"])
+    lines = []
+    for method, name in DEMO.items():
+        scores, versus = found[method], ""
+        if method != PLAIN:
+            gaps = [score - plain for score, plain in zip(scores, found[PLAIN], strict=True)]
+            ends = interval(gaps) or (math.nan, math.nan)
+            versus = f"{statistics.mean(gaps):+.1f} [{ends[0]:+.1f}, {ends[1]:+.1f}]"
+        mean = f"{statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f}"
+        lines.append([name, mean, " ".join(f"{score:.1f}" for score in scores), versus])
+    return table(["method", "mean ± std", "every seed", "against plain, paired by seed [95 %]"], lines)
+
+
+# --------------------------------------------------------------------------------- docs/methods.md
+
+
+def overview() -> str:
+    """Every method with what it changes."""
+    rows = [
+        [f"`{name}`", method.summary, ", ".join(method.changes) or "nothing", method.cost, method.source]
+        for name, method in methods.registry().items()
+    ]
+    return table(["method", "what it does", "changes", "costs", "source"], rows)
+
+
+def options() -> str:
+    """Every method's options; those of pats and pats-paper are in noise.md."""
+    parts = []
+    for name, method in methods.registry().items():
+        fields, told, hints = method.option_fields(), _help(method.Options), get_type_hints(method.Options)
+        if not fields or name in ("pats", "pats-paper"):
+            continue
+        rows = []
+        for field in fields:
+            default, allowed = default_of(field), field.metadata.get("allowed", in_words(hints[field.name]))
+            shown = str(default).lower() if default is None or isinstance(default, bool) else f"{default}"
+            words = told.get(field.name, "").replace("%%", "%")
+            source = field.metadata.get("source", "")
+            rows.append([f"`{field.name}`", f"`{shown}`", allowed, words, source])
+        parts.append(
+            f"### {name}\n\n" + table(["option", "default", "range", "meaning", "default from"], rows)
+        )
+    return "\n\n".join(parts)
+
+
+def costs(results: Results) -> str:
+    """Time and memory of every method."""
+    rows = [
+        [
+            f"`{row['method']}`",
+            row["forward_passes"],
+            f"{row['time']:.2f} ({row['time_range'][0]:.2f} to {row['time_range'][1]:.2f})",
+            f"{row['held']:.2f}",
+        ]
+        for row in sorted(_rows(results), key=lambda row: str(row["method"]))
+    ]
+    heads = ["method", "forward passes", "time of a step, median (range)", "tensors held"]
+    settings = results.settings
+    about = f"MiniLM-L6, batch {settings['batch']}, {settings['length']} tokens, Adamax."
+    return f"{table(heads, rows)}\n\n{about}{origins(results)}"
+
+
+def training(results: Results) -> str:
+    """Best dev scores of every method on each kind of task."""
+    kinds = list(results.settings["least"])
+    found = {(row["method"], row["kind"]): row for row in _rows(results)}
+    rows = []
+    for name in methods.registry():
+        cells = [found.get((name, kind)) for kind in kinds]
+        if not any(cells):
+            continue
+        own = [cell for cell in cells if cell][-1]
+        told = ", ".join(f"{k}={v:g}" for k, v in {"lr": own["lr"], **own["options"]}.items())
+        rows.append([f"`{name}`", told, *("" if c is None else f"{100 * c['best']:.1f}" for c in cells)])
+    return table(["method", "settings", *kinds], rows)
+
+
+# ------------------------------------------------------------------------------ docs/performance.md
+
+
+def step(results: Results) -> str:
+    """Ratios, milliseconds and bandwidth, apart for memory that goes back to the system and that is kept."""
+    rows, parts = _rows(results), []
+    for memory in ("returned", "kept"):
+        here = [row for row in rows if row["memory"] == memory]
+        here.sort(key=lambda row: (row["parameters"], row["threads"]))
+        named = [f"{row['shapes']}, {row['threads']} thread{'s' * (row['threads'] > 1)}" for row in here]
+        parts.append(f"Memory {memory}:")
+        for title, kind in (
+            ("ratio of medians in turn", "ratios"),
+            ("ms a step", "median_ms"),
+            ("effective GB/s", "gigabytes_per_second"),
+        ):
+            names = list(dict.fromkeys(name for row in here for name in row[kind]))
+            cells = ([name, *(row[kind].get(name, "") for row in here)] for name in names)
+            parts.append(table([title, *named], cells))
+    return "\n\n".join(parts)
+
+
+def memory(results: Results) -> str:
+    """State, and peak on top."""
+    return table(
+        ["optimizer", "shapes", "state, bytes a parameter", "peak on top, bytes a parameter", "on top, MB"],
+        (
+            [
+                row["optimizer"],
+                row["shapes"],
+                row["state_bytes_per_parameter"],
+                row["peak_bytes_on_top_per_parameter"],
+                round(row["peak_bytes_on_top"] / 2**20, 1),
+            ]
+            for row in _rows(results)
+        ),
+    )
+
+
+def scaling(results: Results) -> str:
+    """Nanoseconds a parameter by size."""
+    return table(
+        ["parameters", "of", "threads", "ns a parameter", "over the smallest"],
+        (
+            [
+                f"{row['parameters']:,}",
+                row["size"],
+                row["threads"],
+                row["ns_per_parameter"],
+                row["over the smallest"],
+            ]
+            for row in _rows(results)
+        ),
+    )
+
+
+def end_to_end(results: Results) -> str:
+    """Ratios of whole training steps."""
+    names = ("PATS, fused / without noise", "PATS, torch's update / without noise")
+    return table(
+        ["task", "threads", "ms without noise", *names],
+        (
+            [row["task"], row["threads"], row["median_ms"]["without noise"], *(row[name] for name in names)]
+            for row in _rows(results)
+        ),
+    )
+
+
+# ----------------------------------------------------------------------------------- docs/report.md
+
+
+NULLS = {
+    "normal": "normal",
+    "heavy": "Student's t, 3 degrees",
+    "skewed": "skewed (exponential)",
+    "discrete": "accuracies on 277 examples",
+}
+
+
+def statistics_null(results: Results) -> str:
+    """Shares of null studies in which something was found."""
+    keys = ("sign_flip", "interval", "family", "across_4_tasks")
+    heads = ["null", "seeds", "sign-flip test", "interval misses", "any of 3 methods, Holm", "over 4 tasks"]
+    return table(
+        heads,
+        (
+            [NULLS[row["null"]], row["seeds"], *(f"{100 * row[key]:.1f} %" for key in keys)]
+            for row in _rows(results)
+        ),
+    )
+
+
+def data_size(results: Results) -> str:
+    """Mean scores and coefficients of variation by size."""
+    found: dict[int, dict[str, list[dict[str, Any]]]] = {}
+    for row in _rows(results):
+        found.setdefault(row["examples"], {}).setdefault(row["method"], []).append(row)
+    lines = []
+    for examples, by_method in sorted(found.items()):
+        scores = (f"{statistics.mean(row['score'] for row in rows):.1f}" for rows in by_method.values())
+        spreads = (f"{statistics.mean(row['cv'] for row in rows):.2f}" for rows in by_method.values())
+        lines.append([f"{examples:,}", *scores, *spreads])
+    heads = ["examples", "plain, Matthews × 100", "PATS", "CV of sensitivities, plain", "PATS"]
+    return table(heads, lines)
+
+
+# ------------------------------------------------------------------------------------ docs/noise.md
+
+
+RELATIVE, ABSOLUTE = {"eps_mode": "relative"}, {"eps_mode": "absolute"}
+READINGS: Mapping[str, Mapping[str, Any]] = {
+    "plain fine-tuning": {},
+    "variance, absolute ε = 1e-8": {"eps": 1e-8} | ABSOLUTE,
+    "variance, absolute ε = 1e-12": {"eps": 1e-12} | ABSOLUTE,
+    "variance, Algorithm 1's ε = 1e-8": {"eps": 1e-8, "eps_mode": "algorithm1"},
+    "variance, relative ε = 1e-3": {"eps": 1e-3} | RELATIVE,
+    "variance, relative ε = 1e-2": {"eps": 1e-2} | RELATIVE,
+    "std, absolute ε = 1e-12": {"intensity": "std", "eps": 1e-12} | ABSOLUTE,
+    "std, relative ε = 1e-2": {"intensity": "std", "eps": 1e-2} | RELATIVE,
+    "signed, variance, absolute ε = 1e-8": {"signed": True, "eps": 1e-8} | ABSOLUTE,
+    **{
+        f"lr-scaled, κ = {kappa:g} (relative ε = 0.01)": {"scale": "lr", "kappa": kappa, "eps": 1e-2}
+        | RELATIVE
+        for kappa in (0.3, 1.0, 3.0)
+    },
+}
+
+
+def _runs(results: Results, name: str, task: str) -> list[dict[str, Any]]:
+    found = [row for row in _rows(results) if row["task"] == task and row["options"] == READINGS[name]]
+    return sorted(found, key=lambda row: int(row["seed"]))
+
+
+def readings(results: Results) -> str:
+    """Every reading with the first seed, best epoch and last."""
+    rows = []
+    for name in READINGS:
+        firsts = (_runs(results, name, task)[0] for task in ("cola", "rte"))
+        rows.append([name, *(f"{100 * run['best']:.1f} / {100 * run['last']:.1f}" for run in firsts)])
+    return table(["reading", "CoLA", "RTE"], rows)
+
+
+def more_seeds(results: Results) -> str:
+    """The readings that were run on CoLA with more seeds than one."""
+    rows = []
+    for name in READINGS:
+        scores = [100 * row["best"] for row in _runs(results, name, "cola")]
+        if len(scores) > 1:
+            mean = f"{statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f}"
+            rows.append([name, " ".join(f"{score:.1f}" for score in scores), mean])
+    return table(["reading", "every seed", "mean ± std"], rows)
+
+
+# ---------------------------------------------------------------------------------------- all pages
+
+
+# Pages, and of each the blocks behind a mark, in their order on the page.
+BLOCKS: Mapping[Path, Sequence[tuple[str, Callable[[Results], str]]]] = {
+    README: [("demo", demo)],
+    METHODS: [("methods", costs), ("methods_train", training)],
+    NOISE: [("readings", readings), ("readings", more_seeds)],
+    PERFORMANCE: [("step", step), ("memory", memory), ("scaling", scaling), ("end_to_end", end_to_end)],
+    REPORT: [("statistics_null", statistics_null), ("data_size", data_size)],
+}
+REGISTRY = {"overview": overview, "options": options}
+
+
+def written(page: Path) -> str:
+    """A page with its blocks made anew."""
+    text = page.read_text(encoding="utf-8")
+    blocks: dict[str, list[str]] = {}
+    for name, make in BLOCKS[page]:
+        results = record.read(name)
+        if results is None:
+            raise SystemExit(f"{page.name} needs {name}.json: python -m benchmarks.stale --run {name}")
+        told = origins(results) if page == PERFORMANCE else ""
+        blocks.setdefault(f"results: {name}.json", []).append(make(results) + told)
+    if page == METHODS:
+        blocks |= {name: [tell()] for name, tell in REGISTRY.items()}
+    for mark, made in blocks.items():
+        text = replaced(text, mark, made, page)
+    return text
+
+
+def replaced(text: str, mark: str, blocks: Sequence[str], page: Path) -> str:
+    """A page with other blocks behind a mark."""
+    pattern = re.compile(rf"(<!-- {re.escape(mark)} -->\n).*?(<!-- end -->)", re.DOTALL)
+    if (count := len(pattern.findall(text))) != len(blocks):
+        raise SystemExit(f"{page.name} has {count} blocks marked {mark}, but must have {len(blocks)}")
+    rest = iter(blocks)
+    return pattern.sub(lambda found: f"{found[1]}{next(rest)}\n{found[2]}", text)
+
+
+def main() -> None:
+    """Make all pages anew."""
+    for page in BLOCKS:
+        page.write_text(written(page), encoding="utf-8")
+        print(f"tables of {page.relative_to(record.ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
