@@ -19,8 +19,10 @@ $(VENV)/.stamp: pyproject.toml constraints.txt setup.py $(wildcard src/pats/kern
 demo: setup  ## Fine-tune a real model with four methods and compare them
 	$(BIN)/pats compare --config benchmarks/demo.yaml --out out/demo
 
+# A failed compile of the C kernel is an error here, and so is a skip that tests/skips.toml does not list.
+test: export PATS_REQUIRE_KERNEL = 1
 test: setup  ## All tests that take seconds to minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --skips tests/skips.toml
 
 lint: setup  ## Style, formatting, types
 	$(BIN)/ruff check .

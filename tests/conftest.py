@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from support.skips import pytest_addoption, pytest_configure
+
+__all__ = ["pytest_addoption", "pytest_configure"]  # the hooks of --skips
 from support.tiny_bert import make_table, make_tiny_bert
 
 if not torch.cuda.is_available():  # before anything imports Triton: its kernels then run in its interpreter
