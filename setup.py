@@ -8,7 +8,9 @@ from setuptools import Extension, setup
 FOLDER = "src/pats/kernels/cpu"
 
 setup(
-    ext_modules=[
+    ext_modules=[]
+    if os.environ.get("PATS_WITHOUT_KERNEL") == "1"  # the wheel for systems that cannot compile it
+    else [
         Extension(
             "pats.kernels.cpu._core",
             sources=sorted(glob(f"{FOLDER}/*.c")),

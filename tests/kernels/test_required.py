@@ -34,7 +34,8 @@ def build(folder, added, required):
     with (folder / FOLDER / "kernel.c").open("a") as file:
         file.write(added)
     command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", "built"]
-    kept = {name: value for name, value in os.environ.items() if name != "PATS_REQUIRE_KERNEL"}
+    ours = ("PATS_REQUIRE_KERNEL", "PATS_WITHOUT_KERNEL")
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run(command, cwd=folder, env=kept | required, capture_output=True)
     return done.returncode, [path.name for path in folder.glob("built/**/_core*")]
 
@@ -43,6 +44,7 @@ def build(folder, added, required):
 BUILDS = {
     "sound": ("", {"PATS_REQUIRE_KERNEL": "1"}, True, True),
     "broken and required": ("int broken(", {"PATS_REQUIRE_KERNEL": "1"}, False, False),
+    "sound and left out": ("", {"PATS_WITHOUT_KERNEL": "1"}, True, False),
     "broken": ("int broken(", {}, True, False),
     "broken and said not to be required": ("int broken(", {"PATS_REQUIRE_KERNEL": "0"}, True, False),
 }
