@@ -82,6 +82,11 @@ def test_linux_runs_what_the_makefile_has(name):
             assert variable != "CONSTRAINTS" or (ROOT / value).is_file()
 
 
+def test_make_test_requires_the_kernel_and_a_reason_for_a_skip():
+    assert re.search(r"^test: export PATS_REQUIRE_KERNEL = 1$", MAKEFILE, re.M)
+    assert re.search(r"^test: setup.*\n\t.* -m pytest .*--skips tests/skips.toml$", MAKEFILE, re.M)
+
+
 def test_lint_and_test_are_the_project_s_own():
     assert set(commands(JOBS["lint lint"])) - {""} == {"make lint"}
     assert all(
