@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from support.skips import pytest_addoption, pytest_configure
-
 from support.tiny_bert import make_table, make_tiny_bert
 
 __all__ = ["pytest_addoption", "pytest_configure"]  # the hooks of --skips
