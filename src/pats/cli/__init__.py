@@ -24,6 +24,7 @@ VERBS = {
     "sensitivity": "draw how a model's sensitivities are distributed",
     "data-size": "tell what the size of the training data does",
     "export": "write a study's runs as a CSV or Parquet file",
+    "env": "print the versions and hardware that a bug report needs",
 }
 
 TOGETHER = ("run", "compare", "sweep", "data-size")  # verbs that several processes can do together
@@ -36,7 +37,7 @@ USAGE = "\n".join(
         "",
         *(f"  {verb:11} {summary}" for verb, summary in VERBS.items()),
         "",
-        "pats VERB --help tells a verb's options, with an example.",
+        "pats VERB --help tells a verb's options, with an example; pats --version tells the version.",
         "",
     ]
 )

@@ -2,9 +2,10 @@
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def write_json(content: Any) -> None:
@@ -12,7 +13,9 @@ def write_json(content: Any) -> None:
     sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def wide() -> Console:
+def wide() -> "Console":
     """The terminal, or where there is none a width at which no table is folded."""
+    from rich.console import Console  # here, because `pats env` writes JSON without rich
+
     console = Console()
     return console if console.is_terminal else Console(width=160)

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _PATHS = ("eager", "cpu", "triton")
+_FORCED = "the environment variable PATS_KERNEL asks for eager"
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,13 @@ class Info:
         path: ``"cpu"`` (in C), ``"triton"`` or ``"eager"`` (plain torch).
         isa: Instruction set of the C path: ``"avx512"``, ``"avx2"`` or ``"baseline"``; None without it.
         threads: Threads that torch lends.
+        why: Why it is the plain path; None where a kernel runs.
     """
 
     path: str
     isa: str | None
     threads: int
+    why: str | None = None
 
     def __str__(self) -> str:
         of = f" ({self.isa})" if self.isa else ""
@@ -62,11 +65,13 @@ def info(device: str = "cpu") -> Info:
     Raises:
         InputError: ``PATS_KERNEL`` asks for a path that does not exist, or is not there.
     """
-    threads = torch.get_num_threads()
-    if device == "cuda":
-        return Info("eager" if forced() == "eager" or triton.kernels() is None else "triton", None, threads)
-    if device != "cpu" or forced() == "eager" or library.LIBRARY is None:
-        return Info("eager", None, threads)
+    wanted, threads = forced(), torch.get_num_threads()
+    path = _kernel_for(device, wanted)
+    why = _FORCED if wanted == "eager" else path.missing(device, torch.float32)
+    if why:
+        return Info("eager", None, threads, why)
+    if path is triton or library.LIBRARY is None:
+        return Info("triton", None, threads)
     return Info("cpu", library.LIBRARY.pats_isa_name().decode(), threads)
 
 
@@ -99,11 +104,15 @@ def forced() -> str | None:
 def _path_of(job: MatrixJob, wanted: str | None) -> tuple[ModuleType, str | None]:
     """The path of a job, and why it is the plain one."""
     if wanted == "eager":
-        return eager, "the environment variable PATS_KERNEL asks for eager"
-    on_device = wanted == "triton" or (wanted is None and job.theta.device.type == "cuda")
-    path = triton if on_device else cpu
+        return eager, _FORCED
+    path = _kernel_for(job.theta.device.type, wanted)
     why = path.refusal(job)
     return (eager, why) if why else (path, None)
+
+
+def _kernel_for(device: str, wanted: str | None) -> ModuleType:
+    """The kernel that is asked first for parameters on a type of device."""
+    return triton if wanted == "triton" or (wanted is None and device == "cuda") else cpu
 
 
 def choose_path(job: MatrixJob, wanted: str | None) -> str | None:

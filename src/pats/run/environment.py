@@ -2,7 +2,6 @@
 
 import os
 import platform
-import resource
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from pats._imports import try_import
 from pats.run import ranks
 
 _PACKAGES = ("torch", "transformers", "accelerate", "pats-finetune")
@@ -45,7 +45,7 @@ def describe(device: torch.device, in_bf16: bool) -> dict[str, Any]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: version_of(name) for name in _PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
@@ -61,11 +61,20 @@ def describe(device: torch.device, in_bf16: bool) -> dict[str, Any]:
 
 def peak_memory(device: torch.device) -> dict[str, float]:
     """Largest memory so far in MB: of the process (since its start), and of the accelerator."""
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss counts kilobytes except on macOS
-    peak = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20}
+    peak = {"process": _process_peak() / 2**20}
     if device.type == "cuda":
         peak["accelerator"] = torch.cuda.max_memory_allocated(device) / 2**20
     return {name: round(value, 1) for name, value in peak.items()}
+
+
+def _process_peak() -> int:
+    """Bytes."""
+    if sys.platform == "win32":  # which lacks the module below; psutil comes with accelerate
+        return int(try_import("psutil", "run").Process().memory_info().peak_wset)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss counts kilobytes except on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def cpu_model() -> str:
@@ -98,7 +107,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Its installed version; None where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -29,12 +29,16 @@ _PLAIN: tuple[float, ...] = (0,) * 8
 
 def refusal(job: MatrixJob) -> str | None:
     """Why this path cannot do a job; None where it can."""
-    theta = job.theta
+    return missing(job.theta.device.type, job.theta.dtype) or unfit(job, "the C kernel takes")
+
+
+def missing(device: str, dtype: torch.dtype) -> str | None:
+    """Why this path takes no parameter of a type of device and a dtype; None where it does."""
     if library.LIBRARY is None:
         return "the C kernel has not been built: install a C compiler and reinstall pats-finetune"
-    if theta.device.type != "cpu" or theta.dtype not in DTYPES:
-        return f"the C kernel takes float32 and bfloat16 on a CPU, not {theta.dtype} on {theta.device.type}"
-    return unfit(job, "the C kernel takes")
+    if device != "cpu" or dtype not in DTYPES:
+        return f"the C kernel takes float32 and bfloat16 on a CPU, not {dtype} on {device}"
+    return None
 
 
 def measure(jobs: Sequence[MatrixJob], grad_scale: float) -> Tensor:

@@ -48,14 +48,15 @@ _captured: list[Tensor] = []  # a CUDA graph reads its tables for as long as it 
 
 def refusal(job: MatrixJob) -> str | None:
     """Why this path cannot do a job; None where it can."""
-    theta = job.theta
+    return missing(job.theta.device.type, job.theta.dtype) or unfit(job, "the Triton kernels take")
+
+
+def missing(device: str, dtype: torch.dtype) -> str | None:
+    """Why this path takes no parameter of a type of device and a dtype; None where it does."""
     wanted = "cpu" if INTERPRETED else "cuda"
-    if theta.device.type != wanted or theta.dtype not in DTYPES:
-        allowed = f"float32, bfloat16 and float16 on {wanted}"
-        return f"the Triton kernels take {allowed}, not {theta.dtype} on {theta.device.type}"
-    if kernels() is None:
-        return "Triton is not installed"
-    return unfit(job, "the Triton kernels take")
+    if device != wanted or dtype not in DTYPES:
+        return f"the Triton kernels take float32, bfloat16 and float16 on {wanted}, not {dtype} on {device}"
+    return None if kernels() else "Triton is not installed"
 
 
 def measure(jobs: Sequence[MatrixJob], grad_scale: float) -> Tensor:
