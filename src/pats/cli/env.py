@@ -16,7 +16,7 @@ from pats.cli._output import write_json
 from pats.run import environment
 
 EXAMPLE = """
-pats env
+pats env > environment.txt
 pats env --json
 """
 
