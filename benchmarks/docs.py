@@ -110,7 +110,7 @@ def options() -> str:
     parts = []
     for name, method in methods.registry().items():
         fields, told, hints = method.option_fields(), _help(method.Options), get_type_hints(method.Options)
-        if not fields or name in ("pats", "pats-paper"):
+        if not fields or method.noisy:
             continue
         rows = []
         for field in fields:

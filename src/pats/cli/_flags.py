@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from pats._errors import InputError
 from pats.cli._parser import Parser
-from pats.cli._settings import NOISE, NOISE_RENAMED, NOISY, RENAMED, pairs
+from pats.cli._settings import NOISE, NOISE_RENAMED, RENAMED, pairs
 from pats.run.presets import PRESETS
 from pats.run.spec import Run
 from pats.study.place import create
@@ -136,7 +136,7 @@ def add_methods(parser: Parser) -> None:
 
     add_noise(parser)
     for name, method in methods.registry().items():
-        if name not in NOISY and method.option_fields():
+        if not method.noisy and method.option_fields():
             group = parser.add_argument_group(f"settings of the method {name}", method.summary)
             _add_fields(group, method.Options, f"{name}.", [], f"{name}-")
 

@@ -8,8 +8,7 @@ from pats._errors import InputError
 from pats.run.presets import PRESETS
 from pats.run.spec import Run, Value
 
-NOISE = "noise."  # marks the flags that are options of method pats, or of pats-paper where there is no pats
-NOISY = ("pats", "pats-paper")
+NOISE = "noise."  # marks the flags that are options of the first noisy method that is used
 NOISE_RENAMED = {"budget": "noise-budget"}
 RENAMED = {"eps": "optimizer-eps"}  # --eps is the ε of PATS
 
@@ -72,7 +71,7 @@ def method_options(values: dict[str, Any], rows: Mapping[str, str]) -> dict[str,
 
     noise = noise_settings(values)
     used = {part for method in rows.values() for part in methods.parts(method)}
-    noisy = next((name for name in NOISY if name in used), "pats")
+    noisy = next((name for name in methods.noisy() if name in used), Run.method)
     if noisy in used:
         _check_size(noise, noisy)
     settings = {noisy: noise}
@@ -84,7 +83,7 @@ def method_options(values: dict[str, Any], rows: Mapping[str, str]) -> dict[str,
         ours = [row for row, method in rows.items() if name in methods.parts(method)]
         if given and not ours:
             key = next(iter(given))
-            flag = "--" + (NOISE_RENAMED.get(key, key) if name in NOISY else f"{name}-{key}")
+            flag = "--" + (NOISE_RENAMED.get(key, key) if name in methods.noisy() else f"{name}-{key}")
             flag = flag.replace("_", "-")
             raise InputError(
                 f"{flag} is a setting of the method {name}, which is not used here: leave it out, or use "

@@ -14,9 +14,8 @@ from pats import kernels, methods, tasks
 from pats._budget import share
 from pats._errors import InputError
 from pats._noise import Noise, intensity, state_dtype
-from pats._scope import named_parameters
+from pats._scope import Scope, named_parameters
 from pats._scope import scope as names_in
-from pats.methods.pats import PatsOptions
 from pats.run import batches, environment
 from pats.run.data import load_data
 from pats.run.model import classifier
@@ -61,7 +60,7 @@ def check(run: Run, *, count: int = 8) -> Check:
     of the method, but without any update. Random generators are seeded by ``data_seed`` and put back.
 
     Args:
-        run: The run; its method must be ``"pats"`` or ``"pats-paper"``.
+        run: The run; its method must add the noise of PATS, as ``"pats"`` and ``"pats-paper"`` do.
         count: Batches to measure, at least 1.
 
     Raises:
@@ -69,8 +68,9 @@ def check(run: Run, *, count: int = 8) -> Check:
             without any sensitivity, is reported as 0.
     """
     method = methods.create(run.method, run.options)
-    if not isinstance(method.options, PatsOptions):
-        raise InputError(f"check measures the noise of pats and pats-paper, not of {run.method!r}")
+    if method.noise(run.noise_seed) is None:
+        noisy = " and ".join(methods.noisy())
+        raise InputError(f"check measures the noise of {noisy}, not of {run.method!r}")
     if count < 1:
         raise InputError(f"count is {count!r}, but must be a whole number from 1")
     data = load_data(run)
@@ -80,14 +80,16 @@ def check(run: Run, *, count: int = 8) -> Check:
         )
         train = batches.subset(data.splits["train"], run.fraction, run.data_seed, data.regression)
         steps = run.steps or math.ceil(run.epochs * math.ceil(len(train) / run.batch_size))
-        noise = method.options.noise(run.noise_seed, steps)
-        averages = _averages(run, loaded, train, data, noise, method.options.scope, count)
+        planned = method.noise(run.noise_seed, steps)
+        assert planned is not None
+        noise, scope = planned
+        averages = _averages(run, loaded, train, data, noise, scope, count)
     power = 0.0 if noise.scale == "budget" else _power(run, noise, steps)
     named = named_parameters(loaded.model)
     found: dict[str, float] = {}
     for name, (average, mean) in averages.items():
-        weight, planned = named[name], noise.scale == "budget"
-        walked = _spent(weight, mean, noise, steps) if planned else _walk(weight, average, mean, noise, power)
+        weight, budget = named[name], noise.scale == "budget"
+        walked = _spent(weight, mean, noise, steps) if budget else _walk(weight, average, mean, noise, power)
         found[kind(name)] = max(found.get(kind(name), 0.0), walked)
     measured = min(count, math.ceil(len(train) / run.batch_size))
     path = str(kernels.info(environment.device().type))
@@ -100,7 +102,7 @@ def _averages(
     train: tasks.Split,
     data: tasks.TaskData,
     noise: Noise,
-    scope: str,
+    scope: Scope,
     count: int,
 ) -> dict[str, tuple[Tensor, float]]:
     """s̄_j and s̄ of every matrix in scope after ``count`` batches."""

@@ -1,14 +1,11 @@
 """Fine-tuning methods by name; adding one is a file here with one subclass of ``Method``."""
 
-import os
-import sys
 from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any
 
 from pats._errors import InputError
+from pats._registry import members, of_ones_own
 from pats.methods._batch import MicroBatch, PassClock
 from pats.methods._compose import Composite
 from pats.methods._divergence import divergence
@@ -28,6 +25,8 @@ __all__ = [
     "choice",
     "create",
     "divergence",
+    "find",
+    "noisy",
     "number",
     "option",
     "parts",
@@ -38,18 +37,12 @@ __all__ = [
 @cache
 def registry() -> Mapping[str, type[Method[Any]]]:
     """Every method of this package by its name, in alphabetic order."""
-    modules = [
-        import_module(f"{__name__}.{info.name}")
-        for info in iter_modules(__path__)
-        if not info.name.startswith("_")
-    ]
-    found = {
-        member.name: member
-        for module in modules
-        for member in vars(module).values()
-        if isinstance(member, type) and issubclass(member, Method) and member.__module__ == module.__name__
-    }
-    return dict(sorted(found.items()))
+    return {found.name: found for found in sorted(members(__name__, Method), key=lambda one: one.name)}
+
+
+def noisy() -> tuple[str, ...]:
+    """Names of the methods whose options are settings of ``Noise``, in alphabetic order."""
+    return tuple(name for name, method in registry().items() if method.noisy)
 
 
 def parts(name: str) -> tuple[str, ...]:
@@ -72,13 +65,18 @@ def create(name: str, options: Mapping[str, Value] | None = None) -> Method[Any]
     """
     names = parts(name)
     if len(names) == 1:
-        return _found(names[0])(options)
+        return find(names[0])(options)
     if len(set(names)) < len(names):
         raise InputError(f"{name!r} names one method twice: name it once")
-    return Composite({part: _found(part) for part in names}, options or {})
+    return Composite({part: find(part) for part in names}, options or {})
 
 
-def _found(name: str) -> type[Method[Any]]:
+def find(name: str) -> type[Method[Any]]:
+    """The class of one method.
+
+    Raises:
+        InputError: There is no method of this name, or it cannot be used.
+    """
     if ":" in name:
         return _of_ones_own(name)
     methods = registry()
@@ -91,34 +89,7 @@ def _found(name: str) -> type[Method[Any]]:
 
 
 def _of_ones_own(reference: str) -> type[Method[Any]]:
-    module_name, _, class_name = reference.partition(":")
-    if not all(part.isidentifier() for part in [*module_name.split("."), class_name]):
-        raise InputError(
-            f"the method {reference!r} cannot be found: write my_module:MyMethod, the name of a module of "
-            "Python and of a class in it"
-        )
-    if (here := os.getcwd()) not in sys.path:  # a console script does not look there by itself
-        sys.path.append(here)
-    try:
-        module = import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
-        raise InputError(
-            f"the method {reference!r} cannot be found: there is no module {module_name!r} in {here} or "
-            "in Python's path"
-        ) from None
-    except SyntaxError as error:
-        raise InputError(
-            f"the method {reference!r} cannot be used: {error.filename} has a syntax error in line "
-            f"{error.lineno} ({error.msg})"
-        ) from None
-    found = getattr(module, class_name, None)
-    if not (isinstance(found, type) and issubclass(found, Method)):
-        raise InputError(
-            f"the method {reference!r} cannot be used: {module_name!r} has no subclass of "
-            f"pats.methods.Method named {class_name!r}"
-        )
+    found = of_ones_own(reference, Method, "method", __name__)
     for aspect in found.changes:
         if aspect not in ASPECTS:
             raise InputError(

@@ -43,6 +43,16 @@ class Composite(Method[Any]):
         self.options = {name: part.options for name, part in self.parts.items()}
         self.anchored = any(part.anchored for part in self.parts.values())
 
+    def about(self) -> dict[str, Any]:
+        """All parts' together."""
+        said = [part.about() for part in self.parts.values()]
+        return {
+            "sentence": " and ".join(part["sentence"] for part in said),
+            "source": "; ".join(part["source"] for part in said if part["source"]),
+            "changes": [change for part in said for change in part["changes"]],
+            "noisy": any(part["noisy"] for part in said),
+        }
+
     def prepare_(self, model: nn.Module, training: Training) -> None:
         """Every part's, in order."""
         for part in self.parts.values():

@@ -65,10 +65,13 @@ class Method(Generic[Options]):
     Attributes:
         name: What it is called.
         summary: What it does, in a few words.
+        sentence: What a model card calls it, with what it does and its source in brackets; without one, its
+            name and summary.
         source: Where it is from.
         changes: Some of ``ASPECTS``.
         cost: What it costs beyond plain fine-tuning, in words.
         anchored: It needs ``Training.anchors``.
+        noisy: It adds the noise of PATS: its options are settings of ``Noise``, which have plain flags.
         Options: A frozen dataclass of ``option`` fields, which are ``int``, ``float``, ``bool``,
             ``str``, or one of them ``| None``.
 
@@ -81,10 +84,12 @@ class Method(Generic[Options]):
 
     name: ClassVar[str]
     summary: ClassVar[str] = ""
+    sentence: ClassVar[str] = ""
     source: ClassVar[str] = ""
     changes: ClassVar[tuple[str, ...]] = ()
     cost: ClassVar[str] = "none"
     anchored: bool = False
+    noisy: ClassVar[bool] = False
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, options: Mapping[str, Value] | None = None) -> None:
@@ -99,6 +104,34 @@ class Method(Generic[Options]):
     def option_fields(cls) -> tuple[Field[Any], ...]:
         """The fields of the options that a user may set."""
         return fields(cls.Options)
+
+    @classmethod
+    def search(cls, fixed: Mapping[str, Value]) -> Mapping[str, tuple[Value, ...]]:
+        """Options that a sweep searches unless told otherwise, with their values; by default none.
+
+        Args:
+            fixed: Options that have one value.
+        """
+        return {}
+
+    def about(self) -> dict[str, Any]:
+        """What a result keeps of the method beside its name and options: plain values for JSON."""
+        summary = f" ({self.summary})" if self.summary else ""
+        return {
+            "sentence": self.sentence or f"{self.name}{summary}",
+            "source": self.source,
+            "changes": list(self.changes),
+            "noisy": self.noisy,
+        }
+
+    def noise(self, seed: int, steps: int = 0) -> tuple[Noise, Scope] | None:
+        """The noise of PATS that the method adds, and where; None where it adds none.
+
+        Args:
+            seed: Seed of the noise.
+            steps: Optimizer steps of the whole run; 0 where unknown.
+        """
+        return None
 
     def prepare_(self, model: nn.Module, training: Training) -> None:
         """Change the model in place before training; by default nothing.

@@ -55,6 +55,7 @@ class FreeLB(Method[FreeLBOptions]):
 
     name = "freelb"
     summary = "several passes a step over adversarial word embeddings"
+    sentence = "FreeLB (passes over adversarial word embeddings, Zhu et al. 2020)"
     source = "Zhu et al., ICLR 2020"
     changes = ("embeddings", "loss")
     cost = "K forward and K backward passes"

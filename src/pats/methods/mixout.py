@@ -63,6 +63,7 @@ class Mixout(Method[MixoutOptions]):
 
     name = "mixout"
     summary = "every training pass puts random pretrained columns back"
+    sentence = "Mixout (pretrained columns put back at random, Lee et al. 2020)"
     source = "Lee et al., ICLR 2020"
     changes = ("forward",)
     cost = "one float32 a parameter, one mixed copy of the weights a pass"

@@ -37,6 +37,7 @@ class NEFTune(Method[NEFTuneOptions]):
 
     name = "neftune"
     summary = "uniform noise on the word embeddings in every training pass"
+    sentence = "NEFTune (noise on the word embeddings, Jain et al. 2023)"
     source = "Jain et al., 2023"
     changes = ("embeddings",)
     cost = "one draw an embedding entry"

@@ -98,6 +98,7 @@ class NoisyTune(Method[NoisyTuneOptions]):
 
     name = "noisytune"
     summary = "uniform noise on the pretrained weights, once, before training"
+    sentence = "NoisyTune (noise before fine-tuning, Wu et al. 2022)"
     source = "Wu et al., ACL 2022"
     changes = ("weights",)
     cost = "none in training"

@@ -3,16 +3,23 @@
 ``pats`` sizes the noise by a budget that does no harm; ``pats-paper`` is the paper's literal reading.
 """
 
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
 from typing import Any, ClassVar, cast
 
 from torch import nn
 from torch.optim import Optimizer
 
-from pats._noise import Noise
+from pats import paper
+from pats._noise import SIZES, Noise
 from pats._perturb import perturb
+from pats._scope import Scope
 from pats.methods._method import MTDNN, Method, Training, base_optimizer
+from pats.methods._options import Value
 from pats.optim import Adamax
+
+# What a sweep searches: Table 3 of the paper, and for a budget powers of two around its default.
+SEARCHED: Mapping[str, tuple[Value, ...]] = {**paper.RANGES, "budget": (0.01, 0.02, 0.04, 0.08, 0.16)}
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,9 @@ class Pats(Method[PatsOptions]):
     summary = "noise at every step, larger where a parameter is less sensitive, within a budget"
     source = "Zhang et al., 2022; the budget is ours"
     changes = ("optimizer",)
+    sentence = "PATS (noise according to sensitivity within a budget, after Zhang et al. 2022)"
     cost = "one float32 a parameter in scope, one pass over the parameters a step"
+    noisy = True
     Options: ClassVar[type[Any]] = PatsOptions
 
     @classmethod
@@ -63,9 +72,19 @@ class Pats(Method[PatsOptions]):
         """All but seed and steps, which are the run's own settings."""
         return tuple(f for f in fields(cls.Options) if f.name not in ("seed", "steps"))
 
+    @classmethod
+    def search(cls, fixed: Mapping[str, Value]) -> dict[str, tuple[Value, ...]]:
+        """What sizes the noise at its scale, then γ and β."""
+        size, _ = SIZES.get(str(fixed.get("scale", cls.Options().scale)), ("", ""))
+        return {name: SEARCHED[name] for name in (size, "gamma", "beta") if name in SEARCHED}
+
+    def noise(self, seed: int, steps: int = 0) -> tuple[Noise, Scope]:
+        """That of its options."""
+        return self.options.noise(seed, steps), self.options.scope
+
     def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
         """The training's optimizer with noise."""
-        noise, scope = self.options.noise(training.seed, training.steps), self.options.scope
+        noise, scope = self.noise(training.seed, training.steps)
         if training.optimizer in MTDNN:
             plain = base_optimizer(model, training, scope=scope)
             self._stats = perturb(plain, model, noise, scope).stats
@@ -84,5 +103,6 @@ class PatsPaper(Pats):
 
     name = "pats-paper"
     summary = "noise at every step, larger where a parameter is less sensitive, as the paper has it"
+    sentence = "PATS as published (noise according to sensitivity, Zhang et al. 2022)"
     source = "Zhang et al., 2022"
     Options = PaperOptions

@@ -52,6 +52,7 @@ class R3F(Method[R3FOptions]):
 
     name = "r3f"
     summary = "clean and noised word embeddings must give the same answer"
+    sentence = "R3F (the same answer under noised word embeddings, Aghajanyan et al. 2021)"
     source = "Aghajanyan et al., ICLR 2021"
     changes = ("embeddings", "loss")
     cost = "2 forward and 2 backward passes"

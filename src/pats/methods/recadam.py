@@ -45,6 +45,7 @@ class RecAdam(Method[RecAdamOptions]):
 
     name = "recadam"
     summary = "Adam that is pulled to the pretrained weights, less and less"
+    sentence = "RecAdam (a pull to the pretrained weights that fades, Chen et al. 2020)"
     source = "Chen et al., EMNLP 2020"
     changes = ("optimizer",)
     cost = "one float32 a parameter in scope"

@@ -40,6 +40,7 @@ class Sage(Method[SageOptions]):
 
     name = "sage"
     summary = "learning rates scaled by the change of each parameter's sensitivity"
+    sentence = "SAGE (learning rates according to sensitivity, Liang et al. 2022)"
     source = "Liang et al., ICLR 2022"
     changes = ("optimizer",)
     cost = "one float32 a parameter in scope"

@@ -90,6 +90,7 @@ class Smart(Method[SmartOptions]):
 
     name = "smart"
     summary = "smooth under adversarial word embeddings, pulled to its own average"
+    sentence = "SMART (smoothness under adversarial word embeddings, Jiang et al. 2020)"
     source = "Jiang et al., ACL 2020"
     changes = ("embeddings", "loss")
     cost = "K + 3 forward passes, K + 2 backward passes, K of them short; one float32 a parameter"

@@ -9,3 +9,4 @@ class Vanilla(Method[NoOptions]):
 
     name = "vanilla"
     summary = "plain fine-tuning"
+    sentence = "plain fine-tuning"

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
-from pats import paper
+from pats import methods, paper
 from pats._errors import InputError
 from pats.run.spec import RECORD, Run, Value, of_now
 
@@ -283,10 +283,11 @@ class Study:
         self, plain: Place, rates: Mapping[Place, float], fingerprints: Fingerprints
     ) -> list[PlannedCell]:
         seen = {rates[plain]}
+        noisy = methods.noisy()
         found = []
         for label, method in self.rows:
             rate = rates[(*plain[:2], label)]
-            if method in ("pats", "pats-paper") and rate not in seen:
+            if method in noisy and rate not in seen:
                 seen.add(rate)
                 name = f"{BASELINE} at {label}'s rate"
                 found.append(self._cell(plain, BASELINE, rate, fingerprints, control=name))

@@ -8,13 +8,7 @@ from pats import methods, paper
 from pats._errors import InputError
 from pats.run.spec import Run, Value
 
-# Table 3 of the paper. The learning rate is every method's; the others are of PATS.
-RATES = paper.RANGES["lr"]
-PATS: Mapping[str, tuple[Value, ...]] = {name: paper.RANGES[name] for name in ("gamma", "beta")}
-SIZES: Mapping[str, tuple[str, tuple[Value, ...]]] = {  # what sizes the noise, by its scale
-    "constant": ("lam", paper.RANGES["lam"]),
-    "budget": ("budget", (0.01, 0.02, 0.04, 0.08, 0.16)),
-}
+RATES = paper.RANGES["lr"]  # every method's, from the paper's Table 3; a method has its own for its options
 
 # Settings of a run that may be searched; every other name is an option of the method.
 OF_RUN = ("lr", "weight_decay", "warmup", "batch_size", "clip")
@@ -89,12 +83,10 @@ def default(method: str, options: Mapping[str, Value], lr: float | None = None) 
         lr: The learning rate, where it is fixed.
     """
     space: Space = {} if lr is not None else {"lr": RATES}
-    for part, scale in (("pats", "budget"), ("pats-paper", "constant")):
-        if part not in methods.parts(method):
-            continue
+    for part in methods.parts(method):
         fixed = {name.removeprefix(f"{part}."): value for name, value in options.items()}
-        sizes = [size for kind, size in SIZES.items() if kind == fixed.get("scale", scale)]
-        space |= {name: values for name, values in (*sizes, *PATS.items()) if name not in fixed}
+        searched = methods.find(part).search(fixed)
+        space |= {name: values for name, values in searched.items() if name not in fixed}
     return space
 
 
