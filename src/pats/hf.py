@@ -17,8 +17,7 @@ from pats.optim import Adamax, AdamW
 if TYPE_CHECKING:
     from transformers import TrainerCallback, TrainingArguments
 
-OURS = ("adamax", "adamw")
-
+OURS: dict[str, type[Adamax] | type[AdamW]] = {"adamax": Adamax, "adamw": AdamW}
 
 Build = Callable[[nn.Module], Optimizer]
 
@@ -55,7 +54,7 @@ def optimizer_cls_and_kwargs(
     if noise is not None and noise.scale == "budget" and noise.steps is None and args.max_steps > 0:
         noise = replace(noise, steps=args.max_steps)
     if optim in OURS:
-        cls = Adamax if optim == "adamax" else AdamW
+        cls = OURS[optim]
 
         def build(model: nn.Module) -> Optimizer:
             return cls(

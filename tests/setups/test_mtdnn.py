@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, get_linear_schedule_with_warmup
 
-from pats import InputError
+from pats import InputError, setups
 from pats.run import Run, finetune
 from pats.run.model import classifier
 from pats.run.presets import PRESETS
@@ -17,12 +17,12 @@ from support.architectures import SMALL, build
 
 
 def test_schedules():
-    a, b = (mtdnn.factor(f"mtdnn-{era}", 0.1, 40) for era in "ab")
+    a, b = (setups.schedules()[f"mtdnn-{era}"].factor(0.1, 40) for era in "ab")
     assert [a(k) for k in (0, 2, 3, 4, 5, 39)] == pytest.approx([0, 0.5, 0.75, 0.9, 0.875, 1 / 40])
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     theirs = get_linear_schedule_with_warmup(optimizer, 4.0, 40).lr_lambdas[0]
     assert [b(k) for k in range(41)] == pytest.approx([theirs(k) for k in range(41)])
-    broken = mtdnn.factor("mtdnn-b", 0.1, 25)  # 2.5 steps of warm-up
+    broken = setups.schedules()["mtdnn-b"].factor(0.1, 25)  # 2.5 steps of warm-up
     assert [broken(k) for k in (1, 2, 3)] == pytest.approx([1 / 2.5, 2 / 2.5, 22 / 22.5])
 
 

@@ -8,10 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from pats import setups
 from pats._errors import InputError
 from pats.cli._parser import Parser
 from pats.cli._settings import NOISE, NOISE_RENAMED, RENAMED, pairs
-from pats.run.presets import PRESETS
 from pats.run.spec import Run
 from pats.study.place import create
 from pats.study.place.protocol import Placer
@@ -56,9 +56,8 @@ def add_run(parser: Parser, skip: Collection[str] = ()) -> None:
     group = parser.add_argument_group("settings of a run")
     group.add_argument(
         "--preset",
-        choices=list(PRESETS),
-        help="paper: the paper's settings, the defaults; mtdnn: the set-up of MT-DNN's code, which it was "
-        "built on; mtdnn-a: with the optimizer and schedule from before February 2022",
+        choices=list(setups.presets()),
+        help="; ".join(f"{name}: {preset.summary}" for name, preset in setups.presets().items()),
     )
     _add_fields(group, Run, "", [*_NOT_FLAGS, *skip])
     group.add_argument("--betas", nargs=2, type=number, metavar="X", help=_help(Run)["betas"])

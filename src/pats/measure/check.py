@@ -8,9 +8,9 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from transformers import get_scheduler, set_seed
+from transformers import set_seed
 
-from pats import kernels, methods, tasks
+from pats import kernels, methods, setups, tasks
 from pats._budget import share
 from pats._errors import InputError
 from pats._noise import Noise, intensity, state_dtype
@@ -22,8 +22,6 @@ from pats.run.model import classifier
 from pats.run.outcome import kind
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
-from pats.run.trainer import SCHEDULES
-from pats.setups import mtdnn
 from pats.step.telemetry import LARGE
 
 
@@ -154,12 +152,7 @@ def _measure(averages: Mapping[str, Tensor], named: Mapping[str, Tensor], noise:
 
 def _power(run: Run, noise: Noise, steps: int) -> float:
     """Σ_t λ_t over the schedule, or Σ_t λ_t² in the reading ``intensity="std"``."""
-    if run.schedule in mtdnn.SCHEDULES:
-        factor = mtdnn.factor(run.schedule, run.warmup, steps)
-    else:
-        optimizer = torch.optim.SGD([torch.zeros(1)], lr=run.lr)
-        warmup = math.ceil(steps * run.warmup)
-        factor = get_scheduler(SCHEDULES[run.schedule], optimizer, warmup, steps).lr_lambdas[0]
+    factor = setups.schedules()[run.schedule].factor(run.warmup, steps)
     rates = (run.lr * factor(step) for step in range(steps))
     power = 1 if noise.intensity == "variance" else 2
     return math.fsum(noise.lam_t(rate) ** power for rate in rates)

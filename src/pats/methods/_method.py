@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 import pats.methods._options as _options
-from pats import optim
+from pats import setups
 from pats._noise import Noise
 from pats._scope import Scope, named_parameters, param_groups
 from pats.methods._batch import MicroBatch, PassClock
@@ -17,7 +17,6 @@ from pats.methods._options import NoOptions, Value
 
 Options = TypeVar("Options")
 
-MTDNN = {"mtdnn-a": "a", "mtdnn-b": "b"}  # optimizers of MT-DNN's code, by era
 ASPECTS = ("weights", "optimizer", "forward", "embeddings", "loss")
 
 
@@ -26,7 +25,7 @@ class Training:
     """What a method may know of the training that it serves.
 
     Args:
-        optimizer: ``"adamax"`` or ``"adamw"``; or MT-DNN's, ``"mtdnn-a"`` or ``"mtdnn-b"``.
+        optimizer: One of ``pats.setups.optimizers()``.
         lr: Peak learning rate.
         betas: Decay rates of the optimizer's moments.
         eps: The optimizer's ε.
@@ -172,24 +171,14 @@ class Method(Generic[Options]):
 def base_optimizer(
     model: nn.Module, training: Training, noise: Noise | None = None, scope: Scope = "all"
 ) -> Optimizer:
-    """The training's optimizer; Adamax and AdamW with noise, if told."""
+    """The training's optimizer; with noise, if told, where it joins noise."""
     groups = param_groups(model, scope, training.weight_decay or None)
-    settings: dict[str, Any] = {
-        "lr": training.lr,
-        "betas": training.betas,
-        "weight_decay": training.weight_decay,
-    }
-    if training.optimizer in MTDNN:
-        return optim.MTDNNAdamax(groups, era=MTDNN[training.optimizer], **settings)
-    classes: dict[str, type[optim.Adamax] | type[optim.AdamW]] = {
-        "adamax": optim.Adamax,
-        "adamw": optim.AdamW,
-    }
+    rates = setups.Rates(training.lr, training.betas, training.eps, training.weight_decay)
     # Without noise torch's own update, on the path that torch takes by itself, so that every method is plain
     # fine-tuning to the bit; with noise update and noise in one kernel, where the tensors allow it.
     silent = noise is None or noise.silent
     foreach = next(model.parameters()).device.type == "cuda" if silent else None
-    return classes[training.optimizer](groups, eps=training.eps, noise=noise, foreach=foreach, **settings)
+    return setups.optimizers()[training.optimizer].build(groups, rates, noise, foreach)
 
 
 def anchors(model: nn.Module) -> dict[str, Tensor]:

@@ -10,11 +10,11 @@ from typing import Any, ClassVar, cast
 from torch import nn
 from torch.optim import Optimizer
 
-from pats import paper
+from pats import paper, setups
 from pats._noise import SIZES, Noise
 from pats._perturb import perturb
 from pats._scope import Scope
-from pats.methods._method import MTDNN, Method, Training, base_optimizer
+from pats.methods._method import Method, Training, base_optimizer
 from pats.methods._options import Value
 from pats.optim import Adamax
 
@@ -85,12 +85,12 @@ class Pats(Method[PatsOptions]):
     def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
         """The training's optimizer with noise."""
         noise, scope = self.noise(training.seed, training.steps)
-        if training.optimizer in MTDNN:
-            plain = base_optimizer(model, training, scope=scope)
-            self._stats = perturb(plain, model, noise, scope).stats
-            return plain
-        optimizer = base_optimizer(model, training, noise, scope)
-        self._stats = cast(Adamax, optimizer).stats
+        if setups.optimizers()[training.optimizer].joins_noise:
+            optimizer = base_optimizer(model, training, noise, scope)
+            self._stats = cast(Adamax, optimizer).stats
+        else:
+            optimizer = base_optimizer(model, training, scope=scope)
+            self._stats = perturb(optimizer, model, noise, scope).stats
         return optimizer
 
     def telemetry(self, optimizer: Optimizer) -> dict[str, dict[str, float]]:

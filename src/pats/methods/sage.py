@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import nn
 from torch.optim import Optimizer
 
-from pats import optim
+from pats import optim, setups
 from pats._scope import param_groups
 from pats.methods import _options
 from pats.methods._method import Method, Training
@@ -48,7 +48,8 @@ class Sage(Method[SageOptions]):
 
     def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
         """SAGEAdamW for AdamW, else SAGEAdamax, whose base is MT-DNN's era-A Adamax."""
-        base = optim.SAGEAdamW if training.optimizer == "adamw" else optim.SAGEAdamax
+        adamw = setups.optimizers()[training.optimizer].family == "adamw"
+        base = optim.SAGEAdamW if adamw else optim.SAGEAdamax
         return base(
             param_groups(model, self.options.scope, training.weight_decay or None),
             lr=training.lr,

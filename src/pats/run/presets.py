@@ -2,11 +2,8 @@
 
 from typing import Any
 
-_MTDNN: dict[str, Any] = {"setup": "mtdnn", "weight_decay": 0.01, "max_length": 512}
+from pats import setups
 
-# The paper's settings are Run's defaults; MT-DNN's are explained in mtdnn.py.
 PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {},
-    "mtdnn": {**_MTDNN, "optimizer": "mtdnn-b", "schedule": "mtdnn-b"},
-    "mtdnn-a": {**_MTDNN, "optimizer": "mtdnn-a", "schedule": "mtdnn-a"},
+    name: dict(preset.settings) for name, preset in setups.presets().items()
 }

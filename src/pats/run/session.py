@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, TrainerState, set_seed
 
-from pats import methods, tasks
+from pats import methods, setups, tasks
 from pats._errors import InputError
 from pats.run import batches, environment, outcome, ranks, trackers
 from pats.run.data import load_data
@@ -29,7 +29,6 @@ from pats.run.result import Epoch, Result
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
 from pats.run.trainer import Diverged, Monitor, RunTrainer, arguments
-from pats.setups import mtdnn
 from pats.step.shard import local
 
 FRESH = 20  # names that a result tells of weights that were drawn at random
@@ -128,6 +127,7 @@ class _Session:
     resumed_at: int = 0
 
     def __post_init__(self) -> None:
+        self.setup = setups.setups()[self.run.setup]
         with self._timed("load"):
             self.device = environment.device()
             self.in_bf16 = environment.bf16(self.run.precision, self.device)
@@ -139,9 +139,8 @@ class _Session:
                 self.run.revision,
                 self.run.allow_missing_weights,
             )
-            if self.run.setup == "mtdnn":
-                fresh = mtdnn.draw_head_(self.loaded.model, self.run.init_seed)
-                self.loaded = replace(self.loaded, fresh=self.loaded.fresh | fresh)
+            fresh = self.setup.draw_(self.loaded.model, self.run.init_seed)
+            self.loaded = replace(self.loaded, fresh=self.loaded.fresh | fresh)
             self.collate = batches.collator(self.loaded.tokenizer)
             whole = self.data.splits["train"]
             self.splits = {
@@ -335,9 +334,7 @@ class _Session:
             "text_pair": text_pair,
             "max_length": self.loaded.max_length,
         }
-        weights = exported.whole_weights(self.loaded.model)
-        if self.run.setup == "mtdnn":
-            weights = mtdnn.folded(self.loaded.model, weights)
+        weights = self.setup.exported(self.loaded.model, exported.whole_weights(self.loaded.model))
         if ranks.is_first():
             checkpoints.mkdir(exist_ok=True)
             folder = checkpoints / f"best-{step}"

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
+from pats import setups
 from pats._errors import InputError
 
 SCHEMA = 1  # part of every id: a change of meaning of any field starts new results
@@ -22,12 +23,12 @@ _NAMES_IN_IDS = {"pats-paper": "pats", "pats": "pats-budget"}
 
 Value = int | float | bool | str | None
 
-_CHOICES = {
-    "optimizer": ("adamax", "adamw", "mtdnn-a", "mtdnn-b"),
-    "schedule": ("linear", "constant", "cosine", "mtdnn-a", "mtdnn-b"),
-    "setup": ("plain", "mtdnn"),
-    "precision": ("auto", "fp32", "bf16"),
-    "kind": (None, "classification", "regression"),
+_CHOICES: Mapping[str, Callable[[], Iterable[str | None]]] = {
+    "optimizer": setups.optimizers,
+    "schedule": setups.schedules,
+    "setup": setups.setups,
+    "precision": lambda: ("auto", "fp32", "bf16"),
+    "kind": lambda: (None, "classification", "regression"),
 }
 
 
@@ -122,8 +123,8 @@ class Run:
         object.__setattr__(self, "options", dict(self.options))
         object.__setattr__(self, "betas", tuple(self.betas))
         for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                choices = ", ".join(str(choice) for choice in allowed if choice is not None)
+            if getattr(self, name) not in tuple(allowed()):
+                choices = ", ".join(choice for choice in allowed() if choice is not None)
                 raise InputError(f"{name} is {getattr(self, name)!r}, but must be one of: {choices}")
         self._check("lr", 0, math.inf)
         self._check("weight_decay", 0, math.inf)

@@ -22,23 +22,15 @@ from transformers import (
 )
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from pats import methods
+from pats import methods, setups
 from pats.run import ranks, trackers
 from pats.run.batches import Collate, Feature
 from pats.run.folder import checkpoint
 from pats.run.folder.checkpoint import Progress
 from pats.run.folder.events import Journal
 from pats.run.spec import Run
-from pats.setups import mtdnn
 
 PROGRESS = 2.0  # seconds between two progress events, at least
-
-SCHEDULES = {
-    "linear": "linear",
-    "cosine": "cosine",
-    "constant": "constant_with_warmup",
-    **dict.fromkeys(mtdnn.SCHEDULES, "linear"),  # which create_scheduler replaces
-}
 
 
 class Diverged(Exception):
@@ -97,7 +89,7 @@ class RunTrainer(Trainer):
         progress: Progress,
     ) -> None:
         self._method, self._training, self._judge, self._classifier = method, training, judge, model
-        self._run, self.clock = run, methods.PassClock()
+        self._run, self._setup, self.clock = run, setups.setups()[run.setup], methods.PassClock()
         self.losses = list(progress.losses)
         self.order = Order(arguments.train_batch_size, lengths=[len(row["input_ids"]) for row in train])
         if progress.order is not None:
@@ -123,20 +115,21 @@ class RunTrainer(Trainer):
     def create_scheduler(
         self, num_training_steps: int, optimizer: Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
-        """Trainer's, or MT-DNN's."""
-        if self.lr_scheduler is None and self._run.schedule in mtdnn.SCHEDULES:
-            factor = mtdnn.factor(self._run.schedule, self._run.warmup, num_training_steps)
+        """Trainer's, or one that Trainer does not know."""
+        schedule = setups.schedules()[self._run.schedule]
+        if self.lr_scheduler is None and schedule.of_trainer is None:
+            factor = schedule.factor(self._run.warmup, num_training_steps)
             given: Any = self.optimizer if optimizer is None else optimizer
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(given, factor)
             self._created_lr_scheduler = True
         return super().create_scheduler(num_training_steps, optimizer)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Trainer's, or batches that never change."""
-        if self._run.setup == "plain":
-            return super().get_train_dataloader()
+        """Trainer's, or the set-up's own."""
         rows: Any = self.train_dataset
-        batches = mtdnn.FixedBatches(len(rows), self.args.train_batch_size, self._run.data_seed)
+        batches = self._setup.batches(len(rows), self.args.train_batch_size, self._run.data_seed)
+        if batches is None:
+            return super().get_train_dataloader()
         loader = DataLoader(rows, batch_sampler=batches, collate_fn=self.data_collator)
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
@@ -146,8 +139,7 @@ class RunTrainer(Trainer):
         """Within, the method and the set-up act on the model's training passes."""
         model = self._classifier
         with ExitStack() as stack:
-            if self._run.setup == "mtdnn":
-                stack.enter_context(mtdnn.plain_head(model, self._run.task))
+            stack.enter_context(self._setup.attached(model, self._run.task))
             stack.enter_context(self.clock.attached(model))
             stack.enter_context(self._method.attached(model, self._training, self.clock))
             yield
@@ -282,7 +274,8 @@ def arguments(
     made = TrainingArguments(
         output_dir=str(folder),
         learning_rate=run.lr,
-        lr_scheduler_type=SCHEDULES[run.schedule],
+        # One that Trainer does not know is made by ``create_scheduler``, whatever stands here.
+        lr_scheduler_type=setups.schedules()[run.schedule].of_trainer or "linear",
         warmup_steps=run.warmup,
         num_train_epochs=run.epochs,
         max_steps=run.steps or -1,

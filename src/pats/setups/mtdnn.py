@@ -24,17 +24,23 @@ of float32 where |x| is about 1, and to 1e-6 of x where it is 7. ``plain_head`` 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.optimizer import ParamsT
 from torch.utils.data import Sampler
 
 from pats._errors import InputError
+from pats._noise import Noise
+from pats.optim import MTDNNAdamax
+from pats.setups._optimizer import BaseOptimizer, Rates
+from pats.setups._schedule import Schedule
+from pats.setups._setup import Preset, Setup
 
-SCHEDULES = ("mtdnn-a", "mtdnn-b")
 DROPOUT, COLA_DROPOUT = 0.1, 0.05
 SMALL = 2.0**-12  # a power of two, so that no bit is lost
 
@@ -44,22 +50,88 @@ _ROBERTA = ("classifier.dense", "classifier.out_proj", "classifier.dropout")
 _HEADS = {"bert": _BERT} | dict.fromkeys(("roberta", "xlm-roberta", "camembert", "mpnet"), _ROBERTA)
 
 
-def factor(schedule: str, warmup: float, steps: int) -> Callable[[int], float]:
-    """The learning rate's multiplier at step k, counted from 0.
+def _preset(era: str) -> dict[str, Any]:
+    return {"setup": "mtdnn", "weight_decay": 0.01, "max_length": 512, "optimizer": era, "schedule": era}
 
-    Args:
-        schedule: ``"mtdnn-a"`` or ``"mtdnn-b"``.
-        warmup: w, share of the steps.
-        steps: T.
-    """
 
-    def at(k: int) -> float:
-        x = k / steps
-        if x < warmup:
-            return x / warmup if schedule == "mtdnn-a" else k / max(1.0, warmup * steps)
-        return max(0.0, 1 - x if schedule == "mtdnn-a" else (1 - x) / (1 - warmup))
+class MTDNN(Setup):
+    """Head, dropout and batches as MT-DNN's code."""
 
-    return at
+    name = "mtdnn"
+    presets: ClassVar = {
+        "mtdnn": Preset("the set-up of MT-DNN's code, which it was built on", _preset("mtdnn-b")),
+        "mtdnn-a": Preset("with the optimizer and schedule from before February 2022", _preset("mtdnn-a")),
+    }
+
+    def draw_(self, model: nn.Module, seed: int) -> frozenset[str]:
+        """Both layers of the head."""
+        return draw_head_(model, seed)
+
+    def batches(self, rows: int, size: int, seed: int) -> Sampler[list[int]]:
+        """The same in every epoch."""
+        return FixedBatches(rows, size, seed)
+
+    def attached(self, model: nn.Module, task: str | None) -> AbstractContextManager[None]:
+        """No tanh, and dropout of its own."""
+        return plain_head(model, task)
+
+    def exported(self, model: nn.Module, weights: dict[str, Tensor] | None) -> dict[str, Tensor]:
+        """Those of a head whose tanh does nothing."""
+        return folded(model, weights)
+
+
+class _Adamax(BaseOptimizer):
+    family = "adamax"
+    era: ClassVar[str]
+
+    def build(
+        self, groups: ParamsT, rates: Rates, noise: Noise | None = None, foreach: bool | None = None
+    ) -> Optimizer:
+        """With the era's own ε; one parameter after the other, without noise."""
+        own = {name: value for name, value in rates._asdict().items() if name != "eps"}
+        return MTDNNAdamax(groups, era=self.era, **own)
+
+
+class AdamaxA(_Adamax):
+    """MT-DNN's Adamax until February 2022."""
+
+    name, era = "mtdnn-a", "a"
+
+
+class AdamaxB(_Adamax):
+    """MT-DNN's Adamax since then."""
+
+    name, era = "mtdnn-b", "b"
+
+
+class ScheduleA(Schedule):
+    """MT-DNN's schedule until February 2022: x/w while x < w, then 1 - x."""
+
+    name = "mtdnn-a"
+
+    def factor(self, warmup: float, steps: int) -> Callable[[int], float]:
+        """Where warm-up ends, it falls from about 1 to 1 - w."""
+
+        def at(k: int) -> float:
+            x = k / steps
+            return x / warmup if x < warmup else max(0.0, 1 - x)
+
+        return at
+
+
+class ScheduleB(Schedule):
+    """MT-DNN's schedule since then: x/w while x < w, then (1 - x)/(1 - w)."""
+
+    name = "mtdnn-b"
+
+    def factor(self, warmup: float, steps: int) -> Callable[[int], float]:
+        """The warm-up wT is not rounded to whole steps."""
+
+        def at(k: int) -> float:
+            x = k / steps
+            return k / max(1.0, warmup * steps) if x < warmup else max(0.0, (1 - x) / (1 - warmup))
+
+        return at
 
 
 class FixedBatches(Sampler[list[int]]):

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
-from pats import methods, paper
+from pats import methods, paper, setups
 from pats._errors import InputError
 from pats.run.spec import RECORD, Run, Value, of_now
 
@@ -212,7 +212,7 @@ class Study:
         if self.lr is not None:
             return self.lr
         task, model, _ = place
-        adamax = self.run.optimizer != "adamw"
+        adamax = setups.optimizers()[self.run.optimizer].family == "adamax"  # as in the paper
         cell = paper.learning_rate(task, model, method) if adamax else None
         if cell is not None or self.lr_grid:
             return cell

@@ -1,0 +1,71 @@
+"""What a set-up is: everything about how a run trains that is neither its method nor a plain setting."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor, nn
+from torch.utils.data import Sampler
+
+
+class Preset(NamedTuple):
+    """Settings of a run under one name.
+
+    Args:
+        summary: What they are, in a few words.
+        settings: Values by the names of ``Run``'s fields.
+    """
+
+    summary: str
+    settings: Mapping[str, Any]
+
+
+class Setup:
+    """How a run trains. As it stands it leaves everything to the model and to Trainer.
+
+    A subclass in a module of ``pats.setups`` is found by its ``name``.
+
+    Attributes:
+        name: What it is called.
+        presets: The presets that it brings, by name.
+    """
+
+    name: ClassVar[str]
+    presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({})
+
+    def draw_(self, model: nn.Module, seed: int) -> frozenset[str]:
+        """Draw weights of a loaded model anew, in place; by default none.
+
+        Torch's global generators must not be touched.
+
+        Returns:
+            The names of the weights that were drawn.
+
+        Raises:
+            InputError: The model is not one for this set-up.
+        """
+        return frozenset()
+
+    def batches(self, rows: int, size: int, seed: int) -> Sampler[list[int]] | None:
+        """The batches of every epoch, as indices of rows; None, the default, leaves them to Trainer.
+
+        Args:
+            rows: Number of training examples.
+            size: Examples a batch.
+            seed: Seed of the order.
+        """
+        return None
+
+    def attached(self, model: nn.Module, task: str | None) -> AbstractContextManager[None]:
+        """A context of the whole training in which the model's forward pass is changed; by default not."""
+        return nullcontext()
+
+    def exported(self, model: nn.Module, weights: dict[str, Tensor] | None) -> dict[str, Tensor] | None:
+        """Weights with which a model computes outside ``attached`` what it does inside; by default its own.
+
+        Args:
+            model: The model.
+            weights: Its weights by name; None stands for its own.
+        """
+        return weights
