@@ -1,7 +1,7 @@
 import pytest
 
 from pats._errors import InputError
-from pats.tasks import GLUE, NAMES, Split, load
+from pats.tasks import GLUE, Split, load, registry
 from pats.tasks.glue import assemble, canonical
 
 
@@ -56,8 +56,8 @@ def test_counts_that_differ_warn_with_both_numbers(rows, said, recwarn):
 @pytest.mark.parametrize(
     ("task", "options", "parts"),
     [
-        ("glue", {}, ["'glue'", *NAMES]),
-        (None, {}, list(NAMES)),
+        ("glue", {}, ["'glue'", *registry()]),
+        (None, {}, list(registry())),
         ("rte", {"text": "sentence"}, ["rte", "text"]),
         ("rte", {"options": {"size": 9}}, ["rte", "size"]),
         ("rte", {"need": ["test"]}, ["'test'", "train and dev"]),

@@ -3,9 +3,10 @@
 import argparse
 import inspect
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args, get_type_hints
 
 from pats import setups
@@ -59,7 +60,7 @@ def add_run(parser: Parser, skip: Collection[str] = ()) -> None:
         choices=list(setups.presets()),
         help="; ".join(f"{name}: {preset.summary}" for name, preset in setups.presets().items()),
     )
-    _add_fields(group, Run, "", [*_NOT_FLAGS, *skip])
+    _add_fields(group, Run, "", [*_NOT_FLAGS, *skip], told={"task": tasks_help()})
     group.add_argument("--betas", nargs=2, type=number, metavar="X", help=_help(Run)["betas"])
     group.add_argument(
         "--task-option",
@@ -150,8 +151,23 @@ def methods_help(more: str = "pats is the default") -> str:
     )
 
 
-def _add_fields(group: Any, cls: type[Any], prefix: str, skip: Collection[str], start: str = "") -> None:
-    hints, told = get_type_hints(cls), _help(cls)
+def tasks_help() -> str:
+    """What can be named as a task."""
+    from pats import tasks
+
+    names = ", ".join(tasks.registry())
+    return f"{names}; my_module:MyTask for a class of your own; none takes the table of --data"
+
+
+def _add_fields(
+    group: Any,
+    cls: type[Any],
+    prefix: str,
+    skip: Collection[str],
+    start: str = "",
+    told: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    hints, told = get_type_hints(cls), _help(cls) | dict(told)
     for field in fields(cls):
         if field.name in skip:
             continue

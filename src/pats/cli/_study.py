@@ -44,7 +44,7 @@ def add_grid(parser: _parser.Parser, out: str) -> None:
     """Flags of a grid of tasks, models, methods and seeds."""
     _flags.add_shared(parser, out)
     add = parser.add_argument
-    add("--tasks", "--task", nargs="+", metavar="T", help="names of tasks; none takes the table of --data")
+    add("--tasks", "--task", nargs="+", metavar="T", help=_flags.tasks_help())
     add("--models", "--model", nargs="+", metavar="M", help="names or folders of models (default: minilm)")
     told = _flags.methods_help("or LABEL=NAME for a variant")
     add("--methods", "--method", nargs="+", metavar="NAME", help=told)

@@ -49,7 +49,8 @@ def main(argv: Sequence[str]) -> int:
     add("--max-length", type=_flags.whole, metavar="N", help="tokens (what the model was trained with)")
     add("--seed", type=_flags.whole, metavar="N", help="order of the training set (0)")
     group = parser.add_argument_group("the data that the models were trained on")
-    _flags._add_fields(group, Run, "", [f.name for f in fields(Run) if f.name not in OF_DATA])
+    others = [f.name for f in fields(Run) if f.name not in OF_DATA]
+    _flags._add_fields(group, Run, "", others, told={"task": _flags.tasks_help()})
     group.add_argument("--task-option", action="extend", nargs="+", metavar="KEY=VALUE")
     values = parser.read(argv)
     as_json, quiet = values.pop("json", False), values.pop("quiet", False)

@@ -45,13 +45,14 @@ class Run:
         revision: Revision of a model on the hub; None is its default branch.
         allow_missing_weights: Draw weights at random that the model's files lack or have in another shape,
             also in the encoder and the embeddings; else only a new head and pooler are drawn.
-        task: A GLUE task, ``"grammar"``, or None where ``data`` is a table.
-        data: A GLUE folder or a table; None takes GLUE from the hub.
+        task: One of ``pats.tasks.registry()``, a class of one's own as ``"my_module:MyTask"``, or None where
+            ``data`` is a table.
+        data: A task's folder, such as GLUE's, or a table; None takes GLUE from the hub.
         text: Column of the first text of a table; None guesses it. ``text_pair`` and ``label``
             likewise.
         kind: ``"classification"`` or ``"regression"``; None detects it, and asks where whole numbers may
             be both.
-        task_options: Options of the embedded task, such as ``{"size": 1000}``.
+        task_options: Options of a task that makes its examples, such as ``{"size": 1000}``.
         fingerprint: Hash of the loaded data. Where given, it stands for ``data`` in the id, and a run
             on other data is refused.
         weights: Hash of a local model's weights, architecture and tokenizer. Where given, it is part of

@@ -1,18 +1,60 @@
-"""Tasks: GLUE's nine, the embedded one and tables of one's own, each as a ``TaskData``."""
+"""Tasks: GLUE's nine, the embedded one and tables of one's own, each as a ``TaskData``.
 
-import inspect
+Adding one is a file here with one subclass of ``Task``.
+"""
+
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
 from pats._errors import InputError
-from pats.tasks import folder, hub, table
+from pats._registry import members, of_ones_own
 from pats.tasks._data import Split, TaskData
+from pats.tasks._task import Asked, Task
 from pats.tasks.glue import GLUE, canonical
+from pats.tasks.table import UserTable
 
-__all__ = ["GLUE", "NAMES", "Split", "TaskData", "load"]
+__all__ = ["GLUE", "Asked", "Split", "Task", "TaskData", "find", "load", "registry", "takes_data"]
 
-NAMES: tuple[str, ...] = (*GLUE, "grammar")
+
+@cache
+def registry() -> Mapping[str, Task]:
+    """Every task of this package by its name; tables, which are named by their files, are not among them."""
+    every = [task for found in members(__name__, Task) for task in found.every()]
+    return {task.name: task for task in every if task.name}
+
+
+def find(name: str) -> Task:
+    """The task of this name.
+
+    Args:
+        name: One of ``registry()`` in any usual spelling, an alias, or ``my_module:MyTask`` for a class of
+            one's own, which is looked for in Python's path and the current folder.
+
+    Raises:
+        InputError: There is no such task.
+    """
+    if ":" in name:
+        task = of_ones_own(name, Task, "task", __name__)()
+        if not (task.name and task.metrics):
+            raise InputError(f"the task {name!r} cannot be used: give its class a name and metrics")
+        return task
+    names = {alias: task for task in registry().values() for alias in (task.name, *task.aliases)}
+    if canonical(name) not in names:
+        raise InputError(
+            f"there is no task {name!r}: name one of {', '.join(registry())}, or leave it out and pass "
+            "a table of your own to --data"
+        )
+    return names[canonical(name)]
+
+
+def takes_data(name: str) -> bool:
+    """Whether ``--data`` may say where a task's examples are; a name that nobody knows does not forbid it."""
+    try:
+        return find(name).takes_data
+    except InputError:  # which loading tells
+        return True
 
 
 def load(
@@ -30,7 +72,8 @@ def load(
     """Load a task from its source.
 
     Args:
-        task: A GLUE task or ``"grammar"``, in any usual spelling; None where ``data`` is a table.
+        task: One of ``registry()``, in any usual spelling; ``my_module:MyTask`` for a class of one's own;
+            None where ``data`` is a table.
         data: For GLUE a folder in the official layout, or None for the Hugging Face hub. Without a
             task a table (CSV, TSV, JSONL, Parquet), or a folder with train, dev and test tables.
         text: Column of the first text of a table; None guesses it and says so in the notes.
@@ -45,45 +88,12 @@ def load(
         InputError: The task is unknown, an argument is not for this kind of task, or the data are
             missing or damaged.
     """
-    columns = {"text": text, "text_pair": text_pair, "label": label, "kind": kind}
-    if task is None:
-        if data is None:
-            raise InputError(
-                f"there is nothing to load: name a task ({', '.join(NAMES)}), or pass a table of "
-                "your own to --data"
-            )
-        _refuse("a table", {f"option {name}": value for name, value in options.items()})
-        return table.load(data, **columns, seed=seed)
-    name = canonical(task)
-    if name not in NAMES:
+    asked = Asked(data, text, text_pair, label, kind, seed, options, need)
+    if task is not None:
+        return find(task).load(asked)
+    if data is None:
         raise InputError(
-            f"there is no task {task!r}: name one of {', '.join(NAMES)}, or leave it out and pass "
-            "a table of your own to --data"
+            f"there is nothing to load: name a task ({', '.join(registry())}), or pass a table of "
+            "your own to --data"
         )
-    if name == "grammar":
-        _refuse("the embedded task", {"data": data, **columns})
-        return _grammar(options)
-    _refuse(
-        f"GLUE task {name}",
-        {**columns, **{f"option {option}": value for option, value in options.items()}},
-    )
-    return hub.load(GLUE[name], need) if data is None else folder.load(GLUE[name], data, need)
-
-
-def _refuse(what: str, given: Mapping[str, object]) -> None:
-    for name, value in given.items():
-        if value is not None:
-            raise InputError(f"{what} takes no {name}, but {value!r} was given: leave it out")
-
-
-def _grammar(options: Mapping[str, int]) -> TaskData:
-    from pats.tasks import grammar
-
-    parameters = inspect.signature(grammar.load).parameters.values()
-    values = {known.name: known.default for known in parameters if known.kind is not known.KEYWORD_ONLY}
-    for name, value in options.items():
-        if name not in values:
-            raise InputError(f"the embedded task has no option {name!r}, but {', '.join(values)}")
-        if not isinstance(value, int):
-            raise InputError(f"option {name} of the embedded task is {value!r}: give a whole number")
-    return grammar.load(*(values | dict(options)).values())
+    return UserTable().load(asked)

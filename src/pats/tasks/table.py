@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pats._errors import InputError
 from pats.tasks import audit
 from pats.tasks._data import Split, TaskData, stratify
+from pats.tasks._task import Asked, Task
 from pats.tasks._text import key
 from pats.tasks.audit import Finding, Row
 from pats.tasks.columns import SPLIT_COLUMNS, Columns, choose, usual
@@ -79,6 +80,29 @@ def load(
     name = path.resolve().name if path.is_dir() else path.stem
     notes = tuple(map(str, (*findings, *divided)))
     return TaskData(name, classes, splits, metrics[0], metrics, "table", notes, columns.texts)
+
+
+class UserTable(Task):
+    """A table of the user's own, which has no name but its file's."""
+
+    sources = ("table",)
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return "a table"
+
+    def table(self, asked: Asked) -> TaskData:
+        """The table, with the columns that were named."""
+        assert asked.data is not None
+        return load(
+            asked.data,
+            text=asked.text,
+            text_pair=asked.text_pair,
+            label=asked.label,
+            kind=asked.kind,
+            seed=asked.seed,
+        )
 
 
 class Examined(NamedTuple):

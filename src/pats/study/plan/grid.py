@@ -7,7 +7,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
-from pats import methods, paper, setups
+from pats import methods, paper, setups, tasks
 from pats._errors import InputError
 from pats.run.spec import RECORD, Run, Value, of_now
 
@@ -192,8 +192,8 @@ class Study:
         run = replace(self.run, model=model, weights=self.weights.get(model))
         if not self.tasks:
             return run
-        # The embedded task needs no data, also where GLUE's folder is given for the others.
-        return replace(run, task=task, data=None if task == "grammar" else run.data)
+        # A task that makes its own data needs none, also where GLUE's folder is given for the others.
+        return replace(run, task=task, data=run.data if tasks.takes_data(task) else None)
 
     def make(self, place: Place, method: str, lr: float, seed: int, fingerprints: Fingerprints) -> Run:
         """One run of the grid."""

@@ -10,13 +10,25 @@ It needs no download and, by construction, cannot be solved by looking at words:
 
 from collections.abc import Collection
 from random import Random
+from types import MappingProxyType
 
 from pats._errors import InputError
 from pats.tasks._data import Split, TaskData
+from pats.tasks._task import Asked, Task
 from pats.tasks.grammar.lexicon import ENGLISH, Lexicon
 from pats.tasks.grammar.phenomena import FUNCTION_WORDS, MIRRORED, PHENOMENA, Draw, Pair
 
-__all__ = ["ENGLISH", "FUNCTION_WORDS", "LABELS", "MAX_SIZE", "MIN_SIZE", "MIRRORED", "PHENOMENA", "load"]
+__all__ = [
+    "ENGLISH",
+    "FUNCTION_WORDS",
+    "LABELS",
+    "MAX_SIZE",
+    "MIN_SIZE",
+    "MIRRORED",
+    "PHENOMENA",
+    "Grammar",
+    "load",
+]
 
 LABELS = ("unacceptable", "acceptable")
 MIN_SIZE = 2 * len(PHENOMENA)
@@ -25,10 +37,29 @@ MAX_SIZE = 20_000
 """The most sentences of a split; beyond it, half the lexicon would repeat itself too much."""
 
 
+class Grammar(Task):
+    """The embedded task by its name."""
+
+    name = "grammar"
+    labels = LABELS
+    metrics = ("accuracy", "matthews")
+    options = MappingProxyType({"size": 1000, "dev_size": 500, "seed": 0})
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return "the embedded task"
+
+    def embedded(self, asked: Asked) -> TaskData:
+        """Make it of the sizes and with the seed that were asked for."""
+        given = {**self.options, **asked.options}
+        return load(given["size"], given["dev_size"], given["seed"])
+
+
 def load(
-    size: int = 1000,
-    dev_size: int = 500,
-    seed: int = 0,
+    size: int = Grammar.options["size"],
+    dev_size: int = Grammar.options["dev_size"],
+    seed: int = Grammar.options["seed"],
     *,
     mirrored: Collection[str] = MIRRORED,
 ) -> TaskData:
@@ -63,17 +94,11 @@ def load(
             f"choose from {', '.join(PHENOMENA)}"
         )
     train, dev = ENGLISH.halves(Random(f"grammar:{seed}:lexicon"))
-    return TaskData(
-        name="grammar",
-        labels=LABELS,
-        splits={
-            "train": _split("size", size, train, Random(f"grammar:{seed}:train"), mirrored),
-            "dev": _split("dev_size", dev_size, dev, Random(f"grammar:{seed}:dev"), mirrored),
-        },
-        metric="accuracy",
-        metrics=("accuracy", "matthews"),
-        source="embedded",
-    )
+    splits = {
+        "train": _split("size", size, train, Random(f"grammar:{seed}:train"), mirrored),
+        "dev": _split("dev_size", dev_size, dev, Random(f"grammar:{seed}:dev"), mirrored),
+    }
+    return Grammar().made(splits, "embedded")
 
 
 def _split(argument: str, size: int, words: Lexicon, rng: Random, mirrored: Collection[str]) -> Split:
