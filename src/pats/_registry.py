@@ -17,7 +17,7 @@ def members(package: str, base: type[T], beside: Collection[str] = ()) -> list[t
 
     Args:
         package: Dotted name of the package.
-        base: Their base class, which has a private module and is not among them.
+        base: Their base class, which is not among them.
         beside: Modules that hold something else, and are not imported for this.
     """
     path = import_module(package).__path__
@@ -29,6 +29,7 @@ def members(package: str, base: type[T], beside: Collection[str] = ()) -> list[t
         for member in vars(module).values()
         if isinstance(member, type)
         and issubclass(member, base)
+        and member is not base
         and member.__module__ == module.__name__
         and not member.__name__.startswith("_")
     ]
@@ -49,8 +50,8 @@ def of_ones_own(reference: str, base: type[T], what: str, home: str) -> type[T]:
     module_name, _, class_name = reference.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), class_name]):
         raise InputError(
-            f"the {what} {reference!r} cannot be found: write {example(base)}, the name of a module of "
-            "Python and of a class in it"
+            f"the {what} {reference!r} cannot be found: write my_module:My{what.capitalize()}, the name of a "
+            "module of Python and of a class in it"
         )
     if (here := os.getcwd()) not in sys.path:  # a console script does not look there by itself
         sys.path.append(here)
@@ -75,8 +76,3 @@ def of_ones_own(reference: str, base: type[T], what: str, home: str) -> type[T]:
             f"{home}.{base.__name__} named {class_name!r}"
         )
     return found
-
-
-def example(base: type[Any]) -> str:
-    """How a class of the user's own is named: ``my_module:MyMethod``."""
-    return f"my_module:My{base.__name__}"

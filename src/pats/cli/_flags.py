@@ -14,8 +14,7 @@ from pats._errors import InputError
 from pats.cli._parser import Parser
 from pats.cli._settings import NOISE, NOISE_RENAMED, RENAMED, pairs
 from pats.run.spec import Run
-from pats.study.place import create
-from pats.study.place.protocol import Placer
+from pats.study import place
 
 _NOT_FLAGS = ("options", "task_options", "fingerprint", "weights", "method", "betas")
 
@@ -81,23 +80,20 @@ def add_engine(parser: Parser) -> None:
     """Who runs the runs, and with what each."""
     group = parser.add_argument_group("who runs the runs")
     add = group.add_argument
-    add("--engine", metavar="NAME", help="local (the default), ray or slurm")
+    names = [f"{name} (the default)" if name == place.DEFAULT else name for name in place.registry()]
+    told = f"{', '.join(names[:-1])} or {names[-1]}; my_module:MyEngine for a class of your own"
+    add("--engine", metavar="NAME", help=told)
     add("--workers", type=whole, metavar="N", help="runs at a time (default: what fits)")
     add("--cpus", type=whole, metavar="N", help="cores a run (default: what fits; on ray, slurm 1 a process)")
     add("--gpus", type=number, metavar="X", help="GPUs a run: a whole number, a share such as 0.5, or 0")
     add("--processes", type=whole, metavar="N", help="processes that share a run's batches (one a GPU)")
-    add("--ray-address", metavar="HOST:PORT", help="head of a Ray cluster (default: this machine)")
-    add(
-        "--slurm",
-        action="extend",
-        nargs="+",
-        metavar="KEY=VALUE",
-        help="options of jobs, such as partition=gpu time=240 account=x, or cluster=local to try it out",
-    )
+    for flag in _of_engines():
+        many: dict[str, Any] = {"action": "extend", "nargs": "+"} if flag.pairs else {}
+        add(flag.name, metavar=flag.metavar, help=flag.help, **many)
     add("--retries", type=whole, metavar="N", help="attempts that a run may be lost in (default: 3)")
 
 
-def engine(values: dict[str, Any], out: str) -> Placer | None:
+def engine(values: dict[str, Any], out: str) -> place.Placer | None:
     """Take the flags of ``add_engine`` but ``--retries`` out, and make the engine.
 
     Returns:
@@ -110,15 +106,25 @@ def engine(values: dict[str, Any], out: str) -> Placer | None:
 
     names = ("workers", "cpus", "gpus", "processes")
     given = {key: values.pop(key) for key in names if key in values}
-    address, options = values.pop("ray_address", None), pairs(values.pop("slurm", []), "--slurm")
-    name = values.pop("engine", "local")
+    flags = {flag.name: _taken(flag, values) for flag in _of_engines()}
+    name = values.pop("engine", place.DEFAULT)
     if ranks.count() > 1:
-        if name != "local":
+        if name != place.DEFAULT:
             raise InputError(
                 f"--engine {name} starts processes of its own: leave torchrun out, or the engine"
             )
         return None
-    return create(name, Path(out), address=address, options=options, **given)
+    return place.create(name, Path(out), flags=flags, **given)
+
+
+def _of_engines() -> list[place.Flag]:
+    return [flag for engine in place.registry().values() for flag in engine.flags.values()]
+
+
+def _taken(flag: place.Flag, values: dict[str, Any]) -> Any:
+    """The value of an engine's own flag, taken out; None where it was not given."""
+    value = values.pop(flag.name.lstrip("-").replace("-", "_"), None)
+    return pairs(value, flag.name) if flag.pairs and value else value
 
 
 def add_noise(parser: Parser) -> None:

@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 
 from pats._errors import InputError
 
-_EXTENDED = ("option", "task_option", "slurm", "space")  # given in a file and here, both hold
 _DEEPEST = 3  # lists and mappings in each other that a setting may be
 _DEEP = "is nested too deeply: settings are numbers, words, or lists and mappings of them"
 
@@ -54,8 +53,10 @@ class Parser(argparse.ArgumentParser):
                 f"the flags of {self.prog} without their dashes"
             )
         merged = vars(found)
+        # Of a flag that may be given several times, what the file and the command line say both hold.
+        extended = {one.dest for one in self._actions if isinstance(one, argparse._ExtendAction)}
         for key, value in values.items():
-            both = isinstance(value, list) and key in _EXTENDED
+            both = isinstance(value, list) and key in extended
             merged[key] = [*merged.get(key, []), *value] if both else value
         merged.pop("config", None)
         return merged

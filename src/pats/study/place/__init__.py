@@ -1,13 +1,31 @@
-"""Who places the runs: this machine, Ray, Slurm, or the processes of a launcher."""
+"""Who places the runs: this machine, Ray, Slurm, or the processes of a launcher.
+
+Adding an engine that ``--engine`` names is a file here with one subclass of ``NamedPlacer``.
+"""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pats._errors import InputError
-from pats.study.place.protocol import Placer
+from pats._registry import members, of_ones_own
+from pats.study.place.protocol import Flag, NamedPlacer, Placer
 
-NAMES = ("local", "ray", "slurm")
+__all__ = ["DEFAULT", "Flag", "NamedPlacer", "Placer", "create", "registry"]
+
+DEFAULT = "local"
+
+# What stands here beside engines; some of it takes long to import, or is made for another process.
+_BESIDE = ("coordinator", "group", "launch", "loopback", "process", "protocol", "worker")
+
+
+@cache
+def registry() -> Mapping[str, type[NamedPlacer]]:
+    """Every engine of this package by its name, in alphabetic order of their files."""
+    found = members(__name__, NamedPlacer, _BESIDE)  # type: ignore[type-abstract]
+    return {one.name: one for one in found}
 
 
 def create(
@@ -18,37 +36,40 @@ def create(
     cpus: int | None = None,
     gpus: float | None = None,
     processes: int | None = None,
-    address: str | None = None,
-    options: Mapping[str, Any] | None = None,
+    flags: Mapping[str, Any] = MappingProxyType({}),
 ) -> Placer:
     """An engine by its name.
 
     Args:
-        name: ``"local"``, ``"ray"`` or ``"slurm"``.
+        name: One of ``registry()``, or ``my_module:MyEngine`` for a class of one's own, which is looked for
+            in Python's path and the current folder.
         out: Folder of the study, which all nodes must see.
         workers: Runs at a time; None is as many as fit.
         cpus: Cores a run; None is what fits locally, else one a process.
         gpus: GPUs a run: a whole number, or a share of one.
         processes: Processes a run, which share its batches; None is one a GPU.
-        address: Of a Ray cluster.
-        options: Of Slurm's jobs.
+        flags: Values of engines' own flags, such as ``{"--ray-address": "10.0.0.1:6379"}``.
 
     Raises:
-        InputError: There is no such engine, what it needs is not there, or an argument is another's.
+        InputError: There is no such engine, what it needs is not there, or a flag is another's.
     """
-    if name not in NAMES:
-        raise InputError(f"engine is {name!r}, but must be one of: {', '.join(NAMES)}")
-    for given, flag, owner in ((address, "--ray-address", "ray"), (options, "--slurm", "slurm")):
-        if given and name != owner:
-            raise InputError(f"{flag} is for --engine {owner}, but the engine is {name}: leave one out")
-    if name == "ray":
-        from pats.study.place.ray import RayPlacer
+    engine = _found(name)
+    for owner, other in registry().items():
+        for flag in other.flags.values():
+            if flags.get(flag.name) and owner != name:
+                raise InputError(
+                    f"{flag.name} is for --engine {owner}, but the engine is {name}: leave one out"
+                )
+    own = {key: flags[flag.name] for key, flag in engine.flags.items() if flags.get(flag.name)}
+    return engine.create(out, workers=workers, cpus=cpus, gpus=gpus, processes=processes, **own)
 
-        return RayPlacer(address, workers, cpus, gpus, processes)
-    if name == "slurm":
-        from pats.study.place.slurm import SlurmPlacer
 
-        return SlurmPlacer(out / "slurm", workers, cpus, gpus, processes, options)
-    from pats.study.place.local import LocalPlacer
-
-    return LocalPlacer(workers, cpus, gpus, processes)
+def _found(name: str) -> type[NamedPlacer]:
+    if ":" in name:
+        return of_ones_own(name, NamedPlacer, "engine", __name__)  # type: ignore[type-abstract]
+    if name not in registry():
+        raise InputError(
+            f"engine is {name!r}, but must be one of: {', '.join(registry())}, or my_module:MyEngine for a "
+            "class of your own"
+        )
+    return registry()[name]

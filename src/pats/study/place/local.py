@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pats._errors import InputError
 from pats.study.place import process
-from pats.study.place.protocol import Handle, State
+from pats.study.place.protocol import Handle, NamedPlacer, State
 
 
-class LocalPlacer:
+class LocalPlacer(NamedPlacer):
     """Up to ``workers`` processes at a time.
 
     Args:
@@ -27,6 +27,8 @@ class LocalPlacer:
         InputError: A number is out of its range, ``processes`` and ``gpus`` do not fit, or there are fewer
             GPUs than a run asks for.
     """
+
+    name = "local"
 
     def __init__(
         self,

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 Handle = str
 
@@ -33,3 +34,49 @@ class Placer(Protocol):
 
     def capacity(self) -> int:
         """How many more attempts to submit now."""
+
+
+class Flag(NamedTuple):
+    """A flag of one engine alone, such as ``--ray-address``.
+
+    Args:
+        name: The flag.
+        metavar: What stands for its value in the help.
+        help: What it is.
+        pairs: It takes one or more ``KEY=VALUE``, which become a mapping.
+    """
+
+    name: str
+    metavar: str
+    help: str
+    pairs: bool = False
+
+
+class NamedPlacer(Placer):
+    """An engine that ``--engine`` names. A subclass in a module of ``pats.study.place`` is found by itself.
+
+    One of your own is named ``my_module:MyEngine``. It is made with what every engine takes, ``workers``,
+    ``cpus``, ``gpus`` and ``processes``, each a number or None, and with the values of its flags.
+
+    Attributes:
+        name: What it is called.
+        flags: Flags of its own by the keyword that takes the value; those of a class of your own have none.
+        processes: Processes of a run, which share its batches.
+    """
+
+    name: ClassVar[str]
+    flags: ClassVar[Mapping[str, Flag]] = MappingProxyType({})
+    processes: int = 1
+
+    @classmethod
+    def create(cls, out: Path, **given: Any) -> Self:
+        """The engine of a study.
+
+        Args:
+            out: Folder of the study.
+            given: Numbers, and the values of its flags that were given.
+
+        Raises:
+            InputError: What it needs is not there, or a value is out of its range.
+        """
+        return cls(**given)

@@ -13,12 +13,12 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pats._errors import InputError
 from pats._imports import try_import
 from pats.study.place import local, process
-from pats.study.place.protocol import Handle, State
+from pats.study.place.protocol import Flag, Handle, NamedPlacer, State
 
 _SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _LONGEST = 103 - len(
@@ -26,7 +26,7 @@ _LONGEST = 103 - len(
 )  # of a folder with sockets
 
 
-class RayPlacer:
+class RayPlacer(NamedPlacer):
     """As many runs at a time as the cluster has places for, while nodes come and go.
 
     Every node needs the same version of PATS, and sees the study's folder under the same path.
@@ -44,6 +44,11 @@ class RayPlacer:
         InputError: Ray is not installed, there is no cluster at ``address``, it has no place for a
             single run, or a number is out of its range.
     """
+
+    name = "ray"
+    flags: ClassVar = {
+        "address": Flag("--ray-address", "HOST:PORT", "head of a Ray cluster (default: this machine)")
+    }
 
     def __init__(
         self,

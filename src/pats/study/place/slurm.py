@@ -7,12 +7,12 @@ started again goes on with them.
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from pats._errors import InputError
 from pats._imports import try_import
 from pats.study.place import local, process
-from pats.study.place.protocol import Handle, State
+from pats.study.place.protocol import Flag, Handle, NamedPlacer, State
 
 ASK = 10.0  # seconds between two questions to Slurm, at least
 JOBS = 64  # at a time, waiting ones included
@@ -25,7 +25,7 @@ _LOST_LOCALLY = ("INTERRUPTED", "FINISHED")
 _RUNNING = ("PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "REQUEUED", "SUSPENDED", "UNKNOWN")
 
 
-class SlurmPlacer:
+class SlurmPlacer(NamedPlacer):
     """Up to ``workers`` jobs at a time, the waiting ones included.
 
     The study's folder must be on a file system that all nodes share. A job that Slurm ends (time
@@ -46,6 +46,16 @@ class SlurmPlacer:
         InputError: submitit is not installed, this is no Slurm cluster, an option is unknown, or a
             number is out of its range.
     """
+
+    name = "slurm"
+    flags: ClassVar = {
+        "options": Flag(
+            "--slurm",
+            "KEY=VALUE",
+            "options of jobs, such as partition=gpu time=240 account=x, or cluster=local to try it out",
+            pairs=True,
+        )
+    }
 
     def __init__(
         self,
@@ -91,6 +101,11 @@ class SlurmPlacer:
         self._jobs: dict[Handle, Any] = {}
         self._attempts: dict[Handle, Path] = {}
         self._asked = -ASK
+
+    @classmethod
+    def create(cls, out: Path, **given: Any) -> Self:
+        """With submitit's files in the study's folder."""
+        return cls(out / "slurm", **given)
 
     def submit(self, attempt: Path) -> Handle:
         """Submit a job."""
