@@ -11,9 +11,10 @@ from transformers import AutoModelForSequenceClassification, get_linear_schedule
 from pats import InputError, setups
 from pats.run import Run, finetune
 from pats.run.model import classifier
-from pats.run.presets import PRESETS
 from pats.setups import mtdnn
 from support.architectures import SMALL, build
+
+PRESETS = {name: preset.settings for name, preset in setups.presets().items()}
 
 
 def test_schedules():

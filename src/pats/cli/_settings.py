@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from pats import setups
 from pats._errors import InputError
-from pats.run.presets import PRESETS
 from pats.run.spec import Run, Value
 
 NOISE = "noise."  # marks the flags that are options of the first noisy method that is used
@@ -44,7 +44,7 @@ def pairs(texts: Sequence[str], flag: str) -> dict[str, Value]:
 def run_settings(values: dict[str, Any]) -> dict[str, Any]:
     """Take the settings of a run out of the flags' values."""
     names = {field.name for field in fields(Run)}
-    settings = dict(PRESETS[values.pop("preset", "paper")])
+    settings = dict(setups.presets()[values.pop("preset", "paper")].settings)
     settings |= {key: values.pop(key) for key in list(values) if key in names}
     if "task_option" in values:
         settings["task_options"] = pairs(values.pop("task_option"), "--task-option")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pats.run.result import Result
+from pats.run.spec import of_now
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,14 @@ class Cell:
     lr: float
     outcomes: tuple[Outcome, ...]
     control: bool = False
+
+    @property
+    def in_print(self) -> str:
+        """The method whose printed scores may stand beside the row: its own, not those of a variant of it.
+
+        A row of version 0.1.0 may have the name that its method had then.
+        """
+        return self.method if of_now(self.label, {})["method"] == self.method else self.label
 
     @cached_property
     def results(self) -> dict[int, Result]:

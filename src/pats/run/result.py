@@ -54,6 +54,8 @@ class Result:
         predictions: File name and hash of the predictions.
         timings: Seconds of the parts of the run, and the training throughput.
         environment: Versions, hardware, threads, peak memory, git state, time of the end.
+        about_method: What the method said of itself, so that a reader need not know it; empty in results of
+            earlier versions.
     """
 
     run: Run
@@ -72,6 +74,7 @@ class Result:
     predictions: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    about_method: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def best(self) -> float | None:
@@ -158,6 +161,15 @@ class _Environment(TypedDict, total=False):
     git: _Git | None
 
 
+class _AboutMethod(TypedDict, total=False):
+    """What readers may use of ``Result.about_method``; see ``pats.methods.Method.about``."""
+
+    sentence: str
+    source: str
+    changes: list[str]
+    noisy: bool
+
+
 class _Averages(TypedDict):
     """What readers use of ``Result.sensitivity``, where it is not empty."""
 
@@ -172,4 +184,5 @@ _SHAPES: Mapping[str, Any] = {
     "sensitivity": _Averages,
     "telemetry": Mapping[str, Mapping[str, float]],
     "environment": _Environment,
+    "about_method": _AboutMethod,
 }

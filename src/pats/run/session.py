@@ -202,6 +202,7 @@ class _Session:
             timings={name: round(value, 3) for name, value in self.seconds.items()}
             | {"examples_per_second": round(examples / train_seconds, 2) if train_seconds else 0.0},
             environment=environment.describe(self.device, self.in_bf16),
+            about_method=self.method.about(),
         )
         result = ranks.first(lambda: made)
         if ranks.is_first():

@@ -49,6 +49,15 @@ def test_it_says_what_it_is_and_what_it_cannot_claim():
     assert "they are no claim about this model" in told
 
 
+def test_the_method_is_called_what_the_result_says():
+    """Older results say nothing: the method's name is all that is known."""
+    assert "Made by `pats compare` with pats, seed 0" in text(CELLS)
+    said = {"sentence": "PATS (noise according to sensitivity)"}
+    told = text([CELLS[0], labelled(cell("pats", [0.7] * 3, metric="matthews", about_method=said))])
+    assert "Made by `pats compare` with PATS (noise according to sensitivity), seed 0" in told
+    assert "| method | PATS (noise according to sensitivity), its default settings |" in told
+
+
 def test_a_model_of_one_constant_says_so_first():
     flat = [labelled(cell("vanilla", [0.5] * 2, degenerate=True)), CELLS[1]]
     told = text(flat, row=0).split("# bert-base-uncased fine-tuned on cola")[1].strip()

@@ -9,14 +9,6 @@ from pats.page.content.words import CURE, METRICS, count, name_of, number
 from pats.page.numbers.tables import Group, Line
 from pats.results import Result
 
-_METHODS = {
-    "vanilla": "plain fine-tuning",
-    "pats": "PATS (noise according to sensitivity within a budget, after Zhang et al. 2022)",
-    "pats-paper": "PATS as published (noise according to sensitivity, Zhang et al. 2022)",
-    "noisytune": "NoisyTune (noise before fine-tuning, Wu et al. 2022)",
-    "sage": "SAGE (learning rates according to sensitivity, Liang et al. 2022)",
-}
-
 
 def card(about: Mapping[str, Any], groups: Sequence[Group]) -> str | None:
     """The text of ``README.md`` beside the weights.
@@ -41,7 +33,7 @@ def _card(about: Mapping[str, Any], group: Group, line: Line, result: Result) ->
     name, task = name_of(run.model), group.task
     labels = ", ".join(f"`{label}`" for label in result.labels)
     what = f"{len(result.labels)} classes: {labels}" if result.labels else "one score"
-    method = _METHODS.get(run.method, run.method)
+    method = result.about_method.get("sentence", run.method)  # older results do not say
     best = 0 if result.best_epoch is None else result.best_epoch
     scores = [
         f"dev {metric} {number(100 * (result.best or 0))} (best of {count(len(result.epochs), 'epoch')})"

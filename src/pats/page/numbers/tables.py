@@ -126,15 +126,6 @@ class Overall:
     significant: bool = False
 
 
-def _in_print(cell: Cell) -> str:
-    """The method whose printed scores may stand beside a row: its own, but not those of a variant of it.
-
-    Studies of version 0.1.0 have the literal reading in a row ``pats``.
-    """
-    literal = (cell.label, cell.method) == ("pats", "pats-paper")
-    return cell.method if literal else cell.label
-
-
 def groups(cells: Iterable[Cell]) -> list[Group]:
     """The tables of a study, one for every task and model, in the order of the cells."""
     sorted_out: dict[tuple[str, str], list[Cell]] = {}
@@ -172,7 +163,7 @@ def _group(task: str, model: str, cells: Sequence[Cell]) -> Group:
                 difference,
                 p,
                 allowed and p is not None and p <= statistics.ALPHA,
-                None if tested else paper.score(task, model, _in_print(cell)),
+                None if tested else paper.score(task, model, cell.in_print),
             )
         )
     return Group(task, model, "test" if tested else "dev", family, tuple(lines))
@@ -227,7 +218,7 @@ def overall(tables: Sequence[Group]) -> list[Overall]:
                     float(np.mean([np.mean(scores[g.task][label]) for g in own])) if everywhere else None,
                     statistics.stratified([scaled[g.task][label] for g in own]) if everywhere else None,
                     float(np.mean(chances)) if chances else None,
-                    paper.score("avg", model, _in_print(cell))
+                    paper.score("avg", model, cell.in_print)
                     if {group.task for group in own} == set(paper.TASKS)
                     else None,
                     _across(own, label) if plain and label != BASELINE else None,
