@@ -106,7 +106,7 @@ def overview() -> str:
 
 
 def options() -> str:
-    """Every method's options; those of pats and pats-paper are in noise.md."""
+    """Every method's options; those of noisy methods are in noise.md."""
     parts = []
     for name, method in methods.registry().items():
         fields, told, hints = method.option_fields(), _help(method.Options), get_type_hints(method.Options)

@@ -1,11 +1,10 @@
 """A new method is one file: help, flags, docs, sweeps, a study and a model card know it from there."""
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from benchmarks import docs
 from pats import Run, Study, compare
 from pats.cli import main
 from pats.page.formats import card
@@ -13,8 +12,6 @@ from pats.run.model.exported import read_card
 from pats.study.plan import space
 from support.added_file import added
 from support.inline_placer import Inline
-
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "methods.py"
 
 HALVED = '''
 """The loss times a factor."""
@@ -73,12 +70,9 @@ def test_help_names_it_and_its_flags(verb, capsys):
 
 
 def test_the_tables_of_the_docs_have_it():
-    spec = importlib.util.spec_from_file_location("methods_benchmark", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert "| `halved` | the loss times a factor | loss | none | Nobody, 2026 |" in module.overview()
+    assert "| `halved` | the loss times a factor | loss | none | Nobody, 2026 |" in docs.overview()
     row = "| `factor` | `0.5` | a number above 0 | What the loss is multiplied by. | ours |"
-    assert row in module.options().partition("### halved")[2]
+    assert row in docs.options().partition("### halved")[2]
 
 
 def test_a_sweep_searches_what_it_says():
