@@ -1,7 +1,9 @@
 """A new task is one file: help, loading, a run and a study know it from there."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,8 @@ from pats import InputError, Run, Study, compare, tasks
 from pats.cli import main
 from support.added_file import added
 from support.inline_placer import Inline
+
+PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 
 PARITY = '''
 """Whether a line has an even number of words."""
@@ -133,25 +137,16 @@ def test_a_study_gives_each_task_the_data_that_it_takes(lines, tiny_bert, tmp_pa
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    (tmp_path / "my_tasks.py").write_text(PARITY + "\n\nclass Nameless(Task):\n    pass\n")
+    """The current folder, with the example of docs/tables.md in ``my_tasks.py``."""
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "my_tasks.py").write_text(example + "\n\nclass Nameless(Task):\n    pass\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
-def test_a_task_of_ones_own_runs_in_another_process(own, tiny_bert, tmp_path, capsys):
+def test_the_example_of_the_docs_runs_in_another_process(own, tiny_bert, tmp_path, capsys):
     argv = ["compare", "--tasks", "my_tasks:Parity", "--model", str(tiny_bert), "--methods", "vanilla"]
-    argv += [
-        "--seeds",
-        "1",
-        "--epochs",
-        "1",
-        "--task-option",
-        "size=16",
-        "--workers",
-        "1",
-        "--quiet",
-        "--json",
-    ]
+    argv += ["--seeds", "1", "--epochs", "1", "--task-option", "size=16", "--workers", "1", "--quiet"]
     assert main(argv) == 0, capsys.readouterr().err
     (path,) = tmp_path.glob("out/runs/*/result.json")
     result = json.loads(path.read_text())
