@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pats.run import Result, Run, finetune
     from pats.study import Study
     from pats.study.compare import compare
+    from pats.study.report import Report, report
     from pats.study.study_run import StudyResult
     from pats.study.sweep import Sweep, SweepResult, sweep
 
@@ -29,6 +30,7 @@ __all__ = [
     "InputError",
     "Noise",
     "Perturbation",
+    "Report",
     "Result",
     "Run",
     "Study",
@@ -43,6 +45,7 @@ __all__ = [
     "param_groups",
     "perturb",
     "philox",
+    "report",
     "scope",
     "sensitivity",
     "sweep",
@@ -60,6 +63,8 @@ _LAZY = {
     "SweepResult": "pats.study.sweep",
     "sweep": "pats.study.sweep",
     "compare": "pats.study.compare",
+    "Report": "pats.study.report",
+    "report": "pats.study.report",
 }
 
 

@@ -10,9 +10,10 @@ from typing import Any, get_args, get_type_hints
 
 from pats._errors import InputError
 from pats.cli._parser import Parser
-from pats.cli._settings import NOISE, NOISE_RENAMED, NOISY, RENAMED, pairs
+from pats.cli._settings import NOISE, NOISE_RENAMED, NOISY, pairs
 from pats.run.presets import PRESETS
 from pats.run.spec import Run
+from pats.study.command import RENAMED
 from pats.study.place import create
 from pats.study.place.protocol import Placer
 

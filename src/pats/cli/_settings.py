@@ -11,7 +11,6 @@ from pats.run.spec import Run, Value
 NOISE = "noise."  # marks the flags that are options of method pats, or of pats-paper where there is no pats
 NOISY = ("pats", "pats-paper")
 NOISE_RENAMED = {"budget": "noise-budget"}
-RENAMED = {"eps": "optimizer-eps"}  # --eps is the ε of PATS
 
 
 def value_of(text: str) -> Value:

@@ -12,7 +12,6 @@ from rich.console import Console
 from pats._errors import InputError
 from pats.cli import _flags, _parser, _settings
 from pats.cli._output import wide, write_json
-from pats.cli.report import pages, write
 from pats.measure.finetuned import Sensitivities, measure
 from pats.page.content.document import sensitivity_document
 from pats.page.formats import render
@@ -20,6 +19,7 @@ from pats.run import Run
 from pats.run.data import load_data
 from pats.run.folder import owned
 from pats.run.folder.files import write_atomic
+from pats.study.report import document_files, write_document
 
 EXAMPLE = """
 pats sensitivity plain=out/plain/model pats=out/pats/model --task cola --data glue/ --out out/figure2
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
         raise InputError("there is no data: name --task, or the table with --data")
     if out is None:
         raise InputError("--out is missing: name the folder for the measurement and the page")
-    owned.page(Path(out), ["sensitivity.json", *pages("sensitivity")])
+    owned.page(Path(out), ["sensitivity.json", *document_files("sensitivity")])
     data = load_data(run)
     console = Console(stderr=True, quiet=quiet)
     found = []
@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
         write_json(content)
         return 0
     told = sensitivity_document(content)
-    files = write(told, Path(out), "sensitivity")
+    files = write_document(told, Path(out), "sensitivity")
     render.show(told.page, wide())
     sys.stdout.write("\n" + "\n".join(map(str, files)) + "\n")
     return 0

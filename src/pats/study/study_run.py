@@ -14,10 +14,11 @@ from pats.page.content.verdict import too_few
 from pats.page.content.words import CURE
 from pats.page.formats import render
 from pats.page.numbers import reading, tables
-from pats.run.folder.files import MARK, MODEL, PREDICTIONS, remove
+from pats.run.folder.files import MARK, MODEL, remove
 from pats.run.model.exported import damage, read_card
 from pats.run.spec import Run
 from pats.study import choose, prepare
+from pats.study.cells import outcome, predictions, with_results
 from pats.study.choose import Chosen
 from pats.study.place.coordinator import execute
 from pats.study.place.protocol import Placer
@@ -115,7 +116,6 @@ class StudyRun:
     data: prepare.Data
     report_to: Sequence[str] = ()
     force: bool = False
-    errors: dict[str, str] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
     checked: bool = False
     unscored: dict[str, str] = field(default_factory=dict)
@@ -131,13 +131,13 @@ class StudyRun:
             notes: Sentences to put under the tables.
         """
         self.run(planned, runs)
-        cells = tuple(self._with_results(cell) for cell in planned)
+        cells = with_results(self.store, planned)
         choices = {task: choose.choose(cells, task) for task in self.study.task_list}
         found = {task: choice for task, choice in choices.items() if choice is not None}
         kept = {task: choice for task, choice in found.items() if not self._refused(choice)}
         self._keep(planned, kept)
         groups = tuple(tables.groups(cells))
-        read = reading.read(groups, self._predictions(cells))
+        read = reading.read(groups, predictions(self.store, cells))
         choice_notes = [self._told(choice) for choice in found.values()]
         notes = (*self.data.notes, *notes, *self.told, *choice_notes, *self.store.problems)
         told = page(groups, notes, read)
@@ -152,17 +152,13 @@ class StudyRun:
         if told is not None and self.console is not None:
             self.console.print(told, markup=False, highlight=False, soft_wrap=True)
 
-    def _predictions(self, cells: Sequence[results.Cell]) -> dict[str, Path]:
-        ids = (outcome.run_id for cell in cells for outcome in cell.outcomes)
-        return {run_id: self.store.folder(run_id) / PREDICTIONS for run_id in ids}
-
     def select(self, cells: Sequence[PlannedCell], runs: Sequence[Run]) -> None:
         """Bring runs that select something (a rate, a point of a search) to their results."""
         self.run(cells, runs)
         for run in runs:
-            outcome = self._outcome(run)
-            if outcome.failure is not None:
-                self.unscored[run.id] = outcome.failure
+            failure = outcome(self.store, run).failure
+            if failure is not None:
+                self.unscored[run.id] = failure
 
     def run(self, cells: Sequence[PlannedCell], runs: Sequence[Run]) -> None:
         """Bring runs to their results, keeping the weights of each cell's best alone."""
@@ -177,7 +173,7 @@ class StudyRun:
                 self._prune(members[run.id])
                 display.changed(run)
 
-            self.errors |= execute(
+            execute(
                 runs,
                 self.store,
                 self.engine,
@@ -193,13 +189,6 @@ class StudyRun:
             if self.store.result(run_id) is not None:
                 self.store.drop(run_id, model=not self.keep_models and run_id != best)
 
-    def _with_results(self, cell: PlannedCell) -> results.Cell:
-        outcomes = tuple(self._outcome(run) for run in cell.runs)
-        return results.Cell(cell.task, cell.model, cell.label, cell.method, cell.lr, outcomes, cell.control)
-
-    def _outcome(self, run: Run) -> results.Outcome:
-        return results.Outcome(run.data_seed, run.id, self.store.result(run.id), self.errors.get(run.id))
-
     def _target(self, task: str) -> Path:
         """Where a task's model goes: a folder of its own where there are, or were, several tasks."""
         folder = self.store.root / MODEL
@@ -214,7 +203,7 @@ class StudyRun:
         }
         runs = {run.id: run for cell in cells for run in cell.runs}
         # A study that grew may choose a run whose weights are long gone: it is made again for them.
-        self.errors |= execute(
+        execute(
             [runs[run_id] for run_id in missing],
             self.store,
             self.engine,
