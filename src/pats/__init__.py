@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pats.study import Study
     from pats.study.compare import compare
     from pats.study.report import Report, report
-    from pats.study.study_run import StudyResult
+    from pats.study.result import StudyResult
     from pats.study.sweep import Sweep, SweepResult, sweep
 
 __version__ = "0.1.0"
@@ -58,7 +58,7 @@ _LAZY = {
     "Run": "pats.run",
     "finetune": "pats.run",
     "Study": "pats.study",
-    "StudyResult": "pats.study.study_run",
+    "StudyResult": "pats.study.result",
     "Sweep": "pats.study.sweep",
     "SweepResult": "pats.study.sweep",
     "sweep": "pats.study.sweep",

@@ -22,9 +22,9 @@ from pats.run import Run, ranks
 from pats.run.folder import owned
 from pats.study import Study
 from pats.study.compare import compare
+from pats.study.result import StudyResult
 from pats.study.store.files import read_json, write
 from pats.study.store.results import Store
-from pats.study.study_run import StudyResult
 
 FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
 BATCHES = 32  # batches of the whole training set that every model is measured on

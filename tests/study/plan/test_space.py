@@ -54,7 +54,7 @@ def test_bad_texts(text, said):
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("dimensions", "said"),
     [
         ({"lam": (-1.0,)}, "lam is -1.0"),
         ({"nothing": (1,)}, "no option 'nothing'"),
@@ -63,9 +63,9 @@ def test_bad_texts(text, said):
         ({}, "nothing to search"),
     ],
 )
-def test_check(found, said):
+def test_check_space(dimensions, said):
     with pytest.raises(InputError, match=said):
-        space.check("ours", "pats", {}, found)
+        space.check_space("ours", "pats", {}, dimensions)
 
 
 def test_split():

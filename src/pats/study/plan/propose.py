@@ -31,7 +31,7 @@ class Proposer:
     """
 
     def __init__(self, space: Space, name: str = "tpe", seed: int = 0) -> None:
-        check(name, space)
+        check_proposer(name, space)
         self._optuna = try_import("optuna", "sweep")
         self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
         self._distributions = {key: self._distribution(dimension) for key, dimension in space.items()}
@@ -98,7 +98,7 @@ class Proposer:
         return {name: float(value) for name, value in found.items()}
 
 
-def check(name: str, space: Space) -> None:
+def check_proposer(name: str, space: Space) -> None:
     """Raise InputError unless there is a proposer of that name for the space."""
     if name not in NAMES:
         raise InputError(f"proposer is {name!r}, but must be one of: {', '.join(NAMES)}")

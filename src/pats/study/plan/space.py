@@ -98,7 +98,9 @@ def default(method: str, options: Mapping[str, Value], lr: float | None = None) 
     return space
 
 
-def check(label: str, method: str, options: Mapping[str, Value], space: Mapping[str, Dimension]) -> None:
+def check_space(
+    label: str, method: str, options: Mapping[str, Value], space: Mapping[str, Dimension]
+) -> None:
     """Make sure that every value of every dimension is one that the method or a run takes.
 
     Raises:
