@@ -6,24 +6,11 @@ from typing import Any
 
 from pats._errors import InputError
 from pats.run.presets import PRESETS
-from pats.run.spec import Run, Value
+from pats.run.spec import Run, Value, value_of
 
 NOISE = "noise."  # marks the flags that are options of method pats, or of pats-paper where there is no pats
 NOISY = ("pats", "pats-paper")
 NOISE_RENAMED = {"budget": "noise-budget"}
-
-
-def value_of(text: str) -> Value:
-    """What an option's text means: true, false, none, a number, else itself."""
-    words: dict[str, Value] = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def pairs(texts: Sequence[str], flag: str) -> dict[str, Value]:

@@ -205,6 +205,19 @@ class Run:
         return replace(self, init_seed=seed, data_seed=seed, noise_seed=seed)
 
 
+def value_of(text: str) -> Value:
+    """What an option's text means: true, false, none, a number, else itself."""
+    words: dict[str, Value] = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
 def of_now(method: str, options: Mapping[str, Value]) -> dict[str, Any]:
     """Method and options of a record of an earlier version, under the names that they have now."""
     return _renamed(method, options, _NEW_NAMES)

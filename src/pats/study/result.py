@@ -18,7 +18,7 @@ class StudyResult:
 
     Args:
         study: The study.
-        out: Its folder, with ``tables.md``, ``tables.csv``, ``runs.csv`` and ``model/``.
+        out: Its folder, with ``table1.md``, ``table1.csv``, ``runs.csv`` and ``model/``.
         cells: Every cell with its results, and the reasons of runs that have none.
         groups: The tables as numbers, one for every task and model.
         page: The tables and the verdict in words.

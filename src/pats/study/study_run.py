@@ -88,8 +88,8 @@ class StudyRun:
         choice_notes = [self._choice_note(choice) for choice in chosen.values()]
         notes = (*self.data.notes, *self.notes, *choice_notes, *self.store.problems)
         summary = page(groups, notes, readings)
-        write(self.store.root / "tables.md", render.markdown(summary))
-        write(self.store.root / "tables.csv", render.table_csv(groups))
+        write(self.store.root / "table1.md", render.markdown(summary))
+        write(self.store.root / "table1.csv", render.table_csv(groups))
         write(self.store.root / "runs.csv", render.runs_csv(cells))
         return StudyResult(self.study, self.store.root, cells, groups, summary, exported, self.unscored)
 

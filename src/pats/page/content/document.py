@@ -71,7 +71,7 @@ def document(groups: Sequence[Group], source: Source) -> Document:
     """The report of a comparison.
 
     Args:
-        groups: Its tables (``table1.groups``), at least one.
+        groups: Its tables (``tables.groups``), at least one.
         source: The rest.
     """
     read = reading.read(groups, source.predictions)

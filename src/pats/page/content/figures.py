@@ -9,7 +9,8 @@ from pats.page.content.charts import Chart, Row, by_method, digits, short_kind, 
 from pats.page.content.section import Section
 from pats.page.content.summary import Grid
 from pats.page.content.words import CURE, count, listed, number, short
-from pats.results import LOWEST, PER_DECADE, WINDOW, WINDOW_BINS, Distribution
+from pats.paper import WINDOW
+from pats.results import LOWEST, PER_DECADE, WINDOW_BINS, Distribution
 
 
 def sensitivity(measured: Mapping[str, Any]) -> Section:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pats import methods, paper
 from pats._errors import InputError
-from pats.run.spec import Run, Value
+from pats.run.spec import Run, Value, value_of
 
 # Table 3 of the paper. The learning rate is every method's; the others are of PATS.
 RATES = paper.RANGES["lr"]
@@ -69,15 +69,8 @@ def parse(name: str, text: str) -> Dimension:
 
 
 def _value(text: str) -> Value:
-    words: dict[str, Value] = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text.strip("'\"")
+    value = value_of(text)
+    return value.strip("'\"") if isinstance(value, str) else value
 
 
 def default(method: str, options: Mapping[str, Value], lr: float | None = None) -> Space:
@@ -128,4 +121,5 @@ def split(params: Mapping[str, Value]) -> tuple[Params, Params]:
 
 def size(space: Mapping[str, Dimension]) -> float:
     """Number of points; infinite with a range."""
-    return math.prod(math.inf if isinstance(found, Range) else len(found) for found in space.values())
+    sizes = (math.inf if isinstance(values, Range) else len(values) for values in space.values())
+    return math.prod(sizes)
