@@ -11,8 +11,8 @@ from rich.console import Console
 
 from pats.cli import _flags, _parser, _settings
 from pats.cli._output import wide, write_json
-from pats.page.content.summary import Page
-from pats.page.formats import render
+from pats.page.content.summary import Summary
+from pats.page.formats.terminal import show
 from pats.run import Run, ranks
 from pats.study import Study
 
@@ -29,13 +29,13 @@ class Shown:
 
     Args:
         content: Plain values for ``--json``.
-        page: The tables and their verdict.
+        summary: The tables and their verdict.
         failures: Runs that failed.
         files: What was written, and is worth naming.
     """
 
     content: Any
-    page: Page
+    summary: Summary
     failures: int
     files: Sequence[Path] = ()
 
@@ -116,7 +116,7 @@ def _show(outcome: Shown, as_json: bool) -> None:
     if as_json:
         write_json(outcome.content)
     else:
-        render.show(outcome.page, wide())
+        show(outcome.summary, wide())
         if outcome.files:
             sys.stdout.write("\n" + "\n".join(map(str, outcome.files)) + "\n")
     if outcome.failures:

@@ -45,6 +45,6 @@ def main(argv: Sequence[str]) -> int:
 def _do(study: Study, out: str, *, fractions: Sequence[float], batches: int, **how: Any) -> _study.Shown:
     found = data_size(study, fractions, out, batches=batches, **how)
     typed = command(study, out, "data-size", {"fractions": fractions})
-    told = data_size_document(found.points, found.labels, found.task, found.model, typed)
-    files = write_document(told, Path(out), "data_size") if ranks.is_first() else []
-    return _study.Shown(asdict(found), told.page, len(found.failures), files)
+    page = data_size_document(found.points, found.labels, found.task, found.model, typed)
+    files = write_document(page, Path(out), "data_size") if ranks.is_first() else []
+    return _study.Shown(asdict(found), page.summary, len(found.failures), files)

@@ -14,7 +14,7 @@ from pats.cli import _flags, _parser, _settings
 from pats.cli._output import wide, write_json
 from pats.measure.finetuned import Sensitivities, measure
 from pats.page.content.document import sensitivity_document
-from pats.page.formats import render
+from pats.page.formats.terminal import show
 from pats.run import Run
 from pats.run.data import load_data
 from pats.run.folder import owned
@@ -90,9 +90,9 @@ def main(argv: Sequence[str]) -> int:
     if as_json:
         write_json(content)
         return 0
-    told = sensitivity_document(content)
-    files = write_document(told, Path(out), "sensitivity")
-    render.show(told.page, wide())
+    page = sensitivity_document(content)
+    files = write_document(page, Path(out), "sensitivity")
+    show(page.summary, wide())
     sys.stdout.write("\n" + "\n".join(map(str, files)) + "\n")
     return 0
 

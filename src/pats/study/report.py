@@ -1,16 +1,18 @@
 """``report``: the page of a study's folder, in every format."""
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from pats import _schema, results
 from pats._errors import InputError
 from pats.page.content.document import Document, Source, document
-from pats.page.formats import card, render
-from pats.page.formats.html import html as html_of
+from pats.page.formats import card, csv_tables
+from pats.page.formats.html import html
+from pats.page.formats.latex import latex
+from pats.page.formats.markdown import markdown
 from pats.page.numbers import tables
 from pats.results.shapes import SHAPES
 from pats.run.folder import owned
@@ -36,8 +38,8 @@ class Report:
 
     def _repr_html_(self) -> str:
         """The verdict and a link to every file, for a notebook."""
-        links = (f'<a href="{html.escape(str(file))}">{html.escape(file.name)}</a>' for file in self.files)
-        return f"<p>{html.escape(' '.join(self.verdict))}</p><p>{' · '.join(links)}</p>"
+        links = (f'<a href="{escape(str(file))}">{escape(file.name)}</a>' for file in self.files)
+        return f"<p>{escape(' '.join(self.verdict))}</p><p>{' · '.join(links)}</p>"
 
 
 def report(
@@ -76,7 +78,8 @@ def report(
     target = Path(out or store.root)
     owned.page(target, [*document_files("report"), "report.csv", "runs.csv"])
     files = write_document(page, target)
-    for name, text in (("report.csv", render.table_csv(groups)), ("runs.csv", render.runs_csv(cells))):
+    numbers = {"report.csv": csv_tables.table_csv(groups), "runs.csv": csv_tables.runs_csv(cells)}
+    for name, text in numbers.items():
         write_atomic(target / name, text.encode())
         files.append(target / name)
     if target.resolve() == store.root.resolve():
@@ -87,7 +90,7 @@ def report(
 def write_document(page: Document, out: Path, name: str = "report") -> list[Path]:
     """Write a page as HTML, Markdown and LaTeX; returns the files."""
     files = [out / file for file in document_files(name)]
-    texts = html_of(page), render.markdown(page.page), render.latex(page.page)
+    texts = html(page), markdown(page.summary), latex(page.summary)
     for file, text in zip(files, texts, strict=True):
         write_atomic(file, text.encode())
     return files

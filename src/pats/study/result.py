@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pats import results
-from pats.page.content.summary import Page
+from pats.page.content.summary import Summary
 from pats.page.numbers import tables
 from pats.study.choose import Chosen
 from pats.study.plan.grid import Study
@@ -30,7 +30,7 @@ class StudyResult:
     out: Path
     cells: tuple[results.Cell, ...]
     groups: tuple[tables.Group, ...]
-    page: Page
+    page: Summary
     chosen: Mapping[str, Chosen]
     unscored: Mapping[str, str] = field(default_factory=dict)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pats.page.content.summary import page
+from pats.page.content.summary import summary_of
 from pats.page.content.verdict import too_few
 from pats.page.content.words import CURE
-from pats.page.formats import render
+from pats.page.formats import csv_tables
+from pats.page.formats.markdown import markdown
 from pats.page.numbers import reading, tables
 from pats.run.folder.files import MARK, MODEL, remove
 from pats.run.model.exported import damage, read_card
@@ -87,10 +88,10 @@ class StudyRun:
         readings = reading.read(groups, predictions(self.store, cells))
         choice_notes = [self._choice_note(choice) for choice in chosen.values()]
         notes = (*self.data.notes, *self.notes, *choice_notes, *self.store.problems)
-        summary = page(groups, notes, readings)
-        write(self.store.root / "table1.md", render.markdown(summary))
-        write(self.store.root / "table1.csv", render.table_csv(groups))
-        write(self.store.root / "runs.csv", render.runs_csv(cells))
+        summary = summary_of(groups, notes, readings)
+        write(self.store.root / "table1.md", markdown(summary))
+        write(self.store.root / "table1.csv", csv_tables.table_csv(groups))
+        write(self.store.root / "runs.csv", csv_tables.runs_csv(cells))
         return StudyResult(self.study, self.store.root, cells, groups, summary, exported, self.unscored)
 
     def announce(self) -> None:

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pats.page.content.section import Section
-from pats.page.content.summary import Grid
+from pats.page.content.blocks import Grid, Section
 from pats.page.content.words import name_of, number
 from pats.page.numbers.reading import Readings
 from pats.page.numbers.tables import Group

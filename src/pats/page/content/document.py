@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pats.page.content import classes, figures, sections, summary
-from pats.page.content.section import Section
-from pats.page.content.summary import Grid, Page
+from pats.page.content import classes, paper_figures, sections
+from pats.page.content.blocks import Grid, Section
+from pats.page.content.summary import Summary, summary_of
 from pats.page.content.words import count, listed, name_of, title_of
 from pats.page.numbers import reading
 from pats.page.numbers.tables import Group
@@ -62,9 +62,9 @@ class Document:
         return tuple(grid for section in self.sections for grid in section.grids)
 
     @property
-    def page(self) -> Page:
+    def summary(self) -> Summary:
         """The same for the formats that have no charts."""
-        return Page(self.verdict, self.grids, self.notes)
+        return Summary(self.verdict, self.grids, self.notes)
 
 
 def document(groups: Sequence[Group], source: Source) -> Document:
@@ -75,7 +75,7 @@ def document(groups: Sequence[Group], source: Source) -> Document:
         source: The rest.
     """
     read = reading.read(groups, source.predictions)
-    told = summary.page(groups, source.notes, read)
+    told = summary_of(groups, source.notes, read)
     models = list(dict.fromkeys(name_of(group.model) for group in groups))
     tasks = list(dict.fromkeys(group.task for group in groups))
     ended = sections.finished(groups)
@@ -111,7 +111,7 @@ def _day(time: str) -> str:
 
 def sensitivity_document(measured: Mapping[str, Any]) -> Document:
     """The page of ``pats sensitivity``: figure 2 alone."""
-    section = figures.sensitivity(measured)
+    section = paper_figures.sensitivity(measured)
     models = {one["label"]: Distribution.from_dict(one["whole"]) for one in measured["models"]}
     first = measured["models"][0]
     numbers = [
@@ -133,15 +133,15 @@ def sensitivity_document(measured: Mapping[str, Any]) -> Document:
 
 
 def _figure3(found: Mapping[str, Any]) -> Section:
-    return figures.data_size(found["points"], found["labels"], str(found["task"]))
+    return paper_figures.data_size(found["points"], found["labels"], str(found["task"]))
 
 
 def data_size_document(
     points: Sequence[Mapping[str, Any]], labels: Sequence[str], task: str, model: str, command: str
 ) -> Document:
     """The page of ``pats data-size``: figure 3 alone."""
-    section = figures.data_size([dict(point) for point in points], labels, task)
+    section = paper_figures.data_size([dict(point) for point in points], labels, task)
     made = Grid("Command", ("setting", "value"), (("command", command),))
     title = f"{title_of(task)} by size of the training data, with {title_of(name_of(model))}"
     sections_ = (section, Section("made", "How this was made", "", (made,)))
-    return Document(title, f"{count(len(points), 'run')}", figures.told(points, labels), sections_, ())
+    return Document(title, f"{count(len(points), 'run')}", paper_figures.told(points, labels), sections_, ())

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from pats.page.content import charts, figures
+from pats.page.content import charts, paper_figures
+from pats.page.content.blocks import Grid, Section
 from pats.page.content.charts import Chart
-from pats.page.content.section import Section
-from pats.page.content.summary import Grid
 from pats.page.content.words import between, count, duration, listed, name_of, number, short
 from pats.page.numbers import statistics
 from pats.page.numbers.reading import Readings
@@ -203,7 +202,7 @@ def added_noise(groups: Sequence[Group], labels: Sequence[str]) -> Section | Non
 def sensitivities(groups: Sequence[Group], measured: Mapping[str, Any] | None) -> Section | None:
     """Fig. 2: the distributions that ``pats sensitivity`` measured, else what optimizers held at the end."""
     if measured is not None:
-        return figures.sensitivity(measured)
+        return paper_figures.sensitivity(measured)
     rows = []
     for group in groups:
         for line in group.lines:

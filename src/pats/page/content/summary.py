@@ -1,10 +1,11 @@
-"""The page that a study prints: the verdict, then the tables, then the notes."""
+"""The summary of a study: the verdict, then the tables, then the notes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from pats import paper
+from pats.page.content.blocks import Grid
 from pats.page.content.verdict import gap, metric_of, verdict
 from pats.page.content.words import count, name_of, number
 from pats.page.numbers import statistics, tables
@@ -16,16 +17,7 @@ OVERALL = ("Avg", "IQM [95 %]", "P(better)", "vs vanilla, mean over tasks [95 %]
 
 
 @dataclass(frozen=True)
-class Grid:
-    """One table of texts: a title, column heads, and rows of as many texts."""
-
-    title: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Page:
+class Summary:
     """What a study has to say: ``verdict`` in words, then ``grids``, then ``notes`` below them."""
 
     verdict: tuple[str, ...]
@@ -33,12 +25,12 @@ class Page:
     notes: tuple[str, ...]
 
 
-def page(groups: Sequence[Group], notes: Sequence[str] = (), read: Readings = _NOTHING) -> Page:
-    """The page of a study.
+def summary_of(groups: Sequence[Group], notes: Sequence[str] = (), read: Readings = _NOTHING) -> Summary:
+    """The summary of a study.
 
     Args:
         groups: Its tables (``tables.groups``), at least one.
-        notes: Sentences about the data or the choice of a model, put before the page's own notes.
+        notes: Sentences about the data or the choice of a model, put before the summary's own notes.
         read: What the runs' predictions tell (``reading.read``).
     """
     over = tables.overall(groups)
@@ -47,7 +39,7 @@ def page(groups: Sequence[Group], notes: Sequence[str] = (), read: Readings = _N
     if len(groups) > 1:
         grids.insert(0, _summary(groups, over))
     damaged = (told for reading in read.values() for told in reading.damaged)
-    return Page(verdict(groups, over, read), tuple(grids), (*notes, *_notes(groups, over), *damaged))
+    return Summary(verdict(groups, over, read), tuple(grids), (*notes, *_notes(groups, over), *damaged))
 
 
 def _mean(line: Line) -> str:

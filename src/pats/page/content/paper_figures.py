@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from pats.page.content.blocks import Grid, Section
 from pats.page.content.charts import Chart, Row, by_method, digits, short_kind, values_in_words
-from pats.page.content.section import Section
-from pats.page.content.summary import Grid
 from pats.page.content.words import CURE, count, listed, number, short
 from pats.paper import WINDOW
 from pats.results import LOWEST, PER_DECADE, WINDOW_BINS, Distribution
