@@ -107,18 +107,18 @@ def test_data_size():
 
 
 def test_data_size_in_words():
-    first, second, third = paper_figures.told(POINTS, ["vanilla", "pats"])
+    first, second, third = paper_figures.sentences(POINTS, ["vanilla", "pats"])
     assert "100 and 1,000 training examples, 2 seeds each" in first
     assert "vanilla 51.0, pats 51.0 with 100 examples; vanilla 60.0, pats 61.0 with 1,000 examples" in second
     assert "vanilla 2e-05, pats 1e-05 with 100 examples" in third
     constant = [{**POINTS[0], "constant": True}, *POINTS[1:]]
-    told = paper_figures.told(constant, ["vanilla", "pats"])
+    told = paper_figures.sentences(constant, ["vanilla", "pats"])
     assert told[0].startswith(
         f"1 of {len(POINTS)} runs predicts one constant and learned nothing: train longer"
     )
     assert told[1:] == (first, second, third)
     unmeasured = [{**one, "std": None} for one in POINTS]
-    assert paper_figures.told(unmeasured, ["vanilla"])[2] == "No sensitivities were measured."
+    assert paper_figures.sentences(unmeasured, ["vanilla"])[2] == "No sensitivities were measured."
     assert (
         len(paper_figures.data_size([{**p, "cv": None, "std": None} for p in POINTS], ["pats"], "x").charts)
         == 1

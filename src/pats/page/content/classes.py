@@ -40,7 +40,7 @@ def _cell(counts: Sequence[np.ndarray], place: int) -> str:
     if not any(one[:, place].sum() for one in counts):
         return "never predicted"
     both = [int(one[place].sum() + one[:, place].sum()) for one in counts]
-    found = [
+    f1_by_run = [
         200 * int(one[place, place]) / size if size else 0.0 for one, size in zip(counts, both, strict=True)
     ]
-    return number(float(np.mean(found)))
+    return number(float(np.mean(f1_by_run)))

@@ -75,7 +75,7 @@ def document(groups: Sequence[Group], source: Source) -> Document:
         source: The rest.
     """
     read = reading.read(groups, source.predictions)
-    told = summary_of(groups, source.notes, read)
+    summary = summary_of(groups, source.notes, read)
     models = list(dict.fromkeys(name_of(group.model) for group in groups))
     tasks = list(dict.fromkeys(group.task for group in groups))
     ended = sections.finished(groups)
@@ -84,8 +84,8 @@ def document(groups: Sequence[Group], source: Source) -> Document:
     lead = f"{len(outcomes) - missing} of " if missing else ""
     lead += count(len(outcomes), "run") + (f", the last one finished on {_day(ended)}" if ended else "")
     labels = sections.labels_of(groups)
-    found: list[Section | None] = [
-        sections.results(groups, told.grids, labels),
+    parts: list[Section | None] = [
+        sections.results(groups, summary.grids, labels),
         classes.classes(groups, read),
         sections.uncertainty(groups, read),
         sections.learning(groups, labels),
@@ -99,9 +99,9 @@ def document(groups: Sequence[Group], source: Source) -> Document:
     return Document(
         f"{listed([title_of(task) for task in tasks])} with {listed([title_of(model) for model in models])}",
         lead,
-        told.verdict,
-        tuple(section for section in found if section is not None),
-        told.notes,
+        summary.verdict,
+        tuple(section for section in parts if section is not None),
+        summary.notes,
     )
 
 
@@ -115,9 +115,9 @@ def sensitivity_document(measured: Mapping[str, Any]) -> Document:
     models = {one["label"]: Distribution.from_dict(one["whole"]) for one in measured["models"]}
     first = measured["models"][0]
     numbers = [
-        f"{name} has a coefficient of variation of {found.cv:.1f}, a Gini coefficient of {found.gini:.3f}, "
-        f"and {100 * found.insensitive:.1f} % of its parameters below 5e-8"
-        for name, found in models.items()
+        f"{name} has a coefficient of variation of {dist.cv:.1f}, a Gini coefficient of {dist.gini:.3f}, "
+        f"and {100 * dist.insensitive:.1f} % of its parameters below 5e-8"
+        for name, dist in models.items()
     ]
     verdict = (
         f"The sensitivities of {count(len(models), 'model')} were measured over "
@@ -132,8 +132,8 @@ def sensitivity_document(measured: Mapping[str, Any]) -> Document:
     return Document(title, listed(list(models)), verdict, (section,), ())
 
 
-def _figure3(found: Mapping[str, Any]) -> Section:
-    return paper_figures.data_size(found["points"], found["labels"], str(found["task"]))
+def _figure3(measured: Mapping[str, Any]) -> Section:
+    return paper_figures.data_size(measured["points"], measured["labels"], str(measured["task"]))
 
 
 def data_size_document(
@@ -144,4 +144,6 @@ def data_size_document(
     made = Grid("Command", ("setting", "value"), (("command", command),))
     title = f"{title_of(task)} by size of the training data, with {title_of(name_of(model))}"
     sections_ = (section, Section("made", "How this was made", "", (made,)))
-    return Document(title, f"{count(len(points), 'run')}", paper_figures.told(points, labels), sections_, ())
+    return Document(
+        title, f"{count(len(points), 'run')}", paper_figures.sentences(points, labels), sections_, ()
+    )

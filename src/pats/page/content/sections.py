@@ -71,13 +71,13 @@ def uncertainty(groups: Sequence[Group], read: Readings) -> Section:
         rows = []
         for line in group.lines:
             values = list(line.scores.values())
-            found = read[group.task, group.model].first.get(line.cell.label)
+            examples = read[group.task, group.model].first.get(line.cell.label)
             chance = None
             if plain is not None and line is not plain and values and plain.scores:
                 chance = statistics.probability_of_improvement(values, list(plain.scores.values()))
             useless = None
-            if found is not None and found.majority is not None:
-                useless = sum(value <= found.majority + 1e-9 for value in values)
+            if examples is not None and examples.majority is not None:
+                useless = sum(value <= examples.majority + 1e-9 for value in values)
             rows.append(
                 (
                     line.cell.label,
@@ -88,7 +88,7 @@ def uncertainty(groups: Sequence[Group], read: Readings) -> Section:
                     number(min(values, default=None)),
                     number(max(values, default=None)),
                     between(statistics.interval(values, limits=line.limits)) if values else "-",
-                    between(found.interval) if found else "-",
+                    between(examples.interval) if examples else "-",
                     number(chance, digits=2),
                     _least(line),
                     str(line.degenerate) if useless is None else str(useless),
@@ -129,8 +129,12 @@ def _order(line: Line, plain: Line | None) -> str:
 
 
 def _least(line: Line) -> str:
-    found = line.difference
-    return "none" if found is not None and found.beyond else number(found.detectable if found else None)
+    difference = line.difference
+    return (
+        "none"
+        if difference is not None and difference.beyond
+        else number(difference.detectable if difference else None)
+    )
 
 
 def learning(groups: Sequence[Group], labels: Sequence[str]) -> Section | None:
@@ -263,8 +267,8 @@ def costs(groups: Sequence[Group]) -> Section | None:
 
 
 def _seconds(line: Line) -> dict[int, float]:
-    found = {seed: result.timings.get("train", 0.0) for seed, result in line.cell.results.items()}
-    return {seed: seconds for seed, seconds in found.items() if seconds}
+    seconds_by_seed = {seed: result.timings.get("train", 0.0) for seed, result in line.cell.results.items()}
+    return {seed: seconds for seed, seconds in seconds_by_seed.items() if seconds}
 
 
 def _median(results: Sequence[Result], key: str) -> float | None:
@@ -302,9 +306,9 @@ def troubles(groups: Sequence[Group]) -> Section:
         text = "None: no run failed, and no run's best epoch predicts one constant."
         return Section("troubles", "Degenerate and failed runs", text)
     kinds = [row[4] for row in rows]
-    told = listed([f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)])
+    kinds_in_words = listed([f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)])
     heads = ("task", "model", "method", "seed", "what", "why")
-    grid = Grid(f"Of all runs: {told}", heads, tuple(rows[:500]))
+    grid = Grid(f"Of all runs: {kinds_in_words}", heads, tuple(rows[:500]))
     more = "" if len(rows) <= 500 else f" The first 500 of {len(rows)} are listed; runs.csv has all."
     text = "Runs that predict one constant are counted into every mean; failed runs have no score." + more
     return Section("troubles", "Degenerate and failed runs", text, (grid,), shown=len(rows) <= 20)
