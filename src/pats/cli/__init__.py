@@ -82,8 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            told = "the disk is full: make room, and start the same command again; it goes on"
-            sys.stderr.write(f"pats: {told}\n")
+            sentence = "the disk is full: make room, and start the same command again; it goes on"
+            sys.stderr.write(f"pats: {sentence}\n")
             return 1
         if error.filename is None:
             raise
@@ -105,12 +105,12 @@ def _warn(
 ) -> None:
     """Show a warning; one to the user without the place in the code that it is of no use to."""
     plain = issubclass(category, UserWarning)
-    told = (
+    text = (
         f"Warning: {message}\n"
         if plain
         else warnings.formatwarning(message, category, filename, lineno, line)
     )
-    (file or sys.stderr).write(told)
+    (file or sys.stderr).write(text)
 
 
 def _line(error: InputError) -> str:

@@ -74,8 +74,8 @@ def add_run(parser: Parser, skip: Collection[str] = ()) -> None:
 
 def add_trackers(parser: Parser) -> None:
     """``--report-to``."""
-    told = "trackers of Trainer's to report to, such as tensorboard (default: none)"
-    parser.add_argument("--report-to", nargs="+", metavar="NAME", help=told)
+    sentence = "trackers of Trainer's to report to, such as tensorboard (default: none)"
+    parser.add_argument("--report-to", nargs="+", metavar="NAME", help=sentence)
 
 
 def add_engine(parser: Parser) -> None:
@@ -153,7 +153,7 @@ def methods_help(more: str = "pats is the default") -> str:
 
 
 def _add_fields(group: Any, cls: type[Any], prefix: str, skip: Collection[str], start: str = "") -> None:
-    hints, told = get_type_hints(cls), _help(cls)
+    hints, sentences = get_type_hints(cls), _help(cls)
     for field in fields(cls):
         if field.name in skip:
             continue
@@ -161,7 +161,7 @@ def _add_fields(group: Any, cls: type[Any], prefix: str, skip: Collection[str], 
         renamed = NOISE_RENAMED if prefix == NOISE else {} if prefix else RENAMED
         name = renamed.get(field.name, field.name)
         convert, metavar = next(
-            (found for kind, found in _CONVERTERS.items() if kind in kinds), (str, "TEXT")
+            (converter for kind, converter in _CONVERTERS.items() if kind in kinds), (str, "TEXT")
         )
         alone = {"nargs": "?", "const": True} if convert is truth else {}  # the flag without a value is true
         group.add_argument(
@@ -170,7 +170,7 @@ def _add_fields(group: Any, cls: type[Any], prefix: str, skip: Collection[str], 
             type=convert,
             metavar=metavar,
             **alone,
-            help=told.get(field.name, "likewise"),  # a docstring may tell of two fields in one entry
+            help=sentences.get(field.name, "likewise"),  # a docstring may tell of two fields in one entry
         )
 
 
@@ -185,5 +185,7 @@ _CONVERTERS: dict[type, tuple[Any, str]] = {
 def _help(cls: type[Any]) -> dict[str, str]:
     """The sentences of a docstring's ``Args:``, by field."""
     text = inspect.cleandoc(cls.__doc__ or "").partition("Args:\n")[2].partition("\n\n")[0]
-    found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
-    return {name: re.sub(r"\s+", " ", told).replace("``", "").replace("%", "%%") for name, told in found}
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
+    return {
+        name: re.sub(r"\s+", " ", sentence).replace("``", "").replace("%", "%%") for name, sentence in entries
+    }

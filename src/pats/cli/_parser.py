@@ -47,13 +47,13 @@ class Parser(argparse.ArgumentParser):
         if path is None:
             return values
         from_file = _as_flags(path)
-        found, unknown = self.parse_known_args([text for flag in from_file for text in flag])
+        from_flags, unknown = self.parse_known_args([text for flag in from_file for text in flag])
         if unknown:
             raise InputError(
                 f"{path} has the unknown key {unknown[0].lstrip('-').partition('=')[0]!r}: its keys are "
                 f"the flags of {self.prog} without their dashes"
             )
-        merged = vars(found)
+        merged = vars(from_flags)
         for key, value in values.items():
             both = isinstance(value, list) and key in _EXTENDED
             merged[key] = [*merged.get(key, []), *value] if both else value

@@ -19,13 +19,13 @@ def pairs(texts: Sequence[str], flag: str) -> dict[str, Value]:
     Raises:
         InputError: A text has no ``=``.
     """
-    found = {}
+    values = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not (key and equals):
             raise InputError(f"{flag} is {text!r}, but must be key=value")
-        found[key.strip()] = value_of(value.strip())
-    return found
+        values[key.strip()] = value_of(value.strip())
+    return values
 
 
 def run_settings(values: dict[str, Any]) -> dict[str, Any]:

@@ -46,8 +46,8 @@ def add_grid(parser: _parser.Parser, out: str) -> None:
     add = parser.add_argument
     add("--tasks", "--task", nargs="+", metavar="T", help="names of tasks; none takes the table of --data")
     add("--models", "--model", nargs="+", metavar="M", help="names or folders of models (default: minilm)")
-    told = _flags.methods_help("or LABEL=NAME for a variant")
-    add("--methods", "--method", nargs="+", metavar="NAME", help=told)
+    sentence = _flags.methods_help("or LABEL=NAME for a variant")
+    add("--methods", "--method", nargs="+", metavar="NAME", help=sentence)
     enough = "a number of seeds, or the seeds (default: 5, on one task as many as can show a difference)"
     add("--seeds", nargs="+", type=_flags.whole, metavar="N", help=enough)
     add("--tuning-seed", type=_flags.whole, metavar="N", help="seed of what is tuned, not reported")

@@ -43,8 +43,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _do(study: Study, out: str, *, fractions: Sequence[float], batches: int, **how: Any) -> _study.Shown:
-    found = data_size(study, fractions, out, batches=batches, **how)
+    result = data_size(study, fractions, out, batches=batches, **how)
     typed = command(study, out, "data-size", {"fractions": fractions})
-    page = data_size_document(found.points, found.labels, found.task, found.model, typed)
+    page = data_size_document(result.points, result.labels, result.task, result.model, typed)
     files = write_document(page, Path(out), "data_size") if ranks.is_first() else []
-    return _study.Shown(asdict(found), page.summary, len(found.failures), files)
+    return _study.Shown(asdict(result), page.summary, len(result.failures), files)

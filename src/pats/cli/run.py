@@ -111,8 +111,8 @@ class _Bar:
             scores = ", ".join(
                 f"{name} {100 * value:.1f}" for name, value in event["metrics"].items() if "/" not in name
             )
-            told = f"epoch {event['epoch']:g}: loss {event['train_loss']:.3f}, dev {scores}"
-            self._console.print(told + (" (best so far)" if event["best"] else ""), highlight=False)
+            line = f"epoch {event['epoch']:g}: loss {event['train_loss']:.3f}, dev {scores}"
+            self._console.print(line + (" (best so far)" if event["best"] else ""), highlight=False)
         if event["event"] in ("progress", "epoch"):
             loss = event.get("loss", event.get("train_loss"))
             self._progress.update(

@@ -65,14 +65,14 @@ def main(argv: Sequence[str]) -> int:
     owned.page(Path(out), ["sensitivity.json", *document_files("sensitivity")])
     data = load_data(run)
     console = Console(stderr=True, quiet=quiet)
-    found = []
+    measured = []
     for label, folder in models:
         with console.status(f"{label}: loading") as status:
 
             def tell(done: int, total: int, label: str = label) -> None:
                 status.update(f"{label}: batch {done} of {total}")
 
-            found.append(
+            measured.append(
                 measure(
                     folder,
                     data,
@@ -85,8 +85,8 @@ def main(argv: Sequence[str]) -> int:
                     **how,
                 )
             )
-        console.print(f"{label}: measured over {found[-1].batches} batches", highlight=False)
-    content = save(found, Path(out))
+        console.print(f"{label}: measured over {measured[-1].batches} batches", highlight=False)
+    content = save(measured, Path(out))
     if as_json:
         write_json(content)
         return 0
@@ -97,9 +97,9 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def save(found: Sequence[Sensitivities], out: Path) -> dict[str, Any]:
+def save(measured: Sequence[Sensitivities], out: Path) -> dict[str, Any]:
     """Write ``sensitivity.json``, which ``pats report`` reads."""
-    content = {"models": [one.to_dict() for one in found]}
+    content = {"models": [one.to_dict() for one in measured]}
     write_atomic(out / "sensitivity.json", (json.dumps(content, ensure_ascii=False) + "\n").encode())
     return content
 

@@ -120,7 +120,7 @@ class Distribution:
 
     def summary(self) -> dict[str, float]:
         """The concentration numbers, six digits each."""
-        found = {
+        numbers = {
             "entries": self.entries,
             "mean": self.mean,
             "std": self.std,
@@ -132,7 +132,7 @@ class Distribution:
             "zeros": self.zeros,
             "not_finite": self.not_finite,
         }
-        return {key: value if isinstance(value, int) else six_digits(value) for key, value in found.items()}
+        return {key: value if isinstance(value, int) else six_digits(value) for key, value in numbers.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the summary, and the bins that are not empty."""

@@ -95,17 +95,17 @@ def predict(
     seen = zip(*texts, strict=True)
     if labels:
         shares = batches.probabilities(outputs)
-        found = [
+        predictions = [
             Prediction(pair, labels[row.argmax()], dict(zip(labels, row.tolist(), strict=True)))
             for pair, row in zip(seen, shares, strict=True)
         ]
     else:
-        found = [
+        predictions = [
             Prediction(pair, None, {"score": float(row[0])}) for pair, row in zip(seen, outputs, strict=True)
         ]
     if out is not None:
-        _write(Path(out), rows, labels, found)
-    return found
+        _write(Path(out), rows, labels, predictions)
+    return predictions
 
 
 def _columns(
@@ -154,13 +154,13 @@ def _is_ours(path: Path) -> bool:
     return bool({"prediction", "pats_prediction"} & set(header))
 
 
-def _write(path: Path, rows: Table, labels: Sequence[str], found: Sequence[Prediction]) -> None:
+def _write(path: Path, rows: Table, labels: Sequence[str], predictions: Sequence[Prediction]) -> None:
     text = io.StringIO()
     writer = csv.writer(text)  # whose usual line ends make it quote a carriage return within a cell
     ours = ["row", "prediction", *(f"p_{label}" for label in labels)]
     writer.writerow([*rows.columns, *(_free(name, rows) for name in ours)])
     table = zip(*rows.columns.values(), strict=True)
-    for number, (cells, one) in enumerate(zip(table, found, strict=True), 1):
+    for number, (cells, one) in enumerate(zip(table, predictions, strict=True), 1):
         scores = [f"{score:.7g}" for score in one.scores.values()]
         said = scores if one.label is None else [one.label, *scores]
         writer.writerow([*map(_cell, cells), number, *said])

@@ -40,13 +40,13 @@ def judge(data: TaskData, outputs: Outputs) -> tuple[dict[str, float], bool]:
         ``"<split>/<metric>"`` where there are several, each group's under ``"<group>/<metric>"``.
     """
     predicted = {name: predictions(out, data.regression) for name, out in outputs.items()}
-    found = {
+    by_split = {
         name: metrics.compute(data.metrics, values, _labels(data.splits[name]))
         for name, values in predicted.items()
     }
-    merged = {metric: fmean(own[metric] for own in found.values()) for metric in data.metrics}
-    if len(found) > 1:
-        for name, own in found.items():
+    merged = {metric: fmean(own[metric] for own in by_split.values()) for metric in data.metrics}
+    if len(by_split) > 1:
+        for name, own in by_split.items():
             merged |= {f"{name}/{metric}": value for metric, value in own.items()}
     for name, values in predicted.items():
         merged |= _by_group(data, data.splits[name], values)

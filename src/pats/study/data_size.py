@@ -98,13 +98,13 @@ def data_size(
         part = replace(study, run=replace(study.run, fraction=share))
         folder = Path(out) / f"{share:g}"
         result = compare(part, folder, keep_models=True, console=console, **how)
-        found = ranks.first(partial(_measure, result, batches, keep_models, console))
+        spreads = ranks.first(partial(_measure, result, batches, keep_models, console))
         failures |= result.unscored
         for cell in result.cells:
             for outcome in cell.outcomes:
                 if outcome.failure is not None:
                     failures[outcome.run_id] = outcome.failure
-                spread = found.get(outcome.run_id, {})
+                spread = spreads.get(outcome.run_id, {})
                 point: Point = {
                     "method": cell.label,
                     "fraction": share,
@@ -144,14 +144,14 @@ def _measure(
         for outcome in cell.outcomes
         if cell.dev.get(outcome.seed) is not None
     ]
-    found = {}
+    spreads = {}
     for run_id in scored:
         spread = _spread(store, runs[run_id], batches, console)
         if spread is not None:
-            found[run_id] = spread
+            spreads[run_id] = spread
             if not keep_models:
                 store.drop(run_id)
-    return found
+    return spreads
 
 
 def _spread(store: Store, run: Run, batches: int | None, console: Console | None) -> Mapping[str, Any] | None:
@@ -169,12 +169,12 @@ def _spread(store: Store, run: Run, batches: int | None, console: Console | None
 
     # The order of the batches is the same for all seeds and sizes.
     data = load_data(run)
-    found = measure(
+    sensitivities = measure(
         str(folder), data, count=batches, batch_size=run.batch_size, precision=run.precision, seed=0
     )
-    content = found.to_dict() | {"batches_asked": batches}
+    content = sensitivities.to_dict() | {"batches_asked": batches}
     write(path, json.dumps(content, ensure_ascii=False) + "\n")
     if console is not None:
-        told = f"{run.method}, {100 * run.fraction:g} %, seed {run.data_seed}: sensitivities measured"
-        console.print(told, markup=False, highlight=False)
-    return found.whole.summary()
+        sentence = f"{run.method}, {100 * run.fraction:g} %, seed {run.data_seed}: sensitivities measured"
+        console.print(sentence, markup=False, highlight=False)
+    return sensitivities.whole.summary()

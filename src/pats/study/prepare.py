@@ -81,7 +81,7 @@ def check_trackers(names: Sequence[str]) -> None:
     if names:
         from pats.run import trackers
 
-        trackers.check(names)
+        trackers.check_installed(names)
 
 
 def check_sharing(study: Study, engine: Placer) -> None:

@@ -67,9 +67,9 @@ def begin(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
         )
     clean(folder, (MARK, RESULT, PREDICTIONS, EVENTS))
     clean(folder / CHECKPOINT, (PROGRESS,))
-    progress, told = _continue(folder, run)
-    found = exported.damage(folder / MODEL) if card is not None and progress.checkpoint is None else None
-    return progress, (*told, *((f"In {folder}, {found}: the run is made again.",) if found else ()))
+    progress, notes = _continue(folder, run)
+    flaw = exported.damage(folder / MODEL) if card is not None and progress.checkpoint is None else None
+    return progress, (*notes, *((f"In {folder}, {flaw}: the run is made again.",) if flaw else ()))
 
 
 def _continue(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
@@ -78,9 +78,9 @@ def _continue(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
     damages: list[str] = []
     for progress in checkpoint.candidates(checkpoints):
         _refuse_other(folder, run, progress.run_id)
-        found = _damage(folder, progress)
-        if found is not None:
-            damages.append(found)
+        flaw = _damage(folder, progress)
+        if flaw is not None:
+            damages.append(flaw)
             continue
         if damages or Progress.load(checkpoints) is None:
             checkpoint.prune(checkpoints, progress.folders)
@@ -93,14 +93,14 @@ def _continue(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
 
 
 def _damage(folder: Path, progress: Progress) -> str | None:
-    found = checkpoint.broken(folder / CHECKPOINT / str(progress.checkpoint))
-    if found is not None:
-        return f"{progress.checkpoint}/{found}"
+    flaw = checkpoint.broken(folder / CHECKPOINT / str(progress.checkpoint))
+    if flaw is not None:
+        return f"{progress.checkpoint}/{flaw}"
     if progress.best is None:
         return None
     best = best_weights(folder, progress.best_step)
-    found = "is gone" if best is None else checkpoint.broken(best)
-    return None if found is None else f"best-{progress.best_step}/{found}"
+    flaw = "is gone" if best is None else checkpoint.broken(best)
+    return None if flaw is None else f"best-{progress.best_step}/{flaw}"
 
 
 def _told(damages: list[str], where: str) -> tuple[str, ...]:

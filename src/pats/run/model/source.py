@@ -67,11 +67,11 @@ def resolve(name: str, revision: str | None = None) -> str:
     return name
 
 
-def fetch(name: str, found: str, revision: str | None = None) -> Path:
+def fetch(name: str, resolved: str, revision: str | None = None) -> Path:
     """The folder of what ``resolve`` found, got from the hub where it is there."""
-    folder = Path(found)
+    folder = Path(resolved)
     if not folder.is_dir():
-        folder = Path(snapshot_download(found, revision=revision, allow_patterns=list(_WANTED)))
+        folder = Path(snapshot_download(resolved, revision=revision, allow_patterns=list(_WANTED)))
         _check_files(name, [file.name for file in folder.iterdir()])
     return folder
 

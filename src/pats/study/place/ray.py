@@ -17,7 +17,7 @@ from typing import Any
 
 from pats._errors import InputError
 from pats._imports import try_import
-from pats.study.place import local, process
+from pats.study.place import process, resources
 from pats.study.place.protocol import Handle, State
 
 _SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
@@ -54,8 +54,8 @@ class RayPlacer:
         processes: int | None = None,
         command: Sequence[str] = process.WORKER,
     ) -> None:
-        local.check(workers, cpus, gpus, processes)
-        self.processes = local.ranks(gpus, processes)
+        resources.check_resources(workers, cpus, gpus, processes)
+        self.processes = resources.ranks_of(gpus, processes)
         cpus = cpus or self.processes
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._ray = try_import("ray", "ray")

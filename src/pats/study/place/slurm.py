@@ -11,7 +11,7 @@ from typing import Any
 
 from pats._errors import InputError
 from pats._imports import try_import
-from pats.study.place import local, process
+from pats.study.place import process, resources
 from pats.study.place.protocol import Handle, State
 
 ASK = 10.0  # seconds between two questions to Slurm, at least
@@ -57,11 +57,11 @@ class SlurmPlacer:
         options: Mapping[str, Any] | None = None,
         command: Sequence[str] = process.WORKER,
     ) -> None:
-        local.check(workers, cpus, gpus, processes)
+        resources.check_resources(workers, cpus, gpus, processes)
         if gpus and gpus != int(gpus):
             raise InputError(f"gpus is {gpus!r}, but Slurm gives whole GPUs")
         submitit = try_import("submitit", "slurm")
-        self.processes = local.ranks(gpus, processes)
+        self.processes = resources.ranks_of(gpus, processes)
         cpus = cpus or self.processes
         self._workers, self._command = workers or JOBS, process.shared(command, self.processes)
         self._environment = process.threads(max(1, cpus // self.processes))

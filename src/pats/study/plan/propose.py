@@ -74,8 +74,8 @@ class Proposer:
         if score is not None:
             self._study.tell(number, score)
         elif stopped_at:
-            for epochs, found in stopped_at.items():
-                self._asked[number].report(found, step=round(epochs * 1000))
+            for epochs, reached in stopped_at.items():
+                self._asked[number].report(reached, step=round(epochs * 1000))
             self._study.tell(number, state=state.PRUNED)
         else:
             self._study.tell(number, state=state.FAIL)
@@ -94,8 +94,8 @@ class Proposer:
             warnings.simplefilter("ignore")  # Optuna's notes on experimental features
             # The best tenth of few trials is a single one: a quarter says more.
             evaluator = self._optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
-            found = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator)
-        return {name: float(value) for name, value in found.items()}
+            shares = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+        return {name: float(value) for name, value in shares.items()}
 
 
 def check_proposer(name: str, space: Space) -> None:

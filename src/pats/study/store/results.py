@@ -170,8 +170,8 @@ class Store:
 
     def attempts(self, run_id: str) -> list[Path]:
         """Folders of a run's attempts, oldest first."""
-        found = [path for path in (self.folder(run_id) / "attempts").glob("*-*") if path.is_dir()]
-        return sorted(found, key=lambda path: (_number(path), path.name))
+        folders = [path for path in (self.folder(run_id) / "attempts").glob("*-*") if path.is_dir()]
+        return sorted(folders, key=lambda path: (_number(path), path.name))
 
     def result(self, run_id: str) -> Result | None:
         """The committed result; None where there is none.
@@ -314,8 +314,8 @@ class Store:
 
     def model(self, run_id: str) -> Path | None:
         """Folder of a run's weights; None where they are deleted."""
-        found = [attempt / MODEL for attempt in reversed(self.attempts(run_id))]
-        return next((path for path in found if (path / "config.json").exists()), None)
+        folders = [attempt / MODEL for attempt in reversed(self.attempts(run_id))]
+        return next((path for path in folders if (path / "config.json").exists()), None)
 
 
 @contextmanager
