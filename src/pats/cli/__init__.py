@@ -1,6 +1,6 @@
-"""The command line ``pats``: one verb a job.
+"""The command line ``pats``: one verb a task.
 
-Exit codes: 0, 1 (a run failed), 2 (bad input, said in one sentence on stderr), 130 (Ctrl-C).
+Exit codes: 0, 1 (a run failed), 2 (bad input, explained in one sentence on stderr), 130 (Ctrl-C).
 """
 
 import errno
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verb in TOGETHER and not {"-h", "--help"} & set(rest):
             from pats.run import ranks
 
-            ranks.launched()  # before what takes seconds: what is left over in the environment is told here
+            ranks.launched()  # before what takes seconds: leftovers in the environment are reported here
         # A verb's module is imported when it is asked for: help comes quickly.
         code: int = import_module(f"pats.cli.{verb.replace('-', '_')}").main(rest)
     except InputError as error:

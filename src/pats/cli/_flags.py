@@ -44,7 +44,7 @@ def truth(text: str) -> bool:
 
 
 def add_shared(parser: Parser, out: str | None = None) -> None:
-    """Flags of every verb that works: ``--config``, ``--json``, ``--quiet`` and, if told, ``--out``."""
+    """Flags of every verb that works: ``--config``, ``--json``, ``--quiet``; ``--out`` if its help is given."""
     if out is not None:
         parser.add_argument("--out", metavar="DIR", help=out)
     parser.add_argument("--config", metavar="FILE", help="YAML file of flags; flags given here win")
@@ -170,7 +170,7 @@ def _add_fields(group: Any, cls: type[Any], prefix: str, skip: Collection[str], 
             type=convert,
             metavar=metavar,
             **alone,
-            help=sentences.get(field.name, "likewise"),  # a docstring may tell of two fields in one entry
+            help=sentences.get(field.name, "as above"),  # one entry of a docstring may describe two fields
         )
 
 

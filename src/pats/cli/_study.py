@@ -104,7 +104,7 @@ def perform(
     plan = plan_of(values)
     engine = _flags.engine(values, out)
     console = None if quiet or not ranks.is_first() else Console(stderr=True)
-    # Stdout is for the result alone; Ray would tell there of nodes that left.
+    # Stdout is for the result alone; Ray would report there on nodes that left.
     with redirect_stdout(sys.stderr):
         outcome = do(plan, out, engine=engine, console=console, **how)
     if ranks.is_first():

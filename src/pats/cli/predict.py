@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("table", metavar="TABLE", help="CSV, TSV, JSONL or Parquet; it needs no labels")
     parser.add_argument("--out", metavar="FILE", help="CSV to write (default: TABLE.predicted.csv)")
     parser.add_argument("--text", metavar="COL", help="column of the first text (default: the training's)")
-    parser.add_argument("--text-pair", metavar="COL", help="column of the second text (likewise)")
+    parser.add_argument("--text-pair", metavar="COL", help="column of the second text (as for --text)")
     parser.add_argument("--batch-size", type=_flags.whole, metavar="N", help="rows at a time (32)")
     parser.add_argument("--json", action="store_true", help="write the predictions as JSON on stdout")
     values = parser.read(argv)

@@ -155,7 +155,7 @@ def bench(
     revision: str | None = None,
     on_round: Callable[[int, int], None] = lambda done, total: None,
 ) -> Bench:
-    """Measure the optimizer's step on a model's own parameters, with made gradients.
+    """Measure the optimizer's step on a model's own parameters, with artificial gradients.
 
     All steps take turns in one process, through the public optimizers, Python included. Ratios are medians of
     the ratios of the turns, whose steps saw the same machine; times also depend on what else it does.

@@ -53,8 +53,8 @@ def predict(
         folder: A model folder that ``finetune`` exported, or another fine-tuned sequence classifier.
         data: A CSV, TSV, JSONL or Parquet table; it needs no label. Missing texts are empty texts.
         text: Column of the first text; None takes the column that the model was trained on. Where the
-            model does not say one, it is guessed by usual names.
-        text_pair: Column of the second text, likewise, for a model trained on pairs.
+            model names none, it is detected by its usual names.
+        text_pair: Column of the second text, found in the same way, for a model trained on pairs.
         batch_size: Rows a batch; it does not change the results beyond rounding.
         out: CSV file to write: every column of the table in its order, then ``row`` (counted from 1),
             ``prediction``, and for classes ``p_<class>``. Where the table has a column of such a name,
@@ -111,7 +111,7 @@ def predict(
 def _columns(
     rows: Table, text: str | None, text_pair: str | None, card: Mapping[str, Any], folder: str
 ) -> tuple[Columns, list[str]]:
-    """The columns of the texts: those named, else those of the training, else guessed; and what to say."""
+    """The columns of the texts (those named, else those of the training, else detected), and notes on them."""
     given = {"text": text, "text_pair": text_pair}
     trained = {key: card[key] for key in given if isinstance(card.get(key), str)}
     taken = {key: column for key, column in trained.items() if given[key] is None}
@@ -123,8 +123,8 @@ def _columns(
         )
     words = {"text": "text", "text_pair": "second text"}
     notes = [f"The {words[key]} is column {column!r}, as in training." for key, column in taken.items()]
-    columns, guessed = choose(rows, **(given | taken), labelled=False)
-    return columns, notes + guessed
+    columns, detected = choose(rows, **(given | taken), labelled=False)
+    return columns, notes + detected
 
 
 def _matching(names: list[str], pair: bool, folder: str) -> list[str]:

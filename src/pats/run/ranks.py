@@ -87,7 +87,7 @@ def is_first() -> bool:
 
 
 def speaks(error: InputError) -> bool:
-    """Whether this process tells of an error: of those on a machine one does, where they know each other."""
+    """Whether this process reports an error: one a machine does, where the processes know each other."""
     try:
         return isinstance(error, LauncherError) or launched().local == 0
     except LauncherError:

@@ -32,7 +32,7 @@ from pats.run.trainer import Diverged, Monitor, RunTrainer, arguments
 from pats.setups import mtdnn
 from pats.step.shard import local
 
-FRESH = 20  # names that a result tells of weights that were drawn at random
+FRESH = 20  # names of weights drawn at random that a result lists
 
 
 def finetune(
@@ -73,7 +73,7 @@ def finetune(
             ``end``); see ``pats.run.folder.events``.
         keep_model: False deletes the weights at the end.
         save_steps: Makes a checkpoint after every so many optimizer steps, instead of after every epoch.
-        report_to: Trackers of Trainer's that are told losses, rates and metrics, such as
+        report_to: Trackers of Trainer's to which it reports losses, rates and metrics, such as
             ``"tensorboard"``, whose files are put in ``OUT/tensorboard``. They change no result.
 
     Returns:
@@ -102,7 +102,7 @@ def finetune(
         journal = Journal(file, on_event if writes else None)
         stack.enter_context(journal)  # before the model, whose download may take long
         stack.enter_context(own_generators())
-        stack.enter_context(owned.full_disk_told(folder))
+        stack.enter_context(owned.full_disk_as_oserror(folder))
         resumable, notes = out is not None, (*damages, *data.notes)
         session = _Session(
             run, method, data, folder, progress, journal, notes, resumable, save_steps, tuple(report_to)

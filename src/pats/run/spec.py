@@ -46,12 +46,12 @@ class Run:
             also in the encoder and the embeddings; else only a new head and pooler are drawn.
         task: A GLUE task, ``"grammar"``, or None where ``data`` is a table.
         data: A GLUE folder or a table; None takes GLUE from the hub.
-        text: Column of the first text of a table; None guesses it. ``text_pair`` and ``label``
-            likewise.
+        text: Column of the first text of a table; None detects it. The same holds for
+            ``text_pair`` and ``label``.
         kind: ``"classification"`` or ``"regression"``; None detects it, and asks where whole numbers may
             be both.
         task_options: Options of the embedded task, such as ``{"size": 1000}``.
-        fingerprint: Hash of the loaded data. Where given, it stands for ``data`` in the id, and a run
+        fingerprint: Hash of the loaded data. Where given, it replaces ``data`` in the id, and a run
             on other data is refused.
         weights: Hash of a local model's weights, architecture and tokenizer. Where given, it is part of
             the id, and a run from others is refused; ``finetune`` and ``compare`` fill it in.

@@ -215,21 +215,21 @@ class Monitor(TrainerCallback):
         self._journal, self._progress, self._folder = journal, progress, folder
         self._method = method
         self._batch_size = batch_size
-        self._told, self._told_step = time.monotonic(), 0
+        self._reported_at, self._reported_step = time.monotonic(), 0
         self.trainer: RunTrainer | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Count from here: a resumed run starts in the middle."""
-        self._told, self._told_step = time.monotonic(), state.global_step
+        self._reported_at, self._reported_step = time.monotonic(), state.global_step
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """At most every few seconds, say how far it is."""
         now = time.monotonic()
-        seconds, steps = now - self._told, state.global_step - self._told_step
+        seconds, steps = now - self._reported_at, state.global_step - self._reported_step
         if seconds < PROGRESS or self.trainer is None:
             return
         recent = self.trainer.losses[-steps:]
@@ -242,7 +242,7 @@ class Monitor(TrainerCallback):
             lr=kwargs["optimizer"].param_groups[0]["lr"],
             examples_per_second=round(steps * self._batch_size / seconds, 2),
         )
-        self._told, self._told_step = now, state.global_step
+        self._reported_at, self._reported_step = now, state.global_step
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -4,8 +4,8 @@
     OUT/<fraction>/sensitivities/<id>.json   what was measured of a run's model
     OUT/data_size.json                  all points
 
-A model is measured when its comparison is done, and its weights go then. Run again, everything that stands is
-taken as it is.
+A model is measured when its comparison is done, and its weights are deleted then. A repeated call
+reuses all that exists.
 """
 
 import json
@@ -36,7 +36,7 @@ Point = dict[str, Any]
 
 @dataclass(frozen=True)
 class DataSize:
-    """What was found.
+    """What ``data_size`` measured.
 
     Args:
         task: Name of the task.
@@ -79,8 +79,8 @@ def data_size(
         batches: Batches to measure; None is the whole training set.
         keep_models: Keeps every run's weights once they are measured.
         console: Where progress is shown; None shows none.
-        how: ``workers``, ``retries``, ``engine`` and ``report_to`` of ``compare``, which also tells how it is
-            called under ``torchrun``.
+        how: ``workers``, ``retries``, ``engine`` and ``report_to`` of ``compare``, see there how to
+            call it under ``torchrun``.
 
     Raises:
         InputError: There are several tasks or models, a fraction is out of its range, or as ``compare``.
@@ -116,7 +116,7 @@ def data_size(
                 }
                 points.append(point | {key: spread.get(key) for key in _SPREAD})
     sizes = {point["fraction"]: point["examples"] for point in points if point["examples"]}
-    for point in points:  # a failed run is drawn nowhere, but stands in the table of its size
+    for point in points:  # no chart shows a failed run, but the table of its size does
         point["examples"] = sizes.get(point["fraction"], 0)
     labels = tuple(dict.fromkeys(point["method"] for point in points))
     content = {"task": study.task_list[0], "model": study.model_list[0], "labels": labels, "points": points}

@@ -15,7 +15,7 @@ def identify(study: Study, store: Store) -> tuple[Study, tuple[str, ...]]:
 
     A study that was begun before the hash was part of the ids goes on without it while the model's files are
     older than all its results. Where they are not, nobody knows what those results were made from: its runs
-    are made again, and the old results stay in their folders.
+    are repeated, and the old results stay in their folders.
     """
     hashes, notes = {}, []
     cells = _begun(store)

@@ -140,11 +140,11 @@ def take_folder(store: Store, study: Study, data: StudyData) -> None:
             )
     owned.claim(store.root, owned.STUDY)
     if not target.exists() and not any(store.root.glob(f"runs/*/{RESULT}")):
-        return  # nothing stands there yet
+        return  # nothing is there yet
     try:
         cells = store.cells()
     except InputError:
-        return  # cut short: it is written anew, and results are known by their runs
+        return  # cut short: the study writes it anew, and finds results by their runs
     before = {(cell.task, run.data_seed): run.fingerprint for cell in cells for run in cell.runs}
     tasks = dict.fromkeys(cell.task for cell in cells)
     if not set(tasks) & set(study.task_list):

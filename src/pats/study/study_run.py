@@ -151,7 +151,7 @@ class StudyRun:
             choice.run_id: task for task, choice in chosen.items() if not self._stands(task, choice.run_id)
         }
         runs = {run.id: run for cell in cells for run in cell.runs}
-        # A study that grew may choose a run whose weights are long gone: it is made again for them.
+        # A study that grew may choose a run whose weights are long gone: the run is repeated for them.
         execute(
             [runs[run_id] for run_id in missing],
             self.store,
@@ -174,7 +174,7 @@ class StudyRun:
         return folder if folder is not None and damage(folder) is None else None
 
     def _stands(self, task: str, run_id: str) -> bool:
-        """Whether a run's model stands whole where its task's goes."""
+        """Whether a run's model is whole, and in the place of its task's model."""
         target = self._target(task)
         if not choose.exported(target, run_id):
             return False

@@ -303,13 +303,13 @@ class _Search:
             self._proposer.tell(trial.number, score, {} if trial.failed else trial.scores)
 
     def cell(self) -> PlannedCell:
-        """All runs of the search so far, for who watches."""
+        """All runs of the search so far, for those who watch it."""
         task, model, label = self.place
         runs = tuple(run for trial in self.trials for run in trial.runs)
         return PlannedCell(task, model, f"{label} (search)", self.method, 0.0, runs)
 
     def finished(self) -> Search:
-        """What the search found, once all its trials have been told."""
+        """What the search found, once all its trials have scores."""
         full = self.plan.epochs[-1]
         scores: dict[str, list[float]] = {}
         points: dict[str, Params] = {}

@@ -107,7 +107,7 @@ def _state(store: Store, cell: PlannedCell, run: Run) -> RunState:
     error = None if held else read_error(attempts[-1])
     if error is not None:
         return RunState(*place, "failed", 1.0, error=error, attempts=len(attempts))
-    # A young attempt may not have told anything yet, and goes on from where the last one was.
+    # A young attempt may not have reported anything yet, and goes on from where the last one was.
     event = next((sign for path in reversed(attempts) if (sign := _last(store, path / EVENTS))), None)
     event = event or Sign(event="none")
     steps = event.get("steps", 0)

@@ -24,7 +24,7 @@ class Chart:
     """One chart.
 
     Args:
-        title: What stands above it.
+        title: Its heading.
         text: What it shows, for those who do not see it.
         spec: Vega-Lite, without theme.
     """

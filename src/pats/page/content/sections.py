@@ -32,7 +32,7 @@ def labels_of(groups: Sequence[Group]) -> list[str]:
 
 
 def _place(group: Group, groups: Sequence[Group]) -> str:
-    """What tells a group from the others."""
+    """What distinguishes a group from the others."""
     models = {other.model for other in groups}
     return group.task if len(models) == 1 else f"{group.task} · {name_of(group.model)}"
 

@@ -31,7 +31,7 @@ def summary_of(groups: Sequence[Group], notes: Sequence[str] = (), read: Reading
     Args:
         groups: Its tables (``tables.groups``), at least one.
         notes: Sentences about the data or the choice of a model, put before the summary's own notes.
-        read: What the runs' predictions tell (``reading.read``).
+        read: What the runs' predictions show (``reading.read``).
     """
     over = tables.overall(groups)
     grids = [_grid(group, read.get((group.task, group.model), Reading()).majority) for group in groups]

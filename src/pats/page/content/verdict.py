@@ -21,7 +21,7 @@ def verdict(groups: Sequence[Group], over: Sequence[Overall], read: Readings) ->
     Args:
         groups: The tables of the study.
         over: The methods over all tasks.
-        read: What the runs' predictions tell.
+        read: What the runs' predictions show.
     """
     return (
         *_constant(groups),
@@ -52,7 +52,7 @@ def gap(difference: Paired) -> str:
 
 
 def too_few(seeds: int, family: int, tasks: int = 1) -> str | None:
-    """Why so many seeds can show nothing whatever the scores, to be said before the runs; None if they can.
+    """Why this number of seeds can show nothing whatever the scores, said before the runs; None if it can.
 
     Args:
         seeds: Seeds of every method.

@@ -30,7 +30,7 @@ _LATEX = {
 def latex(summary: Summary) -> str:
     r"""The tables for a paper: one ``table`` a grid, with the rules of ``booktabs``.
 
-    The preamble needs ``\usepackage{booktabs}``. The verdict and the notes stand as comments.
+    The preamble needs ``\usepackage{booktabs}``. The verdict and the notes become comments.
     """
     parts = ["% \\usepackage{booktabs}", *(f"% {sentence}" for sentence in summary.verdict)]
     for grid in summary.grids:

@@ -1,4 +1,4 @@
-"""What the predictions of a table's runs tell: classes never predicted, the majority, what examples tell."""
+"""What the predictions of a table's runs show: classes never predicted, the majority, doubts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

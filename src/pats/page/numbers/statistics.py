@@ -78,7 +78,7 @@ def interval(
 ) -> tuple[float, float] | None:
     """Confidence interval of the mean: Student's t below 20 values, from there on BCa bootstrap.
 
-    One value gives None, and so do values that are equal up to rounding: they tell no spread.
+    One value gives None, and so do values that are equal up to rounding: they show no spread.
 
     Args:
         values: The values.
@@ -189,7 +189,7 @@ def _effect(n: int, alpha: float, power: float) -> float:
 
 
 def differences(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """``ours - theirs`` pair by pair; 0 where only rounding tells the two scores apart.
+    """``ours - theirs`` pair by pair; 0 where the two scores differ by rounding alone.
 
     Raises:
         ValueError: The lengths differ, or a score is not finite.
@@ -249,7 +249,7 @@ def paired(
 def probability_of_improvement(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """P(A > B) + P(A = B)/2 for independent draws of the two methods: Mann-Whitney U / (n·m).
 
-    Scores that only rounding tells apart count as equal.
+    Scores that differ by rounding alone count as equal.
     """
     a, b = _array(ours), _array(theirs)
     gap, same = a[:, None] - b, _tolerance(a, b)
@@ -316,7 +316,7 @@ def across(tasks: Sequence[Sequence[float]], level: float = 1 - ALPHA) -> Paired
 
     Returns:
         None without tasks. The interval is None where a task has one pair alone, and where no task has any
-        spread; ``detectable`` is not told.
+        spread; ``detectable`` is not computed.
     """
     arrays = [_array(task) for task in tasks]
     if not arrays:

@@ -1,4 +1,4 @@
-"""What stands in the folder of a run, and what is still to be done."""
+"""What the folder of a run holds, and what is still to be done."""
 
 from pathlib import Path
 
@@ -22,11 +22,11 @@ from pats.run.spec import Run
 
 
 def finished(folder: Path, run: Run, keep_model: bool) -> Result | None:
-    """The result that stands in the folder; None where the run is still to be done."""
+    """The result in the folder; None where the run is still to be done."""
     try:
         result = Result.from_json((folder / RESULT).read_text("utf-8"))
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # not there, or not whole: the run is made (again)
+        return None  # not there, or not whole: the run starts (again)
     _refuse_other(folder, run, result.run_id)
     if result.status != "done" or (keep_model and damaged_model(folder, result) is not None):
         return None
@@ -85,11 +85,11 @@ def _continue(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
         if damages or Progress.load(checkpoints) is None:
             checkpoint.prune(checkpoints, progress.folders)
             progress.save(checkpoints)
-        return progress, _told(damages, f"from step {progress.step}")
+        return progress, _damage_notes(damages, f"from step {progress.step}")
     if not damages and (checkpoints / PROGRESS).exists():
         damages.append(f"{PROGRESS} is cut")
     remove(checkpoints)
-    return Progress(run.id), _told(damages, "from the start")
+    return Progress(run.id), _damage_notes(damages, "from the start")
 
 
 def _damage(folder: Path, progress: Progress) -> str | None:
@@ -103,14 +103,14 @@ def _damage(folder: Path, progress: Progress) -> str | None:
     return None if flaw is None else f"best-{progress.best_step}/{flaw}"
 
 
-def _told(damages: list[str], where: str) -> tuple[str, ...]:
+def _damage_notes(damages: list[str], where: str) -> tuple[str, ...]:
     if not damages:
         return ()
     return (f"The last checkpoint is damaged ({'; '.join(damages)}): the run goes on {where}.",)
 
 
 def best_weights(folder: Path, step: int | None) -> Path | None:
-    """Where the weights of the best epoch stand: with the checkpoints, at the end in ``model``."""
+    """Where the weights of the best epoch are: with the checkpoints, at the end in ``model``."""
     for candidate in (folder / CHECKPOINT / f"best-{step}", folder / MODEL):
         card = exported.read_card(candidate)
         if card is not None and card.get("step") == step:

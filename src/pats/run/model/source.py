@@ -31,7 +31,7 @@ _WANTED = ("*.json", "*.txt", "*.model", "*.tiktoken", "model*.safetensors")  # 
 
 
 def resolve(name: str, revision: str | None = None) -> str:
-    """The folder, or name on the hub, that a model's name means; what it lacks is said here.
+    """The folder, or name on the hub, that a model's name means; reports what it lacks.
 
     Raises:
         InputError: Nothing usable is there.

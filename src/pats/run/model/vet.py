@@ -218,7 +218,7 @@ def _size(name: str, built: PreTrainedConfig) -> int:
     except Exception as error:  # whatever a class raises for what it was not written for
         text = str(error)
         if "AutoModelForSequenceClassification" in text or "meta tensor" in text:
-            return 0  # said by the loading; or the class looks at values, which have no size yet
+            return 0  # the loading reports it; or the class looks at values, which have no size yet
         said = " ".join(text.split())[:200] or type(error).__name__
         raise InputError(
             f"config.json of the model {name!r} describes no model that can be built ({said}): get it again "

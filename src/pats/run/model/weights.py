@@ -1,4 +1,4 @@
-"""Which model stands in a local folder: the hash that is part of a run's id.
+"""Which model a local folder holds: the hash that is part of a run's id.
 
 A name on the hub has a revision, the embedded model is checked against a hash of its own; a folder may hold
 other weights tomorrow.
@@ -103,7 +103,7 @@ def _held(folder: Path) -> tuple[str, float] | None:
 
 
 def made_at(environment: object, file: Path) -> float:
-    """When a result was made: by its own word, which a copy keeps, else by its file's time."""
+    """When a result was made: as it says itself, which a copy keeps, else by its file's time."""
     time = environment.get("time") if isinstance(environment, dict) else None
     try:
         return datetime.fromisoformat(str(time)).timestamp()

@@ -147,7 +147,7 @@ class _Coordinator:
             self._ended(attempt, state)
 
     def _judge(self, attempt: _Attempt, state: State) -> State | None:
-        """The end of an attempt by what the engine tells and the store shows; None while it goes on."""
+        """The end of an attempt by what the engine reports and the store shows; None while it goes on."""
         if state not in ("running", "unseen"):
             return state
         # An engine may never learn of the end of what runs beyond a partition; the store does.
@@ -194,7 +194,7 @@ class _Coordinator:
                 continue
             folder = self.store.claim(run, not self._silent(run), self.report_to)
             if folder is None:
-                self.waiting.append(run)  # another process is at it
+                self.waiting.append(run)  # another process works on it
                 continue
             try:
                 handle = self.engine.submit(folder)

@@ -64,7 +64,7 @@ class RayPlacer:
         self._command = process.shared(command, self.processes)
         self._environment = process.threads(max(1, cpus // self.processes))
         self._connect(address)
-        # Nothing is retried by Ray: a second delivery would be told as the first one's end.
+        # Ray retries nothing: it would report a second delivery as the end of the first one.
         self._task = self._ray.remote(process.attend).options(
             num_cpus=cpus, num_gpus=gpus or 0, max_retries=0
         )
@@ -114,7 +114,7 @@ class RayPlacer:
         return handle
 
     def poll(self, handles: Collection[Handle]) -> dict[Handle, State]:
-        """Tasks that ended are told once; those of another process are not known."""
+        """Tasks that ended are reported once; those of another process are unknown."""
         running = {handle: self._running[handle] for handle in handles if handle in self._running}
         if not running:
             return {}

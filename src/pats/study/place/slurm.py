@@ -18,7 +18,7 @@ ASK = 10.0  # seconds between two questions to Slurm, at least
 JOBS = 64  # at a time, waiting ones included
 MINUTES = 24 * 60
 
-# Slurm's words for a job that is over without having told how. After the others (NODE_FAIL, COMPLETED
+# Slurm's words for a job that is over without having reported how. After the others (NODE_FAIL, COMPLETED
 # before its file is seen, what submitit says of a job that it does not know) the store decides.
 _LOST = ("FAILED", "TIMEOUT", "CANCELLED", "PREEMPTED", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 _LOST_LOCALLY = ("INTERRUPTED", "FINISHED")
@@ -68,7 +68,7 @@ class SlurmPlacer:
         options = dict(options or {})
         cluster = options.pop("cluster", "slurm")
         try:
-            # Requeued, a job would come to an attempt that is occupied; lost attempts are made again.
+            # A requeued job would find its attempt occupied; the coordinator repeats lost attempts.
             executor = submitit.AutoExecutor(
                 folder, cluster=cluster, slurm_max_num_timeout=0, local_max_num_timeout=0
             )

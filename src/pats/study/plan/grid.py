@@ -235,7 +235,7 @@ class Study:
         """All cells, control rows next to plain fine-tuning.
 
         Args:
-            fingerprints: Of the data, by task and data seed, to stand for the data in the runs' ids.
+            fingerprints: Of the data, by task and data seed, which replace the data in the runs' ids.
             tuned: The rates that ``tuning`` found; every cell of ``tuning`` must be there.
         """
         rates = {place: self._rate(place, method, tuned) for place, method in self._places()}

@@ -1,6 +1,6 @@
 """Proposes points of a search space, through Optuna's ask and tell; it places and stores nothing.
 
-A proposer is a function of its seed and of what it was told, in order. A sweep that was killed asks a
+A proposer is a function of its seed and of the scores it was given, in order. A sweep that was killed asks a
 new one the same questions, finds the answers in its store, and goes on as if nothing had happened.
 """
 
@@ -55,7 +55,7 @@ class Proposer:
         return itertools.cycle(points)
 
     def ask(self) -> tuple[int, Params]:
-        """The next point and the number to tell its score under."""
+        """The next point, and the number under which to report its score."""
         if self._grid is not None:
             self._study.enqueue_trial(next(self._grid))
         trial = self._study.ask(self._distributions)
@@ -83,7 +83,7 @@ class Proposer:
     def importance(self) -> dict[str, float]:
         """Share of every hyper-parameter in what decides over good scores, largest first (PED-ANOVA).
 
-        Empty with fewer than four different scores: then nothing can be said.
+        Empty with fewer than four different scores, which show nothing.
         """
         done = [trial for trial in self._study.trials if trial.value is not None]
         if len({trial.value for trial in done}) < 4:

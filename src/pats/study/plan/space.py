@@ -1,4 +1,4 @@
-"""What a sweep searches over: the paper's Table 3 unless told otherwise."""
+"""What a sweep searches over: the paper's Table 3 unless another space is given."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -105,7 +105,7 @@ def check_space(
     for name, dimension in space.items():
         for value in _ends(dimension):
             of_run, of_method = split(first | {name: value})
-            Run(**of_run)  # type: ignore[arg-type]  # its own checks tell what is wrong
+            Run(**of_run)  # type: ignore[arg-type]  # its own checks name what is wrong
             methods.create(method, {**options, **of_method})
 
 
