@@ -44,7 +44,7 @@ def truth(text: str) -> bool:
 
 
 def add_shared(parser: Parser, out: str | None = None) -> None:
-    """Flags of every verb that works: ``--config``, ``--json``, ``--quiet``; ``--out`` if its help is given."""
+    """Flags of every verb that works: ``--config``, ``--json``, ``--quiet``; ``--out`` where it has help."""
     if out is not None:
         parser.add_argument("--out", metavar="DIR", help=out)
     parser.add_argument("--config", metavar="FILE", help="YAML file of flags; flags given here win")

@@ -111,7 +111,7 @@ def predict(
 def _columns(
     rows: Table, text: str | None, text_pair: str | None, card: Mapping[str, Any], folder: str
 ) -> tuple[Columns, list[str]]:
-    """The columns of the texts (those named, else those of the training, else detected), and notes on them."""
+    """The columns of the texts (those named, else those of the training, else detected), and notes."""
     given = {"text": text, "text_pair": text_pair}
     trained = {key: card[key] for key in given if isinstance(card.get(key), str)}
     taken = {key: column for key, column in trained.items() if given[key] is None}
