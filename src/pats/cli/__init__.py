@@ -17,12 +17,12 @@ VERBS = {
     "compare": "compare methods on tasks and models over several seeds",
     "sweep": "search hyper-parameters with equal budgets, then compare the winners on fresh seeds",
     "predict": "label the rows of a table with a fine-tuned model",
-    "check": "tell how much noise a run would accumulate",
+    "check": "show how much noise a run would accumulate",
     "bench": "time a step of the optimizers on this machine, with PATS and without",
     "watch": "show how far a comparison is",
     "report": "write the page of a comparison",
     "sensitivity": "draw how a model's sensitivities are distributed",
-    "data-size": "tell what the size of the training data does",
+    "data-size": "show what the size of the training data changes",
     "export": "write a study's runs as a CSV or Parquet file",
     "env": "print the versions and hardware that a bug report needs",
 }
@@ -37,7 +37,7 @@ USAGE = "\n".join(
         "",
         *(f"  {verb:11} {summary}" for verb, summary in VERBS.items()),
         "",
-        "pats VERB --help tells a verb's options, with an example; pats --version tells the version.",
+        "pats VERB --help shows a verb's options, with an example; pats --version shows the version.",
         "",
     ]
 )

@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ``InputError`` instead of printing the usage."""
-        raise InputError(f"{message} ({self.prog} --help tells the options)")
+        raise InputError(f"{message} ({self.prog} --help lists the options)")
 
     def read(self, argv: Sequence[str]) -> dict[str, Any]:
         """The flags that were given, the file of ``--config`` first, so that the command line wins.

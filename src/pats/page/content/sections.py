@@ -261,7 +261,7 @@ def costs(groups: Sequence[Group]) -> Section | None:
     )
     text = (
         "Medians over seeds; the ratio is of runs with the same seed. Runs of a study share their machine "
-        "with others, and these times with them: they tell what the study cost, not how fast a method is."
+        "with others, and these times with them: they show what the study cost, not how fast a method is."
     )
     return Section("cost", "Cost", text, (Grid("Time and memory", heads, tuple(rows)),))
 
