@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pats.run import Result, Run, finetune
     from pats.study import Study
     from pats.study.compare import compare
-    from pats.study.study_run import StudyResult
+    from pats.study.report import Report, report
+    from pats.study.result import StudyResult
     from pats.study.sweep import Sweep, SweepResult, sweep
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __all__ = [
     "InputError",
     "Noise",
     "Perturbation",
+    "Report",
     "Result",
     "Run",
     "Study",
@@ -43,6 +45,7 @@ __all__ = [
     "param_groups",
     "perturb",
     "philox",
+    "report",
     "scope",
     "sensitivity",
     "sweep",
@@ -55,11 +58,13 @@ _LAZY = {
     "Run": "pats.run",
     "finetune": "pats.run",
     "Study": "pats.study",
-    "StudyResult": "pats.study.study_run",
+    "StudyResult": "pats.study.result",
     "Sweep": "pats.study.sweep",
     "SweepResult": "pats.study.sweep",
     "sweep": "pats.study.sweep",
     "compare": "pats.study.compare",
+    "Report": "pats.study.report",
+    "report": "pats.study.report",
 }
 
 

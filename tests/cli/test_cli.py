@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from pats import InputError
-from pats.cli import VERBS, _flags, _parser, _settings, _study, main, run
+from pats.cli import VERBS, _flags, _parser, _study, main, run
 from pats.run.spec import Run
 from support.killed_studies import disk
 from support.tiny_bert import make_table, make_tiny_bert
@@ -186,15 +186,6 @@ def test_bad_config_file(tmp_path, text, said):
     path.write_text(text)
     with pytest.raises(InputError, match=said):
         run_of("--config", str(path))
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("true", True), ("None", None), ("3", 3), ("1e-3", 1e-3), ("encoder", "encoder"), ("1_x", "1_x")],
-)
-def test_value_of(text, value):
-    found = _settings.value_of(text)
-    assert (found, type(found)) == (value, type(value))
 
 
 def test_compare_flags_become_a_study():

@@ -1,7 +1,7 @@
 import pytest
 
 from pats import InputError
-from pats.run.spec import Run
+from pats.run.spec import Run, value_of
 
 # As they were before there was a split seed, when the literal reading was called pats.
 IDS = {
@@ -38,3 +38,11 @@ def test_the_split_seed_is_part_of_the_id_where_it_is_given():
 def test_a_split_seed_out_of_its_range_is_refused():
     with pytest.raises(InputError, match="split_seed is -1"):
         Run(split_seed=-1)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("true", True), ("None", None), ("3", 3), ("1e-3", 1e-3), ("encoder", "encoder"), ("1_x", "1_x")],
+)
+def test_value_of(text, value):
+    assert (value_of(text), type(value_of(text))) == (value, type(value))

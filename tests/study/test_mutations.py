@@ -83,7 +83,9 @@ def store(tmp_path, monkeypatch):
     """Three runs done, one under way."""
     monkeypatch.setattr(coordinator, "TICK", 0.0)
     monkeypatch.setattr("os.fsync", lambda handle: None)
-    monkeypatch.setattr(prepare, "load_data", lambda *_: prepare.Data(PRINTS, {"rte": ("no", "yes")}, ()))
+    monkeypatch.setattr(
+        prepare, "load_tasks", lambda *_: prepare.StudyData(PRINTS, {"rte": ("no", "yes")}, ())
+    )
     monkeypatch.setattr(prepare, "check_models", lambda *_: None)
     monkeypatch.setattr("pats.study.study_run.StudyRun._keep", lambda *_: None)  # no model to export
     store, cells = Store(tmp_path / "out"), STUDY.cells(PRINTS)

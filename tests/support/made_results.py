@@ -1,8 +1,13 @@
 """Results made by hand, for what reads results only."""
 
 from pats import results
+from pats.page.content.summary import Summary, summary_of
+from pats.page.numbers import tables
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
+
+PLAIN = [0.60, 0.61, 0.62]
+BETTER = [0.70, 0.71, 0.735]
 
 
 def made(run: Run, dev, test=None, metric="accuracy", degenerate=False, status="done", **more) -> Result:
@@ -24,3 +29,15 @@ def cell(label, scores, task="cola", model="bert-base-uncased", method=None, con
         dev, test = score if isinstance(score, tuple) else (score, None)
         outcomes.append(results.Outcome(seed, run.id, made(run, [dev, dev - 0.1], test, **more)))
     return results.Cell(task, model, label, method or label, 1e-4, tuple(outcomes), control)
+
+
+def two_tasks() -> list[results.Cell]:
+    """Plain fine-tuning and the paper's method on two tasks with a model of the paper."""
+    first = [cell("vanilla", PLAIN), cell("pats", BETTER, method="pats-paper")]
+    rte = {"task": "rte"}
+    return [*first, cell("vanilla", [0.8, 0.8], **rte), cell("pats", [0.7, 0.7], method="pats-paper", **rte)]
+
+
+def summarised(cells, **more) -> Summary:
+    """The summary of a study with these cells."""
+    return summary_of(tables.groups(cells), **more)

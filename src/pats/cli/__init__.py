@@ -1,6 +1,6 @@
-"""The command line ``pats``: one verb a job.
+"""The command line ``pats``: one verb a task.
 
-Exit codes: 0, 1 (a run failed), 2 (bad input, said in one sentence on stderr), 130 (Ctrl-C).
+Exit codes: 0, 1 (a run failed), 2 (bad input, explained in one sentence on stderr), 130 (Ctrl-C).
 """
 
 import errno
@@ -17,12 +17,12 @@ VERBS = {
     "compare": "compare methods on tasks and models over several seeds",
     "sweep": "search hyper-parameters with equal budgets, then compare the winners on fresh seeds",
     "predict": "label the rows of a table with a fine-tuned model",
-    "check": "tell how much noise a run would accumulate",
+    "check": "show how much noise a run would accumulate",
     "bench": "time a step of the optimizers on this machine, with PATS and without",
     "watch": "show how far a comparison is",
     "report": "write the page of a comparison",
     "sensitivity": "draw how a model's sensitivities are distributed",
-    "data-size": "tell what the size of the training data does",
+    "data-size": "show what the size of the training data changes",
     "export": "write a study's runs as a CSV or Parquet file",
     "env": "print the versions and hardware that a bug report needs",
 }
@@ -37,7 +37,7 @@ USAGE = "\n".join(
         "",
         *(f"  {verb:11} {summary}" for verb, summary in VERBS.items()),
         "",
-        "pats VERB --help tells a verb's options, with an example; pats --version tells the version.",
+        "pats VERB --help shows a verb's options, with an example; pats --version shows the version.",
         "",
     ]
 )
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verb in TOGETHER and not {"-h", "--help"} & set(rest):
             from pats.run import ranks
 
-            ranks.launched()  # before what takes seconds: what is left over in the environment is told here
+            ranks.launched()  # before what takes seconds: leftovers in the environment are reported here
         # A verb's module is imported when it is asked for: help comes quickly.
         code: int = import_module(f"pats.cli.{verb.replace('-', '_')}").main(rest)
     except InputError as error:
@@ -82,8 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            told = "the disk is full: make room, and start the same command again; it goes on"
-            sys.stderr.write(f"pats: {told}\n")
+            sentence = "the disk is full: make room, and start the same command again; it goes on"
+            sys.stderr.write(f"pats: {sentence}\n")
             return 1
         if error.filename is None:
             raise
@@ -105,12 +105,12 @@ def _warn(
 ) -> None:
     """Show a warning; one to the user without the place in the code that it is of no use to."""
     plain = issubclass(category, UserWarning)
-    told = (
+    text = (
         f"Warning: {message}\n"
         if plain
         else warnings.formatwarning(message, category, filename, lineno, line)
     )
-    (file or sys.stderr).write(told)
+    (file or sys.stderr).write(text)
 
 
 def _line(error: InputError) -> str:

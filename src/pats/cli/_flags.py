@@ -12,9 +12,10 @@ from typing import Any, get_args, get_type_hints
 from pats import setups
 from pats._errors import InputError
 from pats.cli._parser import Parser
-from pats.cli._settings import NOISE, NOISE_RENAMED, RENAMED, pairs
+from pats.cli._settings import NOISE, NOISE_RENAMED, pairs
 from pats.run.spec import Run
 from pats.study import place
+from pats.study.command import RENAMED
 
 _NOT_FLAGS = ("options", "task_options", "fingerprint", "weights", "method", "betas")
 
@@ -43,7 +44,7 @@ def truth(text: str) -> bool:
 
 
 def add_shared(parser: Parser, out: str | None = None) -> None:
-    """Flags of every verb that works: ``--config``, ``--json``, ``--quiet`` and, if told, ``--out``."""
+    """Flags of every verb that works: ``--config``, ``--json``, ``--quiet``; ``--out`` where it has help."""
     if out is not None:
         parser.add_argument("--out", metavar="DIR", help=out)
     parser.add_argument("--config", metavar="FILE", help="YAML file of flags; flags given here win")
@@ -59,7 +60,7 @@ def add_run(parser: Parser, skip: Collection[str] = ()) -> None:
         choices=list(setups.presets()),
         help="; ".join(f"{name}: {preset.summary}" for name, preset in setups.presets().items()),
     )
-    _add_fields(group, Run, "", [*_NOT_FLAGS, *skip], told={"task": tasks_help()})
+    _add_fields(group, Run, "", [*_NOT_FLAGS, *skip], sentences={"task": tasks_help()})
     group.add_argument("--betas", nargs=2, type=number, metavar="X", help=_help(Run)["betas"])
     group.add_argument(
         "--task-option",
@@ -72,8 +73,8 @@ def add_run(parser: Parser, skip: Collection[str] = ()) -> None:
 
 def add_trackers(parser: Parser) -> None:
     """``--report-to``."""
-    told = "trackers of Trainer's to report to, such as tensorboard (default: none)"
-    parser.add_argument("--report-to", nargs="+", metavar="NAME", help=told)
+    sentence = "trackers of Trainer's to report to, such as tensorboard (default: none)"
+    parser.add_argument("--report-to", nargs="+", metavar="NAME", help=sentence)
 
 
 def add_engine(parser: Parser) -> None:
@@ -81,8 +82,8 @@ def add_engine(parser: Parser) -> None:
     group = parser.add_argument_group("who runs the runs")
     add = group.add_argument
     names = [f"{name} (the default)" if name == place.DEFAULT else name for name in place.registry()]
-    told = f"{', '.join(names[:-1])} or {names[-1]}; my_module:MyEngine for a class of your own"
-    add("--engine", metavar="NAME", help=told)
+    engines = f"{', '.join(names[:-1])} or {names[-1]}; my_module:MyEngine for a class of your own"
+    add("--engine", metavar="NAME", help=engines)
     add("--workers", type=whole, metavar="N", help="runs at a time (default: what fits)")
     add("--cpus", type=whole, metavar="N", help="cores a run (default: what fits; on ray, slurm 1 a process)")
     add("--gpus", type=number, metavar="X", help="GPUs a run: a whole number, a share such as 0.5, or 0")
@@ -171,9 +172,9 @@ def _add_fields(
     prefix: str,
     skip: Collection[str],
     start: str = "",
-    told: Mapping[str, str] = MappingProxyType({}),
+    sentences: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    hints, told = get_type_hints(cls), _help(cls) | dict(told)
+    hints, sentences = get_type_hints(cls), _help(cls) | dict(sentences)
     for field in fields(cls):
         if field.name in skip:
             continue
@@ -181,7 +182,7 @@ def _add_fields(
         renamed = NOISE_RENAMED if prefix == NOISE else {} if prefix else RENAMED
         name = renamed.get(field.name, field.name)
         convert, metavar = next(
-            (found for kind, found in _CONVERTERS.items() if kind in kinds), (str, "TEXT")
+            (converter for kind, converter in _CONVERTERS.items() if kind in kinds), (str, "TEXT")
         )
         alone = {"nargs": "?", "const": True} if convert is truth else {}  # the flag without a value is true
         group.add_argument(
@@ -190,7 +191,7 @@ def _add_fields(
             type=convert,
             metavar=metavar,
             **alone,
-            help=told.get(field.name, "likewise"),  # a docstring may tell of two fields in one entry
+            help=sentences.get(field.name, "as above"),  # one entry of a docstring may describe two fields
         )
 
 
@@ -205,5 +206,7 @@ _CONVERTERS: dict[type, tuple[Any, str]] = {
 def _help(cls: type[Any]) -> dict[str, str]:
     """The sentences of a docstring's ``Args:``, by field."""
     text = inspect.cleandoc(cls.__doc__ or "").partition("Args:\n")[2].partition("\n\n")[0]
-    found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
-    return {name: re.sub(r"\s+", " ", told).replace("``", "").replace("%", "%%") for name, told in found}
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
+    return {
+        name: re.sub(r"\s+", " ", sentence).replace("``", "").replace("%", "%%") for name, sentence in entries
+    }

@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ``InputError`` instead of printing the usage."""
-        raise InputError(f"{message} ({self.prog} --help tells the options)")
+        raise InputError(f"{message} ({self.prog} --help lists the options)")
 
     def read(self, argv: Sequence[str]) -> dict[str, Any]:
         """The flags that were given, the file of ``--config`` first, so that the command line wins.
@@ -46,13 +46,13 @@ class Parser(argparse.ArgumentParser):
         if path is None:
             return values
         from_file = _as_flags(path)
-        found, unknown = self.parse_known_args([text for flag in from_file for text in flag])
+        from_flags, unknown = self.parse_known_args([text for flag in from_file for text in flag])
         if unknown:
             raise InputError(
                 f"{path} has the unknown key {unknown[0].lstrip('-').partition('=')[0]!r}: its keys are "
                 f"the flags of {self.prog} without their dashes"
             )
-        merged = vars(found)
+        merged = vars(from_flags)
         # Of a flag that may be given several times, what the file and the command line say both hold.
         extended = {one.dest for one in self._actions if isinstance(one, argparse._ExtendAction)}
         for key, value in values.items():

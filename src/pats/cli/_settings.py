@@ -6,24 +6,10 @@ from typing import Any
 
 from pats import setups
 from pats._errors import InputError
-from pats.run.spec import Run, Value
+from pats.run.spec import Run, Value, value_of
 
 NOISE = "noise."  # marks the flags that are options of the first noisy method that is used
 NOISE_RENAMED = {"budget": "noise-budget"}
-RENAMED = {"eps": "optimizer-eps"}  # --eps is the ε of PATS
-
-
-def value_of(text: str) -> Value:
-    """What an option's text means: true, false, none, a number, else itself."""
-    words: dict[str, Value] = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def pairs(texts: Sequence[str], flag: str) -> dict[str, Value]:
@@ -32,13 +18,13 @@ def pairs(texts: Sequence[str], flag: str) -> dict[str, Value]:
     Raises:
         InputError: A text has no ``=``.
     """
-    found = {}
+    values = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not (key and equals):
             raise InputError(f"{flag} is {text!r}, but must be key=value")
-        found[key.strip()] = value_of(value.strip())
-    return found
+        values[key.strip()] = value_of(value.strip())
+    return values
 
 
 def run_settings(values: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from pats.cli import _flags, _parser, _settings
 from pats.cli._output import wide, write_json
-from pats.page.content.summary import Page
-from pats.page.formats import render
+from pats.page.content.summary import Summary
+from pats.page.formats.terminal import show
 from pats.run import Run, ranks
 from pats.study import Study
 
@@ -29,13 +29,13 @@ class Shown:
 
     Args:
         content: Plain values for ``--json``.
-        page: The tables and their verdict.
+        summary: The tables and their verdict.
         failures: Runs that failed.
         files: What was written, and is worth naming.
     """
 
     content: Any
-    page: Page
+    summary: Summary
     failures: int
     files: Sequence[Path] = ()
 
@@ -46,8 +46,8 @@ def add_grid(parser: _parser.Parser, out: str) -> None:
     add = parser.add_argument
     add("--tasks", "--task", nargs="+", metavar="T", help=_flags.tasks_help())
     add("--models", "--model", nargs="+", metavar="M", help="names or folders of models (default: minilm)")
-    told = _flags.methods_help("or LABEL=NAME for a variant")
-    add("--methods", "--method", nargs="+", metavar="NAME", help=told)
+    sentence = _flags.methods_help("or LABEL=NAME for a variant")
+    add("--methods", "--method", nargs="+", metavar="NAME", help=sentence)
     enough = "a number of seeds, or the seeds (default: 5, on one task as many as can show a difference)"
     add("--seeds", nargs="+", type=_flags.whole, metavar="N", help=enough)
     add("--tuning-seed", type=_flags.whole, metavar="N", help="seed of what is tuned, not reported")
@@ -104,7 +104,7 @@ def perform(
     plan = plan_of(values)
     engine = _flags.engine(values, out)
     console = None if quiet or not ranks.is_first() else Console(stderr=True)
-    # Stdout is for the result alone; Ray would tell there of nodes that left.
+    # Stdout is for the result alone; Ray would report there on nodes that left.
     with redirect_stdout(sys.stderr):
         outcome = do(plan, out, engine=engine, console=console, **how)
     if ranks.is_first():
@@ -116,7 +116,7 @@ def _show(outcome: Shown, as_json: bool) -> None:
     if as_json:
         write_json(outcome.content)
     else:
-        render.show(outcome.page, wide())
+        show(outcome.summary, wide())
         if outcome.files:
             sys.stdout.write("\n" + "\n".join(map(str, outcome.files)) + "\n")
     if outcome.failures:

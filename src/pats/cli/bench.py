@@ -38,33 +38,33 @@ def main(argv: Sequence[str]) -> int:
         def tell(done: int, total: int) -> None:
             status.update(f"turn {done} of {total}")
 
-        found = bench(**values, on_round=tell)
+        measured = bench(**values, on_round=tell)
     if as_json:
-        write_json(asdict(found))
+        write_json(asdict(measured))
     else:
-        sys.stdout.write(_words(found))
+        sys.stdout.write(_words(measured))
     return 0
 
 
-def _words(found: Bench) -> str:
-    where = found.environment["accelerator"] or found.environment["cpu"]
+def _words(times: Bench) -> str:
+    where = times.environment["accelerator"] or times.environment["cpu"]
     lines = [
-        f"{found.model}: {found.parameters:,} parameters, {found.perturbed:,} of them perturbed; {where}, "
-        f"torch {found.environment['packages']['torch']}",
-        f"PATS runs on the path {found.kernel}",
-        *(f"not on {name}: {why}" for name, why in found.others.items()),
-        *(f"left out: {step} ({why})" for step, why in found.left_out.items()),
+        f"{times.model}: {times.parameters:,} parameters, {times.perturbed:,} of them perturbed; {where}, "
+        f"torch {times.environment['packages']['torch']}",
+        f"PATS runs on the path {times.kernel}",
+        *(f"not on {name}: {why}" for name, why in times.others.items()),
+        *(f"left out: {step} ({why})" for step, why in times.left_out.items()),
     ]
-    width = max(len(cost.step) for cost in found.costs)
-    for threads in dict.fromkeys(cost.threads for cost in found.costs):
+    width = max(len(cost.step) for cost in times.costs)
+    for threads in dict.fromkeys(cost.threads for cost in times.costs):
         head = f"{threads} thread{'s' * (threads > 1)}"
         lines += ["", f"{head:{width}}  ms a step    best  × torch's Adamax  × without noise"]
-        for cost in found.costs:
+        for cost in times.costs:
             if cost.threads == threads:
                 noise = "" if cost.over_without_noise is None else f"{cost.over_without_noise:.2f}"
                 lines.append(
                     f"{cost.step:{width}}  {cost.median_ms:9.2f}  {cost.best_ms:6.2f}  "
                     f"{cost.over_torch_adamax:16.2f}  {noise:>15}".rstrip()
                 )
-    lines += ["", f"Medians of {found.rounds} turns; ratios are medians of the turns' own ratios."]
+    lines += ["", f"Medians of {times.rounds} turns; ratios are medians of the turns' own ratios."]
     return "\n".join(lines) + "\n"

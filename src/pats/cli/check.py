@@ -28,16 +28,16 @@ def main(argv: Sequence[str]) -> int:
     as_json = values.pop("json", False)
     values.pop("quiet", None)
     count = values.pop("batches", 8)
-    found = check(build(values), count=count)
+    measured = check(build(values), count=count)
     if as_json:
-        write_json(asdict(found))
+        write_json(asdict(measured))
         return 0
     lines = [
-        f"Accumulated noise over the spread of the weights, after {found.steps} steps "
-        f"(from {found.batches} batches; path: {found.path}):"
+        f"Accumulated noise over the spread of the weights, after {measured.steps} steps "
+        f"(from {measured.batches} batches; path: {measured.path}):"
     ]
-    width = max((len(name) for name in found.accumulated), default=0)
-    lines += [f"  {name:{width}}  {value:.3g}" for name, value in found.accumulated.items()]
-    lines += [f"Warning: {warning}" for warning in found.warnings]
+    width = max((len(name) for name in measured.accumulated), default=0)
+    lines += [f"  {name:{width}}  {value:.3g}" for name, value in measured.accumulated.items()]
+    lines += [f"Warning: {warning}" for warning in measured.warnings]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0

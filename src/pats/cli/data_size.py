@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pats.cli import _flags, _parser, _study
-from pats.cli._command import command
-from pats.cli.report import write
 from pats.page.content.document import data_size_document
 from pats.run import ranks
 from pats.study import Study
+from pats.study.command import command
 from pats.study.data_size import BATCHES, FRACTIONS, data_size
+from pats.study.report import write_document
 
 EXAMPLE = """
 pats data-size --task cola --data glue/ --model minilm --fractions 0.1 0.5 1 --seeds 3 --out out/size
@@ -43,8 +43,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _do(study: Study, out: str, *, fractions: Sequence[float], batches: int, **how: Any) -> _study.Shown:
-    found = data_size(study, fractions, out, batches=batches, **how)
+    result = data_size(study, fractions, out, batches=batches, **how)
     typed = command(study, out, "data-size", {"fractions": fractions})
-    told = data_size_document(found.points, found.labels, found.task, found.model, typed)
-    files = write(told, Path(out), "data_size") if ranks.is_first() else []
-    return _study.Shown(asdict(found), told.page, len(found.failures), files)
+    page = data_size_document(result.points, result.labels, result.task, result.model, typed)
+    files = write_document(page, Path(out), "data_size") if ranks.is_first() else []
+    return _study.Shown(asdict(result), page.summary, len(result.failures), files)

@@ -135,10 +135,10 @@ def _devices() -> list[str]:
 def _path_on(device: str) -> dict[str, str | None]:
     """The execution path of float32 parameters on a device, and why it is not a kernel."""
     try:
-        found = kernels.info(device)
+        kernel = kernels.info(device)
     except InputError as error:  # an impossible PATS_KERNEL: the report is to show it
         return {"path": None, "isa": None, "why": str(error)}
-    return {"path": found.path, "isa": found.isa, "why": found.why}
+    return {"path": kernel.path, "isa": kernel.isa, "why": kernel.why}
 
 
 def _variables() -> dict[str, str | None]:
@@ -147,29 +147,29 @@ def _variables() -> dict[str, str | None]:
     return {name: os.environ[name] if name in SHOWN else None for name in relevant}
 
 
-def _words(found: dict[str, Any]) -> str:
-    git, width = found["git"], max(map(len, found["packages"]))
+def _words(facts: dict[str, Any]) -> str:
+    git, width = facts["git"], max(map(len, facts["packages"]))
     commit = f" (commit {git['commit'][:12]}{', with changes' if git['dirty'] else ''})" if git else ""
     lines = [
-        f"pats {found['pats']}{commit}",
-        f"Python {found['python']} on {found['platform']}",
-        f"CPU: {found['cpu']}, {found['cores']} cores; torch's threads: {found['threads']}",
-        f"CUDA: {found['cuda'] or 'none in this build of torch'}",
-        *(f"GPU: {name}" for name in found["accelerators"]),
+        f"pats {facts['pats']}{commit}",
+        f"Python {facts['python']} on {facts['platform']}",
+        f"CPU: {facts['cpu']}, {facts['cores']} cores; torch's threads: {facts['threads']}",
+        f"CUDA: {facts['cuda'] or 'none in this build of torch'}",
+        *(f"GPU: {name}" for name in facts["accelerators"]),
         "",
         "Packages:",
-        *(f"  {name:{width}}  {version or 'not installed'}" for name, version in found["packages"].items()),
+        *(f"  {name:{width}}  {version or 'not installed'}" for name, version in facts["packages"].items()),
         "",
         "Execution path of a step (float32):",
-        *(f"  on {device}: {_path(path)}" for device, path in found["paths"].items()),
+        *(f"  on {device}: {_path(path)}" for device, path in facts["paths"].items()),
         "",
         "Environment variables:",
         *(
             f"  {name} is set (its value is not shown)" if value is None else f"  {name}={value!r}"
-            for name, value in found["variables"].items()
+            for name, value in facts["variables"].items()
         ),
     ]
-    if not found["variables"]:
+    if not facts["variables"]:
         lines.append("  none that PATS or torch reads")
     return "\n".join(lines) + "\n"
 

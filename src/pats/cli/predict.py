@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("table", metavar="TABLE", help="CSV, TSV, JSONL or Parquet; it needs no labels")
     parser.add_argument("--out", metavar="FILE", help="CSV to write (default: TABLE.predicted.csv)")
     parser.add_argument("--text", metavar="COL", help="column of the first text (default: the training's)")
-    parser.add_argument("--text-pair", metavar="COL", help="column of the second text (likewise)")
+    parser.add_argument("--text-pair", metavar="COL", help="column of the second text (as for --text)")
     parser.add_argument("--batch-size", type=_flags.whole, metavar="N", help="rows at a time (32)")
     parser.add_argument("--json", action="store_true", help="write the predictions as JSON on stdout")
     values = parser.read(argv)
@@ -35,14 +35,14 @@ def main(argv: Sequence[str]) -> int:
     out = values.pop("out", None)
     if out is None and not as_json:
         out = str(Path(table).with_suffix(".predicted.csv"))
-    found = predict(values.pop("model"), table, **values, out=out, on_note=_say)
+    predictions = predict(values.pop("model"), table, **values, out=out, on_note=_say)
     if as_json:
-        rows = [{"label": one.label, "scores": dict(one.scores)} for one in found]
+        rows = [{"label": one.label, "scores": dict(one.scores)} for one in predictions]
         write_json(rows)
         return 0
-    counts = Counter(one.label for one in found if one.label is not None)
-    told = ", ".join(f"{label} {count}" for label, count in counts.most_common())
-    sys.stdout.write(f"{len(found)} rows in {out}{': ' + told if told else ''}\n")
+    counts = Counter(one.label for one in predictions if one.label is not None)
+    shares = ", ".join(f"{label} {count}" for label, count in counts.most_common())
+    sys.stdout.write(f"{len(predictions)} rows in {out}{': ' + shares if shares else ''}\n")
     return 0
 
 

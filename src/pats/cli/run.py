@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -112,8 +111,8 @@ class _Bar:
             scores = ", ".join(
                 f"{name} {100 * value:.1f}" for name, value in event["metrics"].items() if "/" not in name
             )
-            told = f"epoch {event['epoch']:g}: loss {event['train_loss']:.3f}, dev {scores}"
-            self._console.print(told + (" (best so far)" if event["best"] else ""), highlight=False)
+            line = f"epoch {event['epoch']:g}: loss {event['train_loss']:.3f}, dev {scores}"
+            self._console.print(line + (" (best so far)" if event["best"] else ""), highlight=False)
         if event["event"] in ("progress", "epoch"):
             loss = event.get("loss", event.get("train_loss"))
             self._progress.update(
@@ -127,10 +126,5 @@ class _Bar:
         self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._progress.stop()

@@ -12,14 +12,14 @@ from rich.console import Console
 from pats._errors import InputError
 from pats.cli import _flags, _parser, _settings
 from pats.cli._output import wide, write_json
-from pats.cli.report import pages, write
 from pats.measure.finetuned import Sensitivities, measure
 from pats.page.content.document import sensitivity_document
-from pats.page.formats import render
+from pats.page.formats.terminal import show
 from pats.run import Run
 from pats.run.data import load_data
 from pats.run.folder import owned
 from pats.run.folder.files import write_atomic
+from pats.study.report import document_files, write_document
 
 EXAMPLE = """
 pats sensitivity plain=out/plain/model pats=out/pats/model --task cola --data glue/ --out out/figure2
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
     add("--seed", type=_flags.whole, metavar="N", help="order of the training set (0)")
     group = parser.add_argument_group("the data that the models were trained on")
     others = [f.name for f in fields(Run) if f.name not in OF_DATA]
-    _flags._add_fields(group, Run, "", others, told={"task": _flags.tasks_help()})
+    _flags._add_fields(group, Run, "", others, sentences={"task": _flags.tasks_help()})
     group.add_argument("--task-option", action="extend", nargs="+", metavar="KEY=VALUE")
     values = parser.read(argv)
     as_json, quiet = values.pop("json", False), values.pop("quiet", False)
@@ -63,17 +63,17 @@ def main(argv: Sequence[str]) -> int:
         raise InputError("there is no data: name --task, or the table with --data")
     if out is None:
         raise InputError("--out is missing: name the folder for the measurement and the page")
-    owned.page(Path(out), ["sensitivity.json", *pages("sensitivity")])
+    owned.page(Path(out), ["sensitivity.json", *document_files("sensitivity")])
     data = load_data(run)
     console = Console(stderr=True, quiet=quiet)
-    found = []
+    measured = []
     for label, folder in models:
         with console.status(f"{label}: loading") as status:
 
             def tell(done: int, total: int, label: str = label) -> None:
                 status.update(f"{label}: batch {done} of {total}")
 
-            found.append(
+            measured.append(
                 measure(
                     folder,
                     data,
@@ -86,21 +86,21 @@ def main(argv: Sequence[str]) -> int:
                     **how,
                 )
             )
-        console.print(f"{label}: measured over {found[-1].batches} batches", highlight=False)
-    content = save(found, Path(out))
+        console.print(f"{label}: measured over {measured[-1].batches} batches", highlight=False)
+    content = save(measured, Path(out))
     if as_json:
         write_json(content)
         return 0
-    told = sensitivity_document(content)
-    files = write(told, Path(out), "sensitivity")
-    render.show(told.page, wide())
+    page = sensitivity_document(content)
+    files = write_document(page, Path(out), "sensitivity")
+    show(page.summary, wide())
     sys.stdout.write("\n" + "\n".join(map(str, files)) + "\n")
     return 0
 
 
-def save(found: Sequence[Sensitivities], out: Path) -> dict[str, Any]:
+def save(measured: Sequence[Sensitivities], out: Path) -> dict[str, Any]:
     """Write ``sensitivity.json``, which ``pats report`` reads."""
-    content = {"models": [one.to_dict() for one in found]}
+    content = {"models": [one.to_dict() for one in measured]}
     write_atomic(out / "sensitivity.json", (json.dumps(content, ensure_ascii=False) + "\n").encode())
     return content
 

@@ -72,14 +72,14 @@ def spaces(texts: Sequence[str], study: Study) -> dict[str, dict[str, Dimension]
     """
     from pats.study.plan.space import OF_RUN
 
-    found: dict[str, dict[str, Dimension]] = {label: {} for label, _ in study.rows}
+    by_row: dict[str, dict[str, Dimension]] = {label: {} for label, _ in study.rows}
     for text in texts:
         name, equals, values = text.partition("=")
         row, _, key = name.strip().rpartition(".")
         if not (equals and key):
             raise InputError(f"--space is {text!r}, but must be KEY=VALUES or ROW.KEY=VALUES")
-        if row and row not in found:
-            raise InputError(f"--space {name!r} is for no row: the rows are {', '.join(found)}")
+        if row and row not in by_row:
+            raise InputError(f"--space {name!r} is for no row: the rows are {', '.join(by_row)}")
         dimension = parse(key, values)
         knowing = [
             label
@@ -87,10 +87,10 @@ def spaces(texts: Sequence[str], study: Study) -> dict[str, dict[str, Dimension]
             if row in ("", label) and (row or key in OF_RUN or key in _options(method))
         ]
         if not knowing:
-            raise InputError(f"--space {name!r} is an option of none of the rows {', '.join(found)}")
+            raise InputError(f"--space {name!r} is an option of none of the rows {', '.join(by_row)}")
         for label in knowing:
-            found[label][key] = dimension
-    return found
+            by_row[label][key] = dimension
+    return by_row
 
 
 def _options(method: str) -> set[str]:

@@ -155,7 +155,7 @@ def bench(
     revision: str | None = None,
     on_round: Callable[[int, int], None] = lambda done, total: None,
 ) -> Bench:
-    """Measure the optimizer's step on a model's own parameters, with made gradients.
+    """Measure the optimizer's step on a model's own parameters, with artificial gradients.
 
     All steps take turns in one process, through the public optimizers, Python included. Ratios are medians of
     the ratios of the turns, whose steps saw the same machine; times also depend on what else it does.
@@ -195,10 +195,10 @@ def bench(
         for place, count in enumerate(counts):
             torch.set_num_threads(count)
 
-            def told(turn: int, done: int = place * rounds) -> None:
+            def on_turn(turn: int, done: int = place * rounds) -> None:
                 on_round(done + turn, rounds * len(counts))
 
-            times = in_turn(calls, rounds, on_round=told)
+            times = in_turn(calls, rounds, on_round=on_turn)
             costs += _costs(times, count)
     finally:
         torch.set_num_threads(before)
@@ -227,14 +227,14 @@ def _kernel(module: nn.Module, device: torch.device) -> tuple[str, dict[str, str
     average = torch.empty_like(theta, dtype=torch.float32)
     job = kernels.MatrixJob(theta.detach(), theta.detach(), "probe", theta.numel(), pieces, NOISE, average)
     refused = kernels.choose_path(job, kernels.forced())
-    found = kernels.info(device.type)
+    kernel = kernels.info(device.type)
     paths = {"cpu": cpu, "triton": triton}
     others = {
         name: path.refusal(job) or refused or "another one is chosen first"
         for name, path in paths.items()
-        if name != found.path
+        if name != kernel.path
     }
-    return str(found).partition(",")[0], others, refused
+    return str(kernel).partition(",")[0], others, refused
 
 
 def _check_memory(parameters: int, perturbed: int, device: torch.device) -> None:

@@ -84,14 +84,14 @@ def check(run: Run, *, count: int = 8) -> Check:
         averages = _averages(run, loaded, train, data, noise, scope, count)
     power = 0.0 if noise.scale == "budget" else _power(run, noise, steps)
     named = named_parameters(loaded.model)
-    found: dict[str, float] = {}
+    accumulated: dict[str, float] = {}
     for name, (average, mean) in averages.items():
         weight, budget = named[name], noise.scale == "budget"
         walked = _spent(weight, mean, noise, steps) if budget else _walk(weight, average, mean, noise, power)
-        found[kind(name)] = max(found.get(kind(name), 0.0), walked)
+        accumulated[kind(name)] = max(accumulated.get(kind(name), 0.0), walked)
     measured = min(count, math.ceil(len(train) / run.batch_size))
     path = str(kernels.info(environment.device().type))
-    return Check(found, steps, measured, path, _warnings(found))
+    return Check(accumulated, steps, measured, path, _warnings(accumulated))
 
 
 def _averages(
@@ -176,13 +176,13 @@ def _spent(weight: Tensor, mean: float, noise: Noise, steps: int) -> float:
     return noise.size * math.sqrt(1 - left)
 
 
-def _warnings(found: dict[str, float]) -> tuple[str, ...]:
-    large = {name: value for name, value in found.items() if value > LARGE}
+def _warnings(accumulated: dict[str, float]) -> tuple[str, ...]:
+    large = {name: value for name, value in accumulated.items() if value > LARGE}
     if not large:
         return ()
     worst = max(large, key=lambda name: large[name])
     return (
-        f"The noise alone would move {len(large)} of {len(found)} kinds of matrix by more than "
+        f"The noise alone would move {len(large)} of {len(accumulated)} kinds of matrix by more than "
         f"{LARGE:g} of their weights' standard deviation, {worst} by {large[worst]:.2f}: use the scale "
         "budget, or a smaller size of the noise.",
     )

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from pats._errors import InputError
+from pats.paper import WINDOW
+from pats.run.numbers import gini, six_digits
 
-WINDOW = (5e-8, 1e-5)  # what the paper's figure 2 shows
 WINDOW_BINS = 50
 PER_DECADE = 20
 LOWEST, HIGHEST = -20, 6  # decades; what lies outside is counted in the outermost bins
@@ -92,14 +93,9 @@ class Distribution:
         From the bins, as if a bin's entries were equal: below the exact value, by less than 0.002 for
         values that spread over a decade or more.
         """
-        total, n = float(self.sums.sum()), self.entries
-        if not total:
-            return 0.0
-        # Twice the area between the diagonal and Lorenz' curve; zeros come first and hold nothing.
-        people = torch.cat([torch.tensor([float(self.zeros)]), self.counts.double()]) / n
-        held = torch.cat([torch.zeros(1, dtype=torch.float64), self.sums]) / total
-        curve = held.cumsum(0)
-        return 1 - float((people * (2 * curve - held)).sum())
+        # Zeros come first and hold nothing.
+        counts = torch.cat([torch.tensor([self.zeros]), self.counts])
+        return gini(counts, torch.cat([torch.zeros(1, dtype=torch.float64), self.sums]))
 
     @property
     def insensitive(self) -> float:
@@ -124,7 +120,7 @@ class Distribution:
 
     def summary(self) -> dict[str, float]:
         """The concentration numbers, six digits each."""
-        found = {
+        numbers = {
             "entries": self.entries,
             "mean": self.mean,
             "std": self.std,
@@ -136,7 +132,7 @@ class Distribution:
             "zeros": self.zeros,
             "not_finite": self.not_finite,
         }
-        return {key: value if isinstance(value, int) else _short(value) for key, value in found.items()}
+        return {key: value if isinstance(value, int) else six_digits(value) for key, value in numbers.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the summary, and the bins that are not empty."""
@@ -149,7 +145,7 @@ class Distribution:
             "window": self.window.tolist(),
             "first": first,
             "counts": self.counts[first:last].tolist(),
-            "sums": [_short(value) for value in self.sums[first:last].tolist()],
+            "sums": [six_digits(value) for value in self.sums[first:last].tolist()],
         }
 
     @classmethod
@@ -173,7 +169,3 @@ class Distribution:
                 f"the distribution of sensitivities cannot be read ({error}): measure it again"
             ) from None
         return made
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.6g}")

@@ -58,8 +58,8 @@ class Sensitivities:
             "batch_size": self.batch_size,
             "scope": self.scope,
             "whole": self.whole.to_dict(),
-            "by_layer": {name: found.summary() for name, found in self.by_layer.items()},
-            "by_kind": {name: found.summary() for name, found in self.by_kind.items()},
+            "by_layer": {name: part.summary() for name, part in self.by_layer.items()},
+            "by_kind": {name: part.summary() for name, part in self.by_kind.items()},
             "environment": self.environment,
         }
 
@@ -133,15 +133,15 @@ def measure(
 
     def loss(module: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
-            found: Tensor = module(**batch).loss
-        return found
+            mean: Tensor = module(**batch).loss
+        return mean
 
-    found = sensitivity(network, pieces(), loss, reduce, scope)
+    sensitivities = sensitivity(network, pieces(), loss, reduce, scope)
     whole = Distribution()
     by_layer: dict[str, Distribution] = {}
     by_kind: dict[str, Distribution] = {}
-    while found:
-        parameter, values = found.popitem()
+    while sensitivities:
+        parameter, values = sensitivities.popitem()
         part = Distribution()
         part.add(values)
         whole += part
@@ -164,8 +164,8 @@ def measure(
 
 def _layer(name: str) -> str | None:
     """The first number in a parameter's name: its layer."""
-    found = re.search(r"(?<=\.)\d+(?=\.)", name)
-    return found and found.group()
+    number = re.search(r"(?<=\.)\d+(?=\.)", name)
+    return number and number.group()
 
 
 def _label(name: str) -> str:

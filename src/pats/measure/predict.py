@@ -53,8 +53,8 @@ def predict(
         folder: A model folder that ``finetune`` exported, or another fine-tuned sequence classifier.
         data: A CSV, TSV, JSONL or Parquet table; it needs no label. Missing texts are empty texts.
         text: Column of the first text; None takes the column that the model was trained on. Where the
-            model does not say one, it is guessed by usual names.
-        text_pair: Column of the second text, likewise, for a model trained on pairs.
+            model names none, it is detected by its usual names.
+        text_pair: Column of the second text, found in the same way, for a model trained on pairs.
         batch_size: Rows a batch; it does not change the results beyond rounding.
         out: CSV file to write: every column of the table in its order, then ``row`` (counted from 1),
             ``prediction``, and for classes ``p_<class>``. Where the table has a column of such a name,
@@ -95,23 +95,23 @@ def predict(
     seen = zip(*texts, strict=True)
     if labels:
         shares = batches.probabilities(outputs)
-        found = [
+        predictions = [
             Prediction(pair, labels[row.argmax()], dict(zip(labels, row.tolist(), strict=True)))
             for pair, row in zip(seen, shares, strict=True)
         ]
     else:
-        found = [
+        predictions = [
             Prediction(pair, None, {"score": float(row[0])}) for pair, row in zip(seen, outputs, strict=True)
         ]
     if out is not None:
-        _write(Path(out), rows, labels, found)
-    return found
+        _write(Path(out), rows, labels, predictions)
+    return predictions
 
 
 def _columns(
     rows: Table, text: str | None, text_pair: str | None, card: Mapping[str, Any], folder: str
 ) -> tuple[Columns, list[str]]:
-    """The columns of the texts: those named, else those of the training, else guessed; and what to say."""
+    """The columns of the texts (those named, else those of the training, else detected), and notes."""
     given = {"text": text, "text_pair": text_pair}
     trained = {key: card[key] for key in given if isinstance(card.get(key), str)}
     taken = {key: column for key, column in trained.items() if given[key] is None}
@@ -123,8 +123,8 @@ def _columns(
         )
     words = {"text": "text", "text_pair": "second text"}
     notes = [f"The {words[key]} is column {column!r}, as in training." for key, column in taken.items()]
-    columns, guessed = choose(rows, **(given | taken), labelled=False)
-    return columns, notes + guessed
+    columns, detected = choose(rows, **(given | taken), labelled=False)
+    return columns, notes + detected
 
 
 def _matching(names: list[str], pair: bool, folder: str) -> list[str]:
@@ -154,13 +154,13 @@ def _is_ours(path: Path) -> bool:
     return bool({"prediction", "pats_prediction"} & set(header))
 
 
-def _write(path: Path, rows: Table, labels: Sequence[str], found: Sequence[Prediction]) -> None:
+def _write(path: Path, rows: Table, labels: Sequence[str], predictions: Sequence[Prediction]) -> None:
     text = io.StringIO()
     writer = csv.writer(text)  # whose usual line ends make it quote a carriage return within a cell
     ours = ["row", "prediction", *(f"p_{label}" for label in labels)]
     writer.writerow([*rows.columns, *(_free(name, rows) for name in ours)])
     table = zip(*rows.columns.values(), strict=True)
-    for number, (cells, one) in enumerate(zip(table, found, strict=True), 1):
+    for number, (cells, one) in enumerate(zip(table, predictions, strict=True), 1):
         scores = [f"{score:.7g}" for score in one.scores.values()]
         said = scores if one.label is None else [one.label, *scores]
         writer.writerow([*map(_cell, cells), number, *said])

@@ -1,6 +1,6 @@
 """What runs found, as a study and a page read it."""
 
-from pats.measure.distribution import LOWEST, PER_DECADE, WINDOW, WINDOW_BINS, Distribution
+from pats.measure.distribution import LOWEST, PER_DECADE, WINDOW_BINS, Distribution
 from pats.results.cell import Cell, Outcome
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
@@ -8,7 +8,6 @@ from pats.run.spec import Run
 __all__ = [
     "LOWEST",
     "PER_DECADE",
-    "WINDOW",
     "WINDOW_BINS",
     "Cell",
     "Distribution",

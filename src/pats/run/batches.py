@@ -104,9 +104,9 @@ def scores(
         with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
             parts[start] = model(**batch).logits.float().cpu()
     model.train(training)
-    found = {start: part for each in ranks.every(parts) for start, part in each.items()}
-    out = np.empty((len(order), found[0].shape[1]), np.float32)
-    out[order] = torch.cat([found[start] for start in starts]).numpy()
+    outputs = {start: part for each in ranks.every(parts) for start, part in each.items()}
+    out = np.empty((len(order), outputs[0].shape[1]), np.float32)
+    out[order] = torch.cat([outputs[start] for start in starts]).numpy()
     return out
 
 

@@ -16,14 +16,15 @@ import torch
 from numpy.typing import NDArray
 from torch.optim import Optimizer
 
+from pats import paper
 from pats.run.batches import predictions, probabilities
 from pats.run.folder.files import write_atomic
+from pats.run.numbers import gini, six_digits
 from pats.step.shard import local
 from pats.tasks import Split, TaskData, metrics
 
 Outputs = Mapping[str, NDArray[np.float32]]
 
-INSENSITIVE = 5e-8  # the paper's figure 2 counts parameters below it
 _SAMPLE = 1_000_000  # entries over which Gini's coefficient is taken
 
 
@@ -39,13 +40,13 @@ def judge(data: TaskData, outputs: Outputs) -> tuple[dict[str, float], bool]:
         ``"<split>/<metric>"`` where there are several, each group's under ``"<group>/<metric>"``.
     """
     predicted = {name: predictions(out, data.regression) for name, out in outputs.items()}
-    found = {
+    by_split = {
         name: metrics.compute(data.metrics, values, _labels(data.splits[name]))
         for name, values in predicted.items()
     }
-    merged = {metric: fmean(own[metric] for own in found.values()) for metric in data.metrics}
-    if len(found) > 1:
-        for name, own in found.items():
+    merged = {metric: fmean(own[metric] for own in by_split.values()) for metric in data.metrics}
+    if len(by_split) > 1:
+        for name, own in by_split.items():
             merged |= {f"{name}/{metric}": value for metric, value in own.items()}
     for name, values in predicted.items():
         merged |= _by_group(data, data.splits[name], values)
@@ -123,26 +124,16 @@ def sensitivities(optimizer: Optimizer) -> dict[str, Any]:
         return {}
     mean = math.fsum(float(part.sum(dtype=torch.float64)) for part in held) / entries
     spread = math.fsum(float((part.double() - mean).square().sum()) for part in held) / entries
-    below = sum(int((part < INSENSITIVE).sum()) for part in held)
+    below = sum(int((part < paper.WINDOW[0]).sum()) for part in held)
     stride = -(-entries // _SAMPLE)
     sample = torch.cat([part[::stride].double().cpu() for part in held])
     return {
         "entries": entries,
-        "mean": _short(mean),
-        "cv": _short(math.sqrt(spread) / mean if mean else 0.0),
-        "gini": _short(_gini(sample)),
-        "insensitive": _short(below / entries),
+        "mean": six_digits(mean),
+        "cv": six_digits(math.sqrt(spread) / mean if mean else 0.0),
+        "gini": six_digits(gini(torch.ones_like(sample), sample.sort().values)),
+        "insensitive": six_digits(below / entries),
     }
-
-
-def _gini(values: torch.Tensor) -> float:
-    """Gini's coefficient: 0 where all are equal, towards 1 where one holds everything."""
-    ordered = values.sort().values
-    count, total = len(ordered), float(ordered.sum())
-    if total == 0:
-        return 0.0
-    rank = torch.arange(1, count + 1, dtype=torch.float64)
-    return float((2 * rank - count - 1) @ ordered) / (count * total)
 
 
 def kind(name: str) -> str:
@@ -165,7 +156,7 @@ def by_kind(stats: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, flo
         for key in members[0]:
             finite = [member[key] for member in members if math.isfinite(member[key])]
             if finite:
-                condensed[name][key] = _short(_merge(key, finite))
+                condensed[name][key] = six_digits(_merge(key, finite))
     return condensed
 
 
@@ -173,8 +164,3 @@ def _merge(key: str, values: list[float]) -> float:
     if key == "skipped":
         return sum(values)
     return max(values) if key.endswith("_max") else fmean(values)
-
-
-def _short(value: float) -> float:
-    """Six significant digits, so that a result stays small."""
-    return float(f"{value:.6g}")

@@ -87,7 +87,7 @@ def is_first() -> bool:
 
 
 def speaks(error: InputError) -> bool:
-    """Whether this process tells of an error: of those on a machine one does, where they know each other."""
+    """Whether this process reports an error: one a machine does, where the processes know each other."""
     try:
         return isinstance(error, LauncherError) or launched().local == 0
     except LauncherError:
@@ -174,25 +174,25 @@ def first(make: Callable[[], T]) -> T:
     """What the first process makes, on every process; an exception that it raises is raised on all."""
     if count() == 1:
         return make()
-    told: list[Any] = [None, None]
+    outcome: list[Any] = [None, None]
     if is_first():
         try:
-            told[0] = make()
+            outcome[0] = make()
         except Exception as error:
-            told[1] = error
-    dist.broadcast_object_list(told, src=0)
-    if told[1] is not None:
-        raise told[1]
-    return cast(T, told[0])
+            outcome[1] = error
+    dist.broadcast_object_list(outcome, src=0)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return cast(T, outcome[0])
 
 
 def every(value: T) -> list[T]:
     """The values of all processes, in their order."""
     if count() == 1:
         return [value]
-    found: list[Any] = [None] * count()
-    dist.all_gather_object(found, value)
-    return found
+    values: list[Any] = [None] * count()
+    dist.all_gather_object(values, value)
+    return values
 
 
 def mean(value: Tensor) -> Tensor:

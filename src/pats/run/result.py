@@ -1,4 +1,4 @@
-"""``Result``: what one run found, as it stands in ``result.json``."""
+"""``Result``: what one run found, as ``result.json`` holds it."""
 
 import json
 from collections.abc import Mapping

@@ -31,7 +31,7 @@ from pats.run.spec import Run
 from pats.run.trainer import Diverged, Monitor, RunTrainer, arguments
 from pats.step.shard import local
 
-FRESH = 20  # names that a result tells of weights that were drawn at random
+FRESH = 20  # names of weights drawn at random that a result lists
 
 
 def finetune(
@@ -72,7 +72,7 @@ def finetune(
             ``end``); see ``pats.run.folder.events``.
         keep_model: False deletes the weights at the end.
         save_steps: Makes a checkpoint after every so many optimizer steps, instead of after every epoch.
-        report_to: Trackers of Trainer's that are told losses, rates and metrics, such as
+        report_to: Trackers of Trainer's to which it reports losses, rates and metrics, such as
             ``"tensorboard"``, whose files are put in ``OUT/tensorboard``. They change no result.
 
     Returns:
@@ -101,7 +101,7 @@ def finetune(
         journal = Journal(file, on_event if writes else None)
         stack.enter_context(journal)  # before the model, whose download may take long
         stack.enter_context(own_generators())
-        stack.enter_context(owned.full_disk_told(folder))
+        stack.enter_context(owned.full_disk_as_oserror(folder))
         resumable, notes = out is not None, (*damages, *data.notes)
         session = _Session(
             run, method, data, folder, progress, journal, notes, resumable, save_steps, tuple(report_to)
@@ -157,20 +157,20 @@ class _Session:
     def perform(self, keep_model: bool) -> Result:
         """Train, score the best epoch's weights, write everything down."""
         started = time.perf_counter()
-        engine = self._engine()
+        trainer = self._trainer()
         error = None
         try:
-            self._train(engine)
+            self._train(trainer)
         except Diverged as diverged:
             error = str(diverged)
-        optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)
-        trained_steps = engine.state.global_step - self.resumed_at
+        optimizer = getattr(trainer.optimizer, "optimizer", trainer.optimizer)
+        trained_steps = trainer.state.global_step - self.resumed_at
         sensitivity: dict[str, Any] = {}
         telemetry: dict[str, Any] = {}
         if optimizer is not None and error is None:
             sensitivity = outcome.sensitivities(optimizer)
             telemetry = outcome.by_kind(self.method.telemetry(optimizer))
-        del engine, optimizer  # the exported weights are loaded next
+        del trainer, optimizer  # the exported weights are loaded next
         best = ranks.first(lambda: resume.best_weights(self.folder, self.progress.best_step))
         test: Mapping[str, float] | None = None
         predictions: dict[str, str] = {}
@@ -213,7 +213,7 @@ class _Session:
         ranks.wait()
         return result
 
-    def _engine(self) -> RunTrainer:
+    def _trainer(self) -> RunTrainer:
         run = self.run
         training = methods.Training(
             optimizer=run.optimizer,
@@ -231,7 +231,7 @@ class _Session:
         checkpoints = self.folder / CHECKPOINT
         monitor = Monitor(self.journal, self.progress, checkpoints, run.batch_size, self.method)
         self.method.prepare_(self.loaded.model, training)
-        engine = RunTrainer(
+        trainer = RunTrainer(
             self.loaded.model,
             arguments(
                 run, checkpoints, self.device, self.in_bf16, self.resumable, self.save_steps, self.report_to
@@ -245,11 +245,11 @@ class _Session:
             callback=monitor,
             progress=self.progress,
         )
-        monitor.engine = engine
-        trackers.place(engine, self.folder)
-        return engine
+        monitor.trainer = trainer
+        trackers.place(trainer, self.folder)
+        return trainer
 
-    def _train(self, engine: RunTrainer) -> None:
+    def _train(self, trainer: RunTrainer) -> None:
         checkpoints = self.folder / CHECKPOINT
         source = self.progress.checkpoint and str(checkpoints / self.progress.checkpoint)
         self.resumed_at = self.progress.step if source else 0
@@ -269,12 +269,12 @@ class _Session:
         set_seed(self.run.data_seed)
         evaluated = self.seconds.setdefault("evaluate", 0.0)
         with ExitStack() as stack:
-            stack.enter_context(engine.attached())
+            stack.enter_context(trainer.attached())
             if source:
                 checkpoint.load_state(self.method, Path(source))
             stack.enter_context(classifier.quiet())
             stack.enter_context(self._timed("train"))
-            engine.train(resume_from_checkpoint=source)
+            trainer.train(resume_from_checkpoint=source)
         self.seconds["train"] -= self.seconds["evaluate"] - evaluated
 
     def _judge(self, state: TrainerState, train_loss: float) -> dict[str, float]:
@@ -304,8 +304,8 @@ class _Session:
 
     def _check_weights(self, step: int) -> None:
         shards = ((name, local(parameter)) for name, parameter in self.loaded.model.named_parameters())
-        found = next((name for name, shard in shards if not bool(torch.isfinite(shard).all())), None)
-        for name in ranks.every(found):
+        broken = next((name for name, shard in shards if not bool(torch.isfinite(shard).all())), None)
+        for name in ranks.every(broken):
             if name is not None:
                 raise Diverged(
                     f"the parameter {name!r} is not finite after step {step}: lower the learning rate "

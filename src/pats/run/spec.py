@@ -48,12 +48,12 @@ class Run:
         task: One of ``pats.tasks.registry()``, a class of one's own as ``"my_module:MyTask"``, or None where
             ``data`` is a table.
         data: A task's folder, such as GLUE's, or a table; None takes GLUE from the hub.
-        text: Column of the first text of a table; None guesses it. ``text_pair`` and ``label``
-            likewise.
+        text: Column of the first text of a table; None detects it. The same holds for
+            ``text_pair`` and ``label``.
         kind: ``"classification"`` or ``"regression"``; None detects it, and asks where whole numbers may
             be both.
         task_options: Options of a task that makes its examples, such as ``{"size": 1000}``.
-        fingerprint: Hash of the loaded data. Where given, it stands for ``data`` in the id, and a run
+        fingerprint: Hash of the loaded data. Where given, it replaces ``data`` in the id, and a run
             on other data is refused.
         weights: Hash of a local model's weights, architecture and tokenizer. Where given, it is part of
             the id, and a run from others is refused; ``finetune`` and ``compare`` fill it in.
@@ -205,6 +205,19 @@ class Run:
     def with_seed(self, seed: int) -> "Run":
         """The same run with its own three seeds set to ``seed``; the split stays."""
         return replace(self, init_seed=seed, data_seed=seed, noise_seed=seed)
+
+
+def value_of(text: str) -> Value:
+    """What an option's text means: true, false, none, a number, else itself."""
+    words: dict[str, Value] = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def of_now(method: str, options: Mapping[str, Value]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ available: Callable[[], list[str]] = integration_utils.get_available_reporting_i
 SHARE = 0.01  # of a run's steps between two reports
 
 
-def check(names: Sequence[str]) -> None:
+def check_installed(names: Sequence[str]) -> None:
     """Make sure that Trainer knows trackers, and that they are installed.
 
     Raises:

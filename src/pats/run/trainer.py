@@ -207,24 +207,24 @@ class Monitor(TrainerCallback):
         self._journal, self._progress, self._folder = journal, progress, folder
         self._method = method
         self._batch_size = batch_size
-        self._told, self._told_step = time.monotonic(), 0
-        self.engine: RunTrainer | None = None
+        self._reported_at, self._reported_step = time.monotonic(), 0
+        self.trainer: RunTrainer | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Count from here: a resumed run starts in the middle."""
-        self._told, self._told_step = time.monotonic(), state.global_step
+        self._reported_at, self._reported_step = time.monotonic(), state.global_step
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """At most every few seconds, say how far it is."""
         now = time.monotonic()
-        seconds, steps = now - self._told, state.global_step - self._told_step
-        if seconds < PROGRESS or self.engine is None:
+        seconds, steps = now - self._reported_at, state.global_step - self._reported_step
+        if seconds < PROGRESS or self.trainer is None:
             return
-        recent = self.engine.losses[-steps:]
+        recent = self.trainer.losses[-steps:]
         self._journal.emit(
             "progress",
             step=state.global_step,
@@ -234,7 +234,7 @@ class Monitor(TrainerCallback):
             lr=kwargs["optimizer"].param_groups[0]["lr"],
             examples_per_second=round(steps * self._batch_size / seconds, 2),
         )
-        self._told, self._told_step = now, state.global_step
+        self._reported_at, self._reported_step = now, state.global_step
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -248,11 +248,11 @@ class Monitor(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """A checkpoint counts once ``progress.json`` names it."""
-        assert self.engine is not None
+        assert self.trainer is not None
         self._progress.checkpoint = f"checkpoint-{state.global_step}"
         self._progress.step = state.global_step
-        self._progress.losses = self.engine.losses
-        start = self.engine.order.start if self.engine.losses else None  # evaluation clears the losses
+        self._progress.losses = self.trainer.losses
+        start = self.trainer.order.start if self.trainer.losses else None  # evaluation clears the losses
         self._progress.order = None if start is None else bytes(start.tolist()).hex()
         ranks.wait()  # until every process has written its part
         if ranks.is_first():
@@ -269,7 +269,7 @@ def arguments(
     report_to: Sequence[str] = (),
 ) -> TrainingArguments:
     """Trainer's arguments for a run; the processes share each batch."""
-    trackers.check(report_to)
+    trackers.check_installed(report_to)
     strategy = "epoch" if save_steps is None else "steps"
     made = TrainingArguments(
         output_dir=str(folder),

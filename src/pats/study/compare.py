@@ -5,15 +5,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pats.run import ranks
-from pats.study import choose, prepare
-from pats.study.identity import identify
-from pats.study.place.group import together
-from pats.study.place.local import LocalPlacer
+from pats.study import choose
+from pats.study.conduct import conduct
 from pats.study.place.protocol import Placer
 from pats.study.plan.grid import Place, PlannedCell, Study
-from pats.study.store.results import Store
-from pats.study.study_run import StudyResult, StudyRun
+from pats.study.result import StudyResult
+from pats.study.study_run import Options, StudyRun
 
 
 def compare(
@@ -54,51 +51,41 @@ def compare(
         InputError: Something cannot be used, found before the first run starts where possible; or
             another process works in ``out``, or ``out`` holds another study or what is not PATS's.
     """
-    store = Store(out)
-
-    def perform(engine: Placer) -> StudyResult:
-        prepare.check_sharing(study, engine)
-        prepare.check_methods(study)
-        prepare.check_trackers(report_to)
-        data = prepare.load_data(study, [study.tuning_seed] if study.lr_grid else [])
-        prepare.take_folder(store, study, data)
-        prepare.tell(data, console)
-        with store.exclusive():
-            known, told = identify(study, store)
-            job = StudyRun(known, store, engine, retries, keep_models, console, data, report_to, force)
-            job.announce()
-            tuned, notes = _tune(job)
-            planned = known.cells(data.fingerprints, tuned)
-            return job.conclude(planned, known.runs(data.fingerprints, tuned), (*told, *notes))
-
-    if engine is None and ranks.count() > 1:
-        return together(perform)
-    return perform(engine or LocalPlacer(workers))
+    how = Options(retries, keep_models, console, report_to, force)
+    searched = [study.tuning_seed] if study.lr_grid else []
+    return conduct(study, out, searched, _compare, engine, workers, how)
 
 
-def _tune(job: StudyRun) -> tuple[dict[Place, float], list[str]]:
-    """The best rate of the grid on dev, the smaller one of equals; and a sentence for every failed run."""
-    plan = job.study.tuning(job.data.fingerprints)
+def _compare(study_run: StudyRun) -> StudyResult:
+    tuned = _tune(study_run)
+    study, fingerprints = study_run.study, study_run.data.fingerprints
+    return study_run.conclude(study.cells(fingerprints, tuned), study.runs(fingerprints, tuned))
+
+
+def _tune(study_run: StudyRun) -> dict[Place, float]:
+    """The best rate of the grid on dev, the smaller one of equals; every failed run gets a note."""
+    study, store = study_run.study, study_run.store
+    plan = study.tuning(study_run.data.fingerprints)
     if not plan:
-        return {}, []
-    rows = dict(job.study.rows)
+        return {}
+    rows = dict(study.rows)
     cells = [
         PlannedCell(task, model, f"{label} (tuning)", rows[label], 0.0, runs)
         for (task, model, label), runs in plan.items()
     ]
-    job.select(cells, [run for runs in plan.values() for run in runs])
-    tuned, notes = {}, []
+    study_run.select(cells, [run for runs in plan.values() for run in runs])
+    tuned = {}
     for place, runs in plan.items():
-        notes += [
+        study_run.notes += [
             f"Failed: tuning of {place[2]} on {place[0]} with {Path(place[1]).name} at {run.lr:g}: "
-            f"{job.unscored[run.id]}"
+            f"{study_run.unscored[run.id]}"
             for run in runs
-            if run.id in job.unscored
+            if run.id in study_run.unscored
         ]
         in_order = sorted(runs, key=lambda run: run.lr)
-        best = choose.best(job.store, [run.id for run in in_order])
+        best = choose.best(store, [run.id for run in in_order])
         # Where every rate failed, the smallest one is run, and its failures are shown.
         tuned[place] = next((run.lr for run in runs if run.id == best), in_order[0].lr)
         for run in runs:
-            job.store.drop(run.id, model=not job.keep_models)
-    return tuned, notes
+            store.drop(run.id, model=not study_run.options.keep_models)
+    return tuned

@@ -4,8 +4,8 @@
     OUT/<fraction>/sensitivities/<id>.json   what was measured of a run's model
     OUT/data_size.json                  all points
 
-A model is measured when its comparison is done, and its weights go then. Run again, everything that stands is
-taken as it is.
+A model is measured when its comparison is done, and its weights are deleted then. A repeated call
+reuses all that exists.
 """
 
 import json
@@ -22,9 +22,9 @@ from pats.run import Run, ranks
 from pats.run.folder import owned
 from pats.study import Study
 from pats.study.compare import compare
+from pats.study.result import StudyResult
 from pats.study.store.files import read_json, write
 from pats.study.store.results import Store
-from pats.study.study_run import StudyResult
 
 FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
 BATCHES = 32  # batches of the whole training set that every model is measured on
@@ -36,7 +36,7 @@ Point = dict[str, Any]
 
 @dataclass(frozen=True)
 class DataSize:
-    """What was found.
+    """What ``data_size`` measured.
 
     Args:
         task: Name of the task.
@@ -79,8 +79,8 @@ def data_size(
         batches: Batches to measure; None is the whole training set.
         keep_models: Keeps every run's weights once they are measured.
         console: Where progress is shown; None shows none.
-        how: ``workers``, ``retries``, ``engine`` and ``report_to`` of ``compare``, which also tells how it is
-            called under ``torchrun``.
+        how: ``workers``, ``retries``, ``engine`` and ``report_to`` of ``compare``, see there how to
+            call it under ``torchrun``.
 
     Raises:
         InputError: There are several tasks or models, a fraction is out of its range, or as ``compare``.
@@ -98,13 +98,13 @@ def data_size(
         part = replace(study, run=replace(study.run, fraction=share))
         folder = Path(out) / f"{share:g}"
         result = compare(part, folder, keep_models=True, console=console, **how)
-        found = ranks.first(partial(_measure, result, batches, keep_models, console))
+        spreads = ranks.first(partial(_measure, result, batches, keep_models, console))
         failures |= result.unscored
         for cell in result.cells:
             for outcome in cell.outcomes:
                 if outcome.failure is not None:
                     failures[outcome.run_id] = outcome.failure
-                spread = found.get(outcome.run_id, {})
+                spread = spreads.get(outcome.run_id, {})
                 point: Point = {
                     "method": cell.label,
                     "fraction": share,
@@ -116,7 +116,7 @@ def data_size(
                 }
                 points.append(point | {key: spread.get(key) for key in _SPREAD})
     sizes = {point["fraction"]: point["examples"] for point in points if point["examples"]}
-    for point in points:  # a failed run is drawn nowhere, but stands in the table of its size
+    for point in points:  # no chart shows a failed run, but the table of its size does
         point["examples"] = sizes.get(point["fraction"], 0)
     labels = tuple(dict.fromkeys(point["method"] for point in points))
     content = {"task": study.task_list[0], "model": study.model_list[0], "labels": labels, "points": points}
@@ -144,14 +144,14 @@ def _measure(
         for outcome in cell.outcomes
         if cell.dev.get(outcome.seed) is not None
     ]
-    found = {}
+    spreads = {}
     for run_id in scored:
         spread = _spread(store, runs[run_id], batches, console)
         if spread is not None:
-            found[run_id] = spread
+            spreads[run_id] = spread
             if not keep_models:
                 store.drop(run_id)
-    return found
+    return spreads
 
 
 def _spread(store: Store, run: Run, batches: int | None, console: Console | None) -> Mapping[str, Any] | None:
@@ -169,12 +169,12 @@ def _spread(store: Store, run: Run, batches: int | None, console: Console | None
 
     # The order of the batches is the same for all seeds and sizes.
     data = load_data(run)
-    found = measure(
+    sensitivities = measure(
         str(folder), data, count=batches, batch_size=run.batch_size, precision=run.precision, seed=0
     )
-    content = found.to_dict() | {"batches_asked": batches}
+    content = sensitivities.to_dict() | {"batches_asked": batches}
     write(path, json.dumps(content, ensure_ascii=False) + "\n")
     if console is not None:
-        told = f"{run.method}, {100 * run.fraction:g} %, seed {run.data_seed}: sensitivities measured"
-        console.print(told, markup=False, highlight=False)
-    return found.whole.summary()
+        sentence = f"{run.method}, {100 * run.fraction:g} %, seed {run.data_seed}: sensitivities measured"
+        console.print(sentence, markup=False, highlight=False)
+    return sensitivities.whole.summary()

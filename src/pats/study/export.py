@@ -77,14 +77,14 @@ def _is_ours(target: Path) -> bool:
     return tuple(names[: len(_IDENTITY)]) == _IDENTITY
 
 
-def _found(store: Store) -> Iterator[tuple[Row, RunState, Result | None]]:
+def _read(store: Store) -> Iterator[tuple[Row, RunState, Result | None]]:
     for state in Watched(store).look():
         identity = {name: getattr(state, name) for name in _IDENTITY}
         yield identity, state, store.result(state.run_id)
 
 
 def _runs(store: Store) -> Iterator[Row]:
-    for identity, state, result in _found(store):
+    for identity, state, result in _read(store):
         row = identity | {"state": state.state, "attempts": state.attempts, "error": state.error}
         if result is not None:
             row |= _scores(result) | _settings(result)
@@ -119,10 +119,10 @@ def _settings(result: Result) -> Row:
 
 
 def _evaluations(store: Store) -> Iterator[Row]:
-    for identity, _, result in _found(store):
+    for identity, _, result in _read(store):
         for epoch in () if result is None else result.epochs:
-            told = {"epoch": epoch.epoch, "step": epoch.step, "train_loss": epoch.train_loss}
-            yield identity | told | {f"dev.{name}": value for name, value in epoch.metrics.items()}
+            evaluation = {"epoch": epoch.epoch, "step": epoch.step, "train_loss": epoch.train_loss}
+            yield identity | evaluation | {f"dev.{name}": value for name, value in epoch.metrics.items()}
 
 
 def _write_csv(target: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:

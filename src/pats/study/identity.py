@@ -15,18 +15,18 @@ def identify(study: Study, store: Store) -> tuple[Study, tuple[str, ...]]:
 
     A study that was begun before the hash was part of the ids goes on without it while the model's files are
     older than all its results. Where they are not, nobody knows what those results were made from: its runs
-    are made again, and the old results stay in their folders.
+    are repeated, and the old results stay in their folders.
     """
     hashes, notes = {}, []
     cells = _begun(store)
     for model in study.model_list:
-        found = weights.digest(model)
-        if found is None:
+        digest = weights.digest(model)
+        if digest is None:
             continue
         made = _made(store, [cell for cell in cells if cell.model == model])
         if made and not weights.changed_since(model, min(made)):
             continue
-        hashes[model] = found
+        hashes[model] = digest
         if made:
             notes.append(
                 f"The files of the model {model} are younger than {count(len(made), 'result')} in "
@@ -44,9 +44,9 @@ def _begun(store: Store) -> list[PlannedCell]:
 
 def _made(store: Store, cells: list[PlannedCell]) -> list[float]:
     """When the results of runs without a hash were made."""
-    found = []
+    times = []
     for run in (run for cell in cells for run in cell.runs if run.weights is None):
         result = store.result(run.id)
         if result is not None:
-            found.append(weights.made_at(result.environment, store.folder(run.id) / RESULT))
-    return found
+            times.append(weights.made_at(result.environment, store.folder(run.id) / RESULT))
+    return times

@@ -1,6 +1,6 @@
-"""What is looked at before the first run starts, so that bad input fails at once."""
+"""What is checked before the first run starts, so that bad input fails at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rich.console import Console
@@ -15,8 +15,8 @@ from pats.study.store.results import Store
 
 
 @dataclass(frozen=True)
-class Data:
-    """What a study's tasks turned out to be.
+class StudyData:
+    """What was detected of a study's tasks.
 
     Args:
         fingerprints: Of the data, by task and data seed; the seeds of a study share one split.
@@ -29,7 +29,7 @@ class Data:
     notes: tuple[str, ...]
 
 
-def load_data(study: Study, searched: Sequence[int] = ()) -> Data:
+def load_tasks(study: Study, searched: Iterable[int] = ()) -> StudyData:
     """Load every task once: the data do not depend on the seeds of the runs.
 
     Args:
@@ -39,21 +39,21 @@ def load_data(study: Study, searched: Sequence[int] = ()) -> Data:
     Raises:
         InputError: A task is unknown, or its data are missing or damaged.
     """
-    from pats.run.data import load_data as load_task
+    from pats.run.data import load_data
 
     seeds = (*study.seed_list, *searched)
     fingerprints: dict[tuple[str, int], str] = {}
     labels: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []
     for task in study.task_list:
-        data = load_task(study.base(task, study.model_list[0]))
+        data = load_data(study.base(task, study.model_list[0]))
         fingerprints |= {(task, seed): data.fingerprint for seed in seeds}
         labels[task] = data.labels
         notes += [f"{task}: {note}" for note in data.notes]
-    return Data(fingerprints, labels, tuple(dict.fromkeys(notes)))
+    return StudyData(fingerprints, labels, tuple(dict.fromkeys(notes)))
 
 
-def tell(data: Data, console: Console | None) -> None:
+def show_notes(data: StudyData, console: Console | None) -> None:
     """Show what was detected, before anything is trained on it."""
     if console is None:
         return
@@ -81,7 +81,7 @@ def check_trackers(names: Sequence[str]) -> None:
     if names:
         from pats.run import trackers
 
-        trackers.check(names)
+        trackers.check_installed(names)
 
 
 def check_sharing(study: Study, engine: Placer) -> None:
@@ -123,7 +123,7 @@ def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:
                 pass
 
 
-def take_folder(store: Store, study: Study, data: Data) -> None:
+def take_folder(store: Store, study: Study, data: StudyData) -> None:
     """Make the study's folder PATS's own, and keep another study's results and model from being replaced.
 
     A study that grows, by seeds, rows, models or tasks, goes on in its folder; one of other data does not.
@@ -140,11 +140,11 @@ def take_folder(store: Store, study: Study, data: Data) -> None:
             )
     owned.claim(store.root, owned.STUDY)
     if not target.exists() and not any(store.root.glob(f"runs/*/{RESULT}")):
-        return  # nothing stands there yet
+        return  # nothing is there yet
     try:
         cells = store.cells()
     except InputError:
-        return  # cut short: it is written anew, and results are known by their runs
+        return  # cut short: the study writes it anew, and finds results by their runs
     before = {(cell.task, run.data_seed): run.fingerprint for cell in cells for run in cell.runs}
     tasks = dict.fromkeys(cell.task for cell in cells)
     if not set(tasks) & set(study.task_list):

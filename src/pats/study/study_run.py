@@ -1,168 +1,113 @@
-"""What a comparison and a sweep have in common: runs brought to results, tables, and the chosen model."""
+"""What the steps of a comparison, or of a sweep, share: from runs to results, tables and chosen models."""
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from pats import results
-from pats.page.content.summary import Page, page
+from pats.page.content.summary import summary_of
 from pats.page.content.verdict import too_few
 from pats.page.content.words import CURE
-from pats.page.formats import render
+from pats.page.formats import csv_tables
+from pats.page.formats.markdown import markdown
 from pats.page.numbers import reading, tables
-from pats.run.folder.files import MARK, MODEL, PREDICTIONS, remove
+from pats.run.folder.files import MARK, MODEL, remove
 from pats.run.model.exported import damage, read_card
 from pats.run.spec import Run
 from pats.study import choose, prepare
+from pats.study.cells import outcome, predictions, with_results
 from pats.study.choose import Chosen
 from pats.study.place.coordinator import execute
 from pats.study.place.protocol import Placer
 from pats.study.plan.grid import PlannedCell, Study
+from pats.study.result import StudyResult
 from pats.study.store.files import write
 from pats.study.store.results import Store
 from pats.study.watch import Display
 
 
 @dataclass(frozen=True)
-class StudyResult:
-    """What a study found.
+class Options:
+    """How a study is carried out, whatever runs its runs.
 
     Args:
-        study: The study.
-        out: Its folder, with ``tables.md``, ``tables.csv``, ``runs.csv`` and ``model/``.
-        cells: Every cell with its results, and the reasons of runs that have none.
-        groups: The tables as numbers, one for every task and model.
-        page: The tables and the verdict in words.
-        chosen: The exported model of every task that has one.
-        unscored: Why runs of a tuning or a search have no score, by id; they are in no cell.
+        retries: Attempts a run may be lost in.
+        keep_models: Keeps every run's weights.
+        console: Where progress is shown; None shows none.
+        report_to: Trackers that runs report to.
+        force: Exports a chosen model also where it predicts one constant.
     """
 
-    study: Study
-    out: Path
-    cells: tuple[results.Cell, ...]
-    groups: tuple[tables.Group, ...]
-    page: Page
-    chosen: Mapping[str, Chosen]
-    unscored: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def failures(self) -> int:
-        """Runs without a score, those of a tuning or a search included."""
-        reported = sum(outcome.failure is not None for cell in self.cells for outcome in cell.outcomes)
-        return reported + len(self.unscored)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        lines = [
-            {
-                "task": group.task,
-                "model": group.model,
-                "method": line.cell.label,
-                "control": line.cell.control,
-                "lr": line.cell.lr,
-                "split": group.split,
-                "metric": line.cell.metric,
-                "mean": line.mean,
-                "std": line.std,
-                "scores": {str(seed): score for seed, score in line.scores.items()},
-                "difference": line.difference and asdict(line.difference),
-                "p_holm": line.p,
-                "significant": line.significant,
-                "constant": line.degenerate,
-                "failed": {str(outcome.seed): outcome.failure for outcome in line.failures},
-                "paper": line.paper,
-            }
-            for group in self.groups
-            for line in group.lines
-        ]
-        return {
-            "out": str(self.out),
-            "verdict": list(self.page.verdict),
-            "cells": lines,
-            "chosen": {task: asdict(choice) for task, choice in self.chosen.items()},
-            "unscored": dict(self.unscored),
-            "notes": list(self.page.notes),
-        }
+    retries: int = 3
+    keep_models: bool = False
+    console: Console | None = None
+    report_to: Sequence[str] = ()
+    force: bool = False
 
 
 @dataclass
 class StudyRun:
-    """What the steps of a comparison, or of a sweep, share.
+    """A study under way.
 
     Args:
         study: The grid, or for a sweep what its runs share.
         store: Where everything is.
         engine: Who runs the runs.
-        retries: Attempts a run may be lost in.
-        keep_models: Keeps every run's weights.
-        console: Where progress is shown; None shows none.
-        data: What the study's tasks turned out to be.
-        report_to: Trackers that runs report to.
-        force: Exports a chosen model also where it predicts one constant.
+        data: What was detected of the study's tasks.
+        options: How it is carried out.
+        notes: Sentences to put under the tables.
+        checked: Every model has been loaded once, and can be used.
         unscored: Why runs that were to select something have no score, by id.
     """
 
     study: Study
     store: Store
     engine: Placer
-    retries: int
-    keep_models: bool
-    console: Console | None
-    data: prepare.Data
-    report_to: Sequence[str] = ()
-    force: bool = False
-    errors: dict[str, str] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
+    data: prepare.StudyData
+    options: Options
+    notes: list[str] = field(default_factory=list)
     checked: bool = False
     unscored: dict[str, str] = field(default_factory=dict)
 
-    def conclude(
-        self, planned: Sequence[PlannedCell], runs: Sequence[Run], notes: Sequence[str] = ()
-    ) -> StudyResult:
+    def conclude(self, planned: Sequence[PlannedCell], runs: Sequence[Run]) -> StudyResult:
         """Bring the cells that are reported to their results, tables and chosen models.
 
         Args:
             planned: The cells.
             runs: Their runs, in the order in which to start them.
-            notes: Sentences to put under the tables.
         """
         self.run(planned, runs)
-        cells = tuple(self._with_results(cell) for cell in planned)
+        cells = with_results(self.store, planned)
         choices = {task: choose.choose(cells, task) for task in self.study.task_list}
-        found = {task: choice for task, choice in choices.items() if choice is not None}
-        kept = {task: choice for task, choice in found.items() if not self._refused(choice)}
-        self._keep(planned, kept)
+        chosen = {task: choice for task, choice in choices.items() if choice is not None}
+        exported = {task: choice for task, choice in chosen.items() if not self._refused(choice)}
+        self._keep(planned, exported)
         groups = tuple(tables.groups(cells))
-        read = reading.read(groups, self._predictions(cells))
-        choice_notes = [self._told(choice) for choice in found.values()]
-        notes = (*self.data.notes, *notes, *self.told, *choice_notes, *self.store.problems)
-        told = page(groups, notes, read)
-        write(self.store.root / "tables.md", render.markdown(told))
-        write(self.store.root / "tables.csv", render.table_csv(groups))
-        write(self.store.root / "runs.csv", render.runs_csv(cells))
-        return StudyResult(self.study, self.store.root, cells, groups, told, kept, self.unscored)
+        readings = reading.read(groups, predictions(self.store, cells))
+        choice_notes = [self._choice_note(choice) for choice in chosen.values()]
+        notes = (*self.data.notes, *self.notes, *choice_notes, *self.store.problems)
+        summary = summary_of(groups, notes, readings)
+        write(self.store.root / "table1.md", markdown(summary))
+        write(self.store.root / "table1.csv", csv_tables.table_csv(groups))
+        write(self.store.root / "runs.csv", csv_tables.runs_csv(cells))
+        return StudyResult(self.study, self.store.root, cells, groups, summary, exported, self.unscored)
 
     def announce(self) -> None:
-        """Say before the runs what cannot come of them."""
-        told = too_few(len(self.study.seed_list), self.study.family, len(self.study.task_list))
-        if told is not None and self.console is not None:
-            self.console.print(told, markup=False, highlight=False, soft_wrap=True)
-
-    def _predictions(self, cells: Sequence[results.Cell]) -> dict[str, Path]:
-        ids = (outcome.run_id for cell in cells for outcome in cell.outcomes)
-        return {run_id: self.store.folder(run_id) / PREDICTIONS for run_id in ids}
+        """Say before the runs what they cannot show."""
+        console = self.options.console
+        warning = too_few(len(self.study.seed_list), self.study.family, len(self.study.task_list))
+        if warning is not None and console is not None:
+            console.print(warning, markup=False, highlight=False, soft_wrap=True)
 
     def select(self, cells: Sequence[PlannedCell], runs: Sequence[Run]) -> None:
         """Bring runs that select something (a rate, a point of a search) to their results."""
         self.run(cells, runs)
         for run in runs:
-            outcome = self._outcome(run)
-            if outcome.failure is not None:
-                self.unscored[run.id] = outcome.failure
+            failure = outcome(self.store, run).failure
+            if failure is not None:
+                self.unscored[run.id] = failure
 
     def run(self, cells: Sequence[PlannedCell], runs: Sequence[Run]) -> None:
         """Bring runs to their results, keeping the weights of each cell's best alone."""
@@ -171,34 +116,27 @@ class StudyRun:
             prepare.check_models(self.study, self.data.labels)
             self.checked = True
         members = {run.id: [run.id for run in cell.runs] for cell in cells for run in cell.runs}
-        with Display(self.store, cells, self.console) as display:
+        with Display(self.store, cells, self.options.console) as display:
 
             def changed(run: Run) -> None:
                 self._prune(members[run.id])
                 display.changed(run)
 
-            self.errors |= execute(
+            execute(
                 runs,
                 self.store,
                 self.engine,
-                retries=self.retries,
+                retries=self.options.retries,
                 on_change=changed,
                 on_tick=display.tick,
-                report_to=self.report_to,
+                report_to=self.options.report_to,
             )
 
     def _prune(self, run_ids: Sequence[str]) -> None:
         best = choose.best(self.store, run_ids)
         for run_id in run_ids:
             if self.store.result(run_id) is not None:
-                self.store.drop(run_id, model=not self.keep_models and run_id != best)
-
-    def _with_results(self, cell: PlannedCell) -> results.Cell:
-        outcomes = tuple(self._outcome(run) for run in cell.runs)
-        return results.Cell(cell.task, cell.model, cell.label, cell.method, cell.lr, outcomes, cell.control)
-
-    def _outcome(self, run: Run) -> results.Outcome:
-        return results.Outcome(run.data_seed, run.id, self.store.result(run.id), self.errors.get(run.id))
+                self.store.drop(run_id, model=not self.options.keep_models and run_id != best)
 
     def _target(self, task: str) -> Path:
         """Where a task's model goes: a folder of its own where there are, or were, several tasks."""
@@ -206,19 +144,19 @@ class StudyRun:
         alone = len(self.study.task_list) == 1 and not any(folder.glob(f"*/{MARK}"))
         return folder if alone else folder / task
 
-    def _keep(self, cells: Sequence[PlannedCell], found: Mapping[str, Chosen]) -> None:
+    def _keep(self, cells: Sequence[PlannedCell], chosen: Mapping[str, Chosen]) -> None:
         """Export the chosen models, then delete all other weights."""
         self._divide()
         missing = {
-            choice.run_id: task for task, choice in found.items() if not self._stands(task, choice.run_id)
+            choice.run_id: task for task, choice in chosen.items() if not self._stands(task, choice.run_id)
         }
         runs = {run.id: run for cell in cells for run in cell.runs}
-        # A study that grew may choose a run whose weights are long gone: it is made again for them.
-        self.errors |= execute(
+        # A study that grew may choose a run whose weights are long gone: the run is repeated for them.
+        execute(
             [runs[run_id] for run_id in missing],
             self.store,
             self.engine,
-            retries=self.retries,
+            retries=self.options.retries,
             finished=lambda run: self._weights(run.id) is not None,
         )
         for run_id, task in missing.items():
@@ -228,7 +166,7 @@ class StudyRun:
                 choose.export(source, self._target(task))
         for run_id in runs:
             if self.store.result(run_id) is not None:
-                self.store.drop(run_id, model=not self.keep_models)
+                self.store.drop(run_id, model=not self.options.keep_models)
 
     def _weights(self, run_id: str) -> Path | None:
         """Folder of a run's weights; None where they are deleted, or cannot be loaded."""
@@ -236,14 +174,14 @@ class StudyRun:
         return folder if folder is not None and damage(folder) is None else None
 
     def _stands(self, task: str, run_id: str) -> bool:
-        """Whether a run's model stands whole where its task's goes."""
+        """Whether a run's model is whole, and in the place of its task's model."""
         target = self._target(task)
         if not choose.exported(target, run_id):
             return False
-        found = damage(target)
-        if found is not None:
-            self.told.append(f"In {target.parent}, {found}: the model is made again.")
-        return found is None
+        flaw = damage(target)
+        if flaw is not None:
+            self.notes.append(f"In {target.parent}, {flaw}: the model is made again.")
+        return flaw is None
 
     def _divide(self) -> None:
         """Move the model of an earlier study with one task to where it goes now that there are several."""
@@ -265,14 +203,14 @@ class StudyRun:
         if run_id in planned or aside.exists() or not any(target.glob("*.safetensors")):
             return
         target.rename(aside)
-        self.told.append(f"The model that stood in {target}, of other runs than these, is now in {aside}.")
+        self.notes.append(f"The model that stood in {target}, of other runs than these, is now in {aside}.")
 
     def _refused(self, choice: Chosen) -> bool:
         """Whether a model predicts one constant, and is not exported for that."""
         held = choose.exported(self._target(choice.task), choice.run_id)
-        return choice.constant and not self.force and not held
+        return choice.constant and not self.options.force and not held
 
-    def _told(self, choice: Chosen) -> str:
+    def _choice_note(self, choice: Chosen) -> str:
         if self._refused(choice):
             return (
                 f"No model was exported for {choice.task}: every run predicts one constant; {CURE}, or "

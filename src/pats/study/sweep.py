@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,21 +12,16 @@ from typing import Any
 from rich.console import Console
 
 from pats._errors import InputError
-from pats.run import ranks
 from pats.run.spec import Run
-from pats.study import prepare
-from pats.study.identity import identify
-from pats.study.place.group import together
-from pats.study.place.local import LocalPlacer
+from pats.study.conduct import conduct
 from pats.study.place.protocol import Placer
 from pats.study.plan import propose
 from pats.study.plan.grid import Place, PlannedCell, Study
-from pats.study.plan.search import Search, Trial, told
-from pats.study.plan.space import Dimension, Params, Space, default, split
-from pats.study.plan.space import check as check_space
+from pats.study.plan.search import Search, Trial, in_words
+from pats.study.plan.space import Dimension, Params, Space, check_space, default, split
+from pats.study.result import StudyResult
 from pats.study.store.files import write
-from pats.study.store.results import Store
-from pats.study.study_run import StudyResult, StudyRun
+from pats.study.study_run import Options, StudyRun
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ class Sweep:
                 "take more epochs, or leave it out"
             )
         for label, method in self.study.rows:
-            propose.check(self.proposer, self.space_of(label, method))
+            propose.check_proposer(self.proposer, self.space_of(label, method))
             check_space(label, method, self.study.options.get(label, {}), self.space_of(label, method))
 
     def space_of(self, label: str, method: str) -> Space:
@@ -105,8 +101,10 @@ class Sweep:
         """Plain values for JSON; a range is ``[low, high]`` under ``"range"``."""
         spaces = {
             label: {
-                name: {"range": [found.low, found.high]} if not isinstance(found, tuple) else list(found)
-                for name, found in self.space_of(label, method).items()
+                name: list(dimension)
+                if isinstance(dimension, tuple)
+                else {"range": [dimension.low, dimension.high]}
+                for name, dimension in self.space_of(label, method).items()
             }
             for label, method in self.study.rows
         }
@@ -130,7 +128,7 @@ class SweepResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        found = [
+        searches = [
             {
                 "task": search.place[0],
                 "model": search.place[1],
@@ -156,7 +154,7 @@ class SweepResult:
             }
             for search in self.searches
         ]
-        return {"sweep": self.sweep.to_dict(), "searches": found, "study": self.study.to_dict()}
+        return {"sweep": self.sweep.to_dict(), "searches": searches, "study": self.study.to_dict()}
 
 
 def sweep(
@@ -198,58 +196,47 @@ def sweep(
     both = [seed for seed in study.seed_list if seed in searched]
     if both:
         raise InputError(f"seed {both[0]} is reported and searched with: take another tuning_seed")
-    store = Store(out)
-
-    def perform(engine: Placer) -> SweepResult:
-        prepare.check_sharing(study, engine)
-        prepare.check_methods(study)
-        prepare.check_trackers(report_to)
-        data = prepare.load_data(study, searched)
-        prepare.take_folder(store, study, data)
-        prepare.tell(data, console)
-        with store.exclusive():
-            known, changed = identify(study, store)
-            job = StudyRun(known, store, engine, retries, keep_models, console, data, report_to, force)
-            searches = {
-                (task, model, label): _Search(replace(plan, study=known), (task, model, label), method)
-                for task in study.task_list
-                for model in study.model_list
-                for label, method in study.rows
-            }
-            job.announce()
-            while any(search.room for search in searches.values()):
-                _batch(job, list(searches.values()))
-            found = tuple(search.found() for search in searches.values())
-            cells = [searches[search.place].winners(search, data.fingerprints) for search in found]
-            runs = [cell.runs[index] for index in range(len(study.seed_list)) for cell in cells]
-            notes = [*changed, *(told(search) for search in found)]
-            result = SweepResult(plan, found, job.conclude(cells, runs, notes))
-            text = json.dumps(result.to_dict(), indent=1, ensure_ascii=False)
-            write(store.root / "sweep.json", text + "\n")
-        return result
-
-    if engine is None and ranks.count() > 1:
-        return together(perform)
-    return perform(engine or LocalPlacer(workers))
+    how = Options(retries, keep_models, console, report_to, force)
+    return conduct(study, out, searched, partial(_sweep, plan), engine, workers, how)
 
 
-def _batch(job: StudyRun, searches: list["_Search"]) -> None:
+def _sweep(plan: Sweep, study_run: StudyRun) -> SweepResult:
+    study, fingerprints = study_run.study, study_run.data.fingerprints
+    searching = [
+        _Search(replace(plan, study=study), (task, model, label), method)
+        for task in study.task_list
+        for model in study.model_list
+        for label, method in study.rows
+    ]
+    while any(search.room for search in searching):
+        _batch(study_run, searching)
+    searches = tuple(search.finished() for search in searching)
+    cells = [one.winners(search, fingerprints) for one, search in zip(searching, searches, strict=True)]
+    runs = [cell.runs[index] for index in range(len(study.seed_list)) for cell in cells]
+    study_run.notes += [in_words(search) for search in searches]
+    result = SweepResult(plan, searches, study_run.conclude(cells, runs))
+    text = json.dumps(result.to_dict(), indent=1, ensure_ascii=False)
+    write(study_run.store.root / "sweep.json", text + "\n")
+    return result
+
+
+def _batch(study_run: StudyRun, searches: list["_Search"]) -> None:
     """One batch of every search, rung by rung, all of them side by side."""
     asked = [(search, search.ask()) for search in searches]
     for rung in range(len(searches[0].plan.epochs)):
         runs = [
-            search.start(trial, rung, job.data.fingerprints)
+            search.start(trial, rung, study_run.data.fingerprints)
             for search, trials in asked
             for trial in trials
             if rung == 0 or trial in search.promoted(trials, rung)
         ]
         cells = [search.cell() for search in searches]
-        job.select(cells, runs)
+        study_run.select(cells, runs)
         for search, trials in asked:
             for trial in trials:
-                search.score(trial, rung, job)
+                search.score(trial, rung, study_run)
         for run in runs:
-            job.store.drop(run.id)
+            study_run.store.drop(run.id)
     for search, trials in asked:
         search.tell(trials)
 
@@ -300,12 +287,12 @@ class _Search:
         run = study.make(self.place, self.method, lr, seed, fingerprints)
         return replace(run, **of_run, options={**run.options, **of_method})  # type: ignore[arg-type]
 
-    def score(self, trial: Trial, rung: int, job: StudyRun) -> None:
+    def score(self, trial: Trial, rung: int, study_run: StudyRun) -> None:
         if len(trial.runs) <= rung:
             return
         run_id = trial.runs[rung].id
-        trial.failure = job.unscored.get(run_id)
-        result = job.store.result(run_id)
+        trial.failure = study_run.unscored.get(run_id)
+        result = study_run.store.result(run_id)
         if trial.failure is None and result is not None and result.best is not None:
             trial.scores[self.plan.epochs[rung]] = 100 * result.best
             trial.constant = result.degenerate
@@ -316,12 +303,13 @@ class _Search:
             self._proposer.tell(trial.number, score, {} if trial.failed else trial.scores)
 
     def cell(self) -> PlannedCell:
-        """All runs of the search so far, for who watches."""
+        """All runs of the search so far, for those who watch it."""
         task, model, label = self.place
         runs = tuple(run for trial in self.trials for run in trial.runs)
         return PlannedCell(task, model, f"{label} (search)", self.method, 0.0, runs)
 
-    def found(self) -> Search:
+    def finished(self) -> Search:
+        """What the search found, once all its trials have scores."""
         full = self.plan.epochs[-1]
         scores: dict[str, list[float]] = {}
         points: dict[str, Params] = {}
@@ -347,7 +335,7 @@ class _Search:
             # Where every trial failed, the first point is run, and its failures are shown.
             self.trials[0].params if best is None else points[best],
             None if best is None else fmean(scores[best]),
-            tuple(propose.expected_maximum([score for found in scores.values() for score in found])),
+            tuple(propose.expected_maximum([score for repeated in scores.values() for score in repeated])),
             self._proposer.importance(),
             math.fsum(run.epochs for trial in self.trials for run in trial.runs),
         )

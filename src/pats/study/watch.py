@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -108,8 +107,8 @@ def _state(store: Store, cell: PlannedCell, run: Run) -> RunState:
     error = None if held else read_error(attempts[-1])
     if error is not None:
         return RunState(*place, "failed", 1.0, error=error, attempts=len(attempts))
-    # A young attempt may not have told anything yet, and goes on from where the last one was.
-    event = next((found for path in reversed(attempts) if (found := _last(store, path / EVENTS))), None)
+    # A young attempt may not have reported anything yet, and goes on from where the last one was.
+    event = next((sign for path in reversed(attempts) if (sign := _last(store, path / EVENTS))), None)
     event = event or Sign(event="none")
     steps = event.get("steps", 0)
     share = min(max(event.get("step", 0) / steps, 0.0), 1.0) if steps > 0 else 0.0
@@ -179,16 +178,16 @@ def draw(states: Sequence[RunState], left: float | None) -> RenderableType:
 
 
 def _now(runs: Sequence[RunState]) -> str:
-    told = []
+    sentences = []
     for run in runs:
         if run.state == "running":
             text = f"seed {run.seed}: " + ("starting" if run.epoch is None else f"epoch {run.epoch:.1f}")
             text += "" if run.loss is None else f", loss {run.loss:.3f}"
-            told.append(text + (f", attempt {run.attempts}" if run.attempts > 1 else ""))
+            sentences.append(text + (f", attempt {run.attempts}" if run.attempts > 1 else ""))
         elif run.state == "failed":
-            told.append(f"seed {run.seed} failed: {run.error}")
+            sentences.append(f"seed {run.seed} failed: {run.error}")
     scores = [run.score for run in runs if run.state == "done" and run.score is not None]
-    return "; ".join(told) or " ".join(f"{score:.1f}" for score in scores)
+    return "; ".join(sentences) or " ".join(f"{score:.1f}" for score in scores)
 
 
 class Display:
@@ -231,11 +230,6 @@ class Display:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live is not None:
             self._live.stop()

@@ -72,7 +72,7 @@ def test_sections_of_a_whole_study():
     assert len(told.verdict) == 3
     widths = [{len(row) for row in grid.rows} <= {len(grid.heads)} for grid in told.grids]
     assert all(widths)
-    assert told.page.grids == told.grids
+    assert told.summary.grids == told.grids
 
 
 def test_the_papers_scores_stand_beside_ours():

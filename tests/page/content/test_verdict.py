@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from pats.page.content import document, summary, verdict
+from pats.page.content import document, verdict
+from pats.page.content.summary import summary_of
 from pats.page.content.words import between, signed
-from pats.page.formats import render
+from pats.page.formats.markdown import markdown
+from pats.page.formats.terminal import show
 from pats.page.numbers import reading, tables
 from support.made_results import cell
 
@@ -18,7 +20,7 @@ FLAT = [0.60, 0.61, 0.62, 0.63, 0.64, 0.65]
 
 def told(cells, predictions=()):
     groups = tables.groups(cells)
-    return summary.page(groups, (), reading.read(groups, dict(predictions))).verdict
+    return summary_of(groups, (), reading.read(groups, dict(predictions))).verdict
 
 
 def shifted(scores, *shifts):
@@ -156,8 +158,8 @@ def test_constant_models_come_first_in_every_format():
     )
     made = document.document(groups, document.Source("pats compare"))
     console = Console(file=io.StringIO(), width=10_000)
-    render.show(made.page, console)
-    for text in (made.verdict[0], render.markdown(made.page), console.file.getvalue()):
+    show(made.summary, console)
+    for text in (made.verdict[0], markdown(made.summary), console.file.getvalue()):
         assert text.startswith(first)
     every = [constants([0.5] * 6, range(6)), constants([0.7] * 6, range(6), label="pats")]
     sentences = told(every)
@@ -238,7 +240,7 @@ def test_predictions_that_cannot_be_read_are_named(study, how):
     (note,) = [note for note in made.notes if "cannot be read" in note]
     why = {"gone": "is gone", "cut": "is cut or damaged", "other": "is not what the run wrote"}[how]
     assert note.startswith(f"The predictions of vanilla, seed 1, on cola cannot be read: {path} {why};")
-    assert note in render.markdown(made.page)
+    assert note in markdown(made.summary)
     # A run that never wrote any is no damage.
     assert not any("cannot be read" in note for note in told([cell("vanilla", [0.5])], {"x": path}))
 

@@ -1,23 +1,8 @@
-import csv
-import io
-from dataclasses import replace
-from functools import partial
-
 import pytest
-from rich.console import Console
 
-from pats.page.content import summary as page
-from pats.page.formats import render
 from pats.page.numbers import tables
 from pats.run.spec import Run
-from support.made_results import cell, made
-
-PLAIN = [0.60, 0.61, 0.62]
-BETTER = [0.70, 0.71, 0.735]
-
-
-def words(cells, **more):
-    return page.page(tables.groups(cells), **more)
+from support.made_results import BETTER, PLAIN, cell, made, summarised, two_tasks
 
 
 def test_scores_are_times_100_of_the_best_epoch_beside_the_last():
@@ -33,7 +18,7 @@ def test_scores_are_times_100_of_the_best_epoch_beside_the_last():
 
 
 def test_three_seeds_are_never_significant_and_the_page_says_so():
-    told = words([cell("vanilla", PLAIN), cell("pats", BETTER)])
+    told = summarised([cell("vanilla", PLAIN), cell("pats", BETTER)])
     assert len(told.verdict) == 3
     assert "No difference can be shown with 3 seeds" in told.verdict[2]
     assert "6 seeds would allow it for 1 comparison" in told.verdict[2]
@@ -45,12 +30,14 @@ def test_significance_needs_enough_seeds(seeds, significant):
     cells = [cell("vanilla", [0.5] * seeds), cell("pats", [0.6 + seed / 100 for seed in range(seeds)])]
     (group,) = tables.groups(cells)
     assert group.lines[1].significant is significant
-    assert ("Holm" in words(cells).verdict[2]) is significant
+    assert ("Holm" in summarised(cells).verdict[2]) is significant
 
 
 def test_six_seeds_that_show_nothing_are_not_called_too_few():
     cells = [cell("vanilla", [0.5] * 6), cell("pats", [0.6, 0.4, 0.52, 0.48, 0.55, 0.45])]
-    assert words(cells).verdict[2].startswith("No difference to plain fine-tuning was shown with 6 seeds")
+    assert (
+        summarised(cells).verdict[2].startswith("No difference to plain fine-tuning was shown with 6 seeds")
+    )
 
 
 def test_holm_goes_over_the_methods_and_leaves_controls_out():
@@ -77,7 +64,7 @@ def test_pairs_are_the_seeds_that_both_have():
 
 
 def test_failed_and_constant_runs_are_counted_and_shown():
-    told = words([cell("vanilla", [0.5, None]), cell("pats", [0.6, 0.6], degenerate=True)])
+    told = summarised([cell("vanilla", [0.5, None]), cell("pats", [0.6, 0.6], degenerate=True)])
     assert told.grids[0].rows[0][2:5] == ("1 (1 failed)", "50.0", "50.0 -")
     assert told.grids[0].rows[1][2] == "2 (2 constant)"
     assert any("cola, bert-base-uncased, vanilla, seed 1: its process" in note for note in told.notes)
@@ -98,23 +85,17 @@ def test_the_verdict_is_from_test_where_there_is_one():
     assert group.split == "test"
     assert group.lines[1].difference.mean == pytest.approx(20.0)
     assert group.lines[1].paper is None  # the paper's numbers are of dev
-    assert "the test set" in words(cells).verdict[0]
+    assert "the test set" in summarised(cells).verdict[0]
 
 
 def test_without_plain_fine_tuning_or_any_score():
-    assert "no difference to judge" in words([cell("pats", BETTER)]).verdict[2]
-    told = words([cell("vanilla", [None]), cell("pats", [None])])
+    assert "no difference to judge" in summarised([cell("pats", BETTER)]).verdict[2]
+    told = summarised([cell("vanilla", [None]), cell("pats", [None])])
     assert told.grids[0].rows[0][3] == "-"
 
 
 def test_one_seed():
-    assert "one seed says nothing" in words([cell("vanilla", [0.5]), cell("pats", [0.6])]).verdict[2]
-
-
-def two_tasks():
-    paper = partial(cell, "pats", method="pats-paper")
-    cells = [cell("vanilla", PLAIN), paper(BETTER)]
-    return [*cells, cell("vanilla", [0.8, 0.8], task="rte"), paper([0.7, 0.7], task="rte")]
+    assert "one seed says nothing" in summarised([cell("vanilla", [0.5]), cell("pats", [0.6])]).verdict[2]
 
 
 def test_overall():
@@ -127,75 +108,6 @@ def test_overall():
     assert tables.overall(tables.groups(missing))[1].average is None
 
 
-def test_summary_has_the_papers_numbers_beside_ours():
-    told = words(two_tasks())
-    summary = told.grids[0]
-    assert summary.heads == ("model", "method", "cola", "rte", *page.OVERALL)
-    assert summary.rows[1][2:4] == ("71.5 (60.67)", "70.0 (72.08)")
-    assert "above it on 1 of 2 tables" in told.verdict[1]
-
-
-def test_markdown_is_one_table_a_grid():
-    text = render.markdown(words([cell("vanilla", PLAIN), cell("a|b", BETTER, method="pats")]))
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.replace(r"\|", "").count("|") for line in lines} == {10}
-    assert len(lines) == 4
-
-
-def test_terminal_takes_names_literally():
-    console = Console(file=io.StringIO(), width=200)
-    render.show(words([cell("vanilla", PLAIN), cell("[red]x", BETTER)], notes=["a [bold] note"]), console)
-    assert "[red]x" in console.file.getvalue()
-    assert "a [bold] note" in console.file.getvalue()
-
-
-def test_csv():
-    cells = [cell("vanilla", [0.5, None]), cell("pats", [(0.6), (0.7)])]
-    rows = list(csv.DictReader(io.StringIO(render.table_csv(tables.groups(cells)))))
-    assert [row["method"] for row in rows] == ["vanilla", "pats"]
-    assert (rows[0]["n"], rows[0]["failed"], rows[0]["difference"]) == ("1", "1", "")
-    assert float(rows[1]["difference"]) == pytest.approx(10.0)
-    runs = list(csv.DictReader(io.StringIO(render.runs_csv(cells))))
-    assert [(run["seed"], run["status"]) for run in runs] == [
-        ("0", "done"),
-        ("1", "failed"),
-        ("0", "done"),
-        ("1", "done"),
-    ]
-    assert (float(runs[2]["best"]), runs[2]["best_epoch"], runs[2]["test"]) == (0.6, "1", "")
-
-
-def test_same_results_print_the_same_page():
-    cells = [cell("vanilla", PLAIN), cell("pats", BETTER)]
-    assert render.markdown(words(cells)) == render.markdown(words([replace(one) for one in cells]))
-
-
-def test_parts_of_dev_stand_in_a_table_of_their_own():
-    def in_parts(label, scores):
-        plain = cell(label, scores, task="mnli")
-        outcomes = []
-        for outcome in plain.outcomes:
-            epochs = tuple(
-                replace(
-                    epoch,
-                    metrics={
-                        **epoch.metrics,
-                        f"dev_matched/{outcome.result.metric}": 0.5,
-                        f"dev_mismatched/{outcome.result.metric}": 0.25 * outcome.seed,
-                        "dev_matched/other": 0.9,
-                    },
-                )
-                for epoch in outcome.result.epochs
-            )
-            outcomes.append(replace(outcome, result=replace(outcome.result, epochs=epochs)))
-        return replace(plain, outcomes=tuple(outcomes))
-
-    grids = words([in_parts("vanilla", PLAIN), in_parts("pats", BETTER)]).grids
-    assert grids[-1].heads == ("part of dev", "vanilla", "pats")
-    assert grids[-1].rows == (("dev_matched", "50.0", "50.0"), ("dev_mismatched", "25.0", "25.0"))
-    assert len(words([cell("vanilla", PLAIN), cell("pats", BETTER)]).grids) == len(grids) - 1
-
-
 def test_over_tasks_all_pairs_count():
     cells = [
         cell(label, scores, task=task)
@@ -206,7 +118,7 @@ def test_over_tasks_all_pairs_count():
     assert (plain.difference, plain.p) == (None, None)
     assert (ours.difference.n, ours.difference.mean) == (8, pytest.approx(11.5))
     assert (ours.p, ours.significant) == (2 / 2**8, True)
-    told = words(cells)
+    told = summarised(cells)
     # Four seeds a task could never show it on one task; over both tasks it is shown.
     assert "over all tasks pats +11.5 [" in told.verdict[2]
     assert "no other difference on a single task was shown" in told.verdict[2]
@@ -222,13 +134,3 @@ def test_over_tasks_holm_counts_methods_without_a_p():
     _, ours, sage = tables.overall(tables.groups(cells))
     assert ours.p == 2 * 2 / 2**8
     assert sage.p is None
-
-
-def test_latex_is_one_table_a_grid_with_everything_escaped():
-    cells = [cell("vanilla", PLAIN), cell(r"50 % & a_b [x] \y", BETTER, method="pats")]
-    text = render.latex(words(cells))
-    assert text.count(r"\begin{tabular}") == text.count(r"\end{table}") == len(words(cells).grids)
-    assert r"50 \% \& a\_b {[}x] \textbackslash{}y" in text
-    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert {line.replace(r"\&", "").count("&") for line in rows} == {8}
-    assert text.startswith("% \\usepackage{booktabs}\n% 2 methods fine-tuned")

@@ -223,6 +223,6 @@ def test_a_file_of_ours_may_be_replaced(tmp_path):
 def test_a_full_disk_is_told_as_one_whatever_a_library_makes_of_it(tmp_path, monkeypatch, error, full):
     if full:
         monkeypatch.setattr(os, "fsync", deny(errno.ENOSPC))
-    with pytest.raises(OSError if full else type(error)) as raised, owned.full_disk_told(tmp_path):
+    with pytest.raises(OSError if full else type(error)) as raised, owned.full_disk_as_oserror(tmp_path):
         raise error
     assert getattr(raised.value, "errno", None) == (errno.ENOSPC if full else None)

@@ -13,7 +13,7 @@ from pats import InputError
 from pats.run import Run
 from pats.study import Study
 from pats.study.compare import compare
-from pats.study.place import local
+from pats.study.place import resources
 from pats.study.place.coordinator import execute
 from pats.study.place.launch import verdict
 from pats.study.place.local import LocalPlacer
@@ -191,8 +191,8 @@ def test_a_batch_that_cannot_be_shared(study_inputs, tmp_path):
 
 
 def test_whole_gpus_are_divided(monkeypatch):
-    monkeypatch.setattr(local, "visible_gpus", lambda: ["3", "5", "6", "7", "9"])
-    monkeypatch.setattr(local, "cores", lambda: 12)
+    monkeypatch.setattr(resources, "visible_gpus", lambda: ["3", "5", "6", "7", "9"])
+    monkeypatch.setattr(resources, "cores", lambda: 12)
     engine = LocalPlacer(gpus=2)
     assert (engine.workers, engine.processes, engine.threads) == (2, 2, 3)
     seen = [engine._environment(slot)["CUDA_VISIBLE_DEVICES"] for slot in range(3)]

@@ -4,15 +4,10 @@ import pytest
 
 from pats import InputError
 from pats.run.spec import Run
-from pats.study.place import local, process
+from pats.study.place import process, resources
 from pats.study.place.local import LocalPlacer
 from pats.study.store.attempt import read_error
 from pats.study.store.results import Store
-
-
-@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 2), (8, 2), (16, 4), (64, 16)])
-def test_workers_that_fit(cores, workers):
-    assert local.fitting(cores) == workers
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5])
@@ -28,7 +23,7 @@ def test_gpus_are_whole_or_a_share(gpus):
 
 
 def test_gpus_that_are_not_there(monkeypatch):
-    monkeypatch.setattr(local, "visible_gpus", lambda: [])
+    monkeypatch.setattr(resources, "visible_gpus", lambda: [])
     with pytest.raises(InputError, match="this machine has none"):
         LocalPlacer(gpus=1)
 
@@ -37,15 +32,15 @@ def test_gpus_that_are_not_there(monkeypatch):
     ("gpus", "workers", "seen"), [(None, 2, "35353"), (0.5, 4, "35353"), (1, 2, "35353")]
 )
 def test_runs_share_gpus(monkeypatch, gpus, workers, seen):
-    monkeypatch.setattr(local, "visible_gpus", lambda: ["3", "5"])
+    monkeypatch.setattr(resources, "visible_gpus", lambda: ["3", "5"])
     engine = LocalPlacer(gpus=gpus)
     assert engine.workers == workers
     assert "".join(engine._environment(slot)["CUDA_VISIBLE_DEVICES"] for slot in range(5)) == seen
 
 
 def test_cores_a_run(monkeypatch):
-    monkeypatch.setattr(local, "cores", lambda: 12)
-    monkeypatch.setattr(local, "visible_gpus", lambda: [])
+    monkeypatch.setattr(resources, "cores", lambda: 12)
+    monkeypatch.setattr(resources, "visible_gpus", lambda: [])
     assert (LocalPlacer(cpus=3).workers, LocalPlacer(cpus=3).threads) == (4, 3)
     assert (LocalPlacer(2, cpus=3).workers, LocalPlacer(2, cpus=3).threads) == (2, 3)
     with pytest.raises(InputError, match="cpus is 0"):
@@ -53,15 +48,15 @@ def test_cores_a_run(monkeypatch):
 
 
 def test_runs_without_a_gpu_see_none(monkeypatch):
-    monkeypatch.setattr(local, "visible_gpus", lambda: ["3", "5"])
+    monkeypatch.setattr(resources, "visible_gpus", lambda: ["3", "5"])
     engine = LocalPlacer(3, gpus=0)
     assert engine.workers == 3
     assert engine._environment(0)["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_threads_and_gpus_are_divided(monkeypatch):
-    monkeypatch.setattr(local, "cores", lambda: 12)
-    monkeypatch.setattr(local, "visible_gpus", lambda: ["3", "5"])
+    monkeypatch.setattr(resources, "cores", lambda: 12)
+    monkeypatch.setattr(resources, "visible_gpus", lambda: ["3", "5"])
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     engine = LocalPlacer()

@@ -4,11 +4,20 @@ from pats import InputError
 from pats.study.plan import space
 from pats.study.plan.space import Range
 
+# As the paper prints it.
+TABLE_3 = {
+    "lr": (1e-5, 3e-5, 5e-5, 7e-5, 8e-5, 1e-4, 2e-4, 3e-4, 5e-4),
+    "lam": (5e-7, 8e-7, 1e-6, 2e-6, 3e-6),
+    "gamma": (1e-3, 2e-3, 3e-3, 5e-3, 8e-3, 2e-2),
+    "beta": (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85),
+}
+
 
 def test_table_3():
-    assert space.default("vanilla", {}) == {"lr": space.RATES}
+    assert space.default("vanilla", {}) == {"lr": TABLE_3["lr"]}
     ours = space.default("pats-paper", {})
-    assert list(ours) == ["lr", "lam", "gamma", "beta"]
+    assert ours == TABLE_3
+    assert list(ours) == list(TABLE_3)  # the order in which a proposer draws
     assert space.size(ours) == 9 * 5 * 6 * 8
     assert "lam" not in space.default("pats-paper", {"lam": 1e-6})
     assert "lam" in space.default("noisytune+pats-paper", {})
@@ -54,7 +63,7 @@ def test_bad_texts(text, said):
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("dimensions", "said"),
     [
         ({"lam": (-1.0,)}, "lam is -1.0"),
         ({"nothing": (1,)}, "no option 'nothing'"),
@@ -63,9 +72,9 @@ def test_bad_texts(text, said):
         ({}, "nothing to search"),
     ],
 )
-def test_check(found, said):
+def test_check_space(dimensions, said):
     with pytest.raises(InputError, match=said):
-        space.check("ours", "pats", {}, found)
+        space.check_space("ours", "pats", {}, dimensions)
 
 
 def test_split():

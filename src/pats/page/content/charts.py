@@ -24,7 +24,7 @@ class Chart:
     """One chart.
 
     Args:
-        title: What stands above it.
+        title: Its heading.
         text: What it shows, for those who do not see it.
         spec: Vega-Lite, without theme.
     """
@@ -57,7 +57,7 @@ def seeds(group: Group, labels: Sequence[str], title: str) -> Chart:
         for line in lines
         if line.paper is not None
     ]
-    text = "Scores by method. " + _told(means)
+    text = "Scores by method. " + _means_in_words(means)
     return Chart(
         title, text, _strip(points, means, labels, "score", f"score × 100 on {group.split}", printed)
     )
@@ -76,8 +76,8 @@ def differences(group: Group, labels: Sequence[str], title: str) -> Chart | None
             {"method": line.cell.label, "seed": seed, "score": _round(line.scores[seed] - plain.scores[seed])}
             for seed in common(line.scores, plain.scores)
         ]
-        found = line.difference
-        means.append(_row(line.cell.label, found.mean, found.interval, found.n))
+        difference = line.difference
+        means.append(_row(line.cell.label, difference.mean, difference.interval, difference.n))
     if not points:
         return None
     spec = _strip(points, means, labels, "score", "difference to plain, same seed")
@@ -86,7 +86,7 @@ def differences(group: Group, labels: Sequence[str], title: str) -> Chart | None
         "mark": {"type": "rule", "strokeDash": [4, 3], "style": "zero"},
         "encoding": {"x": {"datum": 0}},
     }
-    text = "Differences to plain fine-tuning, paired by seed. " + _told(means)
+    text = "Differences to plain fine-tuning, paired by seed. " + _means_in_words(means)
     return Chart(title, text, {**spec, "layer": [zero, *spec["layer"]]})
 
 
@@ -95,7 +95,7 @@ def _row(label: str, mean: float, interval: tuple[float, float] | None, n: int) 
     return row if interval is None else row | {"low": _round(interval[0]), "high": _round(interval[1])}
 
 
-def _told(means: Iterable[Row]) -> str:
+def _means_in_words(means: Iterable[Row]) -> str:
     parts = []
     for row in means:
         spread = f" (95 % interval {row['low']:.1f} to {row['high']:.1f})" if "low" in row else ""
@@ -274,9 +274,9 @@ def by_method(rows: Sequence[Row], labels: Sequence[str]) -> Row:
     }
 
 
-def values_in_words(found: Mapping[str, float]) -> str:
+def values_in_words(values: Mapping[str, float]) -> str:
     """``"a 1.0, b 2.0"``."""
-    return ", ".join(f"{name} {value:.1f}" for name, value in found.items())
+    return ", ".join(f"{name} {value:.1f}" for name, value in values.items())
 
 
 # -------------------------------------------------------------------------------- noise really added

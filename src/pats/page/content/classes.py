@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pats.page.content.section import Section
-from pats.page.content.summary import Grid
+from pats.page.content.blocks import Grid, Section
 from pats.page.content.words import name_of, number
 from pats.page.numbers.reading import Readings
 from pats.page.numbers.tables import Group
@@ -41,7 +40,7 @@ def _cell(counts: Sequence[np.ndarray], place: int) -> str:
     if not any(one[:, place].sum() for one in counts):
         return "never predicted"
     both = [int(one[place].sum() + one[:, place].sum()) for one in counts]
-    found = [
+    f1_by_run = [
         200 * int(one[place, place]) / size if size else 0.0 for one, size in zip(counts, both, strict=True)
     ]
-    return number(float(np.mean(found)))
+    return number(float(np.mean(f1_by_run)))

@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pats.page.content import classes, figures, sections, summary
-from pats.page.content.section import Section
-from pats.page.content.summary import Grid, Page
+from pats.page.content import classes, paper_figures, sections
+from pats.page.content.blocks import Grid, Section
+from pats.page.content.summary import Summary, summary_of
 from pats.page.content.words import count, listed, name_of, title_of
 from pats.page.numbers import reading
 from pats.page.numbers.tables import Group
@@ -62,20 +62,20 @@ class Document:
         return tuple(grid for section in self.sections for grid in section.grids)
 
     @property
-    def page(self) -> Page:
+    def summary(self) -> Summary:
         """The same for the formats that have no charts."""
-        return Page(self.verdict, self.grids, self.notes)
+        return Summary(self.verdict, self.grids, self.notes)
 
 
 def document(groups: Sequence[Group], source: Source) -> Document:
     """The report of a comparison.
 
     Args:
-        groups: Its tables (``table1.groups``), at least one.
+        groups: Its tables (``tables.groups``), at least one.
         source: The rest.
     """
     read = reading.read(groups, source.predictions)
-    told = summary.page(groups, source.notes, read)
+    summary = summary_of(groups, source.notes, read)
     models = list(dict.fromkeys(name_of(group.model) for group in groups))
     tasks = list(dict.fromkeys(group.task for group in groups))
     ended = sections.finished(groups)
@@ -84,8 +84,8 @@ def document(groups: Sequence[Group], source: Source) -> Document:
     lead = f"{len(outcomes) - missing} of " if missing else ""
     lead += count(len(outcomes), "run") + (f", the last one finished on {_day(ended)}" if ended else "")
     labels = sections.labels_of(groups)
-    found: list[Section | None] = [
-        sections.results(groups, told.grids, labels),
+    parts: list[Section | None] = [
+        sections.results(groups, summary.grids, labels),
         classes.classes(groups, read),
         sections.uncertainty(groups, read),
         sections.learning(groups, labels),
@@ -99,9 +99,9 @@ def document(groups: Sequence[Group], source: Source) -> Document:
     return Document(
         f"{listed([title_of(task) for task in tasks])} with {listed([title_of(model) for model in models])}",
         lead,
-        told.verdict,
-        tuple(section for section in found if section is not None),
-        told.notes,
+        summary.verdict,
+        tuple(section for section in parts if section is not None),
+        summary.notes,
     )
 
 
@@ -111,13 +111,13 @@ def _day(time: str) -> str:
 
 def sensitivity_document(measured: Mapping[str, Any]) -> Document:
     """The page of ``pats sensitivity``: figure 2 alone."""
-    section = figures.sensitivity(measured)
+    section = paper_figures.sensitivity(measured)
     models = {one["label"]: Distribution.from_dict(one["whole"]) for one in measured["models"]}
     first = measured["models"][0]
     numbers = [
-        f"{name} has a coefficient of variation of {found.cv:.1f}, a Gini coefficient of {found.gini:.3f}, "
-        f"and {100 * found.insensitive:.1f} % of its parameters below 5e-8"
-        for name, found in models.items()
+        f"{name} has a coefficient of variation of {dist.cv:.1f}, a Gini coefficient of {dist.gini:.3f}, "
+        f"and {100 * dist.insensitive:.1f} % of its parameters below 5e-8"
+        for name, dist in models.items()
     ]
     verdict = (
         f"The sensitivities of {count(len(models), 'model')} were measured over "
@@ -132,16 +132,18 @@ def sensitivity_document(measured: Mapping[str, Any]) -> Document:
     return Document(title, listed(list(models)), verdict, (section,), ())
 
 
-def _figure3(found: Mapping[str, Any]) -> Section:
-    return figures.data_size(found["points"], found["labels"], str(found["task"]))
+def _figure3(measured: Mapping[str, Any]) -> Section:
+    return paper_figures.data_size(measured["points"], measured["labels"], str(measured["task"]))
 
 
 def data_size_document(
     points: Sequence[Mapping[str, Any]], labels: Sequence[str], task: str, model: str, command: str
 ) -> Document:
     """The page of ``pats data-size``: figure 3 alone."""
-    section = figures.data_size([dict(point) for point in points], labels, task)
+    section = paper_figures.data_size([dict(point) for point in points], labels, task)
     made = Grid("Command", ("setting", "value"), (("command", command),))
     title = f"{title_of(task)} by size of the training data, with {title_of(name_of(model))}"
     sections_ = (section, Section("made", "How this was made", "", (made,)))
-    return Document(title, f"{count(len(points), 'run')}", figures.told(points, labels), sections_, ())
+    return Document(
+        title, f"{count(len(points), 'run')}", paper_figures.sentences(points, labels), sections_, ()
+    )

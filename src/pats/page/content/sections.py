@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from pats.page.content import charts, figures
+from pats.page.content import charts, paper_figures
+from pats.page.content.blocks import Grid, Section
 from pats.page.content.charts import Chart
-from pats.page.content.section import Section
-from pats.page.content.summary import Grid
 from pats.page.content.words import between, count, duration, listed, name_of, number, short
 from pats.page.numbers import statistics
 from pats.page.numbers.reading import Readings
@@ -33,7 +32,7 @@ def labels_of(groups: Sequence[Group]) -> list[str]:
 
 
 def _place(group: Group, groups: Sequence[Group]) -> str:
-    """What tells a group from the others."""
+    """What distinguishes a group from the others."""
     models = {other.model for other in groups}
     return group.task if len(models) == 1 else f"{group.task} · {name_of(group.model)}"
 
@@ -72,13 +71,13 @@ def uncertainty(groups: Sequence[Group], read: Readings) -> Section:
         rows = []
         for line in group.lines:
             values = list(line.scores.values())
-            found = read[group.task, group.model].first.get(line.cell.label)
+            examples = read[group.task, group.model].first.get(line.cell.label)
             chance = None
             if plain is not None and line is not plain and values and plain.scores:
                 chance = statistics.probability_of_improvement(values, list(plain.scores.values()))
             useless = None
-            if found is not None and found.majority is not None:
-                useless = sum(value <= found.majority + 1e-9 for value in values)
+            if examples is not None and examples.majority is not None:
+                useless = sum(value <= examples.majority + 1e-9 for value in values)
             rows.append(
                 (
                     line.cell.label,
@@ -89,7 +88,7 @@ def uncertainty(groups: Sequence[Group], read: Readings) -> Section:
                     number(min(values, default=None)),
                     number(max(values, default=None)),
                     between(statistics.interval(values, limits=line.limits)) if values else "-",
-                    between(found.interval) if found else "-",
+                    between(examples.interval) if examples else "-",
                     number(chance, digits=2),
                     _least(line),
                     str(line.degenerate) if useless is None else str(useless),
@@ -130,8 +129,12 @@ def _order(line: Line, plain: Line | None) -> str:
 
 
 def _least(line: Line) -> str:
-    found = line.difference
-    return "none" if found is not None and found.beyond else number(found.detectable if found else None)
+    difference = line.difference
+    return (
+        "none"
+        if difference is not None and difference.beyond
+        else number(difference.detectable if difference else None)
+    )
 
 
 def learning(groups: Sequence[Group], labels: Sequence[str]) -> Section | None:
@@ -203,7 +206,7 @@ def added_noise(groups: Sequence[Group], labels: Sequence[str]) -> Section | Non
 def sensitivities(groups: Sequence[Group], measured: Mapping[str, Any] | None) -> Section | None:
     """Fig. 2: the distributions that ``pats sensitivity`` measured, else what optimizers held at the end."""
     if measured is not None:
-        return figures.sensitivity(measured)
+        return paper_figures.sensitivity(measured)
     rows = []
     for group in groups:
         for line in group.lines:
@@ -258,14 +261,14 @@ def costs(groups: Sequence[Group]) -> Section | None:
     )
     text = (
         "Medians over seeds; the ratio is of runs with the same seed. Runs of a study share their machine "
-        "with others, and these times with them: they tell what the study cost, not how fast a method is."
+        "with others, and these times with them: they show what the study cost, not how fast a method is."
     )
     return Section("cost", "Cost", text, (Grid("Time and memory", heads, tuple(rows)),))
 
 
 def _seconds(line: Line) -> dict[int, float]:
-    found = {seed: result.timings.get("train", 0.0) for seed, result in line.cell.results.items()}
-    return {seed: seconds for seed, seconds in found.items() if seconds}
+    seconds_by_seed = {seed: result.timings.get("train", 0.0) for seed, result in line.cell.results.items()}
+    return {seed: seconds for seed, seconds in seconds_by_seed.items() if seconds}
 
 
 def _median(results: Sequence[Result], key: str) -> float | None:
@@ -303,9 +306,9 @@ def troubles(groups: Sequence[Group]) -> Section:
         text = "None: no run failed, and no run's best epoch predicts one constant."
         return Section("troubles", "Degenerate and failed runs", text)
     kinds = [row[4] for row in rows]
-    told = listed([f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)])
+    kinds_in_words = listed([f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)])
     heads = ("task", "model", "method", "seed", "what", "why")
-    grid = Grid(f"Of all runs: {told}", heads, tuple(rows[:500]))
+    grid = Grid(f"Of all runs: {kinds_in_words}", heads, tuple(rows[:500]))
     more = "" if len(rows) <= 500 else f" The first 500 of {len(rows)} are listed; runs.csv has all."
     text = "Runs that predict one constant are counted into every mean; failed runs have no score." + more
     return Section("troubles", "Degenerate and failed runs", text, (grid,), shown=len(rows) <= 20)

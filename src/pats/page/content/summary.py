@@ -1,10 +1,11 @@
-"""The page that a study prints: the verdict, then the tables, then the notes."""
+"""The summary of a study: the verdict, then the tables, then the notes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from pats import paper
+from pats.page.content.blocks import Grid
 from pats.page.content.verdict import gap, metric_of, verdict
 from pats.page.content.words import count, name_of, number
 from pats.page.numbers import statistics, tables
@@ -16,16 +17,7 @@ OVERALL = ("Avg", "IQM [95 %]", "P(better)", "vs vanilla, mean over tasks [95 %]
 
 
 @dataclass(frozen=True)
-class Grid:
-    """One table of texts: a title, column heads, and rows of as many texts."""
-
-    title: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Page:
+class Summary:
     """What a study has to say: ``verdict`` in words, then ``grids``, then ``notes`` below them."""
 
     verdict: tuple[str, ...]
@@ -33,21 +25,21 @@ class Page:
     notes: tuple[str, ...]
 
 
-def page(groups: Sequence[Group], notes: Sequence[str] = (), read: Readings = _NOTHING) -> Page:
-    """The page of a study.
+def summary_of(groups: Sequence[Group], notes: Sequence[str] = (), read: Readings = _NOTHING) -> Summary:
+    """The summary of a study.
 
     Args:
         groups: Its tables (``tables.groups``), at least one.
-        notes: Sentences about the data or the choice of a model, put before the page's own notes.
-        read: What the runs' predictions tell (``reading.read``).
+        notes: Sentences about the data or the choice of a model, put before the summary's own notes.
+        read: What the runs' predictions show (``reading.read``).
     """
     over = tables.overall(groups)
     grids = [_grid(group, read.get((group.task, group.model), Reading()).majority) for group in groups]
     grids += [grid for grid in map(_parts, groups) if grid is not None]
     if len(groups) > 1:
         grids.insert(0, _summary(groups, over))
-    damaged = (told for reading in read.values() for told in reading.damaged)
-    return Page(verdict(groups, over, read), tuple(grids), (*notes, *_notes(groups, over), *damaged))
+    damaged = (sentence for reading in read.values() for sentence in reading.damaged)
+    return Summary(verdict(groups, over, read), tuple(grids), (*notes, *_notes(groups, over), *damaged))
 
 
 def _mean(line: Line) -> str:
@@ -66,7 +58,7 @@ def _grid(group: Group, majority: float | None) -> Grid:
     heads += ["paper"] if printed else []
     rows = []
     for line in group.lines:
-        told = "" if line.difference is None else gap(line.difference)
+        difference = "" if line.difference is None else gap(line.difference)
         row = [
             line.cell.label,
             f"{line.cell.lr:g}",
@@ -75,7 +67,7 @@ def _grid(group: Group, majority: float | None) -> Grid:
             " ".join(number(line.scores.get(o.seed)) for o in line.cell.outcomes),
         ]
         row += [_average(line.cell.dev)] if extra else []
-        row += [_average(line.cell.last), told, _p(line)]
+        row += [_average(line.cell.last), difference, _p(line)]
         row += [number(line.paper, digits=2)] if printed else []
         rows.append(tuple(row))
     title = f"{group.task} · {name_of(group.model)} · {metric_of(group)} × 100 on {group.split}"
@@ -88,14 +80,14 @@ def _parts(group: Group) -> Grid | None:
     """The deciding metric on every part of dev: each split of MNLI, each phenomenon of the embedded task."""
     columns: list[dict[str, list[float]]] = []
     for line in group.lines:
-        found: dict[str, list[float]] = {}
+        scores: dict[str, list[float]] = {}
         for result in line.cell.results.values():
             assert result.best_epoch is not None
             for name, value in result.epochs[result.best_epoch].metrics.items():
                 part, slash, metric = name.rpartition("/")
                 if slash and metric == result.metric:
-                    found.setdefault(part, []).append(100 * value)
-        columns.append(found)
+                    scores.setdefault(part, []).append(100 * value)
+        columns.append(scores)
     parts = list(dict.fromkeys(part for column in columns for part in column))
     if not parts:
         return None
@@ -150,8 +142,8 @@ def _summary(groups: Sequence[Group], overall: Sequence[Overall]) -> Grid:
                 spread = f"{value:.2f}" + (f" [{low:.2f}, {high:.2f}]" if low < high else "")
             row.append(_beside(whole.average, whole.paper))
             row += [spread, number(whole.improvement, digits=2)]
-            found = whole.difference
-            row += ["", ""] if found is None else [gap(found), _stars(whole.p, whole.significant)]
+            difference = whole.difference
+            row += ["", ""] if difference is None else [gap(difference), _stars(whole.p, whole.significant)]
         row += [""] * (len(heads) - len(row))
         rows.append(tuple(row))
     return Grid("All tasks: mean score × 100 (in brackets the paper's)", heads, tuple(rows))

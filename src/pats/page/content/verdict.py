@@ -21,7 +21,7 @@ def verdict(groups: Sequence[Group], over: Sequence[Overall], read: Readings) ->
     Args:
         groups: The tables of the study.
         over: The methods over all tasks.
-        read: What the runs' predictions tell.
+        read: What the runs' predictions show.
     """
     return (
         *_constant(groups),
@@ -45,14 +45,14 @@ def gap(difference: Paired) -> str:
     if difference.equal:
         seeds = "on every seed" if difference.equal == "exactly" else "up to rounding"
         return f"identical {seeds}"
-    told = signed(difference.mean)
+    text = signed(difference.mean)
     if difference.shift:
-        return f"{told} on every seed"
-    return told if difference.interval is None else f"{told} {between(difference.interval, sign=True)}"
+        return f"{text} on every seed"
+    return text if difference.interval is None else f"{text} {between(difference.interval, sign=True)}"
 
 
 def too_few(seeds: int, family: int, tasks: int = 1) -> str | None:
-    """Why so many seeds can show nothing whatever the scores, to be said before the runs; None if they can.
+    """Why this number of seeds can show nothing whatever the scores, said before the runs; None if it can.
 
     Args:
         seeds: Seeds of every method.
@@ -65,10 +65,10 @@ def too_few(seeds: int, family: int, tasks: int = 1) -> str | None:
     start += " on a single task" if tasks > 1 else ""
     needed = statistics.seeds_needed(family)
     start += f" after Holm's correction for {family} methods" if family > 1 else ""
-    told = f"{start}, whatever the scores: {needed} seeds can"
+    sentence = f"{start}, whatever the scores: {needed} seeds can"
     if tasks > 1 and statistics.can_be_significant(seeds * tasks, family):
-        told += f"; the mean over the {tasks} tasks can with these"
-    return f"{told}."
+        sentence += f"; the mean over the {tasks} tasks can with these"
+    return f"{sentence}."
 
 
 # ------------------------------------------------------------------------ what was not learned, not run
@@ -100,17 +100,17 @@ def _constant(groups: Sequence[Group]) -> list[str]:
 
 def _useless(groups: Sequence[Group], read: Readings) -> list[str]:
     """Tables on which no method is better than the most frequent class."""
-    found = []
+    beaten = []
     for group in groups:
         majority = _majority(group, read)
         means = [line.mean for line in group.lines if line.mean is not None]
         learned = any(line.degenerate < len(line.cell.results) for line in group.lines)
         if majority is not None and means and learned and max(means) <= majority + 1e-9:
-            found.append((group, majority))
-    if not found:
+            beaten.append((group, majority))
+    if not beaten:
         return []
-    where = "" if len(groups) == 1 else f" on {_tables([group for group, _ in found])}"
-    score = f" ({number(found[0][1])})" if len(found) == 1 else ""
+    where = "" if len(groups) == 1 else f" on {_tables([group for group, _ in beaten])}"
+    score = f" ({number(beaten[0][1])})" if len(beaten) == 1 else ""
     return [f"No method beats always answering the most frequent class{score}{where}: {CURE}."]
 
 
@@ -136,19 +136,19 @@ def _shortened(names: Sequence[str], noun: str) -> str:
 
 def _never(groups: Sequence[Group], read: Readings) -> list[str]:
     """Classes that occur among the labels and that a method never predicts."""
-    told = []
+    tables = []
     for group in groups:
         reading = read.get((group.task, group.model))
-        found = {} if reading is None else reading.never()
-        if not found:
+        never = {} if reading is None else reading.never()
+        if not never:
             continue
         classes = [
             f"{label!r} by " + listed([f"{row} ({_share(*runs)})" for row, runs in rows.items()])
-            for label, rows in found.items()
+            for label, rows in never.items()
         ]
         where = "" if len(groups) == 1 else f"on {_tables([group])} "
-        told.append(f"{where}{_shortened(classes, 'class')}")
-    return [f"Never predicted: {_shortened(told, 'table')}."] if told else []
+        tables.append(f"{where}{_shortened(classes, 'class')}")
+    return [f"Never predicted: {_shortened(tables, 'table')}."] if tables else []
 
 
 def _share(some: int, all_: int) -> str:
@@ -210,14 +210,14 @@ def _what(groups: Sequence[Group]) -> str:
 def _outcome(groups: Sequence[Group], read: Readings) -> str:
     if len(groups) == 1:
         plain, majority = groups[0].baseline, _majority(groups[0], read)
-        told = [
+        parts = [
             f"{line.cell.label} {number(line.mean)}"
             + (f" ({_mean_of(line.difference)})" if line.difference else "")
             for line in groups[0].lines
             if line is not plain and not line.cell.control
         ]
         start = f"Plain fine-tuning scored {number(plain.mean)}" if plain else "Scores are"
-        rest = (", " if plain else " ") + ", ".join(told) if told else ""
+        rest = (", " if plain else " ") + ", ".join(parts) if parts else ""
         other = (
             ""
             if majority is None
@@ -231,12 +231,12 @@ def _outcome(groups: Sequence[Group], read: Readings) -> str:
             gaps.setdefault(line.cell.label, []).append(line.difference.mean)
     if not gaps:
         return "Nothing was compared with plain fine-tuning."
-    told = [
+    parts = [
         f"{label} by {signed(sum(values) / len(values))} on average, above it on "
         f"{sum(value > 0 for value in values)} of {len(values)} tables"
         for label, values in gaps.items()
     ]
-    return f"Against plain fine-tuning the scores differ: {'; '.join(told)}."
+    return f"Against plain fine-tuning the scores differ: {'; '.join(parts)}."
 
 
 def _mean_of(difference: Paired) -> str:
@@ -248,26 +248,26 @@ def _mean_of(difference: Paired) -> str:
 
 def _shown(groups: Sequence[Group], over: Sequence[Overall]) -> str:
     tested = [(group, line, line.difference) for group in groups for line in group.tested]
-    pairs = [(group, line, found) for group, line, found in tested if found is not None]
+    pairs = [(group, line, difference) for group, line, difference in tested if difference is not None]
     if not pairs:
         alone = all(line is group.baseline for group in groups for line in group.lines)
         why = "no method has a seed with a score beside plain fine-tuning's"
         return f"There is no difference to judge: {'only plain fine-tuning was run' if alone else why}."
     if not any(_learned(line) or _learned(group.baseline) for group, line, _ in pairs):
         return "There is no difference to judge: no model learned anything."
-    equal = [(group, line) for group, line, found in pairs if found.equal]
+    equal = [(group, line) for group, line, difference in pairs if difference.equal]
     if len(equal) == len(pairs):
-        exact = all(found.equal == "exactly" for _, _, found in pairs)
+        exact = all(difference.equal == "exactly" for _, _, difference in pairs)
         return (
             f"{_rows(equal, groups)} and plain fine-tuning are identical on every seed"
             f"{'' if exact else ' up to rounding'}: there is no difference to judge."
         )
-    found = [(group, line) for group, line, _ in pairs if line.significant]
+    lines = [(group, line) for group, line, _ in pairs if line.significant]
     whole = [row for row in over if row.significant]
-    if found or whole:
-        return _found(groups, found, whole, len(pairs))
+    if lines or whole:
+        return _significant(groups, lines, whole, len(pairs))
     same = f"; {_rows(equal, groups)} {'is' if len(equal) == 1 else 'are'} identical to it" if equal else ""
-    return f"{_not_found(groups, over, [pair for pair in pairs if not pair[2].equal])}{same}."
+    return f"{_nothing_shown(groups, over, [pair for pair in pairs if not pair[2].equal])}{same}."
 
 
 def _learned(line: Line | None) -> bool:
@@ -280,59 +280,59 @@ def _rows(lines: Sequence[tuple[Group, Line]], groups: Sequence[Group]) -> str:
     return _shortened([f"{line.cell.label} on {_tables([group])}" for group, line in lines], "row")
 
 
-def _found(
-    groups: Sequence[Group], found: Sequence[tuple[Group, Line]], whole: Sequence[Overall], tested: int
+def _significant(
+    groups: Sequence[Group], lines: Sequence[tuple[Group, Line]], whole: Sequence[Overall], tested: int
 ) -> str:
     places: dict[str, list[str]] = {}
     for row in whole:
         models = len({group.model for group in groups})
         place = "over all tasks " + (f"with {name_of(row.model)} " if models > 1 else "")
-        places.setdefault(place, []).append(_told(row.label, row.difference, row.p))
-    for group, line in found:
+        places.setdefault(place, []).append(_difference_with_p(row.label, row.difference, row.p))
+    for group, line in lines:
         place = f"on {group.task} with {name_of(group.model)} " if len(groups) > 1 else ""
-        places.setdefault(place, []).append(_told(line.cell.label, line.difference, line.p))
-    told = "; ".join(place + listed(differences) for place, differences in places.items())
+        places.setdefault(place, []).append(_difference_with_p(line.cell.label, line.difference, line.p))
+    text = "; ".join(place + listed(differences) for place, differences in places.items())
     single = " on a single task" if len(groups) > 1 else ""
-    rest = "" if len(found) == tested else f"; no other difference{single} was shown"
+    rest = "" if len(lines) == tested else f"; no other difference{single} was shown"
     start = "Shown against plain fine-tuning, at 5 % after Holm's correction, with 95 % intervals"
-    return f"{start}: {told}{rest}."
+    return f"{start}: {text}{rest}."
 
 
-def _told(label: str, difference: Paired | None, p: float | None) -> str:
+def _difference_with_p(label: str, difference: Paired | None, p: float | None) -> str:
     assert difference is not None
     return f"{label} {gap(difference)} (p = {p:.3f})"
 
 
-def _not_found(
+def _nothing_shown(
     groups: Sequence[Group], over: Sequence[Overall], pairs: Sequence[tuple[Group, Line, Paired]]
 ) -> str:
     """What could have been shown, where nothing was."""
     family = max(group.family for group in groups)
-    n, needed = max(found.n for _, _, found in pairs), statistics.seeds_needed(family)
+    n, needed = max(difference.n for _, _, difference in pairs), statistics.seeds_needed(family)
     able = [pair for pair in pairs if statistics.can_be_significant(pair[2].n, pair[0].family)]
     if not able:
         together = [row for row in over if row.difference is not None and row.p is not None]
         single = " on a single task" if together else ""
-        told = (
+        sentence = (
             f"No difference{single} can be shown with {count(n, 'seed')}, whatever the scores "
             f"({needed} seeds would allow it for {count(family, 'comparison')})"
         )
-        told += "; one seed says nothing about the spread" if n == 1 else ""
-        return told + ("; none over all tasks was shown" if together else "")
-    told = f"No difference to plain fine-tuning was shown with {count(n, 'seed')}"
-    least = [found.detectable for _, _, found in able if found.detectable is not None]
+        sentence += "; one seed says nothing about the spread" if n == 1 else ""
+        return sentence + ("; none over all tasks was shown" if together else "")
+    sentence = f"No difference to plain fine-tuning was shown with {count(n, 'seed')}"
+    least = [difference.detectable for _, _, difference in able if difference.detectable is not None]
     if least:
         low, high = number(min(least)), number(max(least))
         size = low if low == high else f"{low} to {high}, depending on the row"
-        told += f"; the smallest difference this number of seeds could have shown is about {size}"
-    beyond = [(group, line) for group, line, found in able if found.beyond]
+        sentence += f"; the smallest difference this number of seeds could have shown is about {size}"
+    beyond = [(group, line) for group, line, difference in able if difference.beyond]
     if beyond:
-        told += (
+        sentence += (
             f"; for {_rows(beyond, groups)} the seeds differ so much that none on the metric's scale could"
         )
-    unable = [(group, line) for group, line, found in pairs if (group, line, found) not in able]
+    unable = [(group, line) for group, line, difference in pairs if (group, line, difference) not in able]
     if unable:
-        told += (
+        sentence += (
             f"; {_rows(unable, groups)} {'has' if len(unable) == 1 else 'have'} too few common seeds for any"
         )
-    return told
+    return sentence

@@ -47,13 +47,13 @@ MOST_DIGITS = 6
 
 
 def signed(value: float) -> str:
-    """A difference with one decimal, or with as many as tell it from zero."""
+    """A difference with one decimal, or with as many as distinguish it from zero."""
     digits = next((d for d in range(1, MOST_DIGITS) if round(value, d)), MOST_DIGITS)
     return number(value, sign=True, digits=1 if not value else digits)
 
 
 def between(interval: tuple[float, float] | None, sign: bool = False) -> str:
-    """``[low, high]`` with as many decimals as tell the ends apart; a dash for none, or width 0."""
+    """``[low, high]`` with as many decimals as distinguish the ends; a dash for none, or width 0."""
     if interval is None or interval[0] == interval[1]:
         return "-"
     low, high = interval

@@ -123,29 +123,31 @@ def _card(about: Mapping[str, Any], group: Group, line: Line, result: Result) ->
 
 def _row(line: Line) -> str:
     spread = "" if line.std is None else f" ± {line.std:.1f}"
-    told = "" if line.difference is None else gap(line.difference)
+    difference = "" if line.difference is None else gap(line.difference)
     values = " ".join(number(score) for score in line.scores.values())
-    return f"| {line.cell.label} | {number(line.mean)}{spread} | {values} | {told} |".replace("|  |", "| |")
+    return f"| {line.cell.label} | {number(line.mean)}{spread} | {values} | {difference} |".replace(
+        "|  |", "| |"
+    )
 
 
 def _limits(group: Group, line: Line) -> list[str]:
-    told = ["## Limits", ""]
+    lines = ["## Limits", ""]
     if group.split == "dev":
-        told.append(
+        lines.append(
             "- The score is on dev, on which epoch, method and seed were chosen: expect less on new data."
         )
     else:
-        told.append("- Epoch, method and seed were chosen on dev; the test set was not used for any choice.")
+        lines.append("- Epoch, method and seed were chosen on dev; the test set was not used for any choice.")
     if line.difference is not None and not line.significant:
-        told.append(
+        lines.append(
             f"- That {line.cell.label} is better than plain fine-tuning is not shown by these "
             f"{count(line.difference.n, 'seed')}."
         )
-    told.append("- Nothing was measured outside this data: other domains, languages or groups of people.")
+    lines.append("- Nothing was measured outside this data: other domains, languages or groups of people.")
     if any(other.paper is not None for other in group.lines):
-        told.append(f"- {paper.SOURCE} are of other runs; they are no claim about this model.")
-    told.append("- Licence and terms are those of the pretrained model and of the training data.")
-    return told
+        lines.append(f"- {paper.SOURCE} are of other runs; they are no claim about this model.")
+    lines.append("- Licence and terms are those of the pretrained model and of the training data.")
+    return lines
 
 
 def _length(result: Result) -> str:
@@ -155,8 +157,8 @@ def _length(result: Result) -> str:
 
 
 def _options(options: Mapping[str, Any]) -> str:
-    told = ", ".join(f"{key} {value}" for key, value in options.items())
-    return f" with {told}" if told else ", its default settings"
+    texts = ", ".join(f"{key} {value}" for key, value in options.items())
+    return f" with {texts}" if texts else ", its default settings"
 
 
 def _versions(result: Result) -> str:

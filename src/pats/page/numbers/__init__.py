@@ -1,1 +1,1 @@
-"""The numbers of a page: tables, statistics, and what predictions tell."""
+"""The numbers of a page: tables, statistics, and what predictions show."""

@@ -104,16 +104,16 @@ def read(path: Path, labels: Sequence[str], split: str, digest: str | None = Non
         rows = csv.reader(io.StringIO(content.decode("utf-8")))
         next(rows, None)
         number = {label: float(index) for index, label in enumerate(labels)}
-        found: dict[str, list[tuple[float, float]]] = {}
+        pairs_by_split: dict[str, list[tuple[float, float]]] = {}
         for name, _, label, predicted, *_ in rows:
             if name == split or name.startswith(f"{split}_"):
                 pair = (number[label], number[predicted]) if labels else (float(label), float(predicted))
-                found.setdefault(name, []).append(pair)
+                pairs_by_split.setdefault(name, []).append(pair)
     except FileNotFoundError:
         raise Damaged("is gone") from None
     except (OSError, EOFError, ValueError, KeyError, zlib.error, csv.Error):
         raise Damaged("is cut or damaged") from None
-    columns = [np.asarray(pairs, dtype=np.float64).T for pairs in found.values()]
+    columns = [np.asarray(pairs, dtype=np.float64).T for pairs in pairs_by_split.values()]
     if not all(np.isfinite(pairs).all() for pairs in columns):
         raise Damaged("holds numbers that are not finite")
     return [(true, predicted) for true, predicted in columns]

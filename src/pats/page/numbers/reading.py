@@ -1,4 +1,4 @@
-"""What the predictions of a table's runs tell: classes never predicted, the majority, what examples tell."""
+"""What the predictions of a table's runs show: classes never predicted, the majority, doubts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,21 +36,21 @@ class Reading:
     @property
     def majority(self) -> float | None:
         """The metric × 100 of always answering the most frequent class; None where it is not known."""
-        return next((found.majority for found in self.first.values() if found.majority is not None), None)
+        return next((doubts.majority for doubts in self.first.values() if doubts.majority is not None), None)
 
     def never(self) -> dict[str, dict[str, tuple[int, int]]]:
         """By class and row: how many runs never predict a class that occurs, and how many were read.
 
         Runs that predict one class alone are left out: of them that is the news.
         """
-        found: dict[str, dict[str, tuple[int, int]]] = {}
+        runs: dict[str, dict[str, tuple[int, int]]] = {}
         for row, counts in self.counts.items():
             able = [one for one in counts if (one.sum(axis=0) > 0).sum() > 1]
             for place, label in enumerate(self.labels):
                 without = sum(bool(one[place].sum() and not one[:, place].sum()) for one in able)
                 if without:
-                    found.setdefault(label, {})[row] = (without, len(counts))
-        return {label: found[label] for label in self.labels if label in found}
+                    runs.setdefault(label, {})[row] = (without, len(counts))
+        return {label: runs[label] for label in self.labels if label in runs}
 
 
 Readings = Mapping[tuple[str, str], Reading]  # by task and model
@@ -91,8 +91,8 @@ def _read(group: Group, predictions: Mapping[str, Path], most: int | None) -> Re
                     whole = [examples.confusion(part, len(classes)) for part in parts]
                     counts.setdefault(row, []).append(np.sum(whole, axis=0))
             if row not in first:
-                found = examples.resampled(parts, result.metric, classes)
-                first |= {} if found is None else {row: found}
+                doubts = examples.resampled(parts, result.metric, classes)
+                first |= {} if doubts is None else {row: doubts}
     return Reading(labels, counts, first, tuple(damaged))
 
 

@@ -78,17 +78,17 @@ def interval(
 ) -> tuple[float, float] | None:
     """Confidence interval of the mean: Student's t below 20 values, from there on BCa bootstrap.
 
-    One value gives None, and so do values that are equal up to rounding: they tell no spread.
+    One value gives None, and so do values that are equal up to rounding: they show no spread.
 
     Args:
         values: The values.
         level: The level.
         limits: Between which the true mean lies whatever the values: the interval is cut there.
     """
-    found = _interval(tuple(_array(values).tolist()), level)
-    if found is None or limits is None:
-        return found
-    return max(found[0], limits[0]), min(found[1], limits[1])
+    bounds = _interval(tuple(_array(values).tolist()), level)
+    if bounds is None or limits is None:
+        return bounds
+    return max(bounds[0], limits[0]), min(bounds[1], limits[1])
 
 
 @lru_cache(maxsize=4096)  # a page shows the same interval in a table and in a chart, and BCa is slow
@@ -189,7 +189,7 @@ def _effect(n: int, alpha: float, power: float) -> float:
 
 
 def differences(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """``ours - theirs`` pair by pair; 0 where only rounding tells the two scores apart.
+    """``ours - theirs`` pair by pair; 0 where the two scores differ by rounding alone.
 
     Raises:
         ValueError: The lengths differ, or a score is not finite.
@@ -231,8 +231,8 @@ def paired(
             n, 0.0, None, sign_flip(difference), None, equal="exactly" if exactly else "up to rounding"
         )
     width = None if limits is None else (limits[0] - limits[1], limits[1] - limits[0])
-    found = interval(difference, limits=width)
-    if found is None:
+    bounds = interval(difference, limits=width)
+    if bounds is None:
         return Paired(n, mean, None, sign_flip(difference), None, shift=n > 1)
     least = None
     if can_be_significant(n, family):
@@ -243,13 +243,13 @@ def paired(
     if least is not None and limits is not None:
         start = float(np.mean(theirs))
         beyond = least > max(limits[1] - start, start - limits[0])
-    return Paired(n, mean, found, sign_flip(difference), None if beyond else least, beyond)
+    return Paired(n, mean, bounds, sign_flip(difference), None if beyond else least, beyond)
 
 
 def probability_of_improvement(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """P(A > B) + P(A = B)/2 for independent draws of the two methods: Mann-Whitney U / (n·m).
 
-    Scores that only rounding tells apart count as equal.
+    Scores that differ by rounding alone count as equal.
     """
     a, b = _array(ours), _array(theirs)
     gap, same = a[:, None] - b, _tolerance(a, b)
@@ -294,8 +294,8 @@ def stratified(
     draw = np.random.default_rng(0)
     value = statistic or _iqm
     samples = [array[draw.integers(0, array.size, (resamples, array.size))] for array in arrays]
-    found = value(np.concatenate(samples, axis=1), axis=-1)
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    statistics = value(np.concatenate(samples, axis=1), axis=-1)
+    low, high = np.quantile(statistics, [(1 - level) / 2, (1 + level) / 2])
     return float(value(np.concatenate(arrays), axis=-1)), (float(low), float(high))
 
 
@@ -316,7 +316,7 @@ def across(tasks: Sequence[Sequence[float]], level: float = 1 - ALPHA) -> Paired
 
     Returns:
         None without tasks. The interval is None where a task has one pair alone, and where no task has any
-        spread; ``detectable`` is not told.
+        spread; ``detectable`` is not computed.
     """
     arrays = [_array(task) for task in tasks]
     if not arrays:
@@ -325,7 +325,7 @@ def across(tasks: Sequence[Sequence[float]], level: float = 1 - ALPHA) -> Paired
     mean = float(np.mean([array.mean() for array in arrays]))
     weighted = np.concatenate([array / (array.size * count) for array in arrays])
     p = sign_flip(weighted.tolist())
-    found: tuple[float, float] | None = None
+    bounds: tuple[float, float] | None = None
     if all(array.size > 1 for array in arrays):
         parts = [float(array.var(ddof=1)) / array.size / count**2 for array in arrays]
         error = math.sqrt(sum(parts))
@@ -334,9 +334,9 @@ def across(tasks: Sequence[Sequence[float]], level: float = 1 - ALPHA) -> Paired
                 part**2 / (array.size - 1) for part, array in zip(parts, arrays, strict=True)
             )
             half = float(stats.t.ppf((1 + level) / 2, degrees)) * error
-            found = (mean - half, mean + half)
+            bounds = (mean - half, mean + half)
     equal: Literal["exactly"] | None = None if np.any(weighted) else "exactly"
-    return Paired(weighted.size, mean, found, p, None, equal=equal)
+    return Paired(weighted.size, mean, bounds, p, None, equal=equal)
 
 
 ASO_FROM = 10  # runs a side; the bootstrap below means nothing with fewer

@@ -131,7 +131,7 @@ def groups(cells: Iterable[Cell]) -> list[Group]:
     sorted_out: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         sorted_out.setdefault((cell.task, cell.model), []).append(cell)
-    return [_group(task, model, found) for (task, model), found in sorted_out.items()]
+    return [_group(task, model, members) for (task, model), members in sorted_out.items()]
 
 
 def _group(task: str, model: str, cells: Sequence[Cell]) -> Group:
@@ -185,7 +185,7 @@ def common(own: Mapping[int, float], other: Mapping[int, float]) -> list[int]:
 
 def overall(tables: Sequence[Group]) -> list[Overall]:
     """Every method over all tasks of its model; empty for fewer than two tasks. Controls are left out."""
-    found = []
+    rows_of_all = []
     for model in dict.fromkeys(group.model for group in tables):
         own = [group for group in tables if group.model == model]
         if len(own) < 2:
@@ -224,8 +224,8 @@ def overall(tables: Sequence[Group]) -> list[Overall]:
                     _across(own, label) if plain and label != BASELINE else None,
                 )
             )
-        found += _adjusted(rows)
-    return found
+        rows_of_all += _adjusted(rows)
+    return rows_of_all
 
 
 def _across(tables: Sequence[Group], label: str) -> statistics.Paired | None:
@@ -247,12 +247,12 @@ def _adjusted(rows: Sequence[Overall]) -> list[Overall]:
     raw = [row.difference.p if row.difference and row.difference.p is not None else 1.0 for row in rows]
     others = [p for row, p in zip(rows, raw, strict=True) if row.label != BASELINE]
     adjusted = iter(statistics.holm(others))
-    found = []
+    adjusted_rows = []
     for row in rows:
         p = None if row.label == BASELINE else next(adjusted)
         if row.difference is None or row.difference.p is None or p is None:
-            found.append(row)
+            adjusted_rows.append(row)
             continue
         allowed = statistics.can_be_significant(row.difference.n, family)
-        found.append(replace(row, p=p, significant=allowed and p <= statistics.ALPHA))
-    return found
+        adjusted_rows.append(replace(row, p=p, significant=allowed and p <= statistics.ALPHA))
+    return adjusted_rows

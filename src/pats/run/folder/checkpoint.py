@@ -159,7 +159,7 @@ def broken(folder: Path) -> str | None:
 
 
 def well_formed(path: Path) -> bool:
-    """Whether a file is whole as far as its format tells: weights, torch's archives and JSON."""
+    """Whether a file is whole as far as its format shows: weights, torch's archives and JSON."""
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, "pt"):

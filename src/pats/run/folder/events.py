@@ -14,7 +14,7 @@ Event = dict[str, Any]
 
 
 class Sign(TypedDict, total=False):
-    """What who watches a run reads of an event."""
+    """What the watcher of a run reads of an event."""
 
     event: Required[str]
     time: float
@@ -32,7 +32,7 @@ _DURABLE = ("epoch", "end")  # forced to the disk: a resume or a watcher counts 
 
 
 class Journal:
-    """Writes events to a file and tells a listener.
+    """Writes events to a file, and calls a listener.
 
     Every event has ``event`` (``start``, ``progress``, ``epoch``, ``end`` or ``heartbeat``) and
     ``time`` (seconds since 1970). Heartbeats go to the file alone, from a thread of their own, so that
@@ -52,7 +52,7 @@ class Journal:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def emit(self, event: str, **values: Any) -> None:
-        """Write one event, then tell the listener."""
+        """Write one event, then call the listener."""
         record = {"event": event, "time": round(time.time(), 3), **values}
         self._write(record, durable=event in _DURABLE)
         if self._listener is not None:
@@ -89,7 +89,7 @@ class Journal:
             self._thread.join()
         if kind is not None:
             record = {"event": "end", "time": round(time.time(), 3), "status": "error"}
-            with suppress(OSError):  # the disk is full, say: what ended the run is told, not this
+            with suppress(OSError):  # the disk is full, say: what ended the run is reported, not this
                 self._write(record | {"error": f"{kind.__name__}: {error}"}, durable=True)
         if self._file is not None:
             with suppress(OSError):

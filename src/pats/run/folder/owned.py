@@ -131,7 +131,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def full_disk_told(folder: Path) -> Iterator[None]:
+def full_disk_as_oserror(folder: Path) -> Iterator[None]:
     """Raise what libraries make of a full disk, each in its own way, as the ``OSError`` that it is."""
     try:
         yield
@@ -163,7 +163,7 @@ def inside(path: str | Path, folder: Path) -> bool:
 
 
 def _mark(folder: Path, content: dict[str, Any]) -> None:
-    """Write the mark, every time anew: that tells whether the folder can be written to."""
+    """Write the mark, every time anew: that shows whether the folder can be written to."""
     write_atomic(folder / MARK, (json.dumps({"format": FORMAT, **content}) + "\n").encode())
 
 
@@ -193,7 +193,7 @@ def _held(folder: Path) -> str | None:
 
 
 def _is_inner(path: Path) -> bool:
-    """Whether a folder can stand beside what we write: it is ours, and bears none of our folders' names."""
+    """Whether a folder may lie beside what we write: it is ours, and bears none of our folders' names."""
     named = path.name not in _INNER and path.is_dir() and not path.is_symlink()
     return named and _held(path) in (RUN, STUDY, PAGE, _NOTHING)
 

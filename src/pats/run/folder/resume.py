@@ -1,4 +1,4 @@
-"""What stands in the folder of a run, and what is still to be done."""
+"""What the folder of a run holds, and what is still to be done."""
 
 from pathlib import Path
 
@@ -22,11 +22,11 @@ from pats.run.spec import Run
 
 
 def finished(folder: Path, run: Run, keep_model: bool) -> Result | None:
-    """The result that stands in the folder; None where the run is still to be done."""
+    """The result in the folder; None where the run is still to be done."""
     try:
         result = Result.from_json((folder / RESULT).read_text("utf-8"))
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # not there, or not whole: the run is made (again)
+        return None  # not there, or not whole: the run starts (again)
     _refuse_other(folder, run, result.run_id)
     if result.status != "done" or (keep_model and damaged_model(folder, result) is not None):
         return None
@@ -67,9 +67,9 @@ def begin(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
         )
     clean(folder, (MARK, RESULT, PREDICTIONS, EVENTS))
     clean(folder / CHECKPOINT, (PROGRESS,))
-    progress, told = _continue(folder, run)
-    found = exported.damage(folder / MODEL) if card is not None and progress.checkpoint is None else None
-    return progress, (*told, *((f"In {folder}, {found}: the run is made again.",) if found else ()))
+    progress, notes = _continue(folder, run)
+    flaw = exported.damage(folder / MODEL) if card is not None and progress.checkpoint is None else None
+    return progress, (*notes, *((f"In {folder}, {flaw}: the run is made again.",) if flaw else ()))
 
 
 def _continue(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
@@ -78,39 +78,39 @@ def _continue(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
     damages: list[str] = []
     for progress in checkpoint.candidates(checkpoints):
         _refuse_other(folder, run, progress.run_id)
-        found = _damage(folder, progress)
-        if found is not None:
-            damages.append(found)
+        flaw = _damage(folder, progress)
+        if flaw is not None:
+            damages.append(flaw)
             continue
         if damages or Progress.load(checkpoints) is None:
             checkpoint.prune(checkpoints, progress.folders)
             progress.save(checkpoints)
-        return progress, _told(damages, f"from step {progress.step}")
+        return progress, _damage_notes(damages, f"from step {progress.step}")
     if not damages and (checkpoints / PROGRESS).exists():
         damages.append(f"{PROGRESS} is cut")
     remove(checkpoints)
-    return Progress(run.id), _told(damages, "from the start")
+    return Progress(run.id), _damage_notes(damages, "from the start")
 
 
 def _damage(folder: Path, progress: Progress) -> str | None:
-    found = checkpoint.broken(folder / CHECKPOINT / str(progress.checkpoint))
-    if found is not None:
-        return f"{progress.checkpoint}/{found}"
+    flaw = checkpoint.broken(folder / CHECKPOINT / str(progress.checkpoint))
+    if flaw is not None:
+        return f"{progress.checkpoint}/{flaw}"
     if progress.best is None:
         return None
     best = best_weights(folder, progress.best_step)
-    found = "is gone" if best is None else checkpoint.broken(best)
-    return None if found is None else f"best-{progress.best_step}/{found}"
+    flaw = "is gone" if best is None else checkpoint.broken(best)
+    return None if flaw is None else f"best-{progress.best_step}/{flaw}"
 
 
-def _told(damages: list[str], where: str) -> tuple[str, ...]:
+def _damage_notes(damages: list[str], where: str) -> tuple[str, ...]:
     if not damages:
         return ()
     return (f"The last checkpoint is damaged ({'; '.join(damages)}): the run goes on {where}.",)
 
 
 def best_weights(folder: Path, step: int | None) -> Path | None:
-    """Where the weights of the best epoch stand: with the checkpoints, at the end in ``model``."""
+    """Where the weights of the best epoch are: with the checkpoints, at the end in ``model``."""
     for candidate in (folder / CHECKPOINT / f"best-{step}", folder / MODEL):
         card = exported.read_card(candidate)
         if card is not None and card.get("step") == step:

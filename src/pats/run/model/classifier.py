@@ -78,9 +78,9 @@ def load(
         InputError: There is no such model, it has no safetensors weights or no tokenizer, its weights
             are damaged, not finite or belong to another model, or it is no sequence classifier.
     """
-    found = source.resolve(name, revision)
+    resolved = source.resolve(name, revision)
     with quiet(), _explained(name, "config.json"):
-        folder = source.fetch(name, found, revision)
+        folder = source.fetch(name, resolved, revision)
         weights = vet.folder(name, folder)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         config.num_labels = len(labels) or 1
@@ -103,9 +103,9 @@ def load_trained(name: str) -> Loaded:
     Raises:
         InputError: As ``load``; or the folder holds no trained head.
     """
-    found = source.resolve(name)
+    resolved = source.resolve(name)
     with quiet(), _explained(name, "config.json"):
-        folder = source.fetch(name, found)
+        folder = source.fetch(name, resolved)
         weights = vet.folder(name, folder)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         vet.config(name, config, weights)
@@ -130,7 +130,7 @@ def _read(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[str]]:
     """Model and tokenizer of a folder, and the tensors that its weights lack or have in another shape."""
     with quiet(), _explained(name, "its weights"):
-        model, found = AutoModelForSequenceClassification.from_pretrained(
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
             folder,
             config=config,
             dtype=torch.float32,
@@ -141,7 +141,7 @@ def _read(
         )
     with quiet(), _explained(name, "its tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    lacking = {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])}
+    lacking = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
     return model, tokenizer, sorted(lacking)
 
 

@@ -37,8 +37,8 @@ def check_finite(model: PreTrainedModel, name: str) -> None:
 
 def named(names: Sequence[str]) -> str:
     """A number of tensors with a few of their names."""
-    told = ", ".join(names[:_FEW]) + (", ..." if len(names) > _FEW else "")
-    return f"{len(names)} tensor{'s' * (len(names) != 1)} ({told})"
+    first = ", ".join(names[:_FEW]) + (", ..." if len(names) > _FEW else "")
+    return f"{len(names)} tensor{'s' * (len(names) != 1)} ({first})"
 
 
 def ensure_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:

@@ -31,7 +31,7 @@ _WANTED = ("*.json", "*.txt", "*.model", "*.tiktoken", "model*.safetensors")  # 
 
 
 def resolve(name: str, revision: str | None = None) -> str:
-    """The folder, or name on the hub, that a model's name means; what it lacks is said here.
+    """The folder, or name on the hub, that a model's name means; reports what it lacks.
 
     Raises:
         InputError: Nothing usable is there.
@@ -67,11 +67,11 @@ def resolve(name: str, revision: str | None = None) -> str:
     return name
 
 
-def fetch(name: str, found: str, revision: str | None = None) -> Path:
+def fetch(name: str, resolved: str, revision: str | None = None) -> Path:
     """The folder of what ``resolve`` found, got from the hub where it is there."""
-    folder = Path(found)
+    folder = Path(resolved)
     if not folder.is_dir():
-        folder = Path(snapshot_download(found, revision=revision, allow_patterns=list(_WANTED)))
+        folder = Path(snapshot_download(resolved, revision=revision, allow_patterns=list(_WANTED)))
         _check_files(name, [file.name for file in folder.iterdir()])
     return folder
 

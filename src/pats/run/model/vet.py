@@ -118,8 +118,8 @@ def _shapes(name: str, file: Path) -> Iterator[list[int]]:
     if not isinstance(header, dict):
         raise _damaged(name, f"{file.name} has no safetensors header")
     header.pop("__metadata__", None)
-    for key, told in header.items():
-        parts = told if isinstance(told, dict) else {}
+    for key, entry in header.items():
+        parts = entry if isinstance(entry, dict) else {}
         shape, offsets = _wholes(parts.get("shape"), 16), _wholes(parts.get("data_offsets"), 2)
         if shape is None or offsets is None or len(offsets) != 2:
             raise _damaged(name, f"{file.name} does not say where {key[:80]!r} is")
@@ -218,7 +218,7 @@ def _size(name: str, built: PreTrainedConfig) -> int:
     except Exception as error:  # whatever a class raises for what it was not written for
         text = str(error)
         if "AutoModelForSequenceClassification" in text or "meta tensor" in text:
-            return 0  # said by the loading; or the class looks at values, which have no size yet
+            return 0  # the loading reports it; or the class looks at values, which have no size yet
         said = " ".join(text.split())[:200] or type(error).__name__
         raise InputError(
             f"config.json of the model {name!r} describes no model that can be built ({said}): get it again "

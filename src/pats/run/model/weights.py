@@ -1,4 +1,4 @@
-"""Which model stands in a local folder: the hash that is part of a run's id.
+"""Which model a local folder holds: the hash that is part of a run's id.
 
 A name on the hub has a revision, the embedded model is checked against a hash of its own; a folder may hold
 other weights tomorrow.
@@ -39,12 +39,12 @@ def digest(model: str) -> str | None:
     Returns:
         None for what is no folder: a name on the hub, or the embedded model.
     """
-    found = hashlib.blake2b(digest_size=8)
+    whole = hashlib.blake2b(digest_size=8)
     files = _files(model)
     for file in files:
         stat = file.stat()
-        found.update(f"{file.name}:{_of_file(str(file), stat.st_size, stat.st_mtime_ns)}\n".encode())
-    return found.hexdigest() if files else None
+        whole.update(f"{file.name}:{_of_file(str(file), stat.st_size, stat.st_mtime_ns)}\n".encode())
+    return whole.hexdigest() if files else None
 
 
 def _files(model: str) -> list[Path]:
@@ -75,17 +75,17 @@ def identified(run: Run, fingerprint: str, folder: Path) -> Run:
     Raises:
         InputError: The run was planned with other weights.
     """
-    found = digest(run.model)
-    if run.weights not in (None, found):
+    now = digest(run.model)
+    if run.weights not in (None, now):
         raise InputError(
-            f"the weights of the model {run.model!r} have changed since this run was planned (hash {found}, "
+            f"the weights of the model {run.model!r} have changed since this run was planned (hash {now}, "
             f"expected {run.weights}): bring the old ones back, or start the command again"
         )
     if run.fingerprint is not None:
         return run
     before = replace(run, fingerprint=fingerprint)
-    known = replace(before, weights=found)
-    begun = _held(folder) if found is not None and run.weights is None else None
+    known = replace(before, weights=now)
+    begun = _held(folder) if now is not None and run.weights is None else None
     if begun is not None and begun[0] == before.id and not changed_since(run.model, begun[1]):
         return before
     return known
@@ -103,9 +103,9 @@ def _held(folder: Path) -> tuple[str, float] | None:
 
 
 def made_at(environment: object, file: Path) -> float:
-    """When a result was made: by its own word, which a copy keeps, else by its file's time."""
-    told = environment.get("time") if isinstance(environment, dict) else None
+    """When a result was made: as it says itself, which a copy keeps, else by its file's time."""
+    time = environment.get("time") if isinstance(environment, dict) else None
     try:
-        return datetime.fromisoformat(str(told)).timestamp()
+        return datetime.fromisoformat(str(time)).timestamp()
     except ValueError:
         return os.stat(file).st_mtime

@@ -18,7 +18,7 @@ __all__ = ["DEFAULT", "Flag", "NamedPlacer", "Placer", "create", "registry"]
 DEFAULT = "local"
 
 # What stands here beside engines; some of it takes long to import, or is made for another process.
-_BESIDE = ("coordinator", "group", "launch", "loopback", "process", "protocol", "worker")
+_BESIDE = ("coordinator", "group", "launch", "loopback", "process", "protocol", "resources", "worker")
 
 
 @cache

@@ -61,21 +61,23 @@ def execute(
     def committed(run: Run) -> bool:
         return store.result(run.id) is not None or store.adopt(run.id)
 
-    job = _Coordinator(store, engine, retries, lost_after, finished or committed, on_change, report_to)
-    job.waiting.extend({run.id: run for run in runs if not job.finished(run)}.values())
+    coordinator = _Coordinator(
+        store, engine, retries, lost_after, finished or committed, on_change, report_to
+    )
+    coordinator.waiting.extend({run.id: run for run in runs if not coordinator.finished(run)}.values())
     try:
-        job.take_up()
-        while job.waiting or job.working:
-            job.look()
-            job.submit()
+        coordinator.take_up()
+        while coordinator.waiting or coordinator.working:
+            coordinator.look()
+            coordinator.submit()
             on_tick()
-            if job.waiting or job.working:
+            if coordinator.waiting or coordinator.working:
                 time.sleep(TICK)
     finally:
-        for handle, attempt in job.working.items():
+        for handle, attempt in coordinator.working.items():
             engine.cancel(handle)
             end(attempt.folder, "cancelled")
-    return job.errors
+    return coordinator.errors
 
 
 @dataclass
@@ -144,10 +146,10 @@ class _Coordinator:
             del self.working[handle]
             self._ended(attempt, state)
 
-    def _judge(self, attempt: _Attempt, told: State) -> State | None:
-        """The end of an attempt by what the engine tells and the store shows; None while it goes on."""
-        if told not in ("running", "unseen"):
-            return told
+    def _judge(self, attempt: _Attempt, state: State) -> State | None:
+        """The end of an attempt by what the engine reports and the store shows; None while it goes on."""
+        if state not in ("running", "unseen"):
+            return state
         # An engine may never learn of the end of what runs beyond a partition; the store does.
         if self.finished(attempt.run):
             attempt.finished = attempt.finished or time.monotonic()
@@ -156,7 +158,7 @@ class _Coordinator:
         quiet = attempt.life.quiet(last)
         if last is not None and quiet > self.lost_after:
             return "lost"
-        return "lost" if told == "unseen" and not self.store.worked_on(attempt.folder) else None
+        return "lost" if state == "unseen" and not self.store.worked_on(attempt.folder) else None
 
     def _ended(self, attempt: _Attempt, state: State) -> None:
         run, folder = attempt.run, attempt.folder
@@ -192,7 +194,7 @@ class _Coordinator:
                 continue
             folder = self.store.claim(run, not self._silent(run), self.report_to)
             if folder is None:
-                self.waiting.append(run)  # another process is at it
+                self.waiting.append(run)  # another process works on it
                 continue
             try:
                 handle = self.engine.submit(folder)
@@ -204,7 +206,7 @@ class _Coordinator:
 
     def _silent(self, run: Run) -> bool:
         """Whether nobody has touched a run's attempts for as long as this process has looked on."""
-        signs = [found for folder in self.store.attempts(run.id) if (found := sign(folder)) is not None]
+        signs = [touched for folder in self.store.attempts(run.id) if (touched := sign(folder)) is not None]
         if not signs:
             return False
         return self.others.setdefault(run.id, _Sign()).quiet(max(signs)) > self.lost_after

@@ -26,7 +26,7 @@ class GroupPlacer:
         return str(attempt)
 
     def poll(self, handles: Collection[Handle]) -> dict[Handle, State]:
-        """Attempts that have ended, told once."""
+        """Attempts that have ended, each reported once."""
         return {handle: self._ended.pop(handle) for handle in handles if handle in self._ended}
 
     def cancel(self, handle: Handle) -> None:

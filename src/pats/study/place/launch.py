@@ -4,7 +4,7 @@
 
 starts ``COMMAND FOLDER PID`` as so many ranks, through torch's elastic launcher (what ``torchrun`` is), where
 PID is this process. They end with it, and it with PARENT; none of them listens to another machine. Exit codes
-are those of a worker; where a signal ended a rank, 128 + 9, so that the attempt is made again.
+are those of a worker; where a signal ended a rank, 128 + 9, so that the coordinator repeats the attempt.
 """
 
 import logging
@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
             run_id=uuid.uuid4().hex,
             rdzv_backend=loopback.BACKEND,
             local_addr=loopback.HOST,
-            max_restarts=0,  # a lost attempt is made again by the coordinator
+            max_restarts=0,  # the coordinator repeats a lost attempt
             logs_specs=DefaultLogsSpecs(log_dir=logs),
             shutdown_timeout=GRACE,
         )

@@ -1,13 +1,11 @@
 """The local engine: every run is a process of this machine, threads and GPUs divided among them."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pats._errors import InputError
-from pats.study.place import process
+from pats.study.place import process, resources
 from pats.study.place.protocol import Handle, NamedPlacer, State
 
 
@@ -38,19 +36,20 @@ class LocalPlacer(NamedPlacer):
         processes: int | None = None,
         command: Sequence[str] = process.WORKER,
     ) -> None:
-        check(workers, cpus, gpus, processes)
-        self._gpus = [] if gpus == 0 else visible_gpus()
+        resources.check_resources(workers, cpus, gpus, processes)
+        self._gpus = [] if gpus == 0 else resources.visible_gpus()
         gpus = gpus or (processes or 1 if self._gpus else 0)
-        self.processes = ranks(gpus, processes)
+        self.processes = resources.ranks_of(gpus, processes)
         if gpus > len(self._gpus):
             has = f"has {len(self._gpus)}" if self._gpus else "has none"
             raise InputError(
                 f"a run is to have {gpus:g} GPUs, but this machine {has} that torch can use: ask for fewer"
             )
         self._each = max(1, int(gpus))
-        fit = max(1, cores() // cpus if cpus else fitting(cores()) // self.processes)
+        cores = resources.cores()
+        fit = max(1, cores // cpus if cpus else resources.fitting(cores) // self.processes)
         self.workers = workers or (int(len(self._gpus) / gpus) if gpus else fit)
-        self.threads = max(1, (cpus or cores() // self.workers) // self.processes)
+        self.threads = max(1, (cpus or cores // self.workers) // self.processes)
         self._hide = not gpus
         self._command = process.shared(command, self.processes)
         self._running: dict[Handle, tuple[int, subprocess.Popen[bytes]]] = {}
@@ -71,7 +70,7 @@ class LocalPlacer(NamedPlacer):
         return process.threads(self.threads) | extra
 
     def poll(self, handles: Collection[Handle]) -> dict[Handle, State]:
-        """Processes that ended are told once, and their place is free."""
+        """Processes that ended are reported once, and their place is free."""
         states: dict[Handle, State] = {}
         for handle in handles:
             if handle in self._running:
@@ -89,46 +88,3 @@ class LocalPlacer(NamedPlacer):
     def capacity(self) -> int:
         """Places that are free."""
         return self.workers - len(self._running)
-
-
-def check(workers: int | None, cpus: int | None, gpus: float | None, processes: int | None = None) -> None:
-    """Raise InputError about the first number that is out of its range; None is fine."""
-    for name, value in (("workers", workers), ("cpus", cpus), ("processes", processes)):
-        if value is not None and not (isinstance(value, int) and value >= 1):
-            raise InputError(f"{name} is {value!r}, but must be a whole number from 1")
-    if gpus is None:
-        return
-    if not (isinstance(gpus, int | float) and (0 <= gpus <= 1 or (gpus > 1 and gpus == int(gpus)))):
-        raise InputError(f"gpus is {gpus!r}, but must be a whole number, or a share of one such as 0.5")
-    if gpus and processes and processes != ranks(gpus, None):
-        raise InputError(
-            f"a run has {gpus:g} GPUs and {processes} processes, but must have one process a GPU: leave "
-            "processes out"
-        )
-
-
-def ranks(gpus: float | None, processes: int | None) -> int:
-    """Processes a run: one a GPU unless told."""
-    return processes or max(1, int(gpus or 0))
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def fitting(number: int) -> int:
-    """Workers for this many cores: small models gain little from more than four threads."""
-    return min(number, 2) if number <= 8 else number // 4
-
-
-def visible_gpus() -> list[str]:
-    """Names for CUDA_VISIBLE_DEVICES of the GPUs that this process sees."""
-    import torch
-
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    count = torch.cuda.device_count()
-    names = visible.split(",") if visible else [str(number) for number in range(count)]
-    return names[:count]

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from pats._errors import InputError
 from pats._imports import try_import
-from pats.study.place import local, process
+from pats.study.place import process, resources
 from pats.study.place.protocol import Flag, Handle, NamedPlacer, State
 
 _SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
@@ -59,8 +59,8 @@ class RayPlacer(NamedPlacer):
         processes: int | None = None,
         command: Sequence[str] = process.WORKER,
     ) -> None:
-        local.check(workers, cpus, gpus, processes)
-        self.processes = local.ranks(gpus, processes)
+        resources.check_resources(workers, cpus, gpus, processes)
+        self.processes = resources.ranks_of(gpus, processes)
         cpus = cpus or self.processes
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._ray = try_import("ray", "ray")
@@ -69,7 +69,7 @@ class RayPlacer(NamedPlacer):
         self._command = process.shared(command, self.processes)
         self._environment = process.threads(max(1, cpus // self.processes))
         self._connect(address)
-        # Nothing is retried by Ray: a second delivery would be told as the first one's end.
+        # Ray retries nothing: it would report a second delivery as the end of the first one.
         self._task = self._ray.remote(process.attend).options(
             num_cpus=cpus, num_gpus=gpus or 0, max_retries=0
         )
@@ -119,7 +119,7 @@ class RayPlacer(NamedPlacer):
         return handle
 
     def poll(self, handles: Collection[Handle]) -> dict[Handle, State]:
-        """Tasks that ended are told once; those of another process are not known."""
+        """Tasks that ended are reported once; those of another process are unknown."""
         running = {handle: self._running[handle] for handle in handles if handle in self._running}
         if not running:
             return {}

@@ -11,14 +11,14 @@ from typing import Any, ClassVar, Self
 
 from pats._errors import InputError
 from pats._imports import try_import
-from pats.study.place import local, process
+from pats.study.place import process, resources
 from pats.study.place.protocol import Flag, Handle, NamedPlacer, State
 
 ASK = 10.0  # seconds between two questions to Slurm, at least
 JOBS = 64  # at a time, waiting ones included
 MINUTES = 24 * 60
 
-# Slurm's words for a job that is over without having told how. After the others (NODE_FAIL, COMPLETED
+# Slurm's words for a job that is over without having reported how. After the others (NODE_FAIL, COMPLETED
 # before its file is seen, what submitit says of a job that it does not know) the store decides.
 _LOST = ("FAILED", "TIMEOUT", "CANCELLED", "PREEMPTED", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 _LOST_LOCALLY = ("INTERRUPTED", "FINISHED")
@@ -67,18 +67,18 @@ class SlurmPlacer(NamedPlacer):
         options: Mapping[str, Any] | None = None,
         command: Sequence[str] = process.WORKER,
     ) -> None:
-        local.check(workers, cpus, gpus, processes)
+        resources.check_resources(workers, cpus, gpus, processes)
         if gpus and gpus != int(gpus):
             raise InputError(f"gpus is {gpus!r}, but Slurm gives whole GPUs")
         submitit = try_import("submitit", "slurm")
-        self.processes = local.ranks(gpus, processes)
+        self.processes = resources.ranks_of(gpus, processes)
         cpus = cpus or self.processes
         self._workers, self._command = workers or JOBS, process.shared(command, self.processes)
         self._environment = process.threads(max(1, cpus // self.processes))
         options = dict(options or {})
         cluster = options.pop("cluster", "slurm")
         try:
-            # Requeued, a job would come to an attempt that is occupied; lost attempts are made again.
+            # A requeued job would find its attempt occupied; the coordinator repeats lost attempts.
             executor = submitit.AutoExecutor(
                 folder, cluster=cluster, slurm_max_num_timeout=0, local_max_num_timeout=0
             )

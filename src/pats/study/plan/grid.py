@@ -235,16 +235,16 @@ class Study:
         """All cells, control rows next to plain fine-tuning.
 
         Args:
-            fingerprints: Of the data, by task and data seed, to stand for the data in the runs' ids.
+            fingerprints: Of the data, by task and data seed, which replace the data in the runs' ids.
             tuned: The rates that ``tuning`` found; every cell of ``tuning`` must be there.
         """
         rates = {place: self._rate(place, method, tuned) for place, method in self._places()}
-        found = []
+        cells = []
         for place, method in self._places():
-            found.append(self._cell(place, method, rates[place], fingerprints))
+            cells.append(self._cell(place, method, rates[place], fingerprints))
             if self.control and place[2] == BASELINE:
-                found += self._controls(place, rates, fingerprints)
-        return found
+                cells += self._controls(place, rates, fingerprints)
+        return cells
 
     def runs(
         self,
@@ -284,14 +284,14 @@ class Study:
     ) -> list[PlannedCell]:
         seen = {rates[plain]}
         noisy = methods.noisy()
-        found = []
+        controls = []
         for label, method in self.rows:
             rate = rates[(*plain[:2], label)]
             if method in noisy and rate not in seen:
                 seen.add(rate)
                 name = f"{BASELINE} at {label}'s rate"
-                found.append(self._cell(plain, BASELINE, rate, fingerprints, control=name))
-        return found
+                controls.append(self._cell(plain, BASELINE, rate, fingerprints, control=name))
+        return controls
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

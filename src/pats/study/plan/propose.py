@@ -1,6 +1,6 @@
 """Proposes points of a search space, through Optuna's ask and tell; it places and stores nothing.
 
-A proposer is a function of its seed and of what it was told, in order. A sweep that was killed asks a
+A proposer is a function of its seed and of the scores it was given, in order. A sweep that was killed asks a
 new one the same questions, finds the answers in its store, and goes on as if nothing had happened.
 """
 
@@ -31,7 +31,7 @@ class Proposer:
     """
 
     def __init__(self, space: Space, name: str = "tpe", seed: int = 0) -> None:
-        check(name, space)
+        check_proposer(name, space)
         self._optuna = try_import("optuna", "sweep")
         self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
         self._distributions = {key: self._distribution(dimension) for key, dimension in space.items()}
@@ -55,7 +55,7 @@ class Proposer:
         return itertools.cycle(points)
 
     def ask(self) -> tuple[int, Params]:
-        """The next point and the number to tell its score under."""
+        """The next point, and the number under which to report its score."""
         if self._grid is not None:
             self._study.enqueue_trial(next(self._grid))
         trial = self._study.ask(self._distributions)
@@ -74,8 +74,8 @@ class Proposer:
         if score is not None:
             self._study.tell(number, score)
         elif stopped_at:
-            for epochs, found in stopped_at.items():
-                self._asked[number].report(found, step=round(epochs * 1000))
+            for epochs, reached in stopped_at.items():
+                self._asked[number].report(reached, step=round(epochs * 1000))
             self._study.tell(number, state=state.PRUNED)
         else:
             self._study.tell(number, state=state.FAIL)
@@ -83,7 +83,7 @@ class Proposer:
     def importance(self) -> dict[str, float]:
         """Share of every hyper-parameter in what decides over good scores, largest first (PED-ANOVA).
 
-        Empty with fewer than four different scores: then nothing can be said.
+        Empty with fewer than four different scores, which show nothing.
         """
         done = [trial for trial in self._study.trials if trial.value is not None]
         if len({trial.value for trial in done}) < 4:
@@ -94,11 +94,11 @@ class Proposer:
             warnings.simplefilter("ignore")  # Optuna's notes on experimental features
             # The best tenth of few trials is a single one: a quarter says more.
             evaluator = self._optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
-            found = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator)
-        return {name: float(value) for name, value in found.items()}
+            shares = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+        return {name: float(value) for name, value in shares.items()}
 
 
-def check(name: str, space: Space) -> None:
+def check_proposer(name: str, space: Space) -> None:
     """Raise InputError unless there is a proposer of that name for the space."""
     if name not in NAMES:
         raise InputError(f"proposer is {name!r}, but must be one of: {', '.join(NAMES)}")

@@ -66,7 +66,7 @@ class Search:
     epochs: float
 
 
-def told(search: Search) -> str:
+def in_words(search: Search) -> str:
     """A search in a sentence."""
     task, model, label = search.place
     head = f"Search for {label} on {task} with {Path(model).name}: {len(search.trials)} trials"

@@ -1,4 +1,4 @@
-"""What a sweep searches over: the paper's Table 3 unless told otherwise."""
+"""What a sweep searches over: the paper's Table 3 unless another space is given."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pats import methods, paper
 from pats._errors import InputError
-from pats.run.spec import Run, Value
+from pats.run.spec import Run, Value, value_of
 
 RATES = paper.RANGES["lr"]  # every method's, from the paper's Table 3; a method has its own for its options
 
@@ -63,15 +63,8 @@ def parse(name: str, text: str) -> Dimension:
 
 
 def _value(text: str) -> Value:
-    words: dict[str, Value] = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text.strip("'\"")
+    value = value_of(text)
+    return value.strip("'\"") if isinstance(value, str) else value
 
 
 def default(method: str, options: Mapping[str, Value], lr: float | None = None) -> Space:
@@ -90,7 +83,9 @@ def default(method: str, options: Mapping[str, Value], lr: float | None = None) 
     return space
 
 
-def check(label: str, method: str, options: Mapping[str, Value], space: Mapping[str, Dimension]) -> None:
+def check_space(
+    label: str, method: str, options: Mapping[str, Value], space: Mapping[str, Dimension]
+) -> None:
     """Make sure that every value of every dimension is one that the method or a run takes.
 
     Raises:
@@ -102,7 +97,7 @@ def check(label: str, method: str, options: Mapping[str, Value], space: Mapping[
     for name, dimension in space.items():
         for value in _ends(dimension):
             of_run, of_method = split(first | {name: value})
-            Run(**of_run)  # type: ignore[arg-type]  # its own checks tell what is wrong
+            Run(**of_run)  # type: ignore[arg-type]  # its own checks name what is wrong
             methods.create(method, {**options, **of_method})
 
 
@@ -118,4 +113,5 @@ def split(params: Mapping[str, Value]) -> tuple[Params, Params]:
 
 def size(space: Mapping[str, Dimension]) -> float:
     """Number of points; infinite with a range."""
-    return math.prod(math.inf if isinstance(found, Range) else len(found) for found in space.values())
+    sizes = (math.inf if isinstance(values, Range) else len(values) for values in space.values())
+    return math.prod(sizes)

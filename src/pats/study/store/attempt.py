@@ -41,7 +41,7 @@ def write_handle(attempt: Path, handle: str) -> None:
 
 
 def read_handle(attempt: Path) -> str | None:
-    """What the engine calls an attempt that is not over; None where it was never told, or is over."""
+    """What the engine calls an attempt that is not over; None where nobody wrote it down, or it is over."""
     handle = read_json(attempt / "handle.json").get("handle")
     return None if handle is None or ended(attempt) is not None else str(handle)
 

@@ -1,4 +1,4 @@
-"""Files of the store: whole or not at all, and made by one writer alone."""
+"""Files of the store: whole or not at all, each created by one writer alone."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pats.run.folder.files import write_atomic
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all; its folder is made."""
+    """Write a file whole or not at all, and create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, text.encode())
 

@@ -170,8 +170,8 @@ class Store:
 
     def attempts(self, run_id: str) -> list[Path]:
         """Folders of a run's attempts, oldest first."""
-        found = [path for path in (self.folder(run_id) / "attempts").glob("*-*") if path.is_dir()]
-        return sorted(found, key=lambda path: (_number(path), path.name))
+        folders = [path for path in (self.folder(run_id) / "attempts").glob("*-*") if path.is_dir()]
+        return sorted(folders, key=lambda path: (_number(path), path.name))
 
     def result(self, run_id: str) -> Result | None:
         """The committed result; None where there is none.
@@ -211,7 +211,7 @@ class Store:
         final = self.folder(run_id) / RESULT
         own = [path for path in self.attempts(run_id) if final.exists() and (path / RESULT).exists()]
         same = [path for path in own if (path / RESULT).samefile(final)]
-        # Where there are no hard links, and after a copy of the whole store, the content tells.
+        # Where there are no hard links, and after a copy of the whole store, the content decides.
         same = same or [path for path in own if (path / RESULT).read_bytes() == final.read_bytes()]
         return same[0] if same else None
 
@@ -245,7 +245,7 @@ class Store:
         return offset + time.monotonic()
 
     def worked_on(self, attempt: Path) -> bool:
-        """Whether a process has started on an attempt and, as far as the store tells, still lives."""
+        """Whether a process has started on an attempt and, as far as the store shows, still lives."""
         return (attempt / WORKER).exists() and self._held(attempt)
 
     def claim(self, run: Run, elsewhere: bool = True, report_to: Sequence[str] = ()) -> Path | None:
@@ -255,7 +255,7 @@ class Store:
             run: The run.
             elsewhere: False takes it also from a process of another host, which then is known to be
                 silent.
-            report_to: Trackers that are told how it goes.
+            report_to: Trackers that the run reports to.
 
         Returns:
             The attempt's folder, leased to this process; None where a living process works on the run.
@@ -314,8 +314,8 @@ class Store:
 
     def model(self, run_id: str) -> Path | None:
         """Folder of a run's weights; None where they are deleted."""
-        found = [attempt / MODEL for attempt in reversed(self.attempts(run_id))]
-        return next((path for path in found if (path / "config.json").exists()), None)
+        folders = [attempt / MODEL for attempt in reversed(self.attempts(run_id))]
+        return next((path for path in folders if (path / "config.json").exists()), None)
 
 
 @contextmanager

@@ -1,9 +1,17 @@
-"""One part of a report: a heading, charts, tables."""
+"""What a page is made of: tables of texts, and sections with a heading, tables and charts."""
 
 from dataclasses import dataclass
 
 from pats.page.content.charts import Chart
-from pats.page.content.summary import Grid
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One table of texts: a title, column heads, and rows of as many texts."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from pats.cli._settings import RENAMED
 from pats.run.spec import Run
 from pats.study.plan.grid import Study
+
+# Flags of a run's fields that are not called as the field.
+RENAMED = {"eps": "optimizer-eps"}  # --eps is the ε of PATS
 
 _LISTS = ("tasks", "models", "methods", "lr_grid")
 _SKIPPED = (

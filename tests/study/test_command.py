@@ -3,9 +3,9 @@ import shlex
 import pytest
 
 from pats.cli import _flags, _parser, _study
-from pats.cli._command import command
 from pats.run import Run
 from pats.study import Study
+from pats.study.command import command
 
 STUDIES = {
     "the least": Study(tasks=("rte",)),

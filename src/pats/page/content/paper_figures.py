@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from pats.page.content.blocks import Grid, Section
 from pats.page.content.charts import Chart, Row, by_method, digits, short_kind, values_in_words
-from pats.page.content.section import Section
-from pats.page.content.summary import Grid
 from pats.page.content.words import CURE, count, listed, number, short
-from pats.results import LOWEST, PER_DECADE, WINDOW, WINDOW_BINS, Distribution
+from pats.paper import WINDOW
+from pats.results import LOWEST, PER_DECADE, WINDOW_BINS, Distribution
 
 
 def sensitivity(measured: Mapping[str, Any]) -> Section:
@@ -20,7 +20,7 @@ def sensitivity(measured: Mapping[str, Any]) -> Section:
     """
     models = {str(one["label"]): one for one in measured["models"]}
     whole = {name: Distribution.from_dict(one["whole"]) for name, one in models.items()}
-    filled = {name: found for name, found in whole.items() if found.entries}
+    filled = {name: dist for name, dist in whole.items() if dist.entries}
     grids = [_concentration(models, whole)]
     drawn = [_in_window(filled), _on_log_axis(filled)] if filled else []
     for key, title in (("by_layer", "layer"), ("by_kind", "kind of matrix")):
@@ -62,16 +62,16 @@ def _concentration(models: Mapping[str, Mapping[str, Any]], whole: Mapping[str, 
         "above 1e-5",
     )
     rows = []
-    for name, found in whole.items():
-        shares = (found.insensitive, 1 - found.insensitive - found.beyond, found.beyond)
-        numbers = (short(value) for value in (found.mean, found.quantile(0.5), found.std))
+    for name, dist in whole.items():
+        shares = (dist.insensitive, 1 - dist.insensitive - dist.beyond, dist.beyond)
+        numbers = (short(value) for value in (dist.mean, dist.quantile(0.5), dist.std))
         rows.append(
             (
                 name,
-                f"{found.entries:,}",
+                f"{dist.entries:,}",
                 *numbers,
-                number(found.cv, digits=2),
-                number(found.gini, digits=3),
+                number(dist.cv, digits=2),
+                number(dist.gini, digits=3),
                 *(f"{100 * share:.1f} %" for share in shares),
             )
         )
@@ -102,16 +102,16 @@ def _in_window(models: Mapping[str, Distribution]) -> Chart:
             "model": name,
             "from": low + place * width,
             "to": low + (place + 1) * width,
-            "share": digits(count / found.entries),
+            "share": digits(count / dist.entries),
         }
-        for name, found in models.items()
-        if found.entries
-        for place, count in enumerate(found.window.tolist())
+        for name, dist in models.items()
+        if dist.entries
+        for place, count in enumerate(dist.window.tolist())
     ]
     axis = {"format": "~e", "tickCount": 5}
     x = {"field": "from", "type": "quantitative", "title": "sensitivity", "axis": axis}
     inside = {
-        name: 100 * (1 - found.insensitive - found.beyond) for name, found in models.items() if found.entries
+        name: 100 * (1 - dist.insensitive - dist.beyond) for name, dist in models.items() if dist.entries
     }
     shares = values_in_words(inside)
     text = f"Share of parameters by sensitivity within the paper's window. Inside it, in %: {shares}."
@@ -122,15 +122,15 @@ def _in_window(models: Mapping[str, Distribution]) -> Chart:
 def _on_log_axis(models: Mapping[str, Distribution]) -> Chart:
     """All positive sensitivities on a logarithmic axis, as shares of all entries a bin."""
     rows = []
-    for name, found in models.items():
-        filled = found.counts.nonzero().flatten().tolist()
+    for name, dist in models.items():
+        filled = dist.counts.nonzero().flatten().tolist()
         for place in range(filled[0], filled[-1] + 1) if filled else ():
             rows.append(
                 {
                     "model": name,
                     "from": digits(10 ** (LOWEST + place / PER_DECADE)),
                     "to": digits(10 ** (LOWEST + (place + 1) / PER_DECADE)),
-                    "share": digits(int(found.counts[place]) / found.entries),
+                    "share": digits(int(dist.counts[place]) / dist.entries),
                 }
             )
     x = {
@@ -140,7 +140,7 @@ def _on_log_axis(models: Mapping[str, Distribution]) -> Chart:
         "scale": {"type": "log"},
         "axis": {"format": ".0e", "tickCount": 6},
     }
-    medians = ", ".join(f"{name} {found.quantile(0.5):.1e}" for name, found in models.items())
+    medians = ", ".join(f"{name} {dist.quantile(0.5):.1e}" for name, dist in models.items())
     text = f"Distribution of all positive sensitivities on a logarithmic axis. Medians: {medians}."
     spec = _steps(rows, x, list(models), "share of all parameters")
     band: dict[str, Any] = {
@@ -286,8 +286,10 @@ def _sizes(
             },
         },
     ]
-    told = "; ".join(f"{r['method']} with {r['examples']} examples {r[field]:.3g}" for r in means)
-    return Chart(title, f"{axis} by size of the training data: {told}.", {"height": 260, "layer": layers})
+    described = "; ".join(f"{r['method']} with {r['examples']} examples {r[field]:.3g}" for r in means)
+    return Chart(
+        title, f"{axis} by size of the training data: {described}.", {"height": 260, "layer": layers}
+    )
 
 
 def data_size(points: Sequence[Row], labels: Sequence[str], task: str) -> Section:
@@ -358,7 +360,7 @@ def data_size(points: Sequence[Row], labels: Sequence[str], task: str) -> Sectio
     return Section("size", "Size of the training data", text, (grid,), tuple(drawn))
 
 
-def told(points: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> tuple[str, ...]:
+def sentences(points: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> tuple[str, ...]:
     """Figure 3 in three sentences: what was run, how the scores differ, how the sensitivities do.
 
     Runs that predict one constant come before them.
@@ -374,11 +376,11 @@ def told(points: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> tuple[st
     spreads: list[str] = []
     for fraction, examples in sizes:
         own = [point for point in points if point["fraction"] == fraction]
-        for told, field, form in ((scores, "score", "{:.1f}"), (spreads, "std", "{:.2g}")):
+        for rows, field, form in ((scores, "score", "{:.1f}"), (spreads, "std", "{:.2g}")):
             means = [(label, _mean([p for p in own if p["method"] == label], field)) for label in labels]
             texts = [f"{label} " + form.format(mean) for label, mean in means if mean is not None]
             if texts:
-                told.append(f"{', '.join(texts)} with {examples:,} examples")
+                rows.append(f"{', '.join(texts)} with {examples:,} examples")
     second = f"Mean scores: {'; '.join(scores)}." if scores else "No run has a score."
     third = (
         f"Standard deviations of the sensitivities, means over seeds: {'; '.join(spreads)}."

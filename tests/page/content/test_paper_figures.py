@@ -3,7 +3,7 @@ import torch
 
 import pats
 from pats.measure.distribution import Distribution
-from pats.page.content import document, figures
+from pats.page.content import document, paper_figures
 
 
 def measured(label, scale=1e-6, entries=1000):
@@ -29,7 +29,7 @@ def two():
 
 
 def test_two_models_over_each_other(two):
-    found = figures.sensitivity(two)
+    found = paper_figures.sensitivity(two)
     whole, layers, kinds = found.grids
     assert [row[0] for row in whole.rows] == ["plain", "pats"]
     assert [row[:2] for row in layers.rows[:3]] == [
@@ -45,12 +45,12 @@ def test_two_models_over_each_other(two):
 
 
 def test_shares_of_the_log_axis_add_up(two):
-    rows = figures.sensitivity(two).charts[1].spec["layer"][1]["data"]["values"]
+    rows = paper_figures.sensitivity(two).charts[1].spec["layer"][1]["data"]["values"]
     assert sum(row["share"] for row in rows if row["model"] == "pats") == pytest.approx(1)
 
 
 def test_numbers_are_those_of_the_distribution(two):
-    grid = figures.sensitivity(two).grids[0]
+    grid = paper_figures.sensitivity(two).grids[0]
     row = dict(zip(grid.heads, grid.rows[0], strict=True))
     found = Distribution.from_dict(two["models"][0]["whole"])
     assert row["CV"] == f"{found.cv:.2f}"
@@ -60,7 +60,7 @@ def test_numbers_are_those_of_the_distribution(two):
 
 def test_a_model_of_zeros_is_told_and_not_drawn():
     flat = measured("flat", entries=0)
-    assert figures.sensitivity({"models": [flat]}).grids[0].rows[0][1] == "0"
+    assert paper_figures.sensitivity({"models": [flat]}).grids[0].rows[0][1] == "0"
 
 
 def test_its_page(two):
@@ -74,7 +74,7 @@ def test_its_page(two):
 def test_what_is_not_whole_is_refused(two):
     del two["models"][0]["whole"]["counts"]
     with pytest.raises(pats.InputError, match="measure it again"):
-        figures.sensitivity(two)
+        paper_figures.sensitivity(two)
 
 
 def point(method, fraction, seed, score, std=1e-5):
@@ -95,7 +95,7 @@ POINTS = [
 
 
 def test_data_size():
-    found = figures.data_size(POINTS, ["vanilla", "pats"], "cola")
+    found = paper_figures.data_size(POINTS, ["vanilla", "pats"], "cola")
     (grid,) = found.grids
     assert grid.rows[0][:6] == ("10 %", "100", "vanilla", "2", "51.0 ± 1.4", "50.0 52.0")
     assert grid.rows[0][6] == "2e-05"
@@ -107,19 +107,22 @@ def test_data_size():
 
 
 def test_data_size_in_words():
-    first, second, third = figures.told(POINTS, ["vanilla", "pats"])
+    first, second, third = paper_figures.sentences(POINTS, ["vanilla", "pats"])
     assert "100 and 1,000 training examples, 2 seeds each" in first
     assert "vanilla 51.0, pats 51.0 with 100 examples; vanilla 60.0, pats 61.0 with 1,000 examples" in second
     assert "vanilla 2e-05, pats 1e-05 with 100 examples" in third
     constant = [{**POINTS[0], "constant": True}, *POINTS[1:]]
-    told = figures.told(constant, ["vanilla", "pats"])
+    told = paper_figures.sentences(constant, ["vanilla", "pats"])
     assert told[0].startswith(
         f"1 of {len(POINTS)} runs predicts one constant and learned nothing: train longer"
     )
     assert told[1:] == (first, second, third)
     unmeasured = [{**one, "std": None} for one in POINTS]
-    assert figures.told(unmeasured, ["vanilla"])[2] == "No sensitivities were measured."
-    assert len(figures.data_size([{**p, "cv": None, "std": None} for p in POINTS], ["pats"], "x").charts) == 1
+    assert paper_figures.sentences(unmeasured, ["vanilla"])[2] == "No sensitivities were measured."
+    assert (
+        len(paper_figures.data_size([{**p, "cv": None, "std": None} for p in POINTS], ["pats"], "x").charts)
+        == 1
+    )
 
 
 def test_data_size_page():

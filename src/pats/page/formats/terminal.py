@@ -1,0 +1,23 @@
+"""A summary in the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from pats.page.content.summary import Summary
+
+
+def show(summary: Summary, console: Console) -> None:
+    """Print the summary with rich; texts are taken literally, never as markup."""
+    console.print(" ".join(summary.verdict), markup=False, highlight=False)
+    for grid in summary.grids:
+        table = Table(title=grid.title, title_justify="left", title_style="bold", box=None)
+        for number, head in enumerate(grid.heads):
+            table.add_column(head, no_wrap=number == 0, justify="left" if number == 0 else "right")
+        for row in grid.rows:
+            table.add_row(*row)
+        console.print()
+        console.print(table, markup=False, highlight=False)
+    if summary.notes:
+        console.print()
+    for note in summary.notes:
+        console.print(note, style="dim", markup=False, highlight=False)

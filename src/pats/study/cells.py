@@ -1,0 +1,41 @@
+"""The cells of a study with what results there are: one reading for the study itself and for its page."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pats import results
+from pats.run.folder.files import PREDICTIONS
+from pats.run.spec import Run
+from pats.study.plan.grid import PlannedCell
+from pats.study.store.attempt import read_error
+from pats.study.store.results import Store
+
+
+def with_results(store: Store, planned: Iterable[PlannedCell]) -> tuple[results.Cell, ...]:
+    """The planned cells with the outcome of every run."""
+    return tuple(
+        results.Cell(
+            cell.task,
+            cell.model,
+            cell.label,
+            cell.method,
+            cell.lr,
+            tuple(outcome(store, run) for run in cell.runs),
+            cell.control,
+        )
+        for cell in planned
+    )
+
+
+def outcome(store: Store, run: Run) -> results.Outcome:
+    """The result of a run, or why its last attempt failed; neither for a run that has not ended."""
+    result = store.result(run.id)
+    attempts = [] if result is not None else store.attempts(run.id)
+    error = read_error(attempts[-1]) if attempts else None
+    return results.Outcome(run.data_seed, run.id, result, error)
+
+
+def predictions(store: Store, cells: Iterable[results.Cell]) -> dict[str, Path]:
+    """Where the predictions of every run are, or would be, by the run's id."""
+    ids = (outcome.run_id for cell in cells for outcome in cell.outcomes)
+    return {run_id: store.folder(run_id) / PREDICTIONS for run_id in ids}

@@ -1,0 +1,153 @@
+"""``report``: the page of a study's folder, in every format."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from pats import _schema, results
+from pats._errors import InputError
+from pats.page.content.document import Document, Source, document
+from pats.page.formats import card, csv_tables
+from pats.page.formats.html import html
+from pats.page.formats.latex import latex
+from pats.page.formats.markdown import markdown
+from pats.page.numbers import tables
+from pats.results.shapes import SHAPES
+from pats.run.folder import owned
+from pats.run.folder.files import MODEL, write_atomic
+from pats.study.cells import predictions, with_results
+from pats.study.command import command
+from pats.study.store.results import Store
+
+CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ``report`` wrote.
+
+    Args:
+        verdict: What the study shows, in sentences.
+        files: The files, the HTML page first.
+    """
+
+    verdict: tuple[str, ...]
+    files: tuple[Path, ...]
+
+    def _repr_html_(self) -> str:
+        """The verdict and a link to every file, for a notebook."""
+        links = (f'<a href="{escape(str(file))}">{escape(file.name)}</a>' for file in self.files)
+        return f"<p>{escape(' '.join(self.verdict))}</p><p>{' · '.join(links)}</p>"
+
+
+def report(
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    sensitivity: str | Path | None = None,
+    data_size: str | Path | None = None,
+) -> Report:
+    """Write what a comparison shows, as the verb ``pats report`` does.
+
+    ``report.html`` is one file that needs no network; ``report.md``, ``report.tex`` and ``report.csv`` hold
+    the same tables, and ``runs.csv`` every run. Without ``out``, every exported model also gets a model card.
+
+    Args:
+        folder: Folder of a comparison; it may be unfinished.
+        out: Folder for the files; None is ``folder``.
+        sensitivity: Folder in which ``pats sensitivity`` wrote, for figure 2; None looks in ``folder``.
+        data_size: Folder in which ``pats data-size`` wrote, for figure 3; None looks in ``folder``.
+
+    Returns:
+        The verdict, and the files.
+
+    Raises:
+        InputError: The folder holds no study, or one without cells; a figure's file is missing or damaged; a
+            file that is not PATS's would be replaced.
+    """
+    store = Store(folder)
+    cells = with_results(store, store.cells())
+    groups = tables.groups(cells)
+    figures = {
+        "sensitivity": _figure("sensitivity", sensitivity, store.root),
+        "data-size": _figure("data-size", data_size, store.root),
+    }
+    page = document(groups, _source(store, cells, figures))
+    target = Path(out or store.root)
+    owned.page(target, [*document_files("report"), "report.csv", "runs.csv"])
+    files = write_document(page, target)
+    numbers = {"report.csv": csv_tables.table_csv(groups), "runs.csv": csv_tables.runs_csv(cells)}
+    for name, text in numbers.items():
+        write_atomic(target / name, text.encode())
+        files.append(target / name)
+    if target.resolve() == store.root.resolve():
+        files += _write_cards(store, groups)
+    return Report(page.verdict, tuple(files))
+
+
+def write_document(page: Document, out: Path, name: str = "report") -> list[Path]:
+    """Write a page as HTML, Markdown and LaTeX; returns the files."""
+    files = [out / file for file in document_files(name)]
+    texts = html(page), markdown(page.summary), latex(page.summary)
+    for file, text in zip(files, texts, strict=True):
+        write_atomic(file, text.encode())
+    return files
+
+
+def document_files(name: str) -> tuple[str, ...]:
+    """Names of the files that ``write_document`` writes."""
+    return f"{name}.html", f"{name}.md", f"{name}.tex"
+
+
+def _figure(verb: str, folder: str | Path | None, root: Path) -> Mapping[str, Any] | None:
+    """What another verb wrote for a figure; None where it was not asked for and is not there."""
+    file = Path(folder or root) / f"{verb.replace('-', '_')}.json"
+    try:
+        parsed = _schema.parse(file.read_text(encoding="utf-8"))
+        content: Mapping[str, Any] = _schema.build(SHAPES[verb], parsed)
+        if not content["models" if verb == "sensitivity" else "points"]:
+            raise ValueError("it is empty")
+    except (FileNotFoundError, NotADirectoryError):
+        if folder is None:
+            return None
+        raise InputError(f"{file} is missing: name the --out of pats {verb}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} is not what pats {verb} writes ({error}): run it again") from None
+    return content
+
+
+def _source(
+    store: Store,
+    cells: Sequence[results.Cell],
+    figures: Mapping[str, Mapping[str, Any] | None],
+) -> Source:
+    study, out = store.plan(), str(store.root)
+    return Source(
+        command(study, out),
+        study.to_dict(),
+        predictions(store, cells),
+        figures["sensitivity"],
+        figures["data-size"],
+        tuple(store.problems),
+        out,
+    )
+
+
+def _write_cards(store: Store, groups: Sequence[tables.Group]) -> list[Path]:
+    """A model card in every exported model of the study."""
+    if not (store.root / MODEL).is_dir():
+        return []
+    from pats.run.model.exported import read_card  # which brings transformers, and that takes seconds
+
+    written = []
+    for folder in [store.root / MODEL, *sorted((store.root / MODEL).glob("*/"))]:
+        about = read_card(folder)
+        text = about and card.card(about, groups)
+        file = folder / CARD
+        ours = not file.exists() or b"pats-finetune" in file.read_bytes()  # else somebody wrote their own
+        if text and ours:
+            write_atomic(file, text.encode())
+            written.append(file)
+    return written
