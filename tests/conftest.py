@@ -35,6 +35,16 @@ def minilm():
     return Path(spec.origin).parent / "model"
 
 
+@pytest.fixture(scope="session")
+def four():
+    """A world of four ranks: ``four(function, *arguments)`` gives the list of their results."""
+    from support.world import World
+
+    world = World(4)
+    yield world
+    world.end()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _frozen():
     """Trainer collects garbage at every start; what the imports left need not be looked at again."""

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import pats
-from pats._noise import intensity, mean_of, moving_average_, sensitivity, sigma
+from pats._noise import eps_of, intensity, mean_of, moving_average_, sensitivity, sigma
 
 BAD = [
     ({"scale": "constant", "lam": -1e-6}, "lam is -1e-06, but must be a number of at least 0"),
@@ -108,7 +108,7 @@ CASES = [
 def test_intensity(average, settings, expected):
     noise = pats.Noise(**({"eps_mode": "absolute"} | settings))
     s = torch.tensor(average, dtype=torch.float64)
-    mean = mean_of([s.sum().item()], 2, s.dtype)
+    mean = float(mean_of(s.sum(), [2], s.dtype))
     r = intensity(s, mean, 2, 1.0, noise)
     assert r.tolist() == pytest.approx(expected)
     assert sigma(r, noise).tolist() == pytest.approx([math.sqrt(x) for x in expected])
@@ -132,5 +132,19 @@ def test_signed_sensitivity():
 
 
 def test_mean_is_rounded_once():
-    assert mean_of([1.0, 2**-30], 1, torch.float32) == 1.0
-    assert mean_of([1.0, 2**-30], 1, torch.float64) == 1.0 + 2**-30
+    sums = torch.tensor([2 + 2**-29, 1 + 2**-30], dtype=torch.float64)
+    assert mean_of(sums, [2, 0], torch.float32).tolist() == [1.0, 1.0]
+    assert mean_of(sums, [2, 0], torch.float64).tolist() == [1.0 + 2**-30, 1.0 + 2**-30]
+
+
+@pytest.mark.parametrize(
+    ("mode", "numel", "expected"),
+    [
+        ("absolute", 8, (0.5, 0.0)),
+        ("algorithm1", 8, (0.0625, 0.0)),
+        ("algorithm1", 0, (0.5, 0.0)),
+        ("relative", 8, (0.0, 0.5)),
+    ],
+)
+def test_eps_is_two_numbers(mode, numel, expected):
+    assert eps_of(pats.Noise(eps=0.5, eps_mode=mode), numel) == expected

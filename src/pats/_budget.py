@@ -25,7 +25,7 @@ import math
 import torch
 from torch import Tensor
 
-from pats._noise import Noise, intensity
+from pats._noise import Noise, intensity, mean_of
 from pats.philox import CHUNK
 
 ROW = ("spread", "mean", "variance", "size", "spent")
@@ -86,15 +86,15 @@ def spent(
     Args:
         rows: Their rows before.
         sums: Σ s̄_j, the count of entries that are not finite, and Σ f̂_j, of the whole matrices.
-        numel: N, at least 1.
+        numel: N.
         p: Probability of the gate.
         budget: B.
         now: ``share`` of this step.
         dtype: Dtype of the sensitivity.
     """
     spread, size, spent = rows[:, SPREAD], rows[:, SIZE], rows[:, SPENT]
-    mean = (sums[:, 0] / numel).to(dtype).double()
-    variance = (sums[:, 2] / numel).to(dtype).double()
+    mean = mean_of(sums[:, 0], numel, dtype).double()
+    variance = mean_of(sums[:, 2], numel, dtype).double()
     square = spread * spread
     known = square > 0
     spent = torch.where(known, spent + size * variance / square, spent)

@@ -10,7 +10,7 @@ Storage, execution and rounding stand around them, in ``pats.kernels``.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -209,6 +209,30 @@ def moving_average_(average: Tensor, s: Tensor, beta: float) -> Tensor:
     return finite.numel() - finite.sum()
 
 
+def mean_of(sums: Tensor, numel: Sequence[int] | Tensor, dtype: torch.dtype) -> Tensor:
+    """Eq. 3: s̄ of every matrix from its float64 sum, rounded once to the dtype of the state.
+
+    Args:
+        sums: Σ s̄_j of each whole matrix, float64.
+        numel: N of each; an empty matrix counts as one entry.
+        dtype: Dtype of the state.
+    """
+    count = torch.as_tensor(numel, dtype=torch.float64, device=sums.device).clamp(min=1)
+    return (sums / count).to(dtype)
+
+
+def eps_of(noise: Noise, numel: int) -> tuple[float, float]:
+    """ε of Eq. 4 as two numbers (a, b), whatever its mode: ε = a + b·|s̄|.
+
+    Args:
+        noise: ε and its mode.
+        numel: N.
+    """
+    if noise.eps_mode == "relative":
+        return 0.0, noise.eps
+    return noise.eps / (max(numel, 1) if noise.eps_mode == "algorithm1" else 1), 0.0
+
+
 def intensity(average: Tensor, mean: float, numel: int, lam: float, noise: Noise) -> Tensor:
     """Eq. 4: r_j = λ·max( s̄/(s̄_j + ε) - γ, 0 ); 0/0 and any other non-finite r_j count as 0.
 
@@ -219,10 +243,8 @@ def intensity(average: Tensor, mean: float, numel: int, lam: float, noise: Noise
         lam: λ_t.
         noise: γ, ε and its mode.
     """
-    if noise.eps_mode == "relative":
-        eps = noise.eps * abs(mean)
-    else:
-        eps = noise.eps / (numel if noise.eps_mode == "algorithm1" else 1)
+    absolute, relative = eps_of(noise, numel)
+    eps = absolute + relative * abs(mean)
     ratio = torch.tensor(mean, dtype=average.dtype, device=average.device) / (average + eps)
     r = ratio.sub_(noise.gamma).mul_(lam).clamp_(min=0)
     return torch.nan_to_num_(r, nan=0.0, posinf=0.0, neginf=0.0)
@@ -231,8 +253,3 @@ def intensity(average: Tensor, mean: float, numel: int, lam: float, noise: Noise
 def sigma(r: Tensor, noise: Noise) -> Tensor:
     """Standard deviation of the noise: √r_j, or r_j in the reading ``intensity="std"``."""
     return r.sqrt() if noise.intensity == "variance" else r
-
-
-def mean_of(sums: Iterable[float], numel: int, dtype: torch.dtype) -> float:
-    """Eq. 3: s̄ of a matrix from float64 partial sums, rounded once to the dtype of the state."""
-    return float(torch.tensor(math.fsum(sums) / numel, dtype=torch.float64).to(dtype))

@@ -1,7 +1,7 @@
 """``perturb``: PATS on any torch optimizer, in one line."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -16,7 +16,9 @@ from pats._scope import Scope, canonical_name, named_parameters, twins
 from pats._scope import scope as names_in_scope
 from pats.philox import RNG_VERSION
 from pats.step import checkpoint
-from pats.step.engine import Engine, Target, iterate
+from pats.step.matrices import Target, iterate
+from pats.step.step import Step
+from pats.step.stepper import Stepper
 
 R = TypeVar("R")
 
@@ -86,14 +88,15 @@ class Perturbation:
             )
         self._optimizer, self._model, self._scope, self._noise = optimizer, model, scope, noise
         self._find()
-        self._engine = Engine(optimizer, self._targets, _replicas(model), self._known)
+        self._stepper = Stepper(optimizer, self._targets, _replicas(model), self._known)
+        self._step: Step | None = None  # between the hooks
         targets = [*self._targets()]  # raises where the optimizer lacks a parameter in scope
         self._fill = self._taken_up(targets)
-        self._engine.fill(optimizer.param_groups, self._fill)
+        _fill_in(optimizer.param_groups, self._fill)
         self._handles = [
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
-            *checkpoint.watch(optimizer, self._known),
+            *checkpoint.follow_loading(optimizer, self._known),
         ]
 
     def _taken_up(self, targets: list[Target]) -> Noise:
@@ -153,7 +156,7 @@ class Perturbation:
             gate was open), ``zero`` (share of those with r = 0), ``sigma_max``, and ``skipped`` (steps
             so far without noise because of a non-finite sensitivity). Empty before the first step.
         """
-        return self._engine.stats()
+        return self._stepper.telemetry.stats()
 
     def _targets(self) -> Iterator[Target]:
         seen = set()
@@ -176,12 +179,12 @@ class Perturbation:
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         # A group added since then, or loaded from a checkpoint without PATS, takes our settings.
-        self._engine.fill(optimizer.param_groups, self._fill)
+        _fill_in(optimizer.param_groups, self._fill)
         if self._trains() - self._trained:  # thawed, or added since then
             self._find()
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
         if closure is None:
-            self._engine.measure()
+            self._step = self._stepper.measure()
             return None
         wrapped = self._measured_closure(closure)
         if "closure" in kwargs:
@@ -200,13 +203,23 @@ class Perturbation:
                     "measures one gradient a step and cannot serve it: use an optimizer that steps once"
                 )
             loss = closure()
-            self._engine.measure()
+            self._step = self._stepper.measure()
             return loss
 
         return measured
 
     def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._engine.perturb()
+        step, self._step = self._step, None
+        if step is not None:
+            self._stepper.perturb(step)
+
+
+def _fill_in(groups: Iterable[dict[str, Any]], noise: Noise) -> None:
+    """Write the settings into groups that do not carry them yet."""
+    entries = noise.to_group()
+    for group in groups:
+        for key, value in entries.items():
+            group.setdefault(key, value)
 
 
 def _again(

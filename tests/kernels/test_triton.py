@@ -8,9 +8,12 @@ import pytest
 import torch
 
 from pats import kernels, philox
+from pats._budget import ROW
 from pats._noise import Noise
 from pats.kernels import Piece, eager
 from pats.kernels import triton as path
+from pats.kernels.job import SUMS, TALLY
+from pats.kernels.triton import tables
 from support.matrix_jobs import BETAS, CASES, EPS, LR, NAME, SHARDS, job, made, rule, shards_of, step_of
 
 triton = pytest.importorskip("triton")
@@ -39,12 +42,34 @@ def dump(row, out, OFF: tl.constexpr, PURPOSE: tl.constexpr, ALIGNED: tl.constex
 @pytest.mark.parametrize("start", [0, 2**34 - 32, 2**34, 2**42 + 16, 2**62 - 128])
 def test_words_equal_the_stream(start, aligned):
     key0, key1 = philox.key(5, NAME)
-    row = [0] * len(kernel.PIECE)
-    row[6], row[7], row[8], row[10] = 2**62, 2**62, start, path._signed(key0 | key1 << 32)
+    row = dict.fromkeys(tables.PieceRow._fields, 0)
+    row |= {"run": 2**62, "stride": 2**62, "start": start, "key": path._signed(key0 | key1 << 32)}
     out = torch.zeros(64, dtype=torch.int64, device=DEVICE)
-    dump[(1,)](torch.tensor(row, device=DEVICE), out, 8, 1, aligned, 64)
+    dump[(1,)](torch.tensor([*row.values()], device=DEVICE), out, 8, 1, aligned, 64)
     expected = philox.words(5, NAME, 7, start + 8, 64, purpose=1)
     assert torch.equal(out.cpu(), expected.long())
+
+
+TABLES = {
+    "P_": tables.PieceRow._fields,
+    "J_": tables.JobRow._fields,
+    "A_": ROW,
+    "S_": SUMS,
+    "T_": TALLY,
+}
+
+
+@pytest.mark.parametrize(("prefix", "names"), TABLES.items(), ids=TABLES)
+def test_the_kernels_know_columns_by_the_names_of_the_tables(prefix, names):
+    known = {name: getattr(kernel, prefix + name.upper()).value for name in names}
+    assert known == {name: number for number, name in enumerate(names)}
+
+
+def test_the_flags_of_a_piece_are_apart():
+    flags = [tables.SIGNED, tables.STD, tables.BY_LR, tables.ROUNDING, tables.NOISY, tables.BUDGET]
+    flags.append(tables.BASE)
+    assert sum(flags) == 2 * max(flags) - 1
+    assert max(flags) == tables.BASE  # the code of the base update follows
 
 
 @triton.jit

@@ -227,3 +227,27 @@ def test_gradients_are_free_after_the_step(name, options):
         assert all(reference() is not None for reference in alive)
         optimizer.zero_grad(set_to_none=True)
         assert all(reference() is None for reference in alive)
+
+
+BUDGET = {"noise_spread", "noise_mean", "noise_variance", "noise_size", "noise_spent"}
+MOMENTS = {"step", "exp_avg", "exp_inf"}
+# What a checkpoint holds of a matrix with noise, by the keys that earlier versions have written.
+HELD = {
+    "budget": (pats.Noise(), {"foreach": None}, MOMENTS | BUDGET | {"sensitivity"}),
+    "paper": (pats.Noise.paper(), {"foreach": None}, MOMENTS | {"sensitivity"}),
+    "apart": (pats.Noise(), {"foreach": True}, MOMENTS | BUDGET | {"sensitivity"}),
+    "no noise": (None, {"fused": True}, MOMENTS),
+}
+
+
+@pytest.mark.parametrize(("noise", "options", "keys"), HELD.values(), ids=HELD)
+def test_the_keys_of_a_checkpoint(noise, options, keys):
+    model = network()
+    optimizer = pats.optim.Adamax(pats.param_groups(model), noise=noise, **options)
+    backward(model, 0)
+    optimizer.step()
+    assert set(optimizer.state[model.layers[0].linear.weight]) == keys
+    ours = {key for key in optimizer.param_groups[0] if key.startswith("noise_")}
+    fields = ["gamma", "beta", "p", "eps", "eps_mode", "intensity", "signed", "scale", "budget", "steps"]
+    fields += ["kappa", "lam", "seed", "rng_version"]
+    assert ours == ({f"noise_{name}" for name in fields} if noise else set())

@@ -27,7 +27,7 @@ NOT_IN_C = ("triton", "eager", "foreach", "reference", "recadam", "momentum", "r
 
 def unchecked() -> None:
     """A step whose sensitivity is too short, with nothing in its way."""
-    cpu.check = lambda jobs, refusal: None
+    cpu.refuse_misfits = lambda jobs, refusal: None
     theta, grad, average = made((64, 64))
     cpu.measure([job(theta, grad, average.view(-1)[:100].clone(), Noise())], 1.0)
 

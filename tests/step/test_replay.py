@@ -8,7 +8,7 @@ import torch
 
 import pats
 from pats.kernels.cpu import library
-from pats.step.replay import Replay
+from pats.step.replay import Recording
 from support.small_network import backward, network
 
 pytestmark = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
@@ -110,9 +110,9 @@ def trained(cls, change, monkeypatch, looks_up):
     model.layers[1].linear.weight.requires_grad_(False)
     served = []
     with monkeypatch.context() as patched:
-        renew = Replay.renew
+        renew = Recording.renew
         patched.setattr(
-            Replay, "renew", lambda self: served.append(not looks_up and renew(self)) or served[-1]
+            Recording, "renew", lambda self: served.append(not looks_up and renew(self)) or served[-1]
         )
         for step in range(5):
             if step == 3:
@@ -156,7 +156,7 @@ def test_scaled_gradients_are_looked_up(monkeypatch):
         optimizer.step()
     before = [parameter.detach().clone() for parameter in model.parameters()]
     optimizer.found_inf = torch.ones(())
-    assert not optimizer._again.renew()
+    assert not optimizer._replay.step()
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
@@ -166,16 +166,17 @@ def test_gradients_die_with_their_step():
     for step in range(3):
         backward(model, step)
         optimizer.step()
-    assert optimizer._again is not None
-    jobs = [entry.job for entry in optimizer._again._entries]
+    recording = optimizer._replay._recording
+    assert recording is not None
+    jobs = [entry.job for entry in recording._entries]
     assert jobs
     assert all(job.grad.numel() == 0 for job in jobs)
 
 
 def test_what_changes_at_every_step_is_hardly_looked_out_for(monkeypatch):
     made = []
-    init = Replay.__init__
-    monkeypatch.setattr(Replay, "__init__", lambda self, *given: made.append(1) or init(self, *given))
+    init = Recording.__init__
+    monkeypatch.setattr(Recording, "__init__", lambda self, *given: made.append(1) or init(self, *given))
     model = network()
     optimizer = pats.optim.Adamax(pats.param_groups(model), lr=1e-2, noise=NOISE)
 
@@ -191,4 +192,4 @@ def test_what_changes_at_every_step_is_hardly_looked_out_for(monkeypatch):
     assert steps(70, every=1) <= 8
     assert 1 <= steps(130, every=0) <= 2
     assert steps(70, every=2) == 35  # of use at the steps between
-    assert optimizer._again is not None
+    assert optimizer._replay._recording is not None

@@ -106,7 +106,7 @@ def test_random_subsets_of_parameters_keep_nothing_for_ever():
             if torch.rand((), generator=generator) < 0.5:
                 parameter.grad = None
         optimizer.step()
-    skipped = handle._engine._totals
+    skipped = handle._stepper.telemetry._totals
     assert len(skipped._sets) <= 8
     assert set(skipped._each) <= set(handle.names)
     backward(model, 60)

@@ -3,7 +3,7 @@
 import torch
 
 from pats._noise import Noise, state_dtype
-from pats.kernels import MatrixJob, Piece, Rule, whole
+from pats.kernels import ADAMAX, ADAMW, MatrixJob, Piece, Rule, whole
 
 NAME = "encoder.layer.0.attention.weight"
 LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
@@ -30,7 +30,7 @@ def job(theta, grad, average, noise, **more):
 
 
 def rule(name, first, second, decay=0.0, **more):
-    return Rule(name, BETAS, EPS, decay, first, second, **more)
+    return Rule({"adamax": ADAMAX, "adamw": ADAMW}[name], BETAS, EPS, decay, first, second, **more)
 
 
 def halves(path, jobs, grad_scale=1.0):

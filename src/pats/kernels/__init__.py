@@ -6,32 +6,42 @@ leave to ``eager`` what they cannot do.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 
 from pats._errors import InputError
 from pats.kernels import cpu, eager, triton
 from pats.kernels.cpu import library
-from pats.kernels.job import MatrixBatch, MatrixJob, Path, Piece, Rule, whole
+from pats.kernels.job import MatrixBatch, MatrixJob, Path, Piece, whole
+from pats.kernels.update import ADAMAX, ADAMW, Base, Rule
 
 __all__ = [
+    "ADAMAX",
+    "ADAMW",
+    "Base",
+    "Choice",
     "Info",
     "MatrixBatch",
     "MatrixJob",
+    "Members",
+    "Path",
     "Piece",
     "Rule",
+    "batched",
     "batches",
     "choose_path",
     "forced",
+    "grouped",
     "info",
     "whole",
 ]
 
 _PATHS = ("eager", "cpu", "triton")
+_EAGER = cast(Path, eager)
 _FORCED = "the environment variable PATS_KERNEL asks for eager"
 
 
@@ -101,13 +111,30 @@ def forced() -> str | None:
     return wanted
 
 
-def _path_of(job: MatrixJob, wanted: str | None) -> tuple[ModuleType, str | None]:
-    """The path of a job, and why it is the plain one."""
+class Choice(NamedTuple):
+    """An answer of ``choose_path``.
+
+    Args:
+        path: The fastest path that a job's tensors allow.
+        why: Why that is plain torch; None where it is a kernel.
+    """
+
+    path: Path
+    why: str | None
+
+
+def choose_path(job: MatrixJob, wanted: str | None) -> Choice:
+    """Which path does a job. It is a question: the job stays as it is.
+
+    Args:
+        job: The job; its base update is not looked at.
+        wanted: What ``forced`` answers.
+    """
     if wanted == "eager":
-        return eager, _FORCED
-    path = _kernel_for(job.theta.device.type, wanted)
-    why = path.refusal(job)
-    return (eager, why) if why else (path, None)
+        return Choice(_EAGER, _FORCED)
+    kernel = _kernel_for(job.theta.device.type, wanted)
+    why = kernel.refusal(job)
+    return Choice(_EAGER, why) if why else Choice(cast(Path, kernel), None)
 
 
 def _kernel_for(device: str, wanted: str | None) -> ModuleType:
@@ -115,24 +142,23 @@ def _kernel_for(device: str, wanted: str | None) -> ModuleType:
     return triton if wanted == "triton" or (wanted is None and device == "cuda") else cpu
 
 
-def choose_path(job: MatrixJob, wanted: str | None) -> str | None:
-    """Why no path but the plain one can do a job; None where one can, which then is the job's.
-
-    Args:
-        job: The job.
-        wanted: What ``forced`` answers.
-    """
-    path, why = _path_of(job, wanted)
-    job.path = cast(Path, path)
-    return why
-
-
-def batches(jobs: Iterable[MatrixJob]) -> list[MatrixBatch]:
-    """The jobs, by path and device; each batch keeps their order."""
-    found: dict[tuple[int, torch.device], MatrixBatch] = {}
+def batches(jobs: Sequence[MatrixJob]) -> list[MatrixBatch]:
+    """The jobs by path and device, each batch in their order."""
     wanted = forced()
-    for job in jobs:
-        path = job.path or cast(Path, _path_of(job, wanted)[0])
-        batch = found.setdefault((id(path), job.theta.device), MatrixBatch(path))
-        batch.jobs.append(job)
-    return [*found.values()]
+    return batched(jobs, grouped([(choose_path(job, wanted).path, job.theta.device) for job in jobs]))
+
+
+Members = tuple[Path, tuple[int, ...]]
+
+
+def grouped(choices: Iterable[tuple[Path, torch.device]]) -> tuple[Members, ...]:
+    """Which jobs, by their position, one path does together on one device."""
+    members: dict[tuple[int, torch.device], tuple[Path, list[int]]] = {}
+    for position, (path, device) in enumerate(choices):
+        members.setdefault((id(path), device), (path, []))[1].append(position)
+    return tuple((path, tuple(positions)) for path, positions in members.values())
+
+
+def batched(jobs: Sequence[MatrixJob], members: Iterable[Members]) -> list[MatrixBatch]:
+    """The batches of what ``grouped`` has found."""
+    return [MatrixBatch(path, [jobs[position] for position in positions]) for path, positions in members]

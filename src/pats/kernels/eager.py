@@ -10,22 +10,22 @@ import torch
 from torch import Tensor
 
 from pats._budget import variance_sum
-from pats._noise import intensity, moving_average_, sensitivity, sigma
-from pats.kernels.job import SUMS, MatrixJob, Piece, check, mean_of, sizes_of
+from pats._noise import intensity, mean_of, moving_average_, sensitivity, sigma
+from pats.kernels.job import SUMS, TALLY, MatrixJob, Piece, refuse_misfits, sizes_of
 from pats.kernels.update import change, moments, round_stochastically
 from pats.philox import CHUNK, STOCHASTIC_ROUNDING, chunks, gated, key, threshold, words_at, words_of
 
 
 def measure(jobs: Sequence[MatrixJob], grad_scale: float) -> Tensor:
     """Pass 1: see ``pats.kernels.job.Path``."""
-    check(jobs)
+    refuse_misfits(jobs)
     return torch.stack([_measure(job, grad_scale) for job in jobs])
 
 
 def perturb(jobs: Sequence[MatrixJob], sums: Tensor) -> Tensor:
     """Pass 2: see ``pats.kernels.job.Path``."""
-    check(jobs)
-    means = [mean_of(sums[i : i + 1], [job.numel], _state(job)) for i, job in enumerate(jobs)]
+    refuse_misfits(jobs)
+    means = [mean_of(sums[i, 0], [job.numel], _state(job)) for i, job in enumerate(jobs)]
     sizes = [sizes_of([job], sums[i : i + 1])[0] for i, job in enumerate(jobs)]
     rows = zip(jobs, sums, means, sizes, strict=True)
     return torch.stack([_perturb(job, bool(row[1]), float(mean), *size) for job, row, mean, size in rows])
@@ -39,9 +39,11 @@ def step(jobs: Sequence[MatrixJob]) -> tuple[Tensor, Tensor]:
 
 def _measure(job: MatrixJob, grad_scale: float) -> Tensor:
     sums = torch.zeros(len(SUMS), dtype=torch.float64, device=job.theta.device)
-    if job.noise is None or job.average is None:
+    averaging = job.averaging
+    if averaging is None or job.average is None:
         return sums
-    if job.budget is not None:
+    beta, signed = averaging
+    if job.budget is not None and job.noise is not None:
         sums[2] = variance_sum(job.average.view(-1), job.budget, job.numel, job.noise)
     average, theta, grad = job.average.view(-1), job.theta.reshape(-1), job.grad.reshape(-1)
     factor = (-1.0 if job.maximize else 1.0) / grad_scale
@@ -49,8 +51,8 @@ def _measure(job: MatrixJob, grad_scale: float) -> Tensor:
         part = slice(start, start + CHUNK)
         here = average[part]
         g = grad[part].to(here.dtype)
-        s = sensitivity(theta[part].to(here.dtype), g if factor == 1.0 else g * factor, job.noise.signed)
-        sums[1] += moving_average_(here, s, job.noise.beta)
+        s = sensitivity(theta[part].to(here.dtype), g if factor == 1.0 else g * factor, signed)
+        sums[1] += moving_average_(here, s, beta)
         sums[0] += here.sum(dtype=torch.float64)
     return sums
 
@@ -60,7 +62,7 @@ def _state(job: MatrixJob) -> torch.dtype:
 
 
 def _perturb(job: MatrixJob, spoilt: bool, mean: float, lam: float, ceiling: float) -> Tensor:
-    tally = torch.zeros(6, dtype=torch.float64, device=job.theta.device)
+    tally = torch.zeros(len(TALLY), dtype=torch.float64, device=job.theta.device)
     noisy = job.noise is not None and job.average is not None and not spoilt
     noisy = noisy and mean != 0 and lam != 0 and job.noise is not None and job.noise.p != 0
     if not noisy and job.rule is None:

@@ -7,7 +7,7 @@ and updates one matrix after another, so that the second pass finds the matrix i
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import Protocol
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pats._budget import ROW, share, sizes, spent
 from pats._noise import Noise
+from pats.kernels.update import Rule
 
 
 @dataclass(frozen=True)
@@ -48,29 +49,6 @@ def whole(numel: int) -> tuple[Piece, ...]:
 
 
 @dataclass(slots=True)
-class Rule:
-    """The base optimizer's update of one parameter; see ``pats.kernels.update``.
-
-    Args:
-        name: ``"adamax"`` or ``"adamw"``.
-        betas: β₁ and β₂.
-        eps: ε_opt.
-        weight_decay: Coupled in Adamax, decoupled in AdamW.
-        first: m, changed in place; float32, float64 or θ's dtype.
-        second: u or v, like m.
-        stochastic_rounding: Round a bfloat16 θ up or down at random, with purpose 1 of the stream.
-    """
-
-    name: str
-    betas: tuple[float, float]
-    eps: float
-    weight_decay: float
-    first: Tensor
-    second: Tensor
-    stochastic_rounding: bool = False
-
-
-@dataclass(slots=True)
 class MatrixJob:
     """One parameter of one step, or the shard of it that this process holds.
 
@@ -81,7 +59,7 @@ class MatrixJob:
         numel: N, entries of the whole matrix.
         pieces: Where the local entries stand in it.
         noise: Settings of PATS; None updates without noise.
-        average: s̄, local, contiguous, changed in place; None without noise.
+        average: s̄, local, contiguous, changed in place; None where it is not measured.
         budget: The matrix's row of ``pats._budget``, float64 on its device, changed in place; None where
             no budget sizes the noise.
         maximize: ∇L is negated.
@@ -89,7 +67,7 @@ class MatrixJob:
         step: This step's number, 1-based; a one-element tensor on a device is read there.
         lr: This step's learning rate; a tensor likewise.
         rule: The base update, where the path does it.
-        path: The execution path, once it is chosen.
+        beta: β of Eq. 2, where a job is measured and there are no settings of PATS to say it.
     """
 
     theta: Tensor
@@ -105,7 +83,16 @@ class MatrixJob:
     step: int | Tensor = 1
     lr: float | Tensor = 0.0
     rule: Rule | None = None
-    path: "Path | None" = None
+    beta: float | None = None
+
+    @property
+    def averaging(self) -> tuple[float, bool] | None:
+        """How Eq. 1 and 2 are read: β, and whether s_j keeps its sign; None where nothing is measured."""
+        if self.average is None:
+            return None
+        if self.noise is not None:
+            return self.noise.beta, self.noise.signed
+        return None if self.beta is None else (self.beta, False)
 
 
 def unfit(job: MatrixJob, takes: str) -> str | None:
@@ -138,10 +125,12 @@ def unfit(job: MatrixJob, takes: str) -> str | None:
     return None
 
 
-_kind = attrgetter("device", "layout", "dtype")
+traits = attrgetter("device", "layout", "dtype")  # of a tensor: what a path looks at, besides shapes
 
 
-def check(jobs: Iterable[MatrixJob], refusal: Callable[[MatrixJob], str | None] | None = None) -> None:
+def refuse_misfits(
+    jobs: Iterable[MatrixJob], refusal: Callable[[MatrixJob], str | None] | None = None
+) -> None:
     """Refuse jobs whose tensors do not fit each other: a kernel is given addresses, and goes by θ's size.
 
     Args:
@@ -156,14 +145,14 @@ def check(jobs: Iterable[MatrixJob], refusal: Callable[[MatrixJob], str | None] 
     for job in jobs:
         if not _fits(job, taken):
             _refuse(job, refusal)
-            taken.add(_kind(job.theta))
+            taken.add(traits(job.theta))
 
 
 def _fits(job: MatrixJob, taken: Collection[tuple[object, ...]]) -> bool:
     """Whether there is nothing uncommon about a job: that is quicker to see than what it is."""
     theta, grad, average, pieces, rule = job.theta, job.grad, job.average, job.pieces, job.rule
-    shape, kind = theta.shape, _kind(theta)
-    if kind not in taken or grad.shape != shape or _kind(grad) != kind:
+    shape, kind = theta.shape, traits(theta)
+    if kind not in taken or grad.shape != shape or traits(grad) != kind:
         return False
     if not pieces or pieces[-1].offset + pieces[-1].count != theta.numel():
         return False
@@ -182,12 +171,17 @@ def _fits(job: MatrixJob, taken: Collection[tuple[object, ...]]) -> bool:
         tensors.append(average)
     if rule is not None:
         first, second = rule.first, rule.second
-        if first.shape != shape or second.shape != shape or _kind(second) != _kind(first):
+        if first.shape != shape or second.shape != shape or traits(second) != traits(first):
             return False
         if first.dtype not in (torch.float32, theta.dtype) or first.device != theta.device:
             return False
         tensors += first, second
     return all(map(has_memory, tensors))
+
+
+def capturing(device: torch.device) -> bool:
+    """Whether what is done on a device now goes into a CUDA graph."""
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 def has_memory(tensor: Tensor) -> bool:
@@ -209,7 +203,7 @@ def _refuse(job: MatrixJob, refusal: Callable[[MatrixJob], str | None] | None) -
                 f"{tuple(theta.shape)}: where a parameter is replaced, clear its gradient and its state"
             )
     if job.budget is not None:
-        fine = _kind(job.budget) == (theta.device, torch.strided, torch.float64)
+        fine = traits(job.budget) == (theta.device, torch.strided, torch.float64)
         if not fine or job.budget.shape != (len(ROW),) or not job.budget.is_contiguous():
             raise RuntimeError(f"the budget of {name!r} must be {len(ROW)} numbers in float64 beside it")
     why = None if refusal is None else refusal(job)
@@ -250,34 +244,29 @@ class Path(Protocol):
         """``measure`` and ``perturb`` of jobs with a rule, none of them sharded."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class MatrixBatch:
-    """Jobs of one step that one path does together.
+    """Jobs that one path does together.
 
     Args:
         path: Execution path.
         jobs: The jobs, at least one, on one device.
-        sums: ``SUMS`` of the whole matrices, once measured.
-        tally: ``TALLY`` of this process's entries, once perturbed.
     """
 
     path: Path
-    jobs: list[MatrixJob] = field(default_factory=list)
-    sums: Tensor | None = None
-    tally: Tensor | None = None
+    jobs: Sequence[MatrixJob]
 
-    def measure(self, grad_scale: float = 1.0) -> None:
-        """First half of a step."""
-        self.sums = self.path.measure(self.jobs, grad_scale)
+    def measure(self, grad_scale: float = 1.0) -> Tensor:
+        """First half of a step: ``SUMS`` of this process's entries."""
+        return self.path.measure(self.jobs, grad_scale)
 
-    def perturb(self) -> None:
-        """Second half of a step."""
-        assert self.sums is not None
-        self.tally = self.path.perturb(self.jobs, self.sums)
+    def perturb(self, sums: Tensor) -> Tensor:
+        """Second half of a step, from ``SUMS`` of the whole matrices: ``TALLY`` of this process's entries."""
+        return self.path.perturb(self.jobs, sums)
 
-    def step(self) -> None:
-        """Both halves, with the base update between them."""
-        self.sums, self.tally = self.path.step(self.jobs)
+    def step(self) -> tuple[Tensor, Tensor]:
+        """Both halves, with the base update between them: ``SUMS`` and ``TALLY``."""
+        return self.path.step(self.jobs)
 
 
 def write_back(jobs: Iterable[MatrixJob], copies: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -315,7 +304,7 @@ def sizes_of(jobs: Sequence[MatrixJob], sums: Tensor) -> list[tuple[float, float
             owners.append(index)
             rows.append(job.budget)
             part = share(noise.steps, int(job.step))
-            settings.append((max(job.numel, 1), noise.p, noise.size, part, noise.intensity == "std"))
+            settings.append((job.numel, noise.p, noise.size, part, noise.intensity == "std"))
     if not owners:
         return found
     average = jobs[owners[0]].average
@@ -328,9 +317,3 @@ def sizes_of(jobs: Sequence[MatrixJob], sums: Tensor) -> list[tuple[float, float
     ):
         found[index] = lam, ceiling
     return found
-
-
-def mean_of(sums: Tensor, numel: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Eq. 3: s̄ of every matrix from its float64 sum, rounded once to the dtype of the state."""
-    count = torch.tensor([max(n, 1) for n in numel], dtype=torch.float64, device=sums.device)
-    return (sums[:, 0] / count).to(dtype)

@@ -226,7 +226,7 @@ def _kernel(module: nn.Module, device: torch.device) -> tuple[str, dict[str, str
     pieces = kernels.whole(theta.numel())
     average = torch.empty_like(theta, dtype=torch.float32)
     job = kernels.MatrixJob(theta.detach(), theta.detach(), "probe", theta.numel(), pieces, NOISE, average)
-    refused = kernels.choose_path(job, kernels.forced())
+    refused = kernels.choose_path(job, kernels.forced()).why
     kernel = kernels.info(device.type)
     paths = {"cpu": cpu, "triton": triton}
     others = {

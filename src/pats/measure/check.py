@@ -143,9 +143,7 @@ def _measure(averages: Mapping[str, Tensor], named: Mapping[str, Tensor], noise:
     ]
     means = {}
     for batch in kernels.batches(jobs):
-        batch.measure()
-        assert batch.sums is not None
-        for job, total in zip(batch.jobs, batch.sums[:, 0].tolist(), strict=True):
+        for job, total in zip(batch.jobs, batch.measure()[:, 0].tolist(), strict=True):
             means[job.name] = total / max(job.numel, 1)
     return means
 

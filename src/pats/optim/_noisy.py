@@ -1,6 +1,7 @@
 """What ``pats.optim``'s subclasses of torch's optimizers add to their bases."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 import torch
@@ -11,15 +12,32 @@ from torch.optim import Optimizer
 from pats._errors import InputError
 from pats._noise import RNG_KEY, Noise
 from pats._scope import canonical_name, refuse_twins
-from pats.kernels import MatrixJob, Rule, choose_path, forced
-from pats.step.checkpoint import watch
-from pats.step.engine import Engine, Target, iterate, job_for
-from pats.step.replay import Replay, again
+from pats.kernels import Base, Rule, choose_path, forced
+from pats.step.checkpoint import follow_loading
+from pats.step.matrices import Target, iterate, job_for
+from pats.step.plan import Wish
+from pats.step.replay import Replay
 from pats.step.shard import local
-from pats.step.state import check_step, counted
+from pats.step.state import counted
+from pats.step.step import Step
+from pats.step.stepper import Stepper
 
 HALF = (torch.bfloat16, torch.float16)
-_MOST_MISSES = 7  # the longest pause is 63 steps
+# Options of torch that no kernel knows, or on some devices alone: see ``pats.step.plan``.
+OPTIONS = ("differentiable", "amsgrad", "capturable")
+
+
+@dataclass
+class _BaseUpdate:
+    """The base update of one step, while torch's own step makes it.
+
+    Args:
+        step: The step.
+        widened: Half-precision parameters, and the float32 copies that torch updates.
+    """
+
+    step: Step
+    widened: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
 
 class NoisyMixin(Optimizer):
@@ -30,7 +48,8 @@ class NoisyMixin(Optimizer):
     """
 
     _base_step: ClassVar[Callable[[Any], Any]]
-    _rule: ClassVar[str]
+    _base: ClassVar[Base]
+    _torch_fuses: ClassVar[bool]  # whether fused=True can mean torch's own step, too
 
     def _install(
         self,
@@ -56,22 +75,20 @@ class NoisyMixin(Optimizer):
         self._attach()
 
     def _attach(self) -> None:
-        self._engine = Engine(self, self._targets)
-        self._upcast: list[tuple[Tensor, Tensor]] = []
-        self._noiseless: list[MatrixJob] = []
-        self._wanted: str | None = None  # by PATS_KERNEL at this step
-        self._replay: Replay | None = None
-        self._misses, self._pause = 0, 0  # how often in a row it was of no use; steps to go without
+        targets = self._targets if RNG_KEY in self.defaults else None
+        self._stepper = Stepper(self, targets, wish_of=self._wish)
+        self._replay = Replay(self, self._stepper)
+        self._update: _BaseUpdate | None = None
         if RNG_KEY in self.defaults:  # GradScaler then unscales before the step, and skips it itself
             self._step_supports_amp_scaling = False
-        watch(self)
+        follow_loading(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         for group in self.param_groups:
             group.setdefault("fused", None)
             group.setdefault("stochastic_rounding", False)
-        if "_engine" not in self.__dict__:  # a copy or an unpickled optimizer
+        if "_stepper" not in self.__dict__:  # a copy or an unpickled optimizer
             self._attach()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -109,41 +126,34 @@ class NoisyMixin(Optimizer):
         """Raise where ``fused=True`` cannot be had by anybody, at once and not at the first step."""
         if group.get("foreach"):
             raise InputError("fused=True and foreach=True contradict each other: leave one of them out")
-        if self._rule == "adamax":
+        if not self._torch_fuses:
             for parameter in group["params"]:
-                why = choose_path(job_for(parameter, local(parameter), ""), forced())
+                _, why = choose_path(job_for(parameter, local(parameter), ""), forced())
                 if why is not None:
                     raise InputError(f"fused=True cannot be had: {why}")
 
     def _own(self, group: dict[str, Any]) -> bool:
         """Whether ``fused=True`` means our kernel alone: torch has a fused AdamW, but no fused Adamax."""
-        return self._rule == "adamax" or RNG_KEY in self.defaults
+        return not self._torch_fuses or RNG_KEY in self.defaults
 
     def _targets(self) -> Iterator[Target]:
         groups = (group for group in self.param_groups if group.get("in_scope") and RNG_KEY in group)
         for group, parameter, name in iterate(groups):
             yield group, parameter, canonical_name(cast(str, name))
 
-    def _takes(self, group: dict[str, Any], job: MatrixJob) -> bool:
-        """Whether update and noise of a parameter are done together, by ``pats.kernels``."""
+    def _wish(self, group: dict[str, Any]) -> Wish | None:
+        """What a group asks of the paths of its parameters; None where torch is to update them."""
         if group["stochastic_rounding"]:
-            return True  # every path has it
+            return Wish(anywhere=True)
         mode, noisy = group["fused"], RNG_KEY in group
         if mode is False or (mode is None and (not noisy or group["foreach"] is not None)):
-            return False
+            return None
         if not self._own(group):
-            return False  # torch's own fused AdamW
+            return None  # torch's own fused AdamW
         # A tensor of torch's AMP would have to be read; torch's path does that.
         scaled = getattr(self, "grad_scale", None) is not None or getattr(self, "found_inf", None) is not None
-        why = choose_path(job, self._wanted)
-        for option in ("differentiable", "amsgrad", "capturable"):
-            if group.get(option) and not (option == "capturable" and job.theta.is_cuda):
-                why = f"it does not know {option}=True on {job.theta.device.type}"
-        if why is None and not scaled:
-            return True
-        if mode and self._rule == "adamax":
-            raise InputError(f"fused=True cannot be had for {job.name or 'a parameter'}: {why}")
-        return False
+        options = tuple(option for option in OPTIONS if group.get(option))
+        return Wish(bool(mode) and not self._torch_fuses, options=options, scaled=scaled)
 
     def _init_group(
         self,
@@ -159,16 +169,10 @@ class NoisyMixin(Optimizer):
         has_complex = super()._init_group(group, params, grads, *states)  # type: ignore[misc]
         if group["state_dtype"] is not None:
             self._widen_states(params, states)
+        assert self._update is not None
         rest, counters = [], []
-        names = dict(zip(map(id, group["params"]), group.get("param_names", ()), strict=False))
         for i, parameter in enumerate(params):
-            job = self._engine.fused_job_of(parameter)
-            if job is None and self._engine.job_of(parameter) is None:
-                job = self._engine.new_job(parameter, canonical_name(names.get(id(parameter), "")))
-                job.maximize, job.seed = group["maximize"], group.get("noise_seed", 0)
-                job = job if self._takes(group, job) else None
-                if job is not None:
-                    self._noiseless.append(job)
+            job = self._update.step.fused_job_of(parameter)
             if job is None:
                 rest.append(i)
                 continue
@@ -179,7 +183,7 @@ class NoisyMixin(Optimizer):
             job.step = int(counter) + 1 if counter.device.type == "cpu" else counter
             job.lr = group["lr"]
             job.rule = Rule(
-                self._rule,
+                self._base,
                 group["betas"],
                 group["eps"],
                 group["weight_decay"],
@@ -192,7 +196,7 @@ class NoisyMixin(Optimizer):
             for tensors in (params, grads, *states):
                 tensors[:] = [tensors[i] for i in rest if i < len(tensors)]
         if group["state_dtype"] is not None:
-            self._widen_parameters(params, grads)
+            self._widen_parameters(params, grads, self._update.widened)
         return has_complex
 
     def _widen_states(self, params: list[Tensor], states: tuple[list[Tensor], ...]) -> None:
@@ -206,11 +210,13 @@ class NoisyMixin(Optimizer):
         for tensors in states:
             tensors[:] = [swap.get(id(tensor), tensor) for tensor in tensors]
 
-    def _widen_parameters(self, params: list[Tensor], grads: list[Tensor]) -> None:
+    def _widen_parameters(
+        self, params: list[Tensor], grads: list[Tensor], widened: list[tuple[Tensor, Tensor]]
+    ) -> None:
         for i, parameter in enumerate(params):
             if parameter.dtype in HALF:
                 params[i], grads[i] = parameter.float(), grads[i].float()
-                self._upcast.append((parameter, params[i]))
+                widened.append((parameter, params[i]))
 
     @_disable_dynamo
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -229,35 +235,24 @@ class NoisyMixin(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if self._replay is not None:
-            if self._replay.renew():
-                self._misses = 0
-                self._engine.repeat()
-                self._replay.count()
-                return loss
-            self._misses = min(self._misses + 1, _MOST_MISSES)
-            self._pause = 2 ** (self._misses - 1) - 1
-        self._wanted = forced()
-        if RNG_KEY in self.defaults:
-            self._engine.measure(self._takes)
-        else:
-            check_step(self)
-        self._noiseless.clear()
-        type(self)._base_step(self)
-        with torch.no_grad():
-            for parameter, updated in self._upcast:
-                parameter.copy_(updated)
-        self._upcast.clear()
-        self._engine.perturb(self._noiseless)
-        self._noiseless.clear()
-        # Where something is new at every step, as under a schedule of β, looking out for it is work in vain.
-        self._replay = None if self._pause else again(self, self._engine.all_done())
-        self._pause = max(self._pause - 1, 0)
+        if self._replay.step():
+            return loss
+        step = self._stepper.measure()
+        self._update = _BaseUpdate(step)
+        try:
+            type(self)._base_step(self)
+            with torch.no_grad():
+                for parameter, updated in self._update.widened:
+                    parameter.copy_(updated)
+        finally:
+            self._update = None
+        self._stepper.perturb(step)
+        self._replay.record(step)
         return loss
 
     def stats(self) -> dict[str, dict[str, float]]:
         """How much noise the last step added, by matrix; see ``pats.Perturbation.stats``."""
-        return self._engine.stats()
+        return self._stepper.telemetry.stats()
 
 
 def unhooked_step(base: type[Optimizer]) -> Callable[[Any], Any]:

@@ -11,8 +11,8 @@ from torch.optim.optimizer import ParamsT
 
 from pats._errors import InputError
 from pats._noise import RNG_KEY, Noise
-from pats.step.checkpoint import watch
-from pats.step.engine import iterate
+from pats.step.checkpoint import follow_loading
+from pats.step.matrices import iterate
 from pats.step.state import check_step, counted
 
 
@@ -21,12 +21,12 @@ class OneByOne(Optimizer):
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         super().__init__(params, defaults)
-        self._watching = watch(self, noisy=RNG_KEY in defaults)
+        self._following = follow_loading(self, noisy=RNG_KEY in defaults)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if "_watching" not in self.__dict__:  # a copy or an unpickled optimizer
-            self._watching = watch(self, noisy=RNG_KEY in self.defaults)
+        if "_following" not in self.__dict__:  # a copy or an unpickled optimizer
+            self._following = follow_loading(self, noisy=RNG_KEY in self.defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from pats._noise import Noise
+from pats.kernels import ADAMAX, Base
 from pats.optim._noisy import NoisyMixin, unhooked_step
 
 
@@ -43,7 +44,8 @@ class Adamax(NoisyMixin, torch.optim.Adamax):
     A parameter without a gradient is skipped; for zero and non-finite ones see ``pats.Noise``.
     """
 
-    _rule: ClassVar[str] = "adamax"
+    _base: ClassVar[Base] = ADAMAX
+    _torch_fuses: ClassVar[bool] = False
     _base_step: ClassVar[Callable[[Any], Any]] = unhooked_step(torch.optim.Adamax)
 
     def __init__(

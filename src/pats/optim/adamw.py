@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from pats._noise import Noise
+from pats.kernels import ADAMW, Base
 from pats.optim._noisy import NoisyMixin, unhooked_step
 
 
@@ -42,7 +43,8 @@ class AdamW(NoisyMixin, torch.optim.AdamW):
         InputError: Noise is on and a group lacks names or ``in_scope``.
     """
 
-    _rule: ClassVar[str] = "adamw"
+    _base: ClassVar[Base] = ADAMW
+    _torch_fuses: ClassVar[bool] = True
     _base_step: ClassVar[Callable[[Any], Any]] = unhooked_step(torch.optim.AdamW)
 
     def __init__(

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from pats._errors import InputError
-from pats._noise import Noise, sensitivity, state_dtype
+from pats._noise import sensitivity, state_dtype
 from pats.kernels import batches
 from pats.optim._one_by_one import OneByOne, check_settings
 from pats.step import shard
-from pats.step.engine import job_for
+from pats.step.matrices import job_for
 from pats.step.state import SENSITIVITY
 
 
@@ -76,7 +76,7 @@ class _SAGE(OneByOne):
         held = self._held(parameter, SENSITIVITY, state_dtype(parameter))
         current = sensitivity(shard.local(parameter).to(held.dtype), grad.to(held.dtype))
         job = job_for(parameter, grad, "")
-        job.noise, job.average = Noise(p=0.0, scale="constant", beta=group["beta3"]), held
+        job.average, job.beta = held, group["beta3"]
         for batch in batches([job]):
             batch.measure()
         average = held / correction

@@ -14,11 +14,11 @@ from pats._errors import InputError
 from pats._noise import GROUP_KEYS, RNG_KEY, state_dtype
 from pats._scope import canonical_name
 from pats.philox import RNG_VERSION
+from pats.step.matrices import Target
 from pats.step.state import OURS, SENSITIVITY, SHAPED, Names, knows, miscounted, misfit, on_device
 
 Groups = Sequence[dict[str, Any]]
 _FAR = 2.0**500  # the squares of an account's numbers stay finite
-Target = tuple[dict[str, Any], Tensor, str]  # group, parameter, canonical name
 
 
 def fitted(optimizer: Optimizer, state_dict: dict[str, Any], known: Names = dict) -> dict[str, Any]:
@@ -43,8 +43,8 @@ def fitted(optimizer: Optimizer, state_dict: dict[str, Any], known: Names = dict
     return state_dict
 
 
-def watch(optimizer: Optimizer, known: Names = dict, noisy: bool = True) -> list[Any]:
-    """Take part in every ``load_state_dict`` of an optimizer; the last to watch comes first.
+def follow_loading(optimizer: Optimizer, known: Names = dict, noisy: bool = True) -> list[Any]:
+    """Take part in every ``load_state_dict`` of an optimizer; the last to follow comes first.
 
     Args:
         optimizer: The optimizer.

@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pats._budget import KEYS, ROW, SPREAD, views
+from pats.kernels.job import capturing
 from pats.step import shard
 
 
 @dataclass
-class _Entry:
+class _Account:
     parameter: Tensor
     row: Tensor
     views: dict[str, Tensor]
@@ -33,8 +34,8 @@ class Ledger:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer
-        self._entries: dict[int, _Entry] = {}
-        self._flat: list[tuple[_Entry, str]] = []
+        self._entries: dict[int, _Account] = {}
+        self._flat: list[tuple[_Account, str]] = []
         self._warned = False
 
     @property
@@ -59,7 +60,7 @@ class Ledger:
         again = [
             (entry, name)
             for entry, name in self._flat
-            if self._entries[id(entry.parameter)] is entry and not _capturing(entry.parameter)
+            if self._entries[id(entry.parameter)] is entry and not capturing(entry.parameter.device)
         ]
         asked = [*again, *unknown]
         if not asked:
@@ -87,7 +88,7 @@ class Ledger:
             state.update(entry.views)
             entry.kept = True
 
-    def _known(self, parameter: Tensor) -> _Entry | None:
+    def _known(self, parameter: Tensor) -> _Account | None:
         entry = self._entries.get(id(parameter))
         if entry is None or entry.parameter is not parameter or entry.row.device != parameter.device:
             return None
@@ -96,9 +97,9 @@ class Ledger:
         same = all(held.get(key, None if entry.kept else view) is view for key, view in entry.views.items())
         return entry if same else None
 
-    def _opened(self, parameter: Tensor) -> _Entry:
+    def _opened(self, parameter: Tensor) -> _Account:
         """A new row, with the numbers that the state holds, as after loading."""
-        if _capturing(parameter):
+        if capturing(parameter.device):
             raise RuntimeError(
                 "a matrix has no noise budget yet, and a CUDA graph would make it anew at every replay: take "
                 "a few steps before the capture"
@@ -107,7 +108,7 @@ class Ledger:
         held = self._optimizer.state.get(parameter, {})
         if all(key in held for key in KEYS):
             row.copy_(torch.stack([torch.as_tensor(held[key]).detach().to(row).reshape(()) for key in KEYS]))
-        return _Entry(parameter, row, views(row))
+        return _Account(parameter, row, views(row))
 
     def _warn(self) -> None:
         if self._flat and not self._warned:
@@ -118,7 +119,3 @@ class Ledger:
                 "weights' spread: they get no noise until they differ",
                 stacklevel=5,
             )
-
-
-def _capturing(parameter: Tensor) -> bool:
-    return parameter.is_cuda and torch.cuda.is_current_stream_capturing()

@@ -1,6 +1,8 @@
 """The last step of ``pats.optim`` once more, where only gradients, learning rates and counters are new.
 
-Looking every parameter up anew takes time that small models notice.
+Looking every parameter up anew takes time that small models notice. A ``Recording`` holds the jobs of a step,
+and all that made them what they are. ``Replay`` takes it up again, and records ever more seldom where that is
+of no use.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,11 +17,56 @@ from torch.optim import Optimizer
 from pats._budget import KEYS
 from pats.kernels import MatrixBatch, MatrixJob, forced
 from pats.step.state import is_exact
+from pats.step.step import Step
+from pats.step.stepper import Stepper
 
 _LEFT_OUT = ("params", "param_names", "lr")  # lr is renewed
+_MOST_MISSES = 7  # the longest pause is 63 steps
+_NO_GRADIENT = torch.empty(0)
 
 
-@dataclass
+class Replay:
+    """The steps of one optimizer that need no looking up.
+
+    Args:
+        optimizer: The optimizer.
+        stepper: What its steps are begun by.
+    """
+
+    def __init__(self, optimizer: Optimizer, stepper: Stepper) -> None:
+        self._optimizer, self._stepper = optimizer, stepper
+        self._recording: Recording | None = None
+        self._misses, self._pause = 0, 0  # how often in a row it was of no use; steps to go without
+
+    @torch.no_grad()
+    def step(self) -> bool:
+        """Do the last step again.
+
+        Returns:
+            False where it has to be looked up; nothing has been changed.
+        """
+        if self._recording is None:
+            return False
+        if not self._recording.renew():
+            self._misses = min(self._misses + 1, _MOST_MISSES)
+            self._pause = 2 ** (self._misses - 1) - 1
+            return False
+        self._misses = 0
+        sums, tally = self._recording.batch.step()
+        self._recording.let_go()
+        self._recording.count()
+        self._stepper.telemetry.again(sums, tally)
+        return True
+
+    def record(self, step: Step) -> None:
+        """Keep what a step has looked up, for the next one."""
+        # Where something is new at every step, as under a schedule of β, looking out for it is work in vain.
+        batch = step.alone() if self._stepper.ledger.settled and not self._pause else None
+        self._recording = None if batch is None else recorded(self._optimizer, batch)
+        self._pause = max(self._pause - 1, 0)
+
+
+@dataclass(frozen=True)
 class _Entry:
     """A parameter that the step updates; what chose its path, and the state that its job holds."""
 
@@ -32,8 +79,8 @@ class _Entry:
     counter: Tensor
 
 
-class Replay:
-    """What a step found, for the next one.
+class Recording:
+    """What a step found, for the next one. Of the jobs, gradients, rates and counters alone are renewed.
 
     Args:
         optimizer: The optimizer.
@@ -41,6 +88,7 @@ class Replay:
     """
 
     def __init__(self, optimizer: Optimizer, batch: MatrixBatch) -> None:
+        self.batch = batch
         self._optimizer, self._wanted = optimizer, forced()
         self._settings = _settings(optimizer)
         self._groups = [[*group["params"]] for group in optimizer.param_groups]
@@ -64,6 +112,7 @@ class Replay:
         self._states = [*optimizer.state.values()]
         self._counters = [entry.counter for entry in self._entries]
         self._one = torch.ones(())
+        self.let_go()
 
     def renew(self) -> bool:
         """Give the jobs this step's gradients, rates and numbers.
@@ -89,6 +138,11 @@ class Replay:
             job.grad, job.lr, job.step = grad, entry.group["lr"], step
         return True
 
+    def let_go(self) -> None:
+        """Hold no gradient of the step that has been done: it would stay alive."""
+        for entry in self._entries:
+            entry.job.grad = _NO_GRADIENT
+
     def count(self) -> None:
         """Count the step, once it has been done."""
         # As torch does: a number would be wrapped into a tensor for every counter.
@@ -109,19 +163,19 @@ class Replay:
         return all(parameter.grad is None for parameter in self._idle)
 
 
-def again(optimizer: Optimizer, batch: MatrixBatch | None) -> Replay | None:
-    """What the next step may use of this one's; None where this one did more than one batch, or on a device.
+def recorded(optimizer: Optimizer, batch: MatrixBatch) -> Recording | None:
+    """A recording of a step; None where torch has updated other parameters, or on a device.
 
     Args:
         optimizer: The optimizer.
-        batch: All that the step's kernels did, if it was one call.
+        batch: All that the step's kernels did.
     """
-    if batch is None or any(isinstance(value, Tensor) for values in _settings(optimizer) for value in values):
+    if any(isinstance(value, Tensor) for values in _settings(optimizer) for value in values):
         return None
     done = {id(job.theta) for job in batch.jobs if job.theta.device.type == "cpu"}
     everything = (parameter for group in optimizer.param_groups for parameter in group["params"])
     whole = all(parameter.grad is None or id(parameter) in done for parameter in everything)
-    return Replay(optimizer, batch) if whole else None
+    return Recording(optimizer, batch) if whole else None
 
 
 def _same(here: Collection[object], before: Collection[object]) -> bool:

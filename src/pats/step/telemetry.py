@@ -1,8 +1,9 @@
-"""The telemetry of one matrix, from what a step has added up; see ``pats.Perturbation.stats``."""
+"""What steps have to tell, from what they have added up; see ``pats.Perturbation.stats``."""
 
 import math
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,14 +18,73 @@ _MOST = 8  # sets of matrices that are counted by themselves
 
 
 @dataclass
-class Last:
-    """The last step of one batch, for the telemetry; read when somebody asks. It holds no gradient."""
+class Told:
+    """What one batch of a step has to tell, read when somebody asks. It holds no gradient.
+
+    Args:
+        names: The matrices with noise.
+        thetas: The matrices.
+        accounts: Their rows of ``pats._budget``; None without a budget.
+        sums: Their rows of ``pats.kernels.job.SUMS``; more may follow.
+        tally: Their rows of ``pats.kernels.job.TALLY``, likewise.
+        updates: Norms of the observed base updates, where the path did not make them.
+    """
 
     names: tuple[str, ...]
     thetas: list[Tensor]
     accounts: list[Tensor | None]
+    sums: Tensor
     tally: Tensor
-    updates: list[Tensor] | None  # norms of the observed updates, where the path did not make them
+    updates: list[Tensor] | None
+
+
+class Telemetry:
+    """What the steps of one optimizer have to tell: the last one, and totals of all."""
+
+    def __init__(self) -> None:
+        self._last: list[Told] = []
+        self._totals = Totals()
+        self._steps, self._alarmed = 0, False
+
+    def step(self, told: list[Told]) -> None:
+        """Take a step in; a batch for each of its calls."""
+        for one in told:
+            self._totals.add(one.names, one.sums, one.tally)
+        self._last = told
+        self._watch()
+
+    def again(self, sums: Tensor, tally: Tensor) -> None:
+        """Take in a step of the same matrices as the last one, which was one batch at the most."""
+        self.step([replace(one, sums=sums, tally=tally) for one in self._last])
+
+    def stats(self) -> dict[str, dict[str, float]]:
+        """Telemetry of every perturbed matrix by name; see ``pats.Perturbation.stats``."""
+        totals = self._totals.read()
+        found = {}
+        for last in self._last:
+            rows = last.tally.tolist()  # those of jobs without noise come last
+            for i, (name, theta) in enumerate(zip(last.names, last.thetas, strict=True)):
+                gated, zero, square, sigma_max, update_square, observed = rows[i]
+                if last.updates is not None:
+                    update_square = float(last.updates[i]) ** 2
+                    observed = min(theta.numel(), SAMPLE)
+                skipped, total = totals[name]
+                update = ratio(update_square, observed)
+                found[name] = stats_of(theta, gated, zero, square, sigma_max, update, total, last.accounts[i])
+                found[name]["skipped"] = skipped
+        return {name: found[name] for name in totals if name in found}
+
+    def _watch(self) -> None:
+        """Warn once of noise that no budget bounds, looking now and then, and never at an accelerator."""
+        self._steps += 1
+        if self._alarmed or self._steps < 16 or self._steps & (self._steps - 1):
+            return
+        for last in self._last:
+            on_host = last.tally.device.type == "cpu"
+            if on_host and (warning := too_much(last, self._totals, self._steps)):
+                self._alarmed = True
+                warnings.warn(warning, stacklevel=5)
+                return
 
 
 class Totals:
@@ -115,7 +175,7 @@ def ratio(value: float, base: float) -> float:
     return math.inf if value else 0.0
 
 
-def too_much(last: Last, totals: Totals, steps: int) -> str | None:
+def too_much(last: Told, totals: Totals, steps: int) -> str | None:
     """What to say where noise without a budget has accumulated to more than ``LARGE``; None where it has not.
 
     Args:

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from pats._budget import share
-from pats._noise import Noise
+from pats._noise import Noise, eps_of, mean_of
 from pats.kernels.cpu import library
 from pats.kernels.cpu.library import MEASURE, PACKED, UPDATE, Matrix
-from pats.kernels.job import SUMS, TALLY, MatrixJob, check, mean_of, sizes_of, unfit, write_back
+from pats.kernels.job import SUMS, TALLY, MatrixJob, refuse_misfits, sizes_of, unfit, write_back
+from pats.kernels.update import Base
 from pats.philox import PATS, key, threshold
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
-RULES = {None: 0, "adamax": 1, "adamw": 2}
 
 # The library's fields of the noise and of the base update, where there is none.
 _SILENT: tuple[float, ...] = (0,) * 12
@@ -52,7 +52,7 @@ def measure(jobs: Sequence[MatrixJob], grad_scale: float) -> Tensor:
 def perturb(jobs: Sequence[MatrixJob], sums: Tensor) -> Tensor:
     """Pass 2: see ``pats.kernels.job.Path``; the draw and the sum are float32, σ is float64."""
     work = _Work(jobs)
-    means = mean_of(sums, [job.numel for job in jobs], torch.float32).tolist()
+    means = mean_of(sums[:, 0], [job.numel for job in jobs], torch.float32).tolist()
     sizes = sizes_of(jobs, sums)
     for matrix, owner in zip(work.matrices, work.owners, strict=True):
         matrix.mean, matrix.nonfinite = means[owner], float(sums[owner, 1])
@@ -75,7 +75,7 @@ class _Work:
     """The jobs as the library's records, a record for every piece."""
 
     def __init__(self, jobs: Sequence[MatrixJob], grad_scale: float = 1.0) -> None:
-        check(jobs, refusal)
+        refuse_misfits(jobs, refusal)
         self._jobs = jobs
         self._copies: list[tuple[Tensor, Tensor]] = []
         self._held: list[Tensor] = []  # alive until the library has run
@@ -139,11 +139,14 @@ class _Work:
             of = id(job.noise), job.numel, lr, count  # asking for the hash of the settings takes longer
             known = self._known.get(of)
             noise = known or self._known.setdefault(of, _noise_fields(job.noise, job.numel, lr, count))
+        elif job.beta is not None and job.average is not None:  # measured alone
+            tensors[2] = job.average.data_ptr()
+            noise = (0, 0, 0, job.beta, *_SILENT[4:])
         if rule is not None:
             tensors[3:] = self._dense(rule.first), self._dense(rule.second)
             state_dtype = DTYPES[rule.first.dtype]
             base = _rule_fields(
-                rule.name, rule.stochastic_rounding, rule.betas, rule.eps, rule.weight_decay, lr, count
+                rule.base, rule.stochastic_rounding, rule.betas, rule.eps, rule.weight_decay, lr, count
             )
         factor = (-1.0 if job.maximize else 1.0) / grad_scale
         stream = (*key(job.seed, job.name), count & 0xFFFFFFFF, PATS)
@@ -165,8 +168,7 @@ def _moved(addresses: Sequence[int], job: MatrixJob, offset: int) -> list[int]:
 
 def _noise_fields(noise: Noise, numel: int, lr: float, step: int) -> tuple[float, ...]:
     """What all matrices of a size share at a step."""
-    relative, planned = noise.eps_mode == "relative", noise.scale == "budget"
-    absolute = noise.eps / (max(numel, 1) if noise.eps_mode == "algorithm1" else 1)
+    planned = noise.scale == "budget"
     return (
         threshold(noise.p),
         noise.signed,
@@ -178,23 +180,21 @@ def _noise_fields(noise: Noise, numel: int, lr: float, step: int) -> tuple[float
         noise.p,
         noise.size**2 if planned else 0.0,
         share(noise.steps, step) if planned else 0.0,
-        0.0 if relative else absolute,
-        noise.eps if relative else 0.0,
+        *eps_of(noise, numel),
     )
 
 
 @lru_cache(maxsize=256)
 def _rule_fields(
-    name: str, rounding: bool, betas: tuple[float, float], eps: float, decay: float, lr: float, step: int
+    base: Base, rounding: bool, betas: tuple[float, float], eps: float, decay: float, lr: float, step: int
 ) -> tuple[float, ...]:
     """What all matrices of a group share at a step."""
-    adamw = name == "adamw"
     return (
-        RULES[name],
+        base.code,
         rounding,
         *betas,
         eps,
-        lr * decay if adamw else decay,
+        lr * decay if base.decoupled else decay,
         lr / (1 - betas[0] ** step),
-        (1 - betas[1] ** step) ** 0.5 if adamw else 1.0,
+        base.correction(betas[1], step),
     )

@@ -8,7 +8,6 @@ Not yet measured on a GPU: see ``benchmarks/``.
 """
 
 import importlib
-import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from pats.kernels.job import SUMS, TALLY, MatrixJob, check, unfit, write_back
+from pats.kernels.job import SUMS, TALLY, MatrixJob, capturing, refuse_misfits, unfit, write_back
+from pats.kernels.triton.tables import PieceRow, flags_of, job_row
 from pats.philox import key, threshold
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -77,7 +77,7 @@ def perturb(jobs: Sequence[MatrixJob], sums: Tensor) -> Tensor:
 
 def step(jobs: Sequence[MatrixJob]) -> tuple[Tensor, Tensor]:
     """Both passes, group by group of what the second-level cache holds: see ``pats.kernels.job.Path``."""
-    check(jobs, refusal)  # all of them, before the first is changed
+    refuse_misfits(jobs, refusal)  # all of them, before the first is changed
     sums, tallies = [], []
     for group in _groups(jobs):
         work = _Work(group)
@@ -115,7 +115,7 @@ class _Launch:
     def of(cls, job: MatrixJob, aligned: bool) -> "_Launch":
         """An empty launch that a job can join."""
         state = torch.float32 if job.rule is None else job.rule.first.dtype
-        noise = job.average is not None
+        noise = job.averaging is not None
         return cls(job.theta.dtype, state, job.rule is not None, noise, job.budget is not None, aligned)
 
     @property
@@ -128,7 +128,7 @@ class _Work:
     """The jobs as the kernels' tables."""
 
     def __init__(self, jobs: Sequence[MatrixJob], grad_scale: float = 1.0) -> None:
-        check(jobs, refusal)
+        refuse_misfits(jobs, refusal)
         self._jobs = jobs
         self._device = jobs[0].theta.device
         self._copies: list[tuple[Tensor, Tensor]] = []
@@ -138,15 +138,15 @@ class _Work:
         launches: dict[tuple[object, ...], _Launch] = {}
         for owner, job in enumerate(jobs):
             addresses = self._addresses(job)
-            scalars += _scalars(job, grad_scale)
-            flags, gate = _flags(job), threshold(job.noise.p) if job.noise is not None else 0
+            scalars += job_row(job, grad_scale)
+            flags, gate = flags_of(job), threshold(job.noise.p) if job.noise is not None else 0
             key0, key1 = key(job.seed, job.name)
             for piece in job.pieces:
-                number = len(pieces) // len(_kernel().PIECE)
+                number = len(pieces) // len(PieceRow._fields)
                 here = [a + piece.offset * size if a else 0 for a, size in addresses]
-                pieces += here
-                pieces += [piece.count, piece.run, piece.stride, piece.start, owner]
-                pieces += [_signed(key0 | key1 << 32), gate, flags, _account(job)]
+                stands = piece.count, piece.run, piece.stride, piece.start
+                stream = _signed(key0 | key1 << 32)
+                pieces += PieceRow._make((*here, *stands, owner, stream, gate, flags, _account(job)))
                 consecutive = piece.run >= piece.count and piece.start % 4 == 0
                 aligned = consecutive and piece.count % 16 == 0 and not any(a % 16 for a in here)
                 launch = _Launch.of(job, aligned)
@@ -210,7 +210,7 @@ class _Work:
     def _sizes(self, moving: Tensor, sums: Tensor) -> Tensor:
         """λ of every job and the largest σ it allows; rows of budgets are brought to this step."""
         accounts = self._table([_account(job) for job in self._jobs], torch.int64)
-        flags = self._table([_flags(job) for job in self._jobs], torch.int64)
+        flags = self._table([flags_of(job) for job in self._jobs], torch.int64)
         out = torch.zeros(len(self._jobs), 2, dtype=torch.float64, device=self._device)
         _kernel().size_kernel[(len(self._jobs),)](accounts, self._scalars, flags, moving, sums, out)
         return out
@@ -277,7 +277,7 @@ class _Work:
 
     def _table(self, values: Sequence[float], dtype: torch.dtype) -> Tensor:
         """A table on the device; one that stays the same from step to step is sent once."""
-        if _capturing(self._device):  # sent at every replay, not now, so nobody else may read it
+        if capturing(self._device):  # sent at every replay, not now, so nobody else may read it
             return _upload(tuple(values), dtype, self._device)
         return _kept(tuple(values), dtype, self._device)
 
@@ -293,13 +293,9 @@ def _upload(values: tuple[float, ...], dtype: torch.dtype, device: torch.device)
         return table
     pinned = table.pin_memory()
     sent = pinned.to(device, non_blocking=True)
-    if _capturing(device):
+    if capturing(device):
         _captured.extend((pinned, sent))
     return sent
-
-
-def _capturing(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 def _groups(jobs: Sequence[MatrixJob]) -> Iterator[list[MatrixJob]]:
@@ -328,33 +324,3 @@ def _signed(word: int) -> int:
 def _account(job: MatrixJob) -> int:
     """Address of a job's row of ``pats._budget``; 0 without one."""
     return 0 if job.budget is None else job.budget.data_ptr()
-
-
-def _flags(job: MatrixJob) -> int:
-    noise, rule = job.noise, job.rule
-    flags = 0
-    if noise is not None and job.average is not None:
-        flags |= _kernel().NOISY
-        flags |= _kernel().SIGNED * noise.signed | _kernel().STD * (noise.intensity == "std")
-        flags |= _kernel().BY_LR * (noise.scale == "lr") | _kernel().BUDGET * (job.budget is not None)
-    if rule is not None:
-        flags |= _kernel().ADAMW * (rule.name == "adamw") | _kernel().ROUNDING * rule.stochastic_rounding
-    return flags
-
-
-def _scalars(job: MatrixJob, grad_scale: float) -> list[float]:
-    """The row of ``_kernel().SCALAR`` of a job."""
-    noise, rule, total = job.noise, job.rule, max(job.numel, 1)
-    row: list[float] = [total, 0.0, (-1.0 if job.maximize else 1.0) / grad_scale]
-    if noise is None:
-        row += [0.0] * 6
-    else:
-        row[1] = noise.beta
-        relative = noise.eps_mode == "relative"
-        absolute = noise.eps / (total if noise.eps_mode == "algorithm1" else 1)
-        row += [noise.gamma, 0.0 if relative else absolute, noise.eps if relative else 0.0]
-        row += [noise.size, noise.p, float(noise.steps or 0)]
-    if rule is None:
-        return [*row, *[0.0] * 6]
-    logs = [math.log(beta) if beta else -math.inf for beta in rule.betas]
-    return [*row, *rule.betas, *logs, rule.eps, rule.weight_decay]

@@ -8,31 +8,45 @@ the sum θ - Δ + q are float64 and rounded once, since they cancel; everything 
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 
+from pats._budget import ROW
+from pats.kernels.job import SUMS, TALLY
+from pats.kernels.triton import tables
+from pats.kernels.triton.tables import JobRow, PieceRow
+from pats.kernels.update import ADAMW
+
+
+def columns(names: Sequence[str]) -> list[Any]:
+    """The numbers of a table's columns, as constants that kernels may read."""
+    return [tl.constexpr(number) for number in range(len(names))]
+
+
 DTYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
 
-# Columns of the table of pieces (int64).
-PIECE = (
-    *("theta", "grad", "average", "first", "second"),
-    *("numel", "run", "stride", "start", "owner"),
-    *("key", "threshold", "flags", "budget"),
-)
-# Columns of the table of scalars (float64), one row a job.
-SCALAR = (
-    *("total", "beta", "factor", "gamma", "eps_absolute", "eps_relative", "size", "open", "steps"),
-    *("beta1", "beta2", "log_beta1", "log_beta2", "eps", "decay"),
-)
-SIGNED, STD, BY_LR, ADAMW, ROUNDING, NOISY, BUDGET = (1 << i for i in range(7))
-SUMS_COLUMNS = tl.constexpr(3)
+# fmt: off
+# Columns of the table of pieces, and of that of jobs' numbers.
+(P_THETA, P_GRAD, P_AVERAGE, P_FIRST, P_SECOND, P_NUMEL, P_RUN, P_STRIDE, P_START, P_OWNER, P_KEY,
+ P_THRESHOLD, P_FLAGS, P_BUDGET) = columns(PieceRow._fields)
+(J_TOTAL, J_BETA, J_FACTOR, J_GAMMA, J_EPS_ABSOLUTE, J_EPS_RELATIVE, J_SIZE, J_OPEN, J_STEPS, J_BETA1,
+ J_BETA2, J_LOG_BETA1, J_LOG_BETA2, J_EPS, J_DECAY) = columns(JobRow._fields)
+# fmt: on
+# Columns of a budget's account, of the sums and of the tally.
+A_SPREAD, A_MEAN, A_VARIANCE, A_SIZE, A_SPENT = columns(ROW)
+S_SUM, S_NONFINITE, S_VARIANCE = columns(SUMS)
+T_GATED, T_ZERO, T_SQUARE, T_SIGMA_MAX, T_UPDATE_SQUARE, T_OBSERVED = columns(TALLY)
+P_COLUMNS, J_COLUMNS = tl.constexpr(len(PieceRow._fields)), tl.constexpr(len(JobRow._fields))
+S_COLUMNS, T_COLUMNS = tl.constexpr(len(SUMS)), tl.constexpr(len(TALLY))
 
-PIECE_COLUMNS = tl.constexpr(len(PIECE))
-SCALAR_COLUMNS = tl.constexpr(len(SCALAR))
-_SIGNED, _STD, _BY_LR, _ADAMW = (tl.constexpr(1 << i) for i in range(4))
-_ROUNDING, _NOISY, _BUDGET = tl.constexpr(ROUNDING), tl.constexpr(NOISY), tl.constexpr(BUDGET)
+SIGNED, STD, BY_LR = tl.constexpr(tables.SIGNED), tl.constexpr(tables.STD), tl.constexpr(tables.BY_LR)
+ROUNDING, NOISY = tl.constexpr(tables.ROUNDING), tl.constexpr(tables.NOISY)
+BUDGETED = tl.constexpr(tables.BUDGET)
+BASE_CODE, ADAMW_CODE = tl.constexpr(tables.BASE), tl.constexpr(ADAMW.code)
 FADING = tl.constexpr(-math.expm1(-1 / 500))  # as in pats._budget
 FLOAT32_MAX = tl.constexpr(3.4028234663852886e38)
 FLOAT64_MAX = tl.constexpr(1.7976931348623157e308)
@@ -51,7 +65,7 @@ def entry(row, column: tl.constexpr, DTYPE: tl.constexpr, ALIGNED: tl.constexpr)
 @triton.jit
 def local_indices(row, off, ALIGNED: tl.constexpr, BLOCK: tl.constexpr):
     """The local elements of a program, and which of them exist."""
-    numel = tl.load(row + 5)
+    numel = tl.load(row + P_NUMEL)
     if ALIGNED:
         numel = tl.multiple_of(numel, 16)
     i = off + tl.arange(0, BLOCK)
@@ -69,7 +83,12 @@ def words_of_blocks(block, key, step, purpose: tl.constexpr):
 @triton.jit
 def stream_words(row, off, step, purpose: tl.constexpr, ALIGNED: tl.constexpr, BLOCK: tl.constexpr):
     """Words (uint32) of the local elements off to off + BLOCK - 1 of a piece."""
-    run, stride, start, key = tl.load(row + 6), tl.load(row + 7), tl.load(row + 8), tl.load(row + 10)
+    run, stride, start, key = (
+        tl.load(row + P_RUN),
+        tl.load(row + P_STRIDE),
+        tl.load(row + P_START),
+        tl.load(row + P_KEY),
+    )
     if ALIGNED:  # consecutive, from a multiple of four: one block of the stream for four elements
         w0, w1, w2, w3 = words_of_blocks((start + off) // 4 + tl.arange(0, BLOCK // 4), key, step, purpose)
         word = tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [BLOCK])
@@ -132,12 +151,12 @@ def normal_quantile(word, threshold):
 def relative_variance(average, address, job, flags):
     """f̂ of a budget, from the averages and the numbers of the last step; see ``pats._budget``."""
     account = address.to(tl.pointer_type(tl.float64))
-    mean, variance = tl.load(account + 1), tl.load(account + 2)
-    std = (flags & _STD) != 0
+    mean, variance = tl.load(account + A_MEAN), tl.load(account + A_VARIANCE)
+    std = (flags & STD) != 0
     limit = tl.where(variance > 0.0, 16.0 * variance, tl.where(std, 1e4, 100.0)).to(tl.float32)
-    eps = (tl.load(job + 4) + tl.load(job + 5) * tl.abs(mean)).to(tl.float32)
+    eps = (tl.load(job + J_EPS_ABSOLUTE) + tl.load(job + J_EPS_RELATIVE) * tl.abs(mean)).to(tl.float32)
     below = average + eps
-    above = mean.to(tl.float32) / tl.where(below != 0.0, below, 1.0) - tl.load(job + 3).to(tl.float32)
+    above = mean.to(tl.float32) / tl.where(below != 0.0, below, 1.0) - tl.load(job + J_GAMMA).to(tl.float32)
     above = tl.where((below != 0.0) & (above > 0.0), above, 0.0)  # false for NaN
     above = tl.where(std, above * above, above)
     return tl.where(above < limit, above, limit)
@@ -147,34 +166,39 @@ def relative_variance(average, address, job, flags):
 def size_kernel(accounts, scalars, flags, moving, sums, out):
     """λ of a job and the largest σ it allows; its budget's account is brought to this step."""
     here = tl.program_id(0).to(tl.int64)
-    job, flag = scalars + here * SCALAR_COLUMNS, tl.load(flags + here)
+    job, flag = scalars + here * J_COLUMNS, tl.load(flags + here)
     lr, step = tl.load(moving + 2 * here), tl.load(moving + 2 * here + 1)
-    std = (flag & _STD) != 0
-    value = tl.load(job + 6)
+    std = (flag & STD) != 0
+    value = tl.load(job + J_SIZE)
     scaled = value * lr
-    lam = tl.where((flag & _BY_LR) != 0, tl.where(std, scaled, scaled * scaled), value)
+    lam = tl.where((flag & BY_LR) != 0, tl.where(std, scaled, scaled * scaled), value)
     ceiling = float("inf")
-    if (flag & _BUDGET) != 0:
+    if (flag & BUDGETED) != 0:
         account = tl.load(accounts + here).to(tl.pointer_type(tl.float64))
-        spread, spent, opened = tl.load(account), tl.load(account + 4), tl.load(job + 7)
-        total, square = tl.load(job), spread * spread
-        mean = (tl.load(sums + SUMS_COLUMNS * here) / total).to(tl.float32).to(tl.float64)
-        variance = (tl.load(sums + SUMS_COLUMNS * here + 2) / total).to(tl.float32).to(tl.float64)
+        spread, spent, opened = tl.load(account + A_SPREAD), tl.load(account + A_SPENT), tl.load(job + J_OPEN)
+        total, square = tl.load(job + J_TOTAL), spread * spread
+        mean = (tl.load(sums + S_COLUMNS * here + S_SUM) / total).to(tl.float32).to(tl.float64)
+        variance = (tl.load(sums + S_COLUMNS * here + S_VARIANCE) / total).to(tl.float32).to(tl.float64)
         known = square > 0.0
         safe = tl.where(known, square, 1.0)
-        spent = tl.where(known, spent + tl.load(account + 3) * variance / safe, spent)
-        steps = tl.load(job + 8)
+        spent = tl.where(known, spent + tl.load(account + A_SIZE) * variance / safe, spent)
+        steps = tl.load(job + J_STEPS)
         k = tl.maximum(steps - step + 1.0, 0.0)
         share = tl.minimum(6.0 * k / ((k + 1.0) * (2.0 * k + 1.0)), 0.0625)
         share = tl.where(steps > 0.0, share, FADING)
-        fine = known & (opened > 0.0) & (variance > 0.0) & (tl.load(sums + SUMS_COLUMNS * here + 1) == 0.0)
+        fine = (
+            known
+            & (opened > 0.0)
+            & (variance > 0.0)
+            & (tl.load(sums + S_COLUMNS * here + S_NONFINITE) == 0.0)
+        )
         left = tl.maximum(value * value - spent, 0.0)
         size = tl.where(fine, left * share * square / tl.where(fine, variance, 1.0), 0.0)
         each = size / tl.where(fine, opened, 1.0)
-        tl.store(account + 1, mean)
-        tl.store(account + 2, variance)
-        tl.store(account + 3, size)
-        tl.store(account + 4, spent)
+        tl.store(account + A_MEAN, mean)
+        tl.store(account + A_VARIANCE, variance)
+        tl.store(account + A_SIZE, size)
+        tl.store(account + A_SPENT, spent)
         lam = tl.where(std, tl.sqrt(each), each)
         ceiling = tl.sqrt(16.0 * each * variance)
     tl.store(out + 2 * here, lam)
@@ -194,27 +218,31 @@ def measure_kernel(
 ):
     """Eq. 1 and 2 of one block; its sum, its count of entries that are not finite, and a budget's Σ f̂."""
     here = tl.program_id(0).to(tl.int64)
-    row = pieces + tl.load(blocks + 2 * here) * PIECE_COLUMNS
+    row = pieces + tl.load(blocks + 2 * here) * P_COLUMNS
     off = tl.load(blocks + 2 * here + 1) * BLOCK
-    job = scalars + tl.load(row + 9) * SCALAR_COLUMNS
-    flags = tl.load(row + 12)
+    job = scalars + tl.load(row + P_OWNER) * J_COLUMNS
+    flags = tl.load(row + P_FLAGS)
     i, inside = local_indices(row, off, ALIGNED, BLOCK)
-    theta = tl.load(entry(row, 0, THETA, ALIGNED) + i, inside, 0.0).to(tl.float32)
-    grad = tl.load(entry(row, 1, THETA, ALIGNED) + i, inside, 0.0).to(tl.float32)
-    where_average = entry(row, 2, tl.float32, ALIGNED) + i
+    theta = tl.load(entry(row, P_THETA, THETA, ALIGNED) + i, inside, 0.0).to(tl.float32)
+    grad = tl.load(entry(row, P_GRAD, THETA, ALIGNED) + i, inside, 0.0).to(tl.float32)
+    where_average = entry(row, P_AVERAGE, tl.float32, ALIGNED) + i
     average = tl.load(where_average, inside, 0.0)
     relative = average * 0.0
     if BUDGET:
-        relative = tl.where(inside, relative_variance(average, tl.load(row + 13), job, flags), 0.0)
-    tl.store(partial + 3 * here + 2, tl.sum(relative.to(tl.float64)))
-    beta = tl.load(job + 1)
-    s = theta * (grad * tl.load(job + 2).to(tl.float32))
-    s = tl.where((flags & _SIGNED) != 0, s, tl.abs(s))
+        relative = tl.where(inside, relative_variance(average, tl.load(row + P_BUDGET), job, flags), 0.0)
+    sums = partial + S_COLUMNS * here
+    tl.store(sums + S_VARIANCE, tl.sum(relative.to(tl.float64)))
+    beta = tl.load(job + J_BETA)
+    s = theta * (grad * tl.load(job + J_FACTOR).to(tl.float32))
+    s = tl.where((flags & SIGNED) != 0, s, tl.abs(s))
     finite = tl.abs(s) <= FLOAT32_MAX
     average = tl.where(finite, (1.0 - beta).to(tl.float32) * s + beta.to(tl.float32) * average, average)
     tl.store(where_average, average, inside)
-    tl.store(partial + 3 * here, tl.sum(tl.where(inside, average.to(tl.float64), 0.0)))
-    tl.store(partial + 3 * here + 1, tl.sum(tl.where(inside & (finite == 0), 1.0, 0.0).to(tl.float64)))
+    tl.store(partial + S_COLUMNS * here + S_SUM, tl.sum(tl.where(inside, average.to(tl.float64), 0.0)))
+    tl.store(
+        partial + S_COLUMNS * here + S_NONFINITE,
+        tl.sum(tl.where(inside & (finite == 0), 1.0, 0.0).to(tl.float64)),
+    )
 
 
 @triton.jit
@@ -240,27 +268,27 @@ def total_kernel(partial, ranges, out, COLUMNS: tl.constexpr, LARGEST: tl.conste
 @triton.jit
 def intensity(average, mean, job, flags, lam, ceiling):
     """Eq. 4: σ_j in float64."""
-    eps = tl.load(job + 4) + tl.load(job + 5) * tl.abs(mean)
-    r = (mean / (average.to(tl.float64) + eps) - tl.load(job + 3)) * lam
+    eps = tl.load(job + J_EPS_ABSOLUTE) + tl.load(job + J_EPS_RELATIVE) * tl.abs(mean)
+    r = (mean / (average.to(tl.float64) + eps) - tl.load(job + J_GAMMA)) * lam
     r = tl.where((r > 0.0) & (r <= FLOAT64_MAX), r, 0.0)  # false for NaN
-    return tl.minimum(tl.where((flags & _STD) != 0, r, tl.sqrt(r)), ceiling)
+    return tl.minimum(tl.where((flags & STD) != 0, r, tl.sqrt(r)), ceiling)
 
 
 @triton.jit
 def base_update(theta, grad, first, second, job, flags, lr, step):
     """Δ in float64, m, and u or v; see ``pats.kernels.update``."""
-    beta1, beta2 = tl.load(job + 9), tl.load(job + 10)
-    eps, decay = tl.load(job + 13), tl.load(job + 14)
-    factor = tl.load(job + 2)
-    size = lr / (1.0 - tl.exp(step * tl.load(job + 11)))
-    adamw = (flags & _ADAMW) != 0
+    beta1, beta2 = tl.load(job + J_BETA1), tl.load(job + J_BETA2)
+    eps, decay = tl.load(job + J_EPS), tl.load(job + J_DECAY)
+    factor = tl.load(job + J_FACTOR)
+    size = lr / (1.0 - tl.exp(step * tl.load(job + J_LOG_BETA1)))
+    adamw = flags // BASE_CODE == ADAMW_CODE
     g = grad.to(tl.float64) * factor + tl.where(adamw, 0.0, decay) * theta.to(tl.float64)
     mean = beta1 * first.to(tl.float64) + (1.0 - beta1) * g
     faded = beta2 * second.to(tl.float64)
     largest = tl.abs(g) + eps
     largest = tl.where((faded > largest) | (faded != faded), faded, largest)  # a NaN stays
     spread = tl.where(adamw, faded + (1.0 - beta2) * (g * g), largest)
-    root = tl.sqrt(1.0 - tl.exp(step * tl.load(job + 12)))
+    root = tl.sqrt(1.0 - tl.exp(step * tl.load(job + J_LOG_BETA2)))
     spread = spread.to(tl.float32).to(tl.float64)  # torch divides by what it has stored
     norm = tl.where(adamw, tl.sqrt(spread) / root + eps, spread)
     change = size * mean / norm + tl.where(adamw, lr * decay, 0.0) * theta.to(tl.float64)
@@ -306,52 +334,52 @@ def update_kernel(
 ):
     """The base update where ``BASE``, Eq. 4 and 5 where ``NOISE``, of one block; and its row of the tally."""
     here = tl.program_id(0).to(tl.int64)
-    row = pieces + tl.load(blocks + 2 * here) * PIECE_COLUMNS
+    row = pieces + tl.load(blocks + 2 * here) * P_COLUMNS
     off = tl.load(blocks + 2 * here + 1) * BLOCK
-    owner, flags = tl.load(row + 9), tl.load(row + 12)
-    job = scalars + owner * SCALAR_COLUMNS
+    owner, flags = tl.load(row + P_OWNER), tl.load(row + P_FLAGS)
+    job = scalars + owner * J_COLUMNS
     lr, step = tl.load(moving + 2 * owner), tl.load(moving + 2 * owner + 1)
     count = (step.to(tl.int64) & 0xFFFFFFFF).to(tl.uint32)
     i, inside = local_indices(row, off, ALIGNED, BLOCK)
-    where_theta = entry(row, 0, THETA, ALIGNED) + i
+    where_theta = entry(row, P_THETA, THETA, ALIGNED) + i
     theta = tl.load(where_theta, inside, 0.0)
     value = theta.to(tl.float64)
-    tally = partial + 6 * here
+    tally = partial + T_COLUMNS * here
     if BASE:
-        grad = tl.load(entry(row, 1, THETA, ALIGNED) + i, inside, 0.0)
-        where_first = entry(row, 3, STATE, ALIGNED) + i
-        where_second = entry(row, 4, STATE, ALIGNED) + i
+        grad = tl.load(entry(row, P_GRAD, THETA, ALIGNED) + i, inside, 0.0)
+        where_first = entry(row, P_FIRST, STATE, ALIGNED) + i
+        where_second = entry(row, P_SECOND, STATE, ALIGNED) + i
         first, second = tl.load(where_first, inside, 0.0), tl.load(where_second, inside, 1.0)
         change, first64, second64 = base_update(theta, grad, first, second, job, flags, lr, step)
         tl.store(where_first, rounded(first64.to(tl.float32), STATE), inside)
         tl.store(where_second, rounded(second64.to(tl.float32), STATE), inside)
         value -= change
-        tl.store(tally + 4, tl.sum(tl.where(inside, change * change, 0.0)))
-        tl.store(tally + 5, tl.sum(tl.where(inside, 1.0, 0.0).to(tl.float64)))
+        tl.store(tally + T_UPDATE_SQUARE, tl.sum(tl.where(inside, change * change, 0.0)))
+        tl.store(tally + T_OBSERVED, tl.sum(tl.where(inside, 1.0, 0.0).to(tl.float64)))
     if NOISE:
-        threshold = tl.load(row + 11)
-        total = tl.load(job)
-        mean = (tl.load(sums + SUMS_COLUMNS * owner) / total).to(tl.float32).to(tl.float64)
-        finite = tl.load(sums + SUMS_COLUMNS * owner + 1) == 0.0
-        noisy = ((flags & _NOISY) != 0) & finite & (mean != 0.0)
+        threshold = tl.load(row + P_THRESHOLD)
+        total = tl.load(job + J_TOTAL)
+        mean = (tl.load(sums + S_COLUMNS * owner + S_SUM) / total).to(tl.float32).to(tl.float64)
+        finite = tl.load(sums + S_COLUMNS * owner + S_NONFINITE) == 0.0
+        noisy = ((flags & NOISY) != 0) & finite & (mean != 0.0)
         lam, ceiling = tl.load(sizes + 2 * owner), tl.load(sizes + 2 * owner + 1)
         word = stream_words(row, off, count, 0, ALIGNED, BLOCK)
         opened = inside & (word.to(tl.int64) < tl.where(noisy, threshold, 0))
-        average = tl.load(entry(row, 2, tl.float32, ALIGNED) + i, opened, 0.0)
+        average = tl.load(entry(row, P_AVERAGE, tl.float32, ALIGNED) + i, opened, 0.0)
         sigma = tl.where(opened, intensity(average, mean, job, flags, lam, ceiling), 0.0)
         draw = tl.where(opened, word, 0)
         q = tl.where(opened, sigma * normal_quantile(draw, threshold), 0.0)
         value = tl.where(q != 0.0, value + q, value)  # -0 stays where nothing is added
         # With λ = 0 there is no noise and nothing to be told, as on the other paths.
         told = tl.where(lam != 0.0, 1.0, 0.0).to(tl.float64)
-        tl.store(tally, told * tl.sum(tl.where(opened, 1.0, 0.0).to(tl.float64)))
-        tl.store(tally + 1, told * tl.sum(tl.where(opened & (sigma == 0.0), 1.0, 0.0).to(tl.float64)))
-        tl.store(tally + 2, tl.sum(q * q))
-        tl.store(tally + 3, tl.max(sigma))
+        tl.store(tally + T_GATED, told * tl.sum(tl.where(opened, 1.0, 0.0).to(tl.float64)))
+        tl.store(tally + T_ZERO, told * tl.sum(tl.where(opened & (sigma == 0.0), 1.0, 0.0).to(tl.float64)))
+        tl.store(tally + T_SQUARE, tl.sum(q * q))
+        tl.store(tally + T_SIGMA_MAX, tl.max(sigma))
     single = value.to(tl.float32)
     if BASE and tl.bfloat16 == THETA:
         random = stream_words(row, off, count, 1, ALIGNED, BLOCK) & 0xFFFF
-        random = tl.where((flags & _ROUNDING) != 0, random, half_unit(single))
+        random = tl.where((flags & ROUNDING) != 0, random, half_unit(single))
         tl.store(where_theta, cut_off(single, random).to(THETA), inside)
     else:
         tl.store(where_theta, rounded(single, THETA), inside)

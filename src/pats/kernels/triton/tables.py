@@ -1,0 +1,77 @@
+"""The rows that the Triton kernels read: the kernels' column numbers are generated from these fields."""
+
+import math
+from typing import NamedTuple
+
+from pats._noise import eps_of
+from pats.kernels.job import MatrixJob
+
+# Flags of a piece; what follows ``BASE`` is the code of the base update (``pats.kernels.update``).
+SIGNED, STD, BY_LR, ROUNDING, NOISY, BUDGET, BASE = (1 << i for i in range(7))
+
+
+class PieceRow(NamedTuple):
+    """One piece of a job, in int64: addresses, where its elements stand in the matrix, and its stream."""
+
+    theta: int
+    grad: int
+    average: int
+    first: int
+    second: int
+    numel: int
+    run: int
+    stride: int
+    start: int
+    owner: int
+    key: int
+    threshold: int
+    flags: int
+    budget: int
+
+
+class JobRow(NamedTuple):
+    """The numbers of one job, in float64."""
+
+    total: float
+    beta: float
+    factor: float
+    gamma: float
+    eps_absolute: float
+    eps_relative: float
+    size: float
+    open: float
+    steps: float
+    beta1: float
+    beta2: float
+    log_beta1: float
+    log_beta2: float
+    eps: float
+    decay: float
+
+
+def job_row(job: MatrixJob, grad_scale: float) -> JobRow:
+    """The numbers of a job; 0 where there is no noise, or no base update."""
+    noise, rule = job.noise, job.rule
+    beta, _ = job.averaging or (0.0, False)
+    drawn = (0.0,) * 6
+    if noise is not None:
+        drawn = (noise.gamma, *eps_of(noise, job.numel), noise.size, noise.p, float(noise.steps or 0))
+    base = (0.0,) * 6
+    if rule is not None:
+        log1, log2 = (math.log(beta) if beta else -math.inf for beta in rule.betas)
+        base = (*rule.betas, log1, log2, rule.eps, rule.weight_decay)
+    return JobRow(max(job.numel, 1), beta, (-1.0 if job.maximize else 1.0) / grad_scale, *drawn, *base)
+
+
+def flags_of(job: MatrixJob) -> int:
+    """The flags of a job's pieces."""
+    noise, rule, averaging = job.noise, job.rule, job.averaging
+    flags = 0
+    if averaging is not None:
+        flags |= SIGNED * averaging[1]
+    if noise is not None and job.average is not None:
+        flags |= NOISY | STD * (noise.intensity == "std")
+        flags |= BY_LR * (noise.scale == "lr") | BUDGET * (job.budget is not None)
+    if rule is not None:
+        flags |= ROUNDING * rule.stochastic_rounding | BASE * rule.base.code
+    return flags

@@ -1,0 +1,157 @@
+"""One step's values, from the gradients to the noise.
+
+    Stepper.measure   looks the matrices up, plans, and does Eq. 1-3 before the base update: now it is a Step
+    the optimizer     updates what no path does, and sets ``job.rule`` of what ``fused_job_of`` gives it
+    Stepper.perturb   does Eq. 4-5, with the base update of the rest: the step is over
+
+There is no other order: a step that exists has been measured, and one that has been perturbed is refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from pats.kernels import MatrixBatch, MatrixJob, batched
+from pats.kernels.job import capturing
+from pats.step.ledger import Ledger
+from pats.step.plan import Plan
+from pats.step.state import SENSITIVITY, on_device
+from pats.step.telemetry import Telemetry, Told, changes_since, samples
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """A matrix that gets noise at this step.
+
+    Args:
+        group: Its group.
+        parameter: The parameter, whole or a DTensor.
+        job: Its job.
+        average: s̄ as the state holds it: a DTensor where the parameter is one.
+        counted: The optimizer's counter before the update, where it can be read without waiting.
+    """
+
+    group: dict[str, Any]
+    parameter: Tensor
+    job: MatrixJob
+    average: Tensor
+    counted: float | None
+
+
+class Step:
+    """The values of one step, which end with it.
+
+    Args:
+        optimizer: The optimizer.
+        plan: Which path does what; its positions are those of ``noisy``, then of ``others``.
+        noisy: The matrices that get noise.
+        others: Parameters and jobs of what a path updates without noise.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        plan: Plan,
+        noisy: Sequence[Noisy],
+        others: Sequence[tuple[Tensor, MatrixJob]],
+    ) -> None:
+        self.plan = plan
+        self._optimizer, self._noisy = optimizer, noisy
+        every = [*((item.parameter, item.job) for item in noisy), *others]
+        jobs = [job for _, job in every]
+        rows = zip(every, plan.decisions, strict=True)
+        self._fused = {id(parameter): job for (parameter, job), decision in rows if decision.fused}
+        self._at_once, self._apart = batched(jobs, plan.at_once), batched(jobs, plan.apart)
+        self._sums: list[Tensor] = []
+        self._samples: dict[int, Tensor] = {}
+        self._over = False
+
+    def measure(self, grad_scale: float) -> dict[int, Tensor]:
+        """Eq. 1-3 of what is measured before the base update.
+
+        Args:
+            grad_scale: The gradients are divided by it.
+
+        Returns:
+            The sums of each job by its identity, to be added up over the ranks in place.
+        """
+        self._sums = [batch.measure(grad_scale) for batch in self._apart]
+        jobs = [item.job for item in self._noisy if id(item.parameter) not in self._fused]
+        thetas = {id(job): job.theta for job in jobs}
+        self._samples = dict(zip(thetas, samples([*thetas.values()]), strict=True))
+        rows = zip(self._apart, self._sums, strict=True)
+        return {id(job): row for batch, sums in rows for job, row in zip(batch.jobs, sums, strict=True)}
+
+    def fused_job_of(self, parameter: Tensor) -> MatrixJob | None:
+        """The job of a parameter whose base update its path does; None for any other."""
+        return self._fused.get(id(parameter))
+
+    def perturb(self, ledger: Ledger, telemetry: Telemetry) -> None:
+        """Eq. 4-5 on the updated parameters, after the base update of the fused jobs; ends the step.
+
+        Args:
+            ledger: The budgets, which the state then holds.
+            telemetry: Told of what has been done.
+
+        Raises:
+            RuntimeError: It has been called before.
+        """
+        if self._over:
+            raise RuntimeError("a step is measured once and perturbed once: this one is over")
+        self._over = True
+        updates = self._updates()
+        for item in self._noisy:
+            state = self._optimizer.state[item.parameter]
+            state.setdefault(SENSITIVITY, item.average)
+            if item.job.budget is not None:
+                ledger.keep(item.parameter)
+            if id(item.parameter) not in self._fused:
+                item.job.step, item.job.lr = _count(item, state), item.group["lr"]
+        done = [(batch, *batch.step()) for batch in self._at_once]
+        for batch, sums in zip(self._apart, self._sums, strict=True):
+            done.append((batch, sums, batch.perturb(sums)))
+        noisy = {id(item.job) for item in self._noisy}
+        told = (self._told(batch, sums, tally, noisy, updates) for batch, sums, tally in done)
+        telemetry.step([one for one in told if one.names])
+
+    def alone(self) -> MatrixBatch | None:
+        """What the step did, where that was update and noise of all its parameters in one call."""
+        return self._at_once[0] if len(self._at_once) == 1 and not self._apart else None
+
+    def _updates(self) -> dict[int, Tensor]:
+        """Norms of the observed base updates, by the job's identity, taken before there is noise."""
+        if not self._samples:
+            return {}
+        thetas = [item.job.theta for item in self._noisy if id(item.job) in self._samples]
+        return dict(zip(self._samples, changes_since([*self._samples.values()], thetas), strict=True))
+
+    def _told(
+        self, batch: MatrixBatch, sums: Tensor, tally: Tensor, noisy: set[int], updates: dict[int, Tensor]
+    ) -> Told:
+        """What a batch has to tell of its matrices with noise, which stand first."""
+        jobs = [job for job in batch.jobs if id(job) in noisy]
+        observed = [updates[id(job)] for job in jobs if id(job) in updates]
+        names = tuple(job.name for job in jobs)
+        accounts = [job.budget for job in jobs]
+        return Told(names, [job.theta for job in jobs], accounts, sums, tally, observed or None)
+
+
+def _count(item: Noisy, state: dict[str, Any]) -> int | Tensor:
+    """The counter of the noise: torch's own ``step``; ours where the base optimizer counts none."""
+    if "step" not in state:
+        state["step"] = torch.zeros((), dtype=torch.float32)
+    if on_device(state["step"]):
+        counter: Tensor = state["step"]
+        return counter
+    if capturing(item.job.theta.device):
+        raise RuntimeError(
+            f"the steps of {item.job.name!r} are counted on the host, and every replay of a CUDA graph "
+            "would draw the same noise: use an optimizer with capturable=True"
+        )
+    if float(state["step"]) == (item.counted or 0.0):
+        state["step"] += 1
+    return int(state["step"])
