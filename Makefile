@@ -17,7 +17,7 @@ $(VENV)/.stamp: pyproject.toml $(CONSTRAINTS) setup.py $(wildcard src/pats/kerne
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[run,dev]"
 	touch $@
 
-demo: setup  ## Fine-tune a real model with four methods and compare them
+demo: setup  ## Fine-tune a real model with five methods and compare them
 	$(BIN)/pats compare --config benchmarks/demo.yaml --out out/demo
 
 # A failed compile of the C kernel is an error here, and so is a skip that tests/skips.toml does not list.
