@@ -6,7 +6,7 @@
     r_j = λ · max( s̄ / (s̄_j + ε) - γ , 0 )               (Eq. 4)
     σ_j = √r_j                                           (text below Eq. 4)
 
-Storage, execution and rounding stand around them, in ``pats.kernels``.
+Storage, execution and rounding are in ``pats.kernels``.
 """
 
 import math
@@ -34,7 +34,7 @@ SIZES = {"budget": ("budget", 0.04), "lr": ("kappa", 1.0), "constant": ("lam", 2
 
 @dataclass(frozen=True)
 class Noise:
-    """How much noise PATS adds, and where the paper leaves it open, in which reading.
+    """How much noise PATS adds, and how it reads what the paper leaves open.
 
     The default is calibrated to do no harm: over a whole run, the noise moves each matrix by 0.04 of the
     spread of its weights. ``Noise.paper()`` is the paper's literal reading.
@@ -57,7 +57,7 @@ class Noise:
             σ ≈ κ·lr_t at average sensitivity. ``"constant"`` takes λ, as the paper does.
         budget: Accumulated noise of a run, √(Σ_t Σ_j q_j²/N), over the standard deviation of the
             matrix before its first noisy step; at least 0. Only with ``scale="budget"``; None is 0.04.
-        steps: Steps of the whole run, where known: the amplitude then falls linearly to zero at the
+        steps: Steps of the whole run, if known: the amplitude then falls linearly to zero at the
             last, and nothing is added after it. None fades with a time constant of 500 steps, so that
             the total approaches the budget from below. Only with ``scale="budget"``.
         kappa: κ ≥ 0, without unit. Only with ``scale="lr"``; None is 1.

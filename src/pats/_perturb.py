@@ -69,7 +69,7 @@ class Perturbation:
 
     A copy, or an unpickled one, is attached to the copies of the optimizer and the model, which go on with
     the same noise; copy or pickle them together, as ``copy.deepcopy((model, optimizer, perturbation))``.
-    Its ``stats()`` begin anew. torch copies no hooks: an optimizer that is copied alone needs
+    Its ``stats()`` start from zero. torch copies no hooks: an optimizer that is copied alone needs
     ``pats.perturb`` again, and warns until then.
 
     Attributes:

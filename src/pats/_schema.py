@@ -1,4 +1,4 @@
-"""The check at the door: what a file holds is looked through once, then relied on.
+"""The check of files: what a file holds is checked once, then relied on.
 
 The expected shape is a type: a dataclass, a ``TypedDict``, or a hint such as ``Mapping[str, float]``. Numbers
 must be finite and of a size that sums and squares survive.
@@ -32,7 +32,7 @@ class Misfit(ValueError):
         self.why, self.place = why, place
 
     def under(self, place: str) -> "Misfit":
-        """The same of something that stands within something else."""
+        """The same misfit, of a part of something larger."""
         return Misfit(self.why, place + self.place)
 
 

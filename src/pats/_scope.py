@@ -93,13 +93,13 @@ def scope(model: nn.Module, scope: Scope = "encoder") -> list[str]:
               front end before blocks that are more than convolutions. It warns where it finds little.
             - ``"all"``: every trainable floating-point parameter, norms included.
             - ``"pretrained"``: those of the base model, so that a new head is left out (NoisyTune), also
-              where it stands inside the base model.
+              where it is inside the base model.
             - another string: a regular expression that ``re.search`` finds in the canonical name.
             - a callable ``(name, parameter) -> bool``, or ``(name) -> bool``.
             - a list of canonical names.
 
     Returns:
-        The names. Frozen and integer parameters are never in scope, tied ones stand once.
+        The names. Frozen and integer parameters are never in scope; tied ones appear once.
 
     Raises:
         InputError: Nothing is found, or a listed name is no trainable parameter of the model.
@@ -304,7 +304,7 @@ def _is_convolutional(module: nn.Module) -> bool:
 
 
 def _names_in(model: nn.Module, wanted: Callable[[nn.Module], bool]) -> set[str]:
-    """Canonical names of the parameters that stand directly in the wanted modules."""
+    """Canonical names of the parameters that belong directly to the wanted modules."""
     return {
         canonical_name(name)
         for prefix, module in model.named_modules(remove_duplicate=False)

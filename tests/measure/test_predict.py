@@ -70,7 +70,7 @@ def test_regression_on_pairs(scored, ratings, tmp_path):
 
 @pytest.fixture(scope="module")
 def guessed(tiny_bert, reviews, tmp_path_factory):
-    """A model trained on a column that was guessed; a leading zero makes its labels text."""
+    """A model trained on a column that was detected; a leading zero makes its labels text."""
     folder = tmp_path_factory.mktemp("guessed")
     text = reviews.read_text().replace("text,label", "review,stars").replace(",good", ",007")
     (folder / "stars.csv").write_text(text.replace(",bad", ",7"))

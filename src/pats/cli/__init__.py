@@ -19,7 +19,7 @@ VERBS = {
     "predict": "label the rows of a table with a fine-tuned model",
     "check": "show how much noise a run would accumulate",
     "bench": "time a step of the optimizers on this machine, with PATS and without",
-    "watch": "show how far a comparison is",
+    "watch": "show the progress of a comparison",
     "report": "write the page of a comparison",
     "sensitivity": "draw how a model's sensitivities are distributed",
     "data-size": "show what the size of the training data changes",

@@ -79,7 +79,7 @@ def add_trackers(parser: Parser) -> None:
 
 def add_engine(parser: Parser) -> None:
     """Who runs the runs, and with what each."""
-    group = parser.add_argument_group("who runs the runs")
+    group = parser.add_argument_group("where the runs run")
     add = group.add_argument
     names = [f"{name} (the default)" if name == place.DEFAULT else name for name in place.registry()]
     engines = f"{', '.join(names[:-1])} or {names[-1]}; my_module:MyEngine for a class of your own"
@@ -91,7 +91,7 @@ def add_engine(parser: Parser) -> None:
     for flag in _of_engines():
         many: dict[str, Any] = {"action": "extend", "nargs": "+"} if flag.pairs else {}
         add(flag.name, metavar=flag.metavar, help=flag.help, **many)
-    add("--retries", type=whole, metavar="N", help="attempts that a run may be lost in (default: 3)")
+    add("--retries", type=whole, metavar="N", help="lost attempts before giving up a run (default: 3)")
 
 
 def engine(values: dict[str, Any], out: str) -> place.Placer | None:

@@ -50,7 +50,12 @@ def add_grid(parser: _parser.Parser, out: str) -> None:
     add("--methods", "--method", nargs="+", metavar="NAME", help=sentence)
     enough = "a number of seeds, or the seeds (default: 5, on one task as many as can show a difference)"
     add("--seeds", nargs="+", type=_flags.whole, metavar="N", help=enough)
-    add("--tuning-seed", type=_flags.whole, metavar="N", help="seed of what is tuned, not reported")
+    add(
+        "--tuning-seed",
+        type=_flags.whole,
+        metavar="N",
+        help="seed of the tuning runs, which are not reported",
+    )
     add("--option", action="extend", nargs="+", metavar="ROW.KEY=VALUE", help="option of a row's method")
     add("--keep-models", action="store_true", help="keep the weights of every run")
     add("--force", action="store_true", help="export the chosen model even if it predicts one constant")
@@ -58,7 +63,7 @@ def add_grid(parser: _parser.Parser, out: str) -> None:
 
 
 def add_rest(parser: _parser.Parser, skip: Sequence[str] = ()) -> None:
-    """Flags of who runs the runs, of a run but those in ``skip``, and of the methods."""
+    """Flags of where the runs run, of a run but those in ``skip``, and of the methods."""
     _flags.add_engine(parser)
     _flags.add_run(parser, [*NOT_FLAGS, *skip])
     _flags.add_methods(parser)

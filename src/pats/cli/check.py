@@ -17,7 +17,7 @@ pats check --task rte --data glue/ --model minilm --lr 3e-4 --scale constant --l
 def main(argv: Sequence[str]) -> int:
     """Check as the flags say."""
     parser = _parser.Parser(
-        "check", "Measure a few batches, and tell the noise of a PATS run against its weights.", EXAMPLE
+        "check", "Measure a few batches, and compare the noise of a PATS run with its weights.", EXAMPLE
     )
     _flags.add_shared(parser)
     parser.add_argument("--seed", type=_flags.whole, metavar="N", help="sets all three seeds")

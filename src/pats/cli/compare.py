@@ -19,14 +19,14 @@ def main(argv: Sequence[str]) -> int:
     """Compare as the flags say."""
     parser = _parser.Parser(
         "compare",
-        "Compare methods over several seeds; what is done is never done again. Learning rates: --lr, else "
+        "Compare methods over several seeds; finished runs are never repeated. Learning rates: --lr, else "
         "the paper's Table 2, else the best of --lr-grid, else plain fine-tuning's in Table 2, else 1e-4.",
         EXAMPLE,
     )
     _study.add_grid(parser, "folder of the comparison (default: out)")
     add = parser.add_argument
     add("--lr-grid", nargs="+", type=_flags.number, metavar="X", help="rates to tune over, one run each")
-    add("--no-control", action="store_true", help="no plain fine-tuning at the rate of PATS")
+    add("--no-control", action="store_true", help="leave out plain fine-tuning at the rate of PATS")
     _study.add_rest(parser)
     return _study.perform(parser.read(argv), _study.build, _do)
 

@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser.Parser(
         "data-size",
         "Fine-tune on parts of the training data, with and without PATS, and draw metric and spread of "
-        "sensitivities against their size; what is done is never done again.",
+        "sensitivities against their size; finished runs are never repeated.",
         EXAMPLE,
     )
     _study.add_grid(parser, "folder, one comparison a size in it (default: out)")

@@ -20,7 +20,9 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser.Parser("export", "Write a study's runs as one table; it may still be running.", EXAMPLE)
     parser.add_argument("folder", metavar="OUT", help="folder of the study")
     parser.add_argument("file", metavar="FILE", help="file to write, which ends in .csv or .parquet")
-    parser.add_argument("--epochs", action="store_true", help="one row an evaluation in place of one a run")
+    parser.add_argument(
+        "--epochs", action="store_true", help="one row for each evaluation instead of each run"
+    )
     parser.add_argument("--json", action="store_true", help="report what was written as JSON on stdout")
     values = parser.read(argv)
     rows = write_table(Store(values["folder"]), Path(values["file"]), epochs=values.get("epochs", False))

@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
         parser.add_argument(
             f"--{verb}",
             metavar="DIR",
-            help=f"folder in which pats {verb} wrote, for figure {figure} (default: OUT where it did)",
+            help=f"folder in which pats {verb} wrote, for figure {figure} (default: OUT, if it did there)",
         )
     parser.add_argument("--json", action="store_true", help="write verdict and files as JSON on stdout")
     values = parser.read(argv)

@@ -22,7 +22,7 @@ torchrun --nproc-per-node 2 -m pats.cli run --task rte --data glue/ --model mini
 def main(argv: Sequence[str]) -> int:
     """Fine-tune as the flags say."""
     parser = _parser.Parser("run", "Fine-tune one model with one method; resumes what was stopped.", EXAMPLE)
-    _flags.add_shared(parser, "folder for the result and the model (needed)")
+    _flags.add_shared(parser, "folder for the result and the model (required)")
     parser.add_argument("--method", metavar="NAME", help=_flags.methods_help())
     parser.add_argument("--seed", type=_flags.whole, metavar="N", help="sets all three seeds")
     parser.add_argument(

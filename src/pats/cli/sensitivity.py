@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         EXAMPLE,
     )
     parser.add_argument("models", nargs="*", metavar="[LABEL=]MODEL", help="folders of fine-tuned models")
-    _flags.add_shared(parser, "folder for sensitivity.json and the page (needed)")
+    _flags.add_shared(parser, "folder for sensitivity.json and the page (required)")
     add = parser.add_argument
     add("--batches", type=_flags.whole, metavar="N", help="batches to measure (the whole training set)")
     add(

@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser.Parser(
         "sweep",
         "Search hyper-parameters with the same number of trials for every method, by default over the "
-        "paper's Table 3, then run each winner on fresh seeds; what is done is never done again.",
+        "paper's Table 3, then run each winner on fresh seeds; finished runs are never repeated.",
         EXAMPLE,
     )
     _study.add_grid(parser, "folder of the sweep (default: out)")
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
         action="extend",
         nargs="+",
         metavar="[ROW.]KEY=VALUES",
-        help="what to search: 1e-5,1e-4 or a range 1e-5..1e-3, for a row or for all that know the key",
+        help="what to search: 1e-5,1e-4 or a range 1e-5..1e-3, for one row or for all that have the key",
     )
     add("--batch", type=_flags.whole, metavar="N", help="trials proposed at a time (5)")
     add("--halving", type=_flags.whole, metavar="N", help="promote the best 1/N to N times the epochs")

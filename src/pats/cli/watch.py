@@ -19,7 +19,9 @@ pats watch out --json
 
 def main(argv: Sequence[str]) -> int:
     """Show the state once, or on a terminal until all runs have ended."""
-    parser = _parser.Parser("watch", "Show how far a comparison is; it may run, or have died.", EXAMPLE)
+    parser = _parser.Parser(
+        "watch", "Show the progress of a comparison, whether it still runs or not.", EXAMPLE
+    )
     parser.add_argument("folder", metavar="OUT", help="folder of the comparison")
     parser.add_argument("--once", action="store_true", help="show it once")
     parser.add_argument("--json", action="store_true", help="write the state once, as JSON on stdout")

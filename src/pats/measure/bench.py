@@ -35,7 +35,7 @@ class Step:
 
     Args:
         make: ``make(model, scope)`` builds the optimizer, and returns what does a step.
-        base: The step without noise that it is to be held against; None for one without noise.
+        base: The step without noise that it is compared with; None for one without noise.
         fused: Whether it needs one of our kernels.
     """
 

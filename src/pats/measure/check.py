@@ -34,7 +34,7 @@ class Check:
         steps: Optimizer steps of the run.
         batches: Batches that were measured.
         path: Execution path of the noise.
-        warnings: Sentences for the user; empty where nothing is conspicuous.
+        warnings: Sentences for the user; empty if there is nothing to warn about.
     """
 
     accumulated: dict[str, float]

@@ -20,7 +20,7 @@ _CHUNK = 1 << 20  # entries binned at a time, so that no temporary is as large a
 class Distribution:
     """How non-negative numbers are distributed, in a few hundred bins: built piece by piece, and added.
 
-    Counts and sums stand in bins of a twentieth of a decade, from 10⁻²⁰ to 10⁶; counts also in 50 equal
+    Counts and sums are kept in bins of a twentieth of a decade, from 10⁻²⁰ to 10⁶; counts also in 50 equal
     bins over the paper's window [5·10⁻⁸, 10⁻⁵]. Zeros are counted apart, values that are not finite are
     counted and left out of everything else.
     """

@@ -54,7 +54,7 @@ def create(name: str, options: Mapping[str, Value] | None = None) -> Method[Any]
     """The method of this name with these options.
 
     Args:
-        name: One of ``registry()``; ``my_module:MyMethod`` for a class of one's own, which is looked
+        name: One of ``registry()``; ``my_module:MyMethod`` for a class of your own, which is looked
             for in Python's path and the current folder; or several of them, joined by ``+``.
         options: Values by name; missing ones take their defaults. Several methods' options are
             ``part.option``, or ``option`` alone where one part has it.

@@ -14,7 +14,7 @@ def divergence(a: Tensor, b: Tensor, regression: bool, detach: bool = False) -> 
 
     Args:
         a: Logits of shape (batch, classes), or scores of any one shape.
-        b: Likewise, of the same shape.
+        b: Logits or scores of the same shape.
         regression: They are scores: mean of (a - b)².
         detach: No gradient flows through the first argument of each KL, as in MT-DNN's code.
     """

@@ -1,4 +1,4 @@
-"""Noise on the word embeddings, or behind the embedding block, on any architecture."""
+"""Noise on the word embeddings, or after the embedding block, on any architecture."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -50,10 +50,10 @@ class Training:
 
 
 class Method(Generic[Options]):
-    """A fine-tuning method with its options. As it stands it is plain fine-tuning.
+    """A fine-tuning method with its options. This class is plain fine-tuning.
 
     A subclass in a module of ``pats.methods`` is found by its ``name``, one of your own is named
-    ``my_module:MyMethod``. It overrides what it changes, and says so in ``changes``:
+    ``my_module:MyMethod``. It overrides what it changes, and lists it in ``changes``:
 
     - ``"weights"``: ``prepare_`` changes the weights once, before training.
     - ``"optimizer"``: ``optimizer`` is another one.
@@ -106,7 +106,7 @@ class Method(Generic[Options]):
 
     @classmethod
     def search(cls, fixed: Mapping[str, Value]) -> Mapping[str, tuple[Value, ...]]:
-        """Options that a sweep searches unless told otherwise, with their values; by default none.
+        """Options that a sweep searches by default, with their values; by default none.
 
         Args:
             fixed: Options that have one value.
@@ -171,7 +171,7 @@ class Method(Generic[Options]):
 def base_optimizer(
     model: nn.Module, training: Training, noise: Noise | None = None, scope: Scope = "all"
 ) -> Optimizer:
-    """The training's optimizer; with noise, if told, where it joins noise."""
+    """The training's optimizer; with ``noise``, if given, where it joins noise."""
     groups = param_groups(model, scope, training.weight_decay or None)
     rates = setups.Rates(training.lr, training.betas, training.eps, training.weight_decay)
     # Without noise torch's own update, on the path that torch takes by itself, so that every method is plain

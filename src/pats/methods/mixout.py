@@ -40,7 +40,7 @@ class MixoutOptions:
             and sensitivities do, so the default is exact.
         dropout: ``"keep"`` leaves the model's own dropout alone, so that p = 0 is plain fine-tuning and
             one thing differs; ``"replace"`` switches it off in training, as the authors do: Mixout was
-            made to stand in for dropout.
+            made to replace dropout.
         scope: Which weights of linear layers are mixed, as in ``pats.scope``. ``"all"`` is the authors'
             example, with pooler and head; a weight that the checkpoint lacks is mixed with what it was
             drawn as. Embeddings and norms are never mixed.
@@ -55,7 +55,7 @@ class MixoutOptions:
 class Mixout(Method[MixoutOptions]):
     """Linear layers compute with W̃ in training, and with w in ``eval()``.
 
-    Masks are of the noise stream (purpose 3): a function of seed, parameter name, step and forward
+    Masks come from the noise stream (purpose 3): a function of seed, parameter name, step and forward
     pass. They are the same on every data-parallel replica, after a resume, and when gradient
     checkpointing runs a pass again. A layer that is used several times in a pass (ALBERT) keeps its
     mask. The model is not rebuilt: parameters, their names and ``state_dict`` stay as they are.
@@ -100,7 +100,7 @@ class Mixout(Method[MixoutOptions]):
                 module.p = rate
 
     def state(self) -> dict[str, Tensor]:
-        """The pretrained weights: a resumed run must not take what it was resumed from for them."""
+        """The pretrained weights: a resumed run must not mistake the weights of its checkpoint for them."""
         return self.anchors
 
     def load_state(self, state: Any) -> None:
@@ -173,7 +173,7 @@ class _Mix(torch.autograd.Function):
 
 
 class _Masks:
-    """Masks of all layers for the pass that the clock tells, drawn in one go.
+    """Masks of all layers for the clock's current pass, drawn in one go.
 
     Entry i of a layer is kept iff word i of the counter (⌊i/4⌋, pass, step, 3) is below (1-p)·2³².
     """

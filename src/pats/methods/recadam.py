@@ -23,11 +23,11 @@ class RecAdamOptions:
         schedule: Of the task's weight λ(t): ``"sigmoid"``, ``"linear"`` or ``"constant"``.
         k: Steepness of the sigmoid.
         t0: Step at which the sigmoid is half way, or the line at its end; none is 250, the authors'
-            script, but at most a quarter of the run, which would else hardly learn its task.
+            script, but at most a quarter of the run, which would otherwise hardly learn its task.
         gamma: Strength of the pull to the pretrained weights.
         w: Final weight of the task; 0 is plain Adam.
         penalty_at: ``"moved"`` takes the pull after Adam's move, as the authors' code, ``"previous"``
-            before it, as the paper's algorithm. The code has the published results, hence the default.
+            before it, as the paper's algorithm. The published results are the code's, so it is the default.
         scope: Parameters that are pulled, as in ``pats.scope``; what the checkpoint lacks never is.
     """
 

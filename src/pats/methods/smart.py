@@ -19,8 +19,8 @@ per token, so that n has entries around 0.3, some 10⁵ times the paper's radius
     d = ∇_n Σ 2·p'·(r(p') - r(p)),  r(a) = -log(1/(a + 1e-6) - 1 + 1e-6) held fixed
     n ← (n + η·d)/(‖n + η·d‖∞ + 1e-6)
 
-The momentum half is in no public code. ``telemetry`` tells the cosine between n and the last gradient:
-near 0, the adversary is random noise.
+The momentum half is in no public code. ``telemetry`` reports the cosine between n and the last
+gradient: near 0, the adversary is random noise.
 """
 
 from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ class SmartOptions:
         radius_mode: ``"paper"`` projects on the radius ε and leaves pads alone; ``"reference"`` is
             MT-DNN's rule, pads included. The default is what the paper describes and proves.
         place: ``"words"`` changes the word embeddings, as every method here does; ``"block"`` what the
-            whole embedding block gives, behind positions, segments, norm and dropout, as MT-DNN's code.
+            whole embedding block gives, after positions, segments, norm and dropout, as MT-DNN's code.
             The size of ``"reference"`` is meant for there: a norm's output is larger than a word table's.
         radius: ε > 0, of the paper's mode.
         sigma: σ ≥ 0, of the first noise.

@@ -58,7 +58,7 @@ class Cell:
 
     @property
     def in_print(self) -> str:
-        """The method whose printed scores may stand beside the row: its own, not those of a variant of it.
+        """The method whose printed scores may be shown beside the row: its own, not those of a variant of it.
 
         A row of version 0.1.0 may have the name that its method had then.
         """

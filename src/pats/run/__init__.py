@@ -13,7 +13,7 @@ __all__ = ["Epoch", "Result", "Run", "finetune"]
 
 
 def __getattr__(name: str) -> Any:
-    # It needs transformers, hence when it is first used: a Run is made quickly.
+    # Imported at first use, because it needs transformers: making a Run stays fast.
     if name != "finetune":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try_import("transformers", "run")

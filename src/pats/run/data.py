@@ -24,6 +24,6 @@ def load_data(run: Run) -> tasks.TaskData:
     if run.fingerprint not in (None, data.fingerprint):
         raise InputError(
             f"the data of {data.name!r} have changed since this run was planned (fingerprint "
-            f"{data.fingerprint}, expected {run.fingerprint}): bring the old data back, or plan it anew"
+            f"{data.fingerprint}, expected {run.fingerprint}): bring the old data back, or plan the run again"
         )
     return data

@@ -1,6 +1,6 @@
 """One run on several processes, as ``torchrun`` and ``accelerate launch`` start them.
 
-Every process goes through the same code. The first one writes files and tells the listener; what depends on
+Every process goes through the same code. The first one writes files and calls the listener; what depends on
 files or on a single process's numbers is agreed on here, so that no process waits for one that gave up.
 """
 
@@ -148,7 +148,7 @@ def _meet() -> object:
 
 
 def _reach(address: str, port: int, wait: timedelta) -> None:
-    """Wait until something listens; torch would write pages about every vain try."""
+    """Wait until something listens; torch would write pages about every failed attempt."""
     until = time.monotonic() + wait.total_seconds()
     while True:
         try:

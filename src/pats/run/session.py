@@ -52,7 +52,7 @@ def finetune(
 
     - a finished run, it returns that result;
     - a run that was stopped or killed, it continues from the last checkpoint and ends, on the same
-      machine, with the same weights as a run left alone; where that checkpoint is damaged, as after a power
+      machine, with the same weights as an undisturbed run; if that checkpoint is damaged, as after a power
       failure, from the one before or from the start, which the first event's notes say;
     - a failed run, it tries again from the last checkpoint.
 

@@ -45,17 +45,17 @@ class Run:
         revision: Revision of a model on the hub; None is its default branch.
         allow_missing_weights: Draw weights at random that the model's files lack or have in another shape,
             also in the encoder and the embeddings; else only a new head and pooler are drawn.
-        task: One of ``pats.tasks.registry()``, a class of one's own as ``"my_module:MyTask"``, or None where
+        task: One of ``pats.tasks.registry()``, a class of your own as ``"my_module:MyTask"``, or None where
             ``data`` is a table.
         data: A task's folder, such as GLUE's, or a table; None takes GLUE from the hub.
         text: Column of the first text of a table; None detects it. The same holds for
             ``text_pair`` and ``label``.
-        kind: ``"classification"`` or ``"regression"``; None detects it, and asks where whole numbers may
-            be both.
+        kind: ``"classification"`` or ``"regression"``; None detects it. If whole numbers
+            may be both, it must be given.
         task_options: Options of a task that makes its examples, such as ``{"size": 1000}``.
         fingerprint: Hash of the loaded data. Where given, it replaces ``data`` in the id, and a run
             on other data is refused.
-        weights: Hash of a local model's weights, architecture and tokenizer. Where given, it is part of
+        weights: Hash of a local model's weights, architecture and tokenizer. If given, it is part of
             the id, and a run from others is refused; ``finetune`` and ``compare`` fill it in.
         method: Name of a method in ``pats.methods``.
         options: The method's own options; missing ones take its defaults.

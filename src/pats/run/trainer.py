@@ -186,7 +186,7 @@ class RunTrainer(Trainer):
 
 
 class Monitor(TrainerCallback):
-    """Tells the journal how far a run is, and makes checkpoints resumable.
+    """Records how far a run is in the journal, and makes checkpoints resumable.
 
     Args:
         journal: Where events go.
@@ -219,7 +219,7 @@ class Monitor(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """At most every few seconds, say how far it is."""
+        """Record how far it is, at most every few seconds."""
         now = time.monotonic()
         seconds, steps = now - self._reported_at, state.global_step - self._reported_step
         if seconds < PROGRESS or self.trainer is None:
@@ -274,7 +274,7 @@ def arguments(
     made = TrainingArguments(
         output_dir=str(folder),
         learning_rate=run.lr,
-        # One that Trainer does not know is made by ``create_scheduler``, whatever stands here.
+        # One that Trainer does not know is made by ``create_scheduler``, whatever is here.
         lr_scheduler_type=setups.schedules()[run.schedule].of_trainer or "linear",
         warmup_steps=run.warmup,
         num_train_epochs=run.epochs,

@@ -55,5 +55,5 @@ def presets() -> Mapping[str, Preset]:
 
 
 def _plain_first(found: list[type[T]]) -> list[type[T]]:
-    """The classes of ``plain`` first, as they stand first in help and messages."""
+    """The classes of ``plain`` first, as they come first in help and messages."""
     return sorted(found, key=lambda one: one.__module__ != f"{__name__}.plain")

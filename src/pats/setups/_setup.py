@@ -22,7 +22,7 @@ class Preset(NamedTuple):
 
 
 class Setup:
-    """How a run trains. As it stands it leaves everything to the model and to Trainer.
+    """How a run trains. This class leaves everything to the model and to Trainer.
 
     A subclass in a module of ``pats.setups`` is found by its ``name``.
 
@@ -35,7 +35,7 @@ class Setup:
     presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({})
 
     def draw_(self, model: nn.Module, seed: int) -> frozenset[str]:
-        """Draw weights of a loaded model anew, in place; by default none.
+        """Draw weights of a loaded model at random, in place; by default none.
 
         Torch's global generators must not be touched.
 
@@ -66,6 +66,6 @@ class Setup:
 
         Args:
             model: The model.
-            weights: Its weights by name; None stands for its own.
+            weights: Its weights by name; None takes its own.
         """
         return weights

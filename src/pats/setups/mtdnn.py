@@ -1,4 +1,4 @@
-"""MT-DNN's training set-up (namisan/mt-dnn), on which the PATS paper says that it was built.
+"""MT-DNN's training set-up (namisan/mt-dnn). The PATS paper says that it was built on this code.
 
 The repository has two eras, divided by a commit of 25 February 2022; the paper does not say which it used.
 Era B is preset ``mtdnn``, era A's optimizer and schedule are in ``mtdnn-a``:
@@ -59,7 +59,7 @@ class MTDNN(Setup):
 
     name = "mtdnn"
     presets: ClassVar = {
-        "mtdnn": Preset("the set-up of MT-DNN's code, which it was built on", _preset("mtdnn-b")),
+        "mtdnn": Preset("the set-up of MT-DNN's code, on which PATS was built", _preset("mtdnn-b")),
         "mtdnn-a": Preset("with the optimizer and schedule from before February 2022", _preset("mtdnn-a")),
     }
 
@@ -156,7 +156,7 @@ class FixedBatches(Sampler[list[int]]):
 
 
 def draw_head_(model: nn.Module, seed: int) -> frozenset[str]:
-    """Draw both layers of a model's head anew, by PyTorch's default.
+    """Draw both layers of a model's head at random, by PyTorch's default.
 
     Torch's global generators are not touched.
 

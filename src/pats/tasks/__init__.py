@@ -1,4 +1,4 @@
-"""Tasks: GLUE's nine, the embedded one and tables of one's own, each as a ``TaskData``.
+"""Tasks: GLUE's nine, the embedded one and users' own tables, each as a ``TaskData``.
 
 Adding one is a file here with one subclass of ``Task``.
 """
@@ -30,7 +30,7 @@ def find(name: str) -> Task:
 
     Args:
         name: One of ``registry()`` in any usual spelling, an alias, or ``my_module:MyTask`` for a class of
-            one's own, which is looked for in Python's path and the current folder.
+            your own, which is looked for in Python's path and the current folder.
 
     Raises:
         InputError: There is no such task.
@@ -53,7 +53,7 @@ def takes_data(name: str) -> bool:
     """Whether ``--data`` may say where a task's examples are; a name that nobody knows does not forbid it."""
     try:
         return find(name).takes_data
-    except InputError:  # which loading tells
+    except InputError:  # which loading reports
         return True
 
 
@@ -72,14 +72,14 @@ def load(
     """Load a task from its source.
 
     Args:
-        task: One of ``registry()``, in any usual spelling; ``my_module:MyTask`` for a class of one's own;
+        task: One of ``registry()``, in any usual spelling; ``my_module:MyTask`` for a class of your own;
             None where ``data`` is a table.
         data: For GLUE a folder in the official layout, or None for the Hugging Face hub. Without a
             task a table (CSV, TSV, JSONL, Parquet), or a folder with train, dev and test tables.
-        text: Column of the first text of a table; None guesses it and says so in the notes.
+        text: Column of the first text of a table; None detects it and reports it in the notes.
         text_pair: Column of the second text of a table.
-        label: Column of the label of a table; None guesses it and says so in the notes.
-        kind: ``"classification"`` or ``"regression"`` for a table; None detects it and says so.
+        label: Column of the label of a table; None detects it and reports it in the notes.
+        kind: ``"classification"`` or ``"regression"`` for a table; None detects it and reports it.
         seed: Seed of the split of a table that brings none.
         options: Options of the embedded task, such as ``{"size": 1000, "seed": 0}``.
         need: Which of ``"train"`` and ``"dev"`` to read of a GLUE task.

@@ -72,7 +72,7 @@ class Task:
 
     @classmethod
     def every(cls) -> Sequence["Task"]:
-        """The tasks that the class stands for: one, unless it is made for several."""
+        """The tasks that the class defines: one, unless it is made for several."""
         return (cls(),)
 
     @property

@@ -22,10 +22,10 @@ class Row:
 
     Args:
         texts: Its one or two texts.
-        cell: The label as it stands in the table.
+        cell: The label as written in the table.
         label: The label in one Unicode form (NFC), without blanks around it; empty where there is none.
-        place: Where it stands, such as ``"line 7 of reviews.csv"``.
-        split: The split that the table says; None where it says none.
+        place: Where the row is, such as ``"line 7 of reviews.csv"``.
+        split: The split that the table gives; None if it gives none.
     """
 
     texts: tuple[str, ...]
@@ -173,7 +173,7 @@ def twins(rows: Sequence[Row], divided: bool) -> list[Finding]:
 
 
 def two_labels(rows: Sequence[Row], labels: Sequence[float], regression: bool) -> list[Finding]:
-    """Texts that stand with different labels, and the accuracy that they leave to be reached.
+    """Texts with different labels, and the highest accuracy that they leave possible.
 
     Args:
         rows: The rows.

@@ -41,13 +41,13 @@ def choose(
     label: str | None = None,
     labelled: bool = True,
 ) -> tuple[Columns, list[str]]:
-    """The columns to use, those not named guessed by usual names, and what to say about it.
+    """The columns to use, and notes about them; columns that are not named are detected by usual names.
 
     Args:
         table: The table.
-        text: Column of the first text; None guesses it, and the second unless that is named.
+        text: Column of the first text; None detects it, and the second unless that is named.
         text_pair: Column of the second text.
-        label: Column of the label; None guesses it.
+        label: Column of the label; None detects it.
         labelled: False where no label is needed.
 
     Raises:
@@ -61,7 +61,7 @@ def choose(
     free = _by_usual_name([name for name in table.columns if name not in named])
     notes: list[str] = []
 
-    def guess(what: str, usual: Sequence[str], flag: str) -> str:
+    def detect(what: str, usual: Sequence[str], flag: str) -> str:
         name = next((name for name in usual if name in free), None)
         if name is None:
             raise InputError(
@@ -75,21 +75,21 @@ def choose(
     if label is None and labelled:
         if not any(name in free for name in _LABELS):
             _refuse_marks(table, list(free.values()))
-        label = guess("label", _LABELS, "--label")
+        label = detect("label", _LABELS, "--label")
     if text is None:
         pair = next((pair for pair in _PAIRS if pair[0] in free and pair[1] in free), None)
         rest = [name for name in free if name not in SPLIT_COLUMNS]
         if text_pair is None and pair is not None:
-            text = guess("text", pair[:1], "--text")
-            text_pair = guess("second text", pair[1:], "--text-pair")
+            text = detect("text", pair[:1], "--text")
+            text_pair = detect("second text", pair[1:], "--text-pair")
         else:
             # The only column left needs no usual name.
-            text = guess("text", _TEXTS if len(rest) > 1 else rest, "--text")
+            text = detect("text", _TEXTS if len(rest) > 1 else rest, "--text")
     return Columns(text, text_pair, label), notes
 
 
 def usual(name: str) -> str:
-    """A column's name without what does not matter for guessing."""
+    """A column's name without case and surrounding blanks, which detection ignores."""
     return name.strip().lower()
 
 

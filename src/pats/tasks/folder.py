@@ -187,7 +187,7 @@ def _mrpc(task: GlueTask, folder: Path, names: Sequence[str]) -> dict[str, Split
     ids = _read(folder / _MRPC_DEV, ("#1 ID", "#2 ID"), task.rows["dev"])
     dev = {tuple(row) for _, row in ids.rows}
     everything, _ = _split(task, file)
-    # Every row has all columns of the header by now, so both ids stand at their places.
+    # Every row has all columns of the header by now, so both ids are in their places.
     first, second = (file.column(name) for name in ids.header)
     in_dev = [(row[first], row[second]) in dev for _, row in file.rows]
     return {

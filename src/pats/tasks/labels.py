@@ -95,7 +95,7 @@ def _detect(names: Sequence[str], scores: Sequence[float] | None) -> tuple[str, 
 
 
 def _kind(scores: Sequence[float]) -> str | None:
-    """Whether numbers are classes or scores; None where that cannot be told."""
+    """Whether numbers are classes or scores; None if they may be both."""
     counts = Counter(scores)
     recurrence = len(scores) / len(counts)
     if not all(score.is_integer() for score in counts) or recurrence < RARELY:

@@ -3,7 +3,7 @@
 Every metric takes two sequences of the same length N ≥ 1: class indices (classification) or scores
 (regression). It returns a fraction, in [0, 1] or, for ``matthews``, ``pearson`` and ``spearman``,
 in [-1, 1]. Cases that a formula leaves at 0/0 are 0, so that a run that predicts one class or one
-score has a result, and a bad one; ``degenerate`` tells such runs.
+score has a result, and a bad one; ``degenerate`` recognises such runs.
 """
 
 import math

@@ -40,20 +40,20 @@ def load(
     deterministic by ``seed``, and keep rows together whose texts differ in case, blanks, invisible
     characters and Unicode form alone. A test split without any label is left out. Rows without
     anything in them are skipped. Missing texts are empty. Labels are brought to one Unicode form (NFC)
-    and lose blanks around them. Everything guessed or found is said in the notes.
+    and lose blanks around them. The notes report everything that was detected.
 
     Args:
         data: The table or folder.
-        text: Column of the first text; None guesses both text columns by their usual names.
+        text: Column of the first text; None detects both text columns by their usual names.
         text_pair: Column of the second text.
-        label: Column of the label; None guesses it.
+        label: Column of the label; None detects it.
         kind: ``"classification"`` or ``"regression"``; None takes words, codes such as 007 and whole
             numbers that recur for classes (in alphabetic or numeric order), other numbers for scores.
         seed: Seed of the split.
 
     Raises:
         InputError: The data are missing, damaged, unlabelled somewhere, or too few to split; rows have
-            several labels; or nobody can tell classes from scores.
+            several labels; or the labels may be both classes and scores.
     """
     path = Path(data)
     columns, rows, (classes, values), findings = examine(path, text, text_pair, label, kind)
@@ -121,17 +121,17 @@ def examine(
     label: str | None = None,
     kind: str | None = None,
 ) -> Examined:
-    """Read a table as ``load`` does, and tell what is to be known before it is split.
+    """Read a table as ``load`` does, and return what to know about it before it is split.
 
     Raises:
         InputError: It cannot be read, or a row has no label, or one that does not fit ``kind``. What else
             is wrong is a finding.
     """
     tables = _tables(path)
-    columns, guessed = choose(next(iter(tables.values())), text, text_pair, label)
+    columns, detected_columns = choose(next(iter(tables.values())), text, text_pair, label)
     given = {"text": text, "second text": text_pair, "label": label}
     named = [f"The {what} is column {name!r}, as named." for what, name in given.items() if name is not None]
-    found = [Finding("columns", note) for note in (*named, *guessed)]
+    found = [Finding("columns", note) for note in (*named, *detected_columns)]
     rows = _rows(tables, columns, found)
     if not rows:
         raise InputError(f"{path} holds blank rows only: check that this is the file you mean")
@@ -200,7 +200,7 @@ def _rows(tables: Mapping[str | None, Table], columns: Columns, found: list[Find
 
 
 def _label(cell: str) -> str:
-    """A label in one Unicode form, without blanks around it; empty where nothing can be seen of it."""
+    """A label in one Unicode form, without blanks around it; empty if nothing of it is visible."""
     return unicodedata.normalize("NFC", cell).strip() if key(cell) else ""
 
 
@@ -219,7 +219,7 @@ def _split_columns(table: Table) -> list[str]:
 
 
 def _split_column(table: Table, columns: Columns, found: list[Finding]) -> list[str] | None:
-    """The split of every row, where the table has a column that says it."""
+    """The split of every row, if the table has a column for it."""
     for name in _split_columns(table):
         if name in columns:
             continue
@@ -246,7 +246,7 @@ def _parts(
     seed: int,
     path: Path,
 ) -> tuple[dict[str, list[int]], list[Finding]]:
-    """Rows of every split, the missing ones divided off by seed; and what to say about it."""
+    """Rows of every split, and findings about them; missing splits are made by the seed."""
     found: list[Finding] = []
     parts: dict[str, list[int]] = {}
     for i, row in enumerate(rows):

@@ -5,7 +5,7 @@
     checkpoint/best-<step>/               the weights of the best epoch so far
 
 The last two checkpoints are kept, with the weights that they name. Each folder has a seal: sizes and hashes
-of its files, written when they are on the disk. A folder that is not as its seal says is not used.
+of its files, written when they are on the disk. A folder that does not match its seal is not used.
 """
 
 import hashlib

@@ -36,7 +36,7 @@ class Journal:
 
     Every event has ``event`` (``start``, ``progress``, ``epoch``, ``end`` or ``heartbeat``) and
     ``time`` (seconds since 1970). Heartbeats go to the file alone, from a thread of their own, so that
-    a watcher can tell a long evaluation from a dead process. Leaving the context by an exception
+    a watcher can distinguish a long evaluation from a dead process. Leaving the context by an exception
     writes ``end`` with status ``error``.
 
     Args:

@@ -163,7 +163,7 @@ def inside(path: str | Path, folder: Path) -> bool:
 
 
 def _mark(folder: Path, content: dict[str, Any]) -> None:
-    """Write the mark, every time anew: that shows whether the folder can be written to."""
+    """Write the mark every time: this shows whether the folder can be written to."""
     write_atomic(folder / MARK, (json.dumps({"format": FORMAT, **content}) + "\n").encode())
 
 

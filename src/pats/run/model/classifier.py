@@ -36,7 +36,7 @@ class Loaded:
     Args:
         model: The classifier, in float32, on the CPU.
         tokenizer: Its tokenizer, with a padding token.
-        fresh: Canonical names of the parameters that the checkpoint lacked and that were drawn anew.
+        fresh: Canonical names of the parameters that the checkpoint lacked, so they were drawn at random.
         max_length: Longest input in tokens: the wanted one, or what the model has positions for.
     """
 
@@ -47,7 +47,7 @@ class Loaded:
 
     @property
     def note(self) -> str | None:
-        """What was drawn anew, in a sentence; None where nothing was."""
+        """What was drawn at random, in a sentence; None if nothing was."""
         if not self.fresh:
             return None
         return f"New, drawn at random: {fit.named(sorted(self.fresh))}."
@@ -71,7 +71,7 @@ def load(
         max_length: Longest input in tokens.
         seed: Seed of the fresh parameters, the same for every method.
         revision: Revision on the hub.
-        allow_missing: Draw weights of the encoder and the embeddings anew too, where they are missing or
+        allow_missing: Draw weights of the encoder and the embeddings at random too, where they are missing or
             of another shape.
 
     Raises:

@@ -74,7 +74,7 @@ def load(
         size: Number of sentences in ``train``.
         dev_size: Number of sentences in ``dev``.
         seed: Decides the words of each split and every sentence; the same arguments give the same
-            task in every process. Another seed shares out the lexicon anew, so only splits of the
+            task in every process. Another seed divides the lexicon differently, so only splits of the
             same seed are without common lemmas.
         mirrored: Phenomena that occur in both of their forms, so that the order of a few function
             words or of the two numbers or genders alone does not decide. The more, the harder.

@@ -15,7 +15,7 @@ class Noun:
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb in the five forms that English tells apart."""
+    """A verb in the five forms that English distinguishes."""
 
     base: str
     third: str
@@ -26,7 +26,7 @@ class Verb:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Words by what the phenomena need of them; no lemma stands in two classes.
+    """Words by what the phenomena need of them; no lemma is in two classes.
 
     Args:
         women: First names borne by women.

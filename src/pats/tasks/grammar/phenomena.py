@@ -1,7 +1,7 @@
 """What the embedded task tests: one function a phenomenon, each building one minimal pair.
 
 A pair is an acceptable sentence and an unacceptable one made of the same words in another order:
-no count of words tells them apart. Every phenomenon has two forms. With one form alone, an order
+no count of words distinguishes them. Every phenomenon has two forms. With one form alone, an order
 of words can give the label away without the rule; mirrored, both forms occur, and in most
 phenomena the order that mends the one spoils the other.
 """
@@ -280,4 +280,4 @@ PHENOMENA: dict[str, Callable[[Draw], Pair]] = {
 """The phenomena by name, in the order in which a split cycles through them."""
 
 MIRRORED = frozenset({"agreement", "reflexive_number", "inversion"})
-"""The phenomena of which both forms occur unless told otherwise: how hard the task is."""
+"""The phenomena of which both forms occur by default; they decide how hard the task is."""
