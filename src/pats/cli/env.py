@@ -29,6 +29,7 @@ PACKAGES = (
     "pyarrow",
     "numpy",
     "scipy",
+    "scikit-learn",
     "jinja2",
     "rich",
     "pyyaml",
