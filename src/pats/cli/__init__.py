@@ -25,6 +25,7 @@ VERBS = {
     "data-size": "show what the size of the training data changes",
     "export": "write a study's runs as a CSV or Parquet file",
     "env": "print the versions and hardware that a bug report needs",
+    "completion": "print a script with which bash or zsh completes verbs and flags",
 }
 
 TOGETHER = ("run", "compare", "sweep", "data-size")  # verbs that several processes can do together

@@ -10,6 +10,15 @@ from pats._errors import InputError, did_you_mean
 
 _DEEPEST = 3  # lists and mappings in each other that a setting may be
 _DEEP = "is nested too deeply: settings are numbers, words, or lists and mappings of them"
+DESCRIBE: tuple[str, ...] = ("",)  # given to a verb in place of its flags, asks for its parser
+
+
+class Described(Exception):
+    """The answer to ``DESCRIBE``."""
+
+    def __init__(self, parser: "Parser") -> None:
+        super().__init__(parser.prog)
+        self.parser = parser
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,7 +49,10 @@ class Parser(argparse.ArgumentParser):
 
         Raises:
             InputError: A flag is unknown, lacks its value, or has one of another type.
+            Described: The arguments are ``DESCRIBE``.
         """
+        if argv is DESCRIBE:
+            raise Described(self)
         given, extra = self.parse_known_args(argv)
         if extra:
             perhaps = did_you_mean(extra[0].partition("=")[0], self._flags())

@@ -33,6 +33,7 @@ PACKAGES = (
     "jinja2",
     "rich",
     "pyyaml",
+    "shtab",
     "safetensors",
     "psutil",
     "ray",
