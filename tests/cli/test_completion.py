@@ -57,6 +57,7 @@ def test_the_script_parses(script):
         ("pats sweep --proposer r", {"random"}),
         ("pats compare --engine |", {"local", "ray", "slurm"}),
         ("pats run --preset mtdnn-", {"mtdnn-a"}),
+        ("pats compare --optimizer adama", {"adamax"}),
         ("pats completion |", {"bash", "zsh"}),
     ],
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 
-from pats import methods, tasks
+from pats import methods, setups, tasks
 from pats._imports import try_import
 from pats.cli import VERBS, _parser
 from pats.study import place
@@ -19,11 +19,14 @@ pats completion zsh > "${fpath[1]}/_pats"
 
 # What a flag may be followed by, by its place in the values; a flag takes other names, too.
 NAMES: Mapping[str, Sequence[str]] = {
-    "task": tasks.NAMES,
-    "tasks": tasks.NAMES,
+    "task": tuple(tasks.registry()),
+    "tasks": tuple(tasks.registry()),
     "method": tuple(methods.registry()),
     "methods": tuple(methods.registry()),
-    "engine": place.NAMES,
+    "setup": tuple(setups.setups()),
+    "optimizer": tuple(setups.optimizers()),
+    "schedule": tuple(setups.schedules()),
+    "engine": tuple(place.registry()),
     "proposer": propose.NAMES,
 }
 PATHS = {"DIR": "DIRECTORY", "OUT": "DIRECTORY", "FILE": "FILE", "TABLE": "FILE"}  # in shtab's words
