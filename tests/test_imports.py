@@ -22,6 +22,19 @@ print(sorted(roots & extras))
     assert out.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("script", ["import pats", "from pats.cli import main; main(['--help'])"])
+def test_torch_waits_until_it_is_needed(script):
+    """It takes seconds, and the help of the command line none."""
+    script = f"import sys; {script}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], stdout=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["hf", "kernels", "measure", "methods", "optim", "philox", "step"])
+def test_importing_pats_brings_its_modules(name):
+    script = f"import pats; assert pats.{name}.__name__ == 'pats.{name}'"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_a_missing_package_names_its_extra():
     with pytest.raises(InputError, match=r"'no_such_package'.*pats-finetune\[run\]"):
         try_import("no_such_package.part", "run")

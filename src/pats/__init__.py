@@ -7,16 +7,14 @@ Source: Zhang et al. 2022, "PATS: Sensitivity-aware Noisy Learning for Pretraine
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from pats import optim, philox
-from pats._errors import InputError
-from pats._noise import Noise
-from pats._perturb import Perturbation, perturb
-from pats._scope import param_groups, scope
-from pats.measure.sensitivity import sensitivity
-from pats.methods.noisytune import noisytune_
-
 if TYPE_CHECKING:
-    from pats import hf
+    from pats import hf, optim, philox
+    from pats._errors import InputError
+    from pats._noise import Noise
+    from pats._perturb import Perturbation, perturb
+    from pats._scope import param_groups, scope
+    from pats.measure.sensitivity import sensitivity
+    from pats.methods.noisytune import noisytune_
     from pats.run import Result, Run, finetune
     from pats.study import Study
     from pats.study.compare import compare
@@ -51,9 +49,17 @@ __all__ = [
     "sweep",
 ]
 
-# Names that need more than torch, by the module that brings them.
-_LAZY = {
-    "hf": "pats",
+# Every name by the module that brings it, which is imported when the name is used: `pats --help` does not
+# wait for torch, nor a perturbed optimizer for what runs and compares.
+_HOMES = {
+    "InputError": "pats._errors",
+    "Noise": "pats._noise",
+    "Perturbation": "pats._perturb",
+    "perturb": "pats._perturb",
+    "param_groups": "pats._scope",
+    "scope": "pats._scope",
+    "sensitivity": "pats.measure.sensitivity",
+    "noisytune_": "pats.methods.noisytune",
     "Result": "pats.run",
     "Run": "pats.run",
     "finetune": "pats.run",
@@ -66,14 +72,15 @@ _LAZY = {
     "Report": "pats.study.report",
     "report": "pats.study.report",
 }
+_MODULES = ("hf", "kernels", "measure", "methods", "optim", "philox", "step")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name in _MODULES:
+        return importlib.import_module(f"pats.{name}")
+    if name not in _HOMES:
         raise AttributeError(f"module 'pats' has no attribute {name!r}")
-    if name == "hf":
-        return importlib.import_module("pats.hf")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import nn
 
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 
 Scope = str | Iterable[str] | Callable[..., bool]
 
@@ -185,7 +185,8 @@ def _listed(named: dict[str, nn.Parameter], names: Iterable[str]) -> list[str]:
     missing = sorted(wanted - set(named))
     if missing:
         raise InputError(
-            f"scope lists {missing[0]!r}, which is no trainable floating-point parameter of the model"
+            f"scope lists {missing[0]!r}{did_you_mean(missing[0], named)}, which is no trainable "
+            "floating-point parameter of the model"
         )
     if not wanted:
         raise InputError("scope is an empty list: name at least one parameter")

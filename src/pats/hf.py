@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.optim import Optimizer
 
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 from pats._imports import try_import
 from pats._noise import DEFAULT, Noise
 from pats._perturb import perturb
@@ -75,8 +75,9 @@ def _of_trainer(args: "TrainingArguments", optim: str, noise: Noise | None, scop
     names = try_import("transformers.training_args", "run").OptimizerNames
     known = sorted(name.value for name in names)
     if optim not in known:
+        every = dict.fromkeys([*OURS, *known])
         raise InputError(
-            f"optim is {optim!r}, but must be one of: {', '.join(dict.fromkeys([*OURS, *known]))}"
+            f"optim is {optim!r}{did_you_mean(optim, every)}, but must be one of: {', '.join(every)}"
         )
     chosen = names(optim)
 

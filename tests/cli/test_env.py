@@ -25,7 +25,6 @@ TOOLS = {
     "mypy",
     "pre-commit",
     "types-pyyaml",
-    "scikit-learn",
 }
 
 

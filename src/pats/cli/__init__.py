@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TextIO
 
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 
 VERBS = {
     "run": "fine-tune one model",
@@ -25,6 +25,7 @@ VERBS = {
     "data-size": "show what the size of the training data changes",
     "export": "write a study's runs as a CSV or Parquet file",
     "env": "print the versions and hardware that a bug report needs",
+    "completion": "print a script with which bash or zsh completes verbs and flags",
 }
 
 TOGETHER = ("run", "compare", "sweep", "data-size")  # verbs that several processes can do together
@@ -64,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"pats {import_module('pats').__version__}\n")
             return 0
         if verb not in VERBS:
-            raise InputError(f"there is no verb {verb!r}; the verbs are: {', '.join(VERBS)}")
+            raise InputError(
+                f"there is no verb {verb!r}{did_you_mean(verb, VERBS)}; the verbs are: {', '.join(VERBS)}"
+            )
         if verb in TOGETHER and not {"-h", "--help"} & set(rest):
             from pats.run import ranks
 

@@ -6,10 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 
 _DEEPEST = 3  # lists and mappings in each other that a setting may be
 _DEEP = "is nested too deeply: settings are numbers, words, or lists and mappings of them"
+DESCRIBE: tuple[str, ...] = ("",)  # given to a verb in place of its flags, asks for its parser
+
+
+class Described(Exception):
+    """The answer to ``DESCRIBE``."""
+
+    def __init__(self, parser: "Parser") -> None:
+        super().__init__(parser.prog)
+        self.parser = parser
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,17 +49,28 @@ class Parser(argparse.ArgumentParser):
 
         Raises:
             InputError: A flag is unknown, lacks its value, or has one of another type.
+            Described: The arguments are ``DESCRIBE``.
         """
-        values = vars(self.parse_args(argv))
+        if argv is DESCRIBE:
+            raise Described(self)
+        given, extra = self.parse_known_args(argv)
+        if extra:
+            perhaps = did_you_mean(extra[0].partition("=")[0], self._flags())
+            raise InputError(
+                f"unrecognized arguments: {' '.join(extra)}{perhaps}; {self.prog} --help tells the options"
+            )
+        values = vars(given)
         path = values.pop("config", None)
         if path is None:
             return values
         from_file = _as_flags(path)
         from_flags, unknown = self.parse_known_args([text for flag in from_file for text in flag])
         if unknown:
+            key = unknown[0].lstrip("-").partition("=")[0]
+            perhaps = did_you_mean(key, [flag.lstrip("-") for flag in self._flags()])
             raise InputError(
-                f"{path} has the unknown key {unknown[0].lstrip('-').partition('=')[0]!r}: its keys are "
-                f"the flags of {self.prog} without their dashes"
+                f"{path} has the unknown key {key!r}{perhaps}: its keys are the flags of {self.prog} without "
+                "their dashes"
             )
         merged = vars(from_flags)
         # Of a flag that may be given several times, what the file and the command line say both hold.
@@ -60,6 +80,9 @@ class Parser(argparse.ArgumentParser):
             merged[key] = [*merged.get(key, []), *value] if both else value
         merged.pop("config", None)
         return merged
+
+    def _flags(self) -> list[str]:
+        return [flag for flag in self._option_string_actions if flag.startswith("--")]
 
 
 def _as_flags(path: str) -> list[list[str]]:

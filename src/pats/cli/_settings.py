@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from pats import setups
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 from pats.run.spec import Run, Value, value_of
 
 NOISE = "noise."  # marks the flags that are options of the first noisy method that is used
@@ -81,8 +81,10 @@ def method_options(values: dict[str, Any], rows: Mapping[str, str]) -> dict[str,
     for name, value in pairs(values.pop("option", []), "--option").items():
         row, key = _row_of(name, rows)
         if row not in rows:
+            perhaps = did_you_mean(name.partition(".")[0], rows)
             raise InputError(
-                f"--option {name!r} is for no row: write ROW.key=value with a row of {', '.join(rows)}"
+                f"--option {name!r} is for no row{perhaps}: write ROW.key=value with a row of "
+                f"{', '.join(rows)}"
             )
         options.setdefault(row, {})[key] = value
     return options

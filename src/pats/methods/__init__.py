@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 from pats._registry import members, of_ones_own
 from pats.methods._batch import MicroBatch, PassClock
 from pats.methods._compose import Composite
@@ -82,8 +82,9 @@ def find(name: str) -> type[Method[Any]]:
     methods = registry()
     if name not in methods:
         raise InputError(
-            f"there is no method {name!r}; the methods are: {', '.join(methods)}, several of them joined "
-            "by '+', or my_module:MyMethod for a class of your own"
+            f"there is no method {name!r}{did_you_mean(name, methods)}; the methods are: "
+            f"{', '.join(methods)}, several of them joined by '+', or my_module:MyMethod for a class of "
+            "your own"
         )
     return methods[name]
 

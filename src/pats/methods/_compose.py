@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 from pats.methods._batch import MicroBatch, PassClock
 from pats.methods._method import Method, Training
 from pats.methods._options import Value
@@ -118,10 +118,17 @@ def _by_part(
         part, dot, name = key.rpartition(".")
         owners = [part] if dot else [owner for owner in parts if key in known[owner]]
         if dot and part not in parts:
-            raise InputError(f"option {key!r} is for {part!r}, but the methods are: {', '.join(parts)}")
+            perhaps = did_you_mean(part, parts)
+            raise InputError(
+                f"option {key!r} is for {part!r}{perhaps}, but the methods are: {', '.join(parts)}"
+            )
         if not owners:
-            every = ", ".join(f"{owner}.{one}" for owner in parts for one in known[owner])
-            raise InputError(f"method {'+'.join(parts)!r} has no option {key!r}; its options are: {every}")
+            every = [f"{owner}.{one}" for owner in parts for one in known[owner]]
+            perhaps = did_you_mean(key, [one.partition(".")[2] for one in every])
+            raise InputError(
+                f"method {'+'.join(parts)!r} has no option {key!r}{perhaps}; its options are: "
+                f"{', '.join(every)}"
+            )
         if len(owners) > 1:
             forms = " or ".join(f"{owner}.{key}" for owner in owners)
             raise InputError(f"option {key!r} of method {'+'.join(parts)!r} is ambiguous: write {forms}")

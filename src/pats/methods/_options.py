@@ -6,7 +6,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 
 Value = int | float | bool | str | None
 
@@ -67,7 +67,9 @@ def parsed(method: str, cls: type[Any], known: tuple[Field[Any], ...], values: M
     for name, value in values.items():
         if name not in names:
             allowed = f"its options are: {', '.join(sorted(names))}" if names else "it has none"
-            raise InputError(f"method {method!r} has no option {name!r}; {allowed}")
+            raise InputError(
+                f"method {method!r} has no option {name!r}{did_you_mean(name, names)}; {allowed}"
+            )
         if not _fits(value, hints[name]):
             raise InputError(
                 f"option {name!r} of method {method!r} is {value!r}, but must be {in_words(hints[name])}"

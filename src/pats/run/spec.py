@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from pats import setups
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 
 SCHEMA = 1  # part of every id: a change of meaning of any field starts new results
 # Younger than the schema: with these values they are in no id.
@@ -198,7 +198,8 @@ class Run:
         unknown = sorted(set(values) - known)
         if unknown:
             raise InputError(
-                f"unknown setting {unknown[0]!r} of a run; the settings are: {', '.join(sorted(known))}"
+                f"unknown setting {unknown[0]!r} of a run{did_you_mean(unknown[0], known)}; the settings "
+                f"are: {', '.join(sorted(known))}"
             )
         return cls(**values)
 

@@ -8,7 +8,7 @@ from transformers import Trainer
 from transformers.integrations import integration_utils
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, TensorBoardCallback
 
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 from pats.run.spec import Run
 
 available: Callable[[], list[str]] = integration_utils.get_available_reporting_integrations
@@ -25,7 +25,8 @@ def check_installed(names: Sequence[str]) -> None:
     for name in names:
         if name not in INTEGRATION_TO_CALLBACK:
             known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
-            raise InputError(f"there is no tracker {name!r}; those of Trainer are: {known}")
+            perhaps = did_you_mean(name, INTEGRATION_TO_CALLBACK)
+            raise InputError(f"there is no tracker {name!r}{perhaps}; those of Trainer are: {known}")
         if name not in available():
             extra = "pats-finetune[trackers]" if name == "tensorboard" else name
             raise InputError(f'the tracker {name!r} is not installed: pip install "{extra}", or leave it out')

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 from pats._registry import members, of_ones_own
 from pats.tasks._data import Split, TaskData
 from pats.tasks._task import Asked, Task
@@ -43,8 +43,8 @@ def find(name: str) -> Task:
     names = {alias: task for task in registry().values() for alias in (task.name, *task.aliases)}
     if canonical(name) not in names:
         raise InputError(
-            f"there is no task {name!r}: name one of {', '.join(registry())}, or leave it out and pass "
-            "a table of your own to --data"
+            f"there is no task {name!r}{did_you_mean(name, names)}: name one of {', '.join(registry())}, or "
+            "leave it out and pass a table of your own to --data"
         )
     return names[canonical(name)]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 from pats.tasks._data import Split, TaskData
 
 COLUMNS = ("text", "text_pair", "label", "kind")
@@ -108,7 +108,10 @@ class Task:
                 raise InputError(f"{self.title} takes no {name}, but {value!r} was given: leave it out")
         for name, value in asked.options.items() if self.options else ():
             if name not in self.options:
-                raise InputError(f"{self.title} has no option {name!r}, but {', '.join(self.options)}")
+                perhaps = did_you_mean(name, self.options)
+                raise InputError(
+                    f"{self.title} has no option {name!r}{perhaps}, but {', '.join(self.options)}"
+                )
             if not isinstance(value, int):
                 raise InputError(f"option {name} of {self.title} is {value!r}: give a whole number")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 from pats.tasks._data import Split, TaskData
 from pats.tasks.glue import GLUE, GlueTask, assemble, canonical, check_need
 from pats.tasks.hub import class_names, read_parquet
@@ -227,7 +227,10 @@ class Table:
             InputError: There is no such column; those that there are are listed.
         """
         if name not in self.columns:
-            raise InputError(f"{self.path} has no column {name!r}: its columns are {', '.join(self.columns)}")
+            perhaps = did_you_mean(name, self.columns)
+            raise InputError(
+                f"{self.path} has no column {name!r}{perhaps}: its columns are {', '.join(self.columns)}"
+            )
         return self.columns[name]
 
     def texts(self, name: str) -> list[str]:

@@ -3,10 +3,10 @@
 Every metric takes two sequences of the same length N ≥ 1: class indices (classification) or scores
 (regression). It returns a fraction, in [0, 1] or, for ``matthews``, ``pearson`` and ``spearman``,
 in [-1, 1]. Cases that a formula leaves at 0/0 are 0, so that a run that predicts one class or one
-score has a result, and a bad one; ``degenerate`` recognises such runs.
+score has a result, and a bad one; ``degenerate`` recognises such runs. The formulas are scikit-learn's and
+scipy's, which are imported when a metric is computed: they take seconds.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -24,43 +24,35 @@ def accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
 
 def f1(predictions: ArrayLike, labels: ArrayLike) -> float:
     """F1 of class 1: 2·TP / (2·TP + FP + FN); 0 where class 1 is neither predicted nor there."""
-    return _f1(*_checked(predictions, labels), 1.0)
+    return _f1(predictions, labels, [1])
 
 
 def macro_f1(predictions: ArrayLike, labels: ArrayLike) -> float:
     """Mean of the F1 of every class that occurs among predictions or labels."""
-    predicted, true = _checked(predictions, labels)
-    classes = np.union1d(predicted, true)
-    return float(np.mean([_f1(predicted, true, float(number)) for number in classes]))
+    return _f1(predictions, labels, None)
 
 
 def matthews(predictions: ArrayLike, labels: ArrayLike) -> float:
-    """Matthews correlation of two or more classes (R_K); 0 for constant predictions or labels.
+    """Matthews correlation of two or more classes (R_K); 0 for constant predictions or labels."""
+    from sklearn.metrics import matthews_corrcoef
 
-    R_K = (c·N - Σ p_k·t_k) / √((N² - Σ p_k²)·(N² - Σ t_k²)) with c correct predictions, p_k
-    predictions and t_k labels of class k. Counts are exact integers.
-    """
     predicted, true = _checked(predictions, labels)
-    classes = np.union1d(predicted, true)
-    p = [int(np.sum(predicted == number)) for number in classes]
-    t = [int(np.sum(true == number)) for number in classes]
-    n, correct = len(true), int(np.sum(predicted == true))
-    spread = (n * n - sum(x * x for x in p)) * (n * n - sum(x * x for x in t))
-    covariance = correct * n - sum(x * y for x, y in zip(p, t, strict=True))
-    return covariance / math.sqrt(spread) if spread else 0.0
+    return 0.0 if _constant(predicted, true) else float(matthews_corrcoef(true, predicted))
 
 
 def pearson(predictions: ArrayLike, labels: ArrayLike) -> float:
     """Pearson correlation; 0 for constant predictions or labels."""
-    return _correlation(*_checked(predictions, labels))
+    from scipy.stats import pearsonr
+
+    predicted, true = _checked(predictions, labels)
+    return 0.0 if _constant(predicted, true) else float(pearsonr(predicted, true).statistic)
 
 
 def spearman(predictions: ArrayLike, labels: ArrayLike) -> float:
     """Pearson correlation of the ranks, ties at their mean rank; 0 for constant input."""
     from scipy.stats import rankdata
 
-    predicted, true = _checked(predictions, labels)
-    return _correlation(rankdata(predicted), rankdata(true))
+    return pearson(*map(rankdata, _checked(predictions, labels)))
 
 
 METRICS: Mapping[str, Metric] = {
@@ -103,16 +95,13 @@ def _checked(predictions: ArrayLike, labels: ArrayLike) -> tuple[_Array, _Array]
     return predicted, true
 
 
-def _f1(predicted: _Array, true: _Array, number: float) -> float:
-    hits = int(np.sum((predicted == number) & (true == number)))
-    total = int(np.sum(predicted == number)) + int(np.sum(true == number))
-    return 2 * hits / total if total else 0.0
+def _f1(predictions: ArrayLike, labels: ArrayLike, classes: list[int] | None) -> float:
+    from sklearn.metrics import f1_score
+
+    predicted, true = _checked(predictions, labels)
+    return float(f1_score(true, predicted, labels=classes, average="macro", zero_division=0))
 
 
-def _correlation(x: _Array, y: _Array) -> float:
-    # The spread is tested before centring: the mean of equal numbers may be off by a rounding.
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return 0.0
-    x, y = x - np.mean(x), y - np.mean(y)
-    x, y = x / np.max(np.abs(x)), y / np.max(np.abs(y))  # squares neither overflow nor vanish
-    return float(np.clip(x @ y / math.sqrt(float(x @ x) * float(y @ y)), -1.0, 1.0))
+def _constant(*columns: _Array) -> bool:
+    """Whether one column holds one value alone: scikit-learn and scipy warn of it."""
+    return any(np.ptp(column) == 0 for column in columns)

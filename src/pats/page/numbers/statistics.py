@@ -179,6 +179,7 @@ def _effect(n: int, alpha: float, power: float) -> float:
         near = stats.nct.sf(critical, degrees, shift)
         return float(near + stats.nct.cdf(-critical, degrees, shift)) - power
 
+    # By halves: nct is NaN at some shifts, which scipy's own root finders refuse.
     low, high = 0.0, critical + 1.0
     while shortfall(high) < 0:
         high *= 2

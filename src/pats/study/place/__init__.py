@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 from pats._registry import members, of_ones_own
 from pats.study.place.protocol import Flag, NamedPlacer, Placer
 
@@ -69,7 +69,7 @@ def _found(name: str) -> type[NamedPlacer]:
         return of_ones_own(name, NamedPlacer, "engine", __name__)  # type: ignore[type-abstract]
     if name not in registry():
         raise InputError(
-            f"engine is {name!r}, but must be one of: {', '.join(registry())}, or my_module:MyEngine for a "
-            "class of your own"
+            f"engine is {name!r}{did_you_mean(name, registry())}, but must be one of: "
+            f"{', '.join(registry())}, or my_module:MyEngine for a class of your own"
         )
     return registry()[name]

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pats import methods, paper, setups, tasks
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 from pats.run.spec import RECORD, Run, Value, of_now
 
 BASELINE = "vanilla"
@@ -123,8 +123,8 @@ class Study:
         for label in self.options:
             if label not in labels:
                 raise InputError(
-                    f"there are options for {label!r}, which is not a row of this study: "
-                    f"the rows are {', '.join(labels)}"
+                    f"there are options for {label!r}{did_you_mean(label, labels)}, which is not a row of "
+                    f"this study: the rows are {', '.join(labels)}"
                 )
         for rate in (*self.lr_grid, *([] if self.lr is None else [self.lr])):
             number = isinstance(rate, int | float) and not isinstance(rate, bool)

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pats._errors import InputError
+from pats._errors import InputError, did_you_mean
 from pats._imports import try_import
 from pats.study.plan.space import Params, Range, Space
 
@@ -101,7 +101,9 @@ class Proposer:
 def check_proposer(name: str, space: Space) -> None:
     """Raise InputError unless there is a proposer of that name for the space."""
     if name not in NAMES:
-        raise InputError(f"proposer is {name!r}, but must be one of: {', '.join(NAMES)}")
+        raise InputError(
+            f"proposer is {name!r}{did_you_mean(name, NAMES)}, but must be one of: {', '.join(NAMES)}"
+        )
     ranges = [key for key, dimension in space.items() if isinstance(dimension, Range)]
     if name == "grid" and ranges:
         raise InputError(f"{ranges[0]} is a range, which has no grid: name its values, or use tpe or random")

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pats._imports import try_import
+
 LOST_AFTER = 90.0  # seconds without a sign of life; a worker gives one every 15 s
 
 
@@ -42,13 +44,8 @@ def lives(lease: Mapping[str, Any]) -> bool:
     pid: int = lease["pid"]
     if Path("/proc/self/stat").exists():
         return started(pid) is not None and started(pid) == lease.get("started")
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it lives, and is somebody else's
-    return True
+    # Not os.kill(pid, 0), which on Windows sends the process a Ctrl-C.
+    return bool(try_import("psutil", "run").pid_exists(pid))
 
 
 def holds(lease: Mapping[str, Any], sign: float | None, now: float) -> bool:
