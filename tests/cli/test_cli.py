@@ -11,7 +11,7 @@ from rich.console import Console
 from pats import InputError
 from pats.cli import VERBS, _flags, _parser, _study, main, run
 from pats.run.spec import Run
-from support.killed_studies import disk
+from support.killed_studies import mounted_disk
 from support.tiny_bert import make_table, make_tiny_bert
 
 
@@ -440,7 +440,7 @@ def remount(folder, options):
 def test_a_disk_that_fills_up_is_one_sentence_and_the_run_goes_on(inputs, tmp_path, capsys, kilobytes):
     argv = ["run", "--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--epochs", "3"]
     argv += ["--lr", "1e-3", "--quiet"]
-    with disk(tmp_path / "disk", kilobytes / 1024) as small:
+    with mounted_disk(tmp_path / "disk", kilobytes / 1024) as small:
         assert main([*argv, "--out", str(small / "out")]) == 1
         assert capsys.readouterr().err == (
             "pats: the disk is full: make room, and start the same command again; it goes on\n"
@@ -453,7 +453,7 @@ def test_a_disk_that_fills_up_is_one_sentence_and_the_run_goes_on(inputs, tmp_pa
 def test_a_file_system_that_is_read_only_is_told_before_training(inputs, tmp_path, capsys, monkeypatch, verb):
     monkeypatch.setattr("pats.run.model.classifier.load", lambda *_: pytest.fail("it went on"))
     argv = [verb, "--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--quiet"]
-    with disk(tmp_path / "disk", 1) as folder:
+    with mounted_disk(tmp_path / "disk", 1) as folder:
         (folder / "empty").mkdir()
         remount(folder, "ro")
         for name in ("empty", "new", "new/deeper"):

@@ -7,7 +7,7 @@ import torch
 
 import pats
 from pats.measure.distribution import Distribution
-from support.small_network import network
+from support.small_network import make_network
 
 
 def loss(model, batch):
@@ -15,7 +15,7 @@ def loss(model, batch):
 
 
 def test_against_autograd_by_hand():
-    model = network(dtype=torch.float64)
+    model = make_network(dtype=torch.float64)
     batches = [torch.randn(4, 3, dtype=torch.float64) for _ in range(3)]
     grads = []
     for batch in batches:
@@ -35,7 +35,7 @@ def test_against_autograd_by_hand():
 
 
 def test_scope_unused_parameters_and_errors():
-    model = network()
+    model = make_network()
     batch = [torch.randn(4, 3)]
     assert list(pats.sensitivity(model, batch, loss, scope="encoder")) == pats.scope(model)
     model.extra = torch.nn.Linear(2, 2)
@@ -48,7 +48,7 @@ def test_scope_unused_parameters_and_errors():
 
 def test_it_is_the_loss_lost_by_removing_a_parameter_to_first_order():
     """Eq. 1, for a parameter so small that the Taylor polynomial is accurate."""
-    model = network(dtype=torch.float64)
+    model = make_network(dtype=torch.float64)
     with torch.no_grad():
         model.head.weight[0, 2] = 1e-6
     x = torch.randn(4, 3, dtype=torch.float64)

@@ -258,12 +258,12 @@ MORE = [
 ]
 
 
-def build(kind, settings, task=TEXT):
+def build_model(kind, settings, task=TEXT):
     config = transformers.AutoConfig.for_model(kind, **(VOCABULARY | settings))
     return task.from_config(config)
 
 
-def batch_of(clock, model):
+def make_batch(clock, model):
     ids = torch.randint(2, 50, (4, 9), generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(ids)
     mask[1:, 6:] = 0

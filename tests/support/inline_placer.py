@@ -1,10 +1,10 @@
-"""The engine of tests that want results and no processes."""
+"""The placer of tests that want results and no processes."""
 
 from pats.study.place.worker import work
 
 
-class Inline:
-    """An engine that does every attempt at once, in this process."""
+class InlinePlacer:
+    """A placer that does every attempt at once, in this process."""
 
     def __init__(self):
         self.states = {}

@@ -15,7 +15,7 @@ SETTINGS += ("--batch-size", "4", "--max-length", "12", "--epochs", "2", "--step
 SETTINGS += ("--save-steps", "5", "--quiet")
 
 
-def start(out, method="pats"):
+def start_run(out, method="pats"):
     """A real run of 60 steps with a checkpoint every 5, in two epochs with an evaluation after each."""
     command = [sys.executable, "-m", "pats.cli", "run", *SETTINGS, "--method", method, "--out", str(out)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -23,12 +23,12 @@ def start(out, method="pats"):
     return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
-def finish(process):
+def finish_run(process):
     _, err = process.communicate()
     assert process.returncode == 0, err
 
 
-def ended(out):
+def ending_of(out):
     """Hash of the best weights, and everything else but timings and environment."""
     content = json.loads((out / "result.json").read_text())
     del content["timings"], content["environment"]
@@ -57,7 +57,7 @@ def kill_once(out, draw=random):
     The moment is drawn in steps, not in seconds: how long a run takes depends on what else the machine does.
     """
     moment = draw.uniform(-LOADING, STEPS)
-    process = start(out)
+    process = start_run(out)
     time.sleep(max(0.0, min(moment, 0.0) + LOADING))
     while process.poll() is None and reached(out) < moment:
         time.sleep(0.02)
@@ -67,5 +67,5 @@ def kill_once(out, draw=random):
     process.communicate()
     progress = out / "checkpoint" / "progress.json"
     resumed_at = json.loads(progress.read_text())["step"] if progress.exists() else 0
-    finish(start(out))
+    finish_run(start_run(out))
     return {"moment": round(moment, 2), "killed": killed, "resumed_at": resumed_at}

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 
-def start(inputs, cwd, *extra):
+def start_comparison(inputs, cwd, *extra):
     """``pats compare`` on ``inputs`` (``bert/``, ``texts.csv``), in the background, into ``cwd/out``."""
     command = [sys.executable, "-m", "pats.cli", "compare", "--out", "out", "--quiet"]
     command += ["--data", str(inputs / "texts.csv"), "--models", str(inputs / "bert")]
@@ -30,14 +30,14 @@ def _hears_ctrl_c():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def finish(process):
+def finish_comparison(process):
     """What a comparison printed, which must end well."""
     out, err = process.communicate()
     assert process.returncode == 0, err
     return out
 
 
-def results(out):
+def results_by_run(out):
     """Every result without timings and environment, with the hash of its predictions, by run."""
     found = {}
     for path in sorted(out.glob("runs/*/result.json")):
@@ -48,12 +48,12 @@ def results(out):
     return found
 
 
-def events(out):
+def journal_lines(out):
     """All lines of all journals."""
     return [line for path in out.glob("runs/*/attempts/*/events.jsonl") for line in path.open()]
 
 
-def workers(out):
+def living_workers(out):
     """Process ids of the attempts whose process lives."""
     found = []
     for path in out.glob("runs/*/attempts/*/worker.json"):
@@ -92,7 +92,7 @@ def kill(process):
 
 
 @contextmanager
-def disk(folder, megabytes):
+def mounted_disk(folder, megabytes):
     """A file system of its own in a new folder."""
     folder.mkdir()
     options = ["-t", "tmpfs", "-o", f"size={int(1024 * megabytes)}k"]

@@ -5,7 +5,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 import pats
 from pats.step.shard import local
-from support.layouts import pair
+from support.layouts import make_pair
 
 NOISE = pats.Noise.paper(lam=1e-4, seed=5)
 
@@ -44,7 +44,7 @@ DOORS = {
 }
 
 
-def gradients(model, step):
+def whole_gradients(model, step):
     """The whole gradients of a step; entries stay zero now and then, and one matrix has none once."""
     generator = torch.Generator().manual_seed(100 + step)
     found = {}
@@ -56,7 +56,7 @@ def gradients(model, step):
     return found
 
 
-def give(model, grads):
+def give_gradients(model, grads):
     """Each rank's part; a rank whose shard is empty has no gradient at all."""
     for name, parameter in model.named_parameters():
         grad = grads[name]
@@ -69,15 +69,15 @@ def give(model, grads):
         parameter.grad = grad
 
 
-def whole(tensor):
+def whole_tensor(tensor):
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def trained(model, make, steps):
+def train_under(model, make, steps):
     optimizer = make(model)
-    plain = pair(*(model.up.weight.shape))
+    plain = make_pair(*(model.up.weight.shape))
     for step in range(steps):
-        give(model, gradients(plain, step))
+        give_gradients(model, whole_gradients(plain, step))
         optimizer.step()
     return optimizer
 

@@ -20,13 +20,13 @@ class Pair(nn.Module):
         return self.down(self.up(x).tanh())
 
 
-def pair(rows=9, columns=7, seed=0):
+def make_pair(rows=9, columns=7, seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Pair(rows, columns)
 
 
-def mesh(*shape):
+def make_mesh(*shape):
     """The first ranks of the world, with as many dimensions as sizes."""
     ranks = torch.arange(torch.Size(shape).numel()).view(shape)
     return DeviceMesh("cpu", ranks, mesh_dim_names=("dp", "tp")[: len(shape)])

@@ -10,7 +10,9 @@ PLAIN = [0.60, 0.61, 0.62]
 BETTER = [0.70, 0.71, 0.735]
 
 
-def made(run: Run, dev, test=None, metric="accuracy", degenerate=False, status="done", **more) -> Result:
+def make_result(
+    run: Run, dev, test=None, metric="accuracy", degenerate=False, status="done", **more
+) -> Result:
     """A result with these dev scores, one an epoch."""
     epochs = tuple(Epoch(i + 1, 10 * (i + 1), 0.5, {metric: s}, degenerate) for i, s in enumerate(dev))
     best = max(range(len(dev)), key=lambda i: dev[i]) if dev else None
@@ -18,7 +20,7 @@ def made(run: Run, dev, test=None, metric="accuracy", degenerate=False, status="
     return Result(run, run.id, status, metric, epochs, best, tests, **more)
 
 
-def cell(label, scores, task="cola", model="bert-base-uncased", method=None, control=False, **more):
+def make_cell(label, scores, task="cola", model="bert-base-uncased", method=None, control=False, **more):
     """A cell with one score a seed; None is a failed run, a pair is dev and test."""
     outcomes = []
     for seed, score in enumerate(scores):
@@ -27,15 +29,19 @@ def cell(label, scores, task="cola", model="bert-base-uncased", method=None, con
             outcomes.append(results.Outcome(seed, run.id, None, "its process was killed 3 times"))
             continue
         dev, test = score if isinstance(score, tuple) else (score, None)
-        outcomes.append(results.Outcome(seed, run.id, made(run, [dev, dev - 0.1], test, **more)))
+        outcomes.append(results.Outcome(seed, run.id, make_result(run, [dev, dev - 0.1], test, **more)))
     return results.Cell(task, model, label, method or label, 1e-4, tuple(outcomes), control)
 
 
 def two_tasks() -> list[results.Cell]:
     """Plain fine-tuning and the paper's method on two tasks with a model of the paper."""
-    first = [cell("vanilla", PLAIN), cell("pats", BETTER, method="pats-paper")]
+    first = [make_cell("vanilla", PLAIN), make_cell("pats", BETTER, method="pats-paper")]
     rte = {"task": "rte"}
-    return [*first, cell("vanilla", [0.8, 0.8], **rte), cell("pats", [0.7, 0.7], method="pats-paper", **rte)]
+    return [
+        *first,
+        make_cell("vanilla", [0.8, 0.8], **rte),
+        make_cell("pats", [0.7, 0.7], method="pats-paper", **rte),
+    ]
 
 
 def summarised(cells, **more) -> Summary:

@@ -5,7 +5,7 @@ import copy
 import torch
 
 import pats
-from support.small_network import backward, network
+from support.small_network import backward, make_network
 
 LR = 1e-3
 NOISE = pats.Noise.paper(lam=1e-4, seed=3)
@@ -48,9 +48,9 @@ OPTIMIZERS = {
 }
 
 
-def trained(make, steps=3, dtype=torch.float32):
+def trained_with(make, steps=3, dtype=torch.float32):
     """A model and its optimizer after some steps, with gradients for the next one."""
-    model = network(dtype=dtype)
+    model = make_network(dtype=dtype)
     optimizer = make(model)
     for step in range(steps):
         backward(model, step)
@@ -59,14 +59,14 @@ def trained(make, steps=3, dtype=torch.float32):
     return model, optimizer
 
 
-def held(model, optimizer):
+def copied_tensors(model, optimizer):
     """Copies of everything that a step may change."""
     tensors = [p.detach() for p in model.parameters()]
     tensors += [v for p in model.parameters() for v in optimizer.state.get(p, {}).values()]
     return [copy.deepcopy(tensor) for tensor in tensors if tensor is not None]
 
 
-def same(before, after):
+def same_tensors(before, after):
     return len(before) == len(after) and all(
         a.shape == b.shape
         and a.dtype == b.dtype
@@ -77,7 +77,7 @@ def same(before, after):
     )
 
 
-def shaped(state):
+def shaped_keys(state):
     """The entries that have the parameter's shape, s̄ first."""
     keys = [key for key, value in state.items() if value is not None and value.ndim]
     return sorted(keys, key=lambda key: key != "sensitivity")

@@ -36,7 +36,7 @@ def initial_weights(big=False):
     return {name: np.asarray(weight) for name, weight in weights.items()}
 
 
-def gradients(weights, t, dtype=np.float64):
+def gradients_at(weights, t, dtype=np.float64):
     """Step 2 lacks a gradient, step 4 is all zeros, one tensor stays dead until 6, one column ever."""
     rng = np.random.default_rng(100 + t)
     grads = {name: 0.1 * rng.standard_normal(weight.shape) for name, weight in weights.items()}
@@ -70,7 +70,7 @@ def model_of(weights, dtype=torch.float64):
     return model
 
 
-def give(model, grads):
+def give_gradients(model, grads):
     for name, parameter in model.named_parameters():
         grad = grads[name]
         parameter.grad = None
@@ -82,7 +82,7 @@ def numpy_of(tensor):
     return tensor.detach().double().numpy().copy()
 
 
-def close(actual, expected, tolerance):
+def assert_close(actual, expected, tolerance):
     np.testing.assert_allclose(
         numpy_of(actual), expected, rtol=tolerance, atol=tolerance * SPREAD, equal_nan=True
     )

@@ -31,7 +31,7 @@ class Network(nn.Module):
         return self.head(x)
 
 
-def network(seed=0, dtype=torch.float32, width=7):
+def make_network(seed=0, dtype=torch.float32, width=7):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Network(width, dtype)
@@ -48,7 +48,7 @@ def backward(model, step):
     return loss
 
 
-def train(model, make_optimizer, steps=5):
+def train_copy(model, make_optimizer, steps=5):
     """Weights of a copy of the model after some steps, and its optimizer."""
     model = copy.deepcopy(model)
     optimizer = make_optimizer(model)
@@ -58,5 +58,5 @@ def train(model, make_optimizer, steps=5):
     return model, optimizer
 
 
-def weights(model):
+def flat_weights(model):
     return torch.cat([parameter.detach().reshape(-1) for parameter in model.parameters()])

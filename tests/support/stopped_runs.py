@@ -8,13 +8,13 @@ class Stop(Exception):
     pass
 
 
-def content(result):
+def lasting_content(result):
     """A result without what may differ between two runs of the same settings."""
     values = json.loads(result.to_json())
     return {k: v for k, v in values.items() if k not in ("timings", "environment")}
 
 
-def digest(folder):
+def weights_digest(folder):
     return hashlib.sha256((folder / "model" / "model.safetensors").read_bytes()).hexdigest()
 
 

@@ -1,7 +1,7 @@
 """Studies in a store whose results are made by hand."""
 
 from pats.study.store.results import Store
-from support.made_results import made
+from support.made_results import make_result
 
 
 def store_study(folder, study, scores):
@@ -11,5 +11,7 @@ def store_study(folder, study, scores):
     for cell in cells:
         for run, score in zip(cell.runs, scores.get(cell.label, ()), strict=False):
             store.folder(run.id).mkdir(parents=True)
-            (store.folder(run.id) / "result.json").write_text(made(run, [score, score - 0.1]).to_json())
+            (store.folder(run.id) / "result.json").write_text(
+                make_result(run, [score, score - 0.1]).to_json()
+            )
     return store

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 
-def write(path, rows, encoding="utf-8"):
+def write_table(path, rows, encoding="utf-8"):
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)
     elif path.suffix in (".jsonl", ".json"):
@@ -20,7 +20,7 @@ def write(path, rows, encoding="utf-8"):
     return path
 
 
-def labelled(labels, **columns):
+def labelled_rows(labels, **columns):
     return [
         {"text": f"text {i}", "label": label, **{name: value(i) for name, value in columns.items()}}
         for i, label in enumerate(labels)

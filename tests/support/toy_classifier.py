@@ -43,13 +43,13 @@ class Toy(nn.Module):
         return Output(loss=loss, logits=logits)
 
 
-def toy(regression=False, dropout=0.0, dtype=torch.float64):
+def make_toy(regression=False, dropout=0.0, dtype=torch.float64):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         return Toy(1 if regression else CLASSES, dropout).to(dtype).train()
 
 
-def inputs(regression=False, dtype=torch.float64):
+def toy_inputs(regression=False, dtype=torch.float64):
     labels = torch.tensor([0.3, -1.0, 2.0], dtype=dtype) if regression else torch.tensor([0, 2, 1])
     return {"input_ids": IDS, "attention_mask": MASK, "labels": labels}
 
@@ -58,7 +58,7 @@ class Trial:
     """One method on one model: losses, gradients and the number of passes."""
 
     def __init__(self, name, options=None, model=None, regression=False, **training):
-        self.model = toy(regression) if model is None else model
+        self.model = make_toy(regression) if model is None else model
         self.method, self.clock = create(name, options), PassClock()
         self.training = Training(regression=regression, **training)
         self.regression = regression
@@ -78,7 +78,7 @@ class Trial:
 
     def loss(self, step=1, steps=0, **batch):
         self.clock.begin(step, steps)
-        given = batch.pop("inputs", None) or inputs(self.regression, self.model.head.weight.dtype)
+        given = batch.pop("inputs", None) or toy_inputs(self.regression, self.model.head.weight.dtype)
         made = MicroBatch(self.model, given, self.clock, self.training.seed, self.regression, **batch)
         return self.method.loss(made)
 

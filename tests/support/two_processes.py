@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from pats.methods import MicroBatch, PassClock, Training, anchors, create
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from support.architectures import SMALL, build
+from support.architectures import SMALL, build_model
 
 NAMES = ["vanilla", "mixout", "neftune", "freelb", "r3f", "smart", "mixout+smart+pats"]
 LIKE_ONE = ("vanilla", "mixout", "freelb")
@@ -28,7 +28,7 @@ def rows(step):
 def train(name, rank, parts):
     """Weights after three steps on a share of the rows."""
     torch.manual_seed(0)
-    model = build("bert", SMALL | (QUIET if name in LIKE_ONE else {})).train()
+    model = build_model("bert", SMALL | (QUIET if name in LIKE_ONE else {})).train()
     called = DistributedDataParallel(model) if parts > 1 else model
     method, clock = create(name, OPTIONS.get(name)), PassClock()
     training = Training(lr=1e-2, anchors=anchors(model))
