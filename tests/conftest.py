@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+if not torch.cuda.is_available():  # before anything imports Triton: its kernels then run in its interpreter
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 from support.skips import pytest_addoption, pytest_configure
 from support.tiny_bert import make_table, make_tiny_bert
 
 __all__ = ["pytest_addoption", "pytest_configure"]  # the hooks of --skips
-
-if not torch.cuda.is_available():  # before anything imports Triton: its kernels then run in its interpreter
-    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(scope="session")

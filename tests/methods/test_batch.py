@@ -134,7 +134,7 @@ def test_accumulation_is_one_larger_batch(inputs_folder, name, tmp_path):
 def test_data_parallel():
     """Two processes: replicas stay equal, and what has no noise of its own equals one larger batch."""
     script = Path(__file__).parents[1] / "support" / "two_processes.py"
-    path = os.pathsep.join([str(script.parent), str(script.parents[1])])
+    path = os.pathsep.join([str(script.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, str(script)],
         env={**os.environ, "PYTHONPATH": path},

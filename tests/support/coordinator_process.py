@@ -6,11 +6,15 @@ python coordinator_process.py PLACER ADDRESS OUT COUNT SECONDS [PROCESSES]
 import sys
 from pathlib import Path
 
+from pats.study.place.protocol import Placer
+
 LIGHT = Path(__file__).with_name("worker_without_training.py")
 LOST_AFTER = 4.0
 
 
-def make_placer(name, out, address=None, workers=2, processes=None):
+def make_placer(
+    name: str, out: Path, address: str | None = None, workers: int = 2, processes: int | None = None
+) -> Placer:
     """A placer whose runs do not train."""
     command = (sys.executable, str(LIGHT))
     if name == "local":

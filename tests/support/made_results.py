@@ -1,5 +1,8 @@
 """Results made by hand, for what reads results only."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from pats import results
 from pats.page.content.summary import Summary, summary_of
 from pats.page.numbers import tables
@@ -11,7 +14,13 @@ BETTER = [0.70, 0.71, 0.735]
 
 
 def make_result(
-    run: Run, dev, test=None, metric="accuracy", degenerate=False, status="done", **more
+    run: Run,
+    dev: Sequence[float],
+    test: float | None = None,
+    metric: str = "accuracy",
+    degenerate: bool = False,
+    status: str = "done",
+    **more: Any,
 ) -> Result:
     """A result with these dev scores, one an epoch."""
     epochs = tuple(Epoch(i + 1, 10 * (i + 1), 0.5, {metric: s}, degenerate) for i, s in enumerate(dev))
@@ -20,7 +29,15 @@ def make_result(
     return Result(run, run.id, status, metric, epochs, best, tests, **more)
 
 
-def make_cell(label, scores, task="cola", model="bert-base-uncased", method=None, control=False, **more):
+def make_cell(
+    label: str,
+    scores: Sequence[float | tuple[float, float] | None],
+    task: str = "cola",
+    model: str = "bert-base-uncased",
+    method: str | None = None,
+    control: bool = False,
+    **more: Any,
+) -> results.Cell:
     """A cell with one score a seed; None is a failed run, a pair is dev and test."""
     outcomes = []
     for seed, score in enumerate(scores):

@@ -7,6 +7,8 @@ Their options: ``seconds`` a run takes, in steps of 0.1 s; ``skew`` of the clock
 import json
 import os
 import time
+from pathlib import Path
+from typing import Any
 
 from pats._errors import InputError
 from pats.run.folder.events import Journal
@@ -17,15 +19,15 @@ from support.made_results import make_result
 STEP = 0.1
 
 
-def make_runs(count, seconds=0.3, **options):
+def make_runs(count: int, seconds: float = 0.3, **options: Any) -> list[Run]:
     return [
         Run(task="rte", method="vanilla", options={"seconds": seconds, **options}).with_seed(i)
         for i in range(count)
     ]
 
 
-def pretend_to_train(run, attempt):
-    options = run.options
+def pretend_to_train(run: Run, attempt: Path) -> None:
+    options: dict[str, Any] = dict(run.options)
     if options.get("bad"):
         raise InputError("the data are gone")
     if options.get("crash"):

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def main():
+def main() -> None:
     sys.path.insert(0, str(ROOT / "tests"))
     # A package without its __init__, which would import torch in every process.
     package = types.ModuleType("pats")
