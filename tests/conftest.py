@@ -16,6 +16,27 @@ from support.tiny_bert import make_table, make_tiny_bert
 
 __all__ = ["pytest_addoption", "pytest_configure"]  # the hooks of --skips
 
+# What takes longest, lest at the end one process be left alone with it (with --no-loadscope-reorder).
+FIRST = ("study/place/test_conformance", "study/test_crashes", "study/place/test_launch", "distributed/")
+FIRST += (
+    "run/test_kills",
+    "run/test_session",
+    "test_budget",
+    "study/",
+    "cli/",
+    "methods/",
+    "kernels/",
+    "run/",
+)
+
+
+def pytest_collection_modifyitems(items):
+    def rank(item):
+        path = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((i for i, prefix in enumerate(FIRST) if path.startswith(prefix)), len(FIRST))
+
+    items.sort(key=rank)
+
 
 @pytest.fixture(scope="session")
 def glue_root():
@@ -51,6 +72,14 @@ def _frozen():
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture
+def inline(monkeypatch):
+    """Studies of the command line train in this process; tests/study/test_crashes.py has real workers."""
+    from support.inline_placer import InlinePlacer
+
+    monkeypatch.setattr("pats.study.place.local.LocalPlacer", lambda *_: InlinePlacer())
 
 
 @pytest.fixture(scope="session")

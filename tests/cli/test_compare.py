@@ -1,8 +1,11 @@
 import json
 
+import pytest
+
 from pats.cli import main
 
 
+@pytest.mark.usefixtures("inline")
 def test_compare_and_watch(inputs, tmp_path, capsys):
     arguments = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--seeds", "1"]
     arguments += ["--method", "vanilla", "--epochs", "1", "--lr", "1e-3", "--out", str(tmp_path), "--json"]

@@ -8,6 +8,7 @@ from pats.study.plan.space import RATES, Range
 from support.study_flags import study_flags
 
 
+@pytest.mark.usefixtures("inline")
 def test_sweep_watch_and_export(inputs, tmp_path, capsys):
     pytest.importorskip("optuna")
     out = tmp_path / "out"

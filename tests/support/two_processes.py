@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing.spawn as mp
+import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from pats.methods import MicroBatch, PassClock, Training, anchors, create
@@ -65,4 +65,6 @@ def work(rank: int, rendezvous: str) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         rendezvous = os.path.join(folder, "rendezvous")
-        mp.start_processes(work, (rendezvous,), 2, start_method="fork")  # type: ignore[no-untyped-call]
+        mp.start_processes(  # type: ignore[attr-defined, no-untyped-call]
+            work, (rendezvous,), nprocs=2, start_method="fork"
+        )
