@@ -1,6 +1,7 @@
 """50 kills of a real run; what they showed is written to ``benchmarks/results/kills.json``."""
 
 import os
+import random
 import shutil
 
 import pytest
@@ -19,7 +20,7 @@ def test_fifty_kills_at_random_moments(minilm, tmp_path):
     rows = []
     for kill in range(int(os.environ.get("PATS_KILLS", "50"))):
         out = tmp_path / str(kill)
-        told = kill_once(out)
+        told = kill_once(out, random.Random())
         rows.append({**told, "weights": ending_of(out)[0][:16], "equal": ending_of(out) == alone})
         shutil.rmtree(out)
         write(recording, alone[0][:16], rows)
@@ -35,4 +36,6 @@ def write(recording, weights, rows):
         "resumed": sum(row["killed"] and row["resumed_at"] > 0 for row in rows),
         "equal": sum(row["equal"] for row in rows),
     }
-    recording.put(rows, settings={"run": f"pats run {' '.join(SETTINGS)} --method pats"}, summary=summary)
+    recording.put(
+        rows, settings={"run": f"pats run {' '.join(SETTINGS)} --model minilm --method pats"}, summary=summary
+    )

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 SETTINGS = [
-    *("--task", "grammar", "--model", "minilm", "--lr", "3e-4", "--precision", "fp32"),
+    *("--task", "grammar", "--lr", "3e-4", "--precision", "fp32"),
     *("--task-option", "size=128", "dev_size=48"),
     *("--batch-size", "4", "--max-length", "12", "--epochs", "2", "--steps", "60"),
     *("--save-steps", "5", "--quiet"),
 ]
 
 
-def start_run(out: Path, method: str = "pats") -> subprocess.Popen[str]:
+def start_run(out: Path, method: str = "pats", model: str = "minilm") -> subprocess.Popen[str]:
     """A real run of 60 steps with a checkpoint every 5, in two epochs with an evaluation after each."""
-    command = [sys.executable, "-m", "pats.cli", "run", *SETTINGS, "--method", method, "--out", str(out)]
+    command = [sys.executable, "-m", "pats.cli", "run", *SETTINGS, "--model", model]
+    command += ["--method", method, "--out", str(out)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
@@ -56,13 +57,13 @@ def reached(out: Path) -> float:
     return steps
 
 
-def kill_once(out: Path, draw: random.Random) -> dict[str, Any]:
+def kill_once(out: Path, draw: random.Random, model: str = "minilm") -> dict[str, Any]:
     """Start a run, kill it while it loads or trains, start it again; where it was killed and continued.
 
     The moment is drawn in steps, not in seconds: how long a run takes depends on what else the machine does.
     """
     moment = draw.uniform(-LOADING, STEPS)
-    process = start_run(out)
+    process = start_run(out, model=model)
     time.sleep(max(0.0, min(moment, 0.0) + LOADING))
     while process.poll() is None and reached(out) < moment:
         time.sleep(0.02)
@@ -72,5 +73,5 @@ def kill_once(out: Path, draw: random.Random) -> dict[str, Any]:
     process.communicate()
     progress = out / "checkpoint" / "progress.json"
     resumed_at = json.loads(progress.read_text())["step"] if progress.exists() else 0
-    finish_run(start_run(out))
+    finish_run(start_run(out, model=model))
     return {"moment": round(moment, 2), "killed": killed, "resumed_at": resumed_at}
