@@ -53,14 +53,13 @@ def make_cell(
 def two_tasks() -> list[results.Cell]:
     """Plain fine-tuning and the paper's method on two tasks with a model of the paper."""
     first = [make_cell("vanilla", PLAIN), make_cell("pats", BETTER, method="pats-paper")]
-    rte = {"task": "rte"}
     return [
         *first,
-        make_cell("vanilla", [0.8, 0.8], **rte),
-        make_cell("pats", [0.7, 0.7], method="pats-paper", **rte),
+        make_cell("vanilla", [0.8, 0.8], task="rte"),
+        make_cell("pats", [0.7, 0.7], method="pats-paper", task="rte"),
     ]
 
 
-def summarised(cells, **more) -> Summary:
+def summarised(cells: Sequence[results.Cell], **more: Any) -> Summary:
     """The summary of a study with these cells."""
     return summary_of(tables.groups(cells), **more)

@@ -53,7 +53,7 @@ def test_the_method_is_called_what_the_result_says():
     """Older results say nothing: the method's name is all that is known."""
     assert "Made by `pats compare` with pats, seed 0" in text(CELLS)
     said = {"sentence": "PATS (noise according to sensitivity)"}
-    told = text([CELLS[0], labelled(cell("pats", [0.7] * 3, metric="matthews", about_method=said))])
+    told = text([CELLS[0], labelled(make_cell("pats", [0.7] * 3, metric="matthews", about_method=said))])
     assert "Made by `pats compare` with PATS (noise according to sensitivity), seed 0" in told
     assert "| method | PATS (noise according to sensitivity), its default settings |" in told
 
