@@ -17,17 +17,10 @@ from support.tiny_bert import make_table, make_tiny_bert
 __all__ = ["pytest_addoption", "pytest_configure"]  # the hooks of --skips
 
 # What takes longest, lest at the end one process be left alone with it (with --no-loadscope-reorder).
-FIRST = ("study/place/test_conformance", "study/test_crashes", "study/place/test_launch", "distributed/")
-FIRST += (
-    "run/test_kills",
-    "run/test_session",
-    "test_budget",
-    "study/",
-    "cli/",
-    "methods/",
-    "kernels/",
-    "run/",
-)
+FIRST = [
+    *("study/place/test_conformance", "study/test_crashes", "study/place/test_launch", "distributed/"),
+    *("run/test_kills", "run/test_session", "test_budget", "study/", "cli/", "methods/", "kernels/", "run/"),
+]
 
 
 def pytest_collection_modifyitems(items):

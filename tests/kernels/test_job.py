@@ -149,7 +149,10 @@ def test_views_and_expanded_gradients_are_fine(path, entry):
 
 def test_a_job_without_noise_is_measured_by_its_beta(path):
     """With the bits of a job whose noise has that β; nothing else is known of it."""
-    alone, noisy = (job(*made((9, 31)), None, step=1), job(*made((9, 31)), Noise.paper(beta=0.4), step=1))
+    alone, noisy = (
+        make_job(*make_tensors((9, 31)), None, step=1),
+        make_job(*make_tensors((9, 31)), Noise.paper(beta=0.4), step=1),
+    )
     alone.beta = 0.4
     sums = [path.measure([one], 1.0) for one in (alone, noisy)]
     assert torch.equal(alone.average, noisy.average)
@@ -161,7 +164,7 @@ def test_a_job_without_noise_is_measured_by_its_beta(path):
 
 
 def test_without_noise_and_without_beta_nothing_is_measured(path):
-    one = job(*made((9, 31)), None)
+    one = make_job(*make_tensors((9, 31)), None)
     before = one.average.clone()
     assert not path.measure([one], 1.0).any()
     assert torch.equal(one.average, before)

@@ -246,7 +246,7 @@ HELD = {
 
 @pytest.mark.parametrize(("noise", "options", "keys"), HELD.values(), ids=HELD)
 def test_the_keys_of_a_checkpoint(noise, options, keys):
-    model = network()
+    model = make_network()
     optimizer = pats.optim.Adamax(pats.param_groups(model), noise=noise, **options)
     backward(model, 0)
     optimizer.step()
