@@ -23,7 +23,7 @@ demo: setup  ## Fine-tune a real model with five methods and compare them
 # A failed compile of the C kernel is an error here, and so is a skip that tests/skips.toml does not list.
 test: export PATS_REQUIRE_KERNEL = 1
 test: setup  ## All tests that take seconds to minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --skips tests/skips.toml
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --skips tests/skips.toml
 
 lint: setup  ## Style, formatting, types
 	$(BIN)/ruff check .

@@ -8,13 +8,27 @@ from pathlib import Path
 import pytest
 import torch
 
+if not torch.cuda.is_available():  # before anything imports Triton: its kernels then run in its interpreter
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 from support.skips import pytest_addoption, pytest_configure
 from support.tiny_bert import make_table, make_tiny_bert
 
 __all__ = ["pytest_addoption", "pytest_configure"]  # the hooks of --skips
 
-if not torch.cuda.is_available():  # before anything imports Triton: its kernels then run in its interpreter
-    os.environ.setdefault("TRITON_INTERPRET", "1")
+# What takes longest, lest at the end one process be left alone with it (with --no-loadscope-reorder).
+FIRST = [
+    *("study/place/test_conformance", "study/test_crashes", "study/place/test_launch", "distributed/"),
+    *("run/test_kills", "run/test_session", "test_budget", "study/", "cli/", "methods/", "kernels/", "run/"),
+]
+
+
+def pytest_collection_modifyitems(items):
+    def rank(item):
+        path = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((i for i, prefix in enumerate(FIRST) if path.startswith(prefix)), len(FIRST))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +65,14 @@ def _frozen():
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture
+def inline(monkeypatch):
+    """Studies of the command line train in this process; tests/study/test_crashes.py has real workers."""
+    from support.inline_placer import InlinePlacer
+
+    monkeypatch.setattr("pats.study.place.local.LocalPlacer", lambda *_: InlinePlacer())
 
 
 @pytest.fixture(scope="session")

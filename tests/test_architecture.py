@@ -1,7 +1,9 @@
 """The house: imports point one way, in no circle, and no room reaches into another's private things."""
 
 import ast
-from pathlib import Path
+import re
+import tomllib
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import pytest
@@ -168,3 +170,63 @@ def test_no_file_is_long(folder):
     files = [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).rglob("*.[ch]")]
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert {str(path.relative_to(ROOT)): n for path, n in lines.items() if n >= MOST_LINES} == {}
+
+
+TESTS = ROOT / "tests"
+APART = {"benchmarks", "soak"}  # folders of tests that mirror no package
+
+
+def mirrors(modules: set[str]) -> dict[str, list[str]]:
+    """Of every module with content, the test files that would be its own."""
+    found = {}
+    for module in modules:
+        path = PurePosixPath(module)
+        if path.stem == "__init__":
+            name = f"test_{path.parent.name}.py"
+            found[module] = [str(path.parent / name), str(path.parent.parent / name)]
+        else:
+            found[module] = [str(path.with_name(f"test_{path.stem.lstrip('_')}.py"))]
+    return found
+
+
+def unmirrored(modules: set[str], tests: set[str]) -> tuple[set[str], set[str]]:
+    """The modules without a test file of their own, and the test files that are no module's own."""
+    own = mirrors(modules)
+    lonely = {module for module, files in own.items() if not tests & set(files)}
+    return lonely, tests - {file for files in own.values() for file in files}
+
+
+def package_files() -> set[str]:
+    """The modules with more than a docstring."""
+    paths = {path: len(ast.parse(path.read_text(encoding="utf-8")).body) for path in PACKAGE.rglob("*.py")}
+    return {path.relative_to(PACKAGE).as_posix() for path, statements in paths.items() if statements > 1}
+
+
+def files_of_tests() -> set[str]:
+    """The test files, but for the folders that mirror nothing."""
+    found = {path.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
+    return {path.as_posix() for path in found if path.parts[0] not in APART}
+
+
+def test_the_tests_mirror_the_package():
+    """Where they do not, tests/mirror.toml says why."""
+    listed = tomllib.loads((TESTS / "mirror.toml").read_text(encoding="utf-8"))
+    lonely, others = unmirrored(package_files(), files_of_tests())
+    assert sorted(lonely ^ set(listed["elsewhere"])) == []
+    assert sorted(others ^ set(listed["shows"])) == []
+    named = [file for reason in listed["elsewhere"].values() for file in re.findall(r"[\w/]+\.py", reason)]
+    assert [file for file in named if not (TESTS / file).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("modules", "tests", "lonely", "others"),
+    [
+        ({"a/_b.py"}, {"a/test_b.py"}, set(), set()),
+        ({"a/__init__.py"}, {"a/test_a.py"}, set(), set()),
+        ({"a/b/__init__.py"}, {"a/test_b.py"}, set(), set()),
+        ({"a/b.py"}, {"c/test_b.py"}, {"a/b.py"}, {"c/test_b.py"}),
+        ({"a/b.py"}, {"a/test_b.py", "a/test_gone.py"}, set(), {"a/test_gone.py"}),
+    ],
+)
+def test_the_mirror_is_compared_by_folder_and_name(modules, tests, lonely, others):
+    assert unmirrored(modules, tests) == (lonely, others)

@@ -13,7 +13,7 @@ from torch import nn
 import pats
 from pats._budget import KEYS, share
 from pats.kernels.cpu import library
-from support.small_network import backward, network, train, weights
+from support.small_network import backward, flat_weights, make_network, train_copy
 
 SHAPES = {"square.weight": (24, 20), "wide.weight": (8, 90), "wide.bias": (160,)}
 
@@ -215,7 +215,7 @@ BEGUN_ANEW = {
 @pytest.mark.parametrize("how", BEGUN_ANEW)
 def test_a_run_that_begins_anew_has_its_whole_budget(door, how):
     """As for every fold of a cross-validation, with one optimizer."""
-    model = network()
+    model = make_network()
     optimizer = RESUMED[door](model, pats.Noise(budget=0.3, steps=12))
     start, first = copy.deepcopy((model.state_dict(), optimizer.state_dict())), None
     for _ in range(2):
@@ -223,10 +223,10 @@ def test_a_run_that_begins_anew_has_its_whole_budget(door, how):
             backward(model, step)
             optimizer.step()
         if first is None:
-            first = weights(model).clone()
+            first = flat_weights(model).clone()
             model.load_state_dict(start[0])
             BEGUN_ANEW[how](optimizer, start[1])
-    assert torch.equal(weights(model), first)
+    assert torch.equal(flat_weights(model), first)
 
 
 def test_weights_without_spread_get_noise_once_they_have_one():
@@ -292,19 +292,19 @@ def test_a_resumed_run_has_the_same_bits(door, steps, dtype, tmp_path):
     if door == "reference" and dtype == torch.bfloat16:
         dtype = torch.float64
     noise = pats.Noise(budget=0.3, steps=steps, seed=2)
-    whole, _ = train(network(dtype=dtype), lambda m: RESUMED[door](m, noise), steps=9)
-    half, optimizer = train(network(dtype=dtype), lambda m: RESUMED[door](m, noise), steps=4)
+    whole, _ = train_copy(make_network(dtype=dtype), lambda m: RESUMED[door](m, noise), steps=9)
+    half, optimizer = train_copy(make_network(dtype=dtype), lambda m: RESUMED[door](m, noise), steps=4)
     torch.save({"model": half.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "checkpoint.pt")
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    model = network(seed=9, dtype=dtype)
+    model = make_network(seed=9, dtype=dtype)
     model.load_state_dict(saved["model"])
     again = RESUMED[door](model, noise)
     again.load_state_dict(saved["optimizer"])
     for step in range(4, 9):
         backward(model, step)
         again.step()
-    assert torch.equal(weights(model), weights(whole))
-    forgetful = network(seed=9, dtype=dtype)
+    assert torch.equal(flat_weights(model), flat_weights(whole))
+    forgetful = make_network(seed=9, dtype=dtype)
     forgetful.load_state_dict(saved["model"])
     control = RESUMED[door](forgetful, noise)
     for state in saved["optimizer"]["state"].values():
@@ -314,24 +314,26 @@ def test_a_resumed_run_has_the_same_bits(door, steps, dtype, tmp_path):
     for step in range(4, 9):
         backward(forgetful, step)
         control.step()
-    assert not torch.equal(weights(forgetful), weights(whole))
+    assert not torch.equal(flat_weights(forgetful), flat_weights(whole))
 
 
 def test_a_copy_has_an_account_of_its_own():
-    model, optimizer = train(network(), lambda m: RESUMED["optim"](m, pats.Noise(budget=0.3)), steps=3)
+    model, optimizer = train_copy(
+        make_network(), lambda m: RESUMED["optim"](m, pats.Noise(budget=0.3)), steps=3
+    )
     other_model, other = copy.deepcopy((model, optimizer))
     for m, o in ((model, optimizer), (other_model, other)):
         for step in range(3, 6):
             backward(m, step)
             o.step()
-    assert torch.equal(weights(model), weights(other_model))
+    assert torch.equal(flat_weights(model), flat_weights(other_model))
 
 
 def test_an_earlier_checkpoint_goes_on_with_its_own_noise():
     """Version 0.1.0 knew no budget: its groups lack the settings, and its noise was the literal one."""
     noise = pats.Noise.paper(lam=1e-4, seed=1)
-    whole, _ = train(network(), lambda m: RESUMED["optim"](m, noise), steps=6)
-    half, optimizer = train(network(), lambda m: RESUMED["optim"](m, noise), steps=3)
+    whole, _ = train_copy(make_network(), lambda m: RESUMED["optim"](m, noise), steps=6)
+    half, optimizer = train_copy(make_network(), lambda m: RESUMED["optim"](m, noise), steps=3)
     saved = optimizer.state_dict()
     for group in saved["param_groups"]:
         del group["noise_budget"], group["noise_steps"]
@@ -341,7 +343,7 @@ def test_an_earlier_checkpoint_goes_on_with_its_own_noise():
     for step in range(3, 6):
         backward(half, step)
         again.step()
-    assert torch.equal(weights(half), weights(whole))
+    assert torch.equal(flat_weights(half), flat_weights(whole))
 
 
 # Weights and sensitivities after 20 steps of Noise.paper(), as version 0.1.0 computed them.

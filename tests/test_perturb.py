@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import pats
-from support.small_network import backward, network, train, weights
+from support.small_network import backward, flat_weights, make_network, train_copy
 
 NOISE = pats.Noise.paper(lam=1e-4, seed=3)
 LR = 1e-3
@@ -34,8 +34,8 @@ def perturbed(base, noise=NOISE, **more):
 @pytest.mark.parametrize("name", BASES)
 def test_any_base_optimizer(name):
     base, ours = BASES[name]
-    plain, _ = train(network(), lambda m: base(m.parameters(), lr=LR))
-    noisy, optimizer = train(network(), perturbed(base))
+    plain, _ = train_copy(make_network(), lambda m: base(m.parameters(), lr=LR))
+    noisy, optimizer = train_copy(make_network(), perturbed(base))
     inside = set(optimizer.handle.names)
     for (path, p), q in zip(noisy.named_parameters(), plain.parameters(), strict=True):
         assert torch.isfinite(p).all()
@@ -45,20 +45,22 @@ def test_any_base_optimizer(name):
             assert int(state["step"]) == 5
             assert state["sensitivity"].shape == p.shape
     if ours is not None:
-        same, _ = train(network(), lambda m: ours(pats.param_groups(m), lr=LR, foreach=False, noise=NOISE))
-        assert torch.equal(weights(noisy), weights(same))
+        same, _ = train_copy(
+            make_network(), lambda m: ours(pats.param_groups(m), lr=LR, foreach=False, noise=NOISE)
+        )
+        assert torch.equal(flat_weights(noisy), flat_weights(same))
 
 
 @pytest.mark.parametrize("off", [{"lam": 0.0}, {"p": 0.0}, {"gamma": 1e30}])
 def test_no_noise_is_the_base_optimizer_bit_for_bit(off):
-    plain, _ = train(network(), lambda m: torch.optim.Adamax(m.parameters(), lr=LR))
-    silent, _ = train(network(), perturbed(torch.optim.Adamax, pats.Noise.paper(**off)))
-    assert torch.equal(weights(plain), weights(silent))
+    plain, _ = train_copy(make_network(), lambda m: torch.optim.Adamax(m.parameters(), lr=LR))
+    silent, _ = train_copy(make_network(), perturbed(torch.optim.Adamax, pats.Noise.paper(**off)))
+    assert torch.equal(flat_weights(plain), flat_weights(silent))
 
 
 def test_closure_is_measured_after_it_ran():
-    plain, _ = train(network(), perturbed(torch.optim.Adamax))
-    model = network()
+    plain, _ = train_copy(make_network(), perturbed(torch.optim.Adamax))
+    model = make_network()
     optimizer = perturbed(torch.optim.Adamax)(model)
     for step in range(5):
         if step % 2:
@@ -66,11 +68,11 @@ def test_closure_is_measured_after_it_ran():
         else:
             loss = optimizer.step(closure=lambda step=step: backward(model, step))
             assert loss.ndim == 0
-    assert torch.equal(weights(plain), weights(model))
+    assert torch.equal(flat_weights(plain), flat_weights(model))
 
 
 def test_an_optimizer_that_calls_its_closure_twice_is_refused():
-    model = network()
+    model = make_network()
     optimizer = torch.optim.LBFGS(model.parameters(), lr=LR, max_iter=4)
     pats.perturb(optimizer, model, NOISE)
     with pytest.raises(RuntimeError, match="LBFGS evaluates its closure more than once"):
@@ -78,7 +80,7 @@ def test_an_optimizer_that_calls_its_closure_twice_is_refused():
 
 
 def test_nothing_is_written_before_the_base_optimizer_has_initialised():
-    model = network()
+    model = make_network()
     optimizer = torch.optim.Adamax(model.parameters(), lr=LR)
     pats.perturb(optimizer, model, NOISE)
     sizes = []
@@ -92,18 +94,18 @@ def test_nothing_is_written_before_the_base_optimizer_has_initialised():
 def test_grad_scale_divides_and_found_inf_skips():
     """A fused optimizer under GradScaler unscales the gradients itself, and skips the step itself."""
     base = lambda p, lr: torch.optim.AdamW(p, lr=lr, fused=True)  # noqa: E731
-    expected, _ = train(network(), perturbed(base), steps=2)
-    model = network()
+    expected, _ = train_copy(make_network(), perturbed(base), steps=2)
+    model = make_network()
     optimizer = perturbed(base)(model)
     for step, overflow in ((0, True), (0, False), (1, True), (1, False)):
         backward(model, step)
         for parameter in model.parameters():
             parameter.grad.mul_(1024.0)
         optimizer.grad_scale, optimizer.found_inf = torch.tensor(1024.0), torch.tensor(float(overflow))
-        before = weights(model)
+        before = flat_weights(model)
         optimizer.step()
-        assert torch.equal(before, weights(model)) == overflow
-    assert torch.equal(weights(expected), weights(model))
+        assert torch.equal(before, flat_weights(model)) == overflow
+    assert torch.equal(flat_weights(expected), flat_weights(model))
 
 
 def test_wrapped_optimizers_are_unwrapped():
@@ -111,7 +113,7 @@ def test_wrapped_optimizers_are_unwrapped():
         def __init__(self, optimizer):
             self.optimizer = optimizer
 
-    model = network()
+    model = make_network()
     inner = torch.optim.Adamax(model.parameters(), lr=LR)
     pats.perturb(Wrapper(Wrapper(inner)), model, NOISE)
     assert inner.param_groups[0]["noise_lam"] == 1e-4
@@ -120,7 +122,7 @@ def test_wrapped_optimizers_are_unwrapped():
 
 
 def test_parameters_are_found_by_name_after_they_were_replaced():
-    model = network()
+    model = make_network()
     optimizer = torch.optim.Adamax(pats.param_groups(model), lr=LR)
     handle = pats.perturb(optimizer, model, NOISE)
     for group in optimizer.param_groups:
@@ -132,14 +134,14 @@ def test_parameters_are_found_by_name_after_they_were_replaced():
 
 
 def test_a_parameter_in_scope_but_not_in_the_groups_raises():
-    model = network()
+    model = make_network()
     optimizer = torch.optim.Adamax(model.head.parameters(), lr=LR)
     with pytest.raises(pats.InputError, match=r"layers\.0\.linear\.weight.*not among the optimizer's"):
         pats.perturb(optimizer, model, NOISE)
 
 
 def test_twice_is_refused_and_remove_restores_the_base_optimizer():
-    model = network()
+    model = make_network()
     optimizer = perturbed(torch.optim.Adamax)(model)
     with pytest.raises(pats.InputError, match="carries PATS already"):
         pats.perturb(optimizer, model)
@@ -149,13 +151,13 @@ def test_twice_is_refused_and_remove_restores_the_base_optimizer():
     for step in range(5):
         backward(model, step)
         optimizer.step()
-    plain, _ = train(network(), lambda m: torch.optim.Adamax(m.parameters(), lr=LR))
-    assert torch.equal(weights(model), weights(plain))
+    plain, _ = train_copy(make_network(), lambda m: torch.optim.Adamax(m.parameters(), lr=LR))
+    assert torch.equal(flat_weights(model), flat_weights(plain))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_non_finite_gradient_costs_one_matrix_its_noise_once(bad):
-    model = network()
+    model = make_network()
     optimizer = perturbed(torch.optim.SGD)(model)
     backward(model, 0)
     optimizer.step()
@@ -180,7 +182,7 @@ def test_a_non_finite_gradient_costs_one_matrix_its_noise_once(bad):
 
 
 def test_no_gradient_at_all_warns_once():
-    model = network()
+    model = make_network()
     optimizer = perturbed(torch.optim.Adamax)(model)
     with pytest.warns(UserWarning, match="no gradient in any parameter in scope"):
         optimizer.step()
@@ -189,13 +191,13 @@ def test_no_gradient_at_all_warns_once():
 
 def test_the_noise_leaves_torch_generators_alone():
     before = torch.get_rng_state()
-    train(network(), perturbed(torch.optim.Adamax))
+    train_copy(make_network(), perturbed(torch.optim.Adamax))
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_stats_tell_what_was_added():
     noise = pats.Noise(scale="constant", p=0.5, lam=1e-6, seed=1)
-    model, optimizer = train(network(width=64), perturbed(torch.optim.Adamax, noise), steps=3)
+    model, optimizer = train_copy(make_network(width=64), perturbed(torch.optim.Adamax, noise), steps=3)
     row = optimizer.handle.stats()["layers.1.linear.weight"]
     assert abs(row["gated"] - 0.5) < 0.05
     assert row["zero"] == 0.0
@@ -206,7 +208,7 @@ def test_stats_tell_what_was_added():
 
 
 def test_settings_in_the_group_can_be_scheduled():
-    model = network()
+    model = make_network()
     optimizer = perturbed(torch.optim.SGD)(model)
     optimizer.param_groups[0]["noise_lam"] = 0.0
     backward(model, 0)
@@ -221,7 +223,7 @@ def test_lr_scale_follows_the_schedule():
     noise = pats.Noise(scale="lr", kappa=2.0)
     rms = {}
     for lr in (1e-3, 1e-4, 0.0):
-        model = network(width=64)
+        model = make_network(width=64)
         optimizer = torch.optim.Adamax(model.parameters(), lr=torch.tensor(lr) if lr else lr)
         handle = pats.perturb(optimizer, model, noise)
         backward(model, 0)

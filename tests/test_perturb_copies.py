@@ -10,7 +10,7 @@ import torch
 
 import pats
 from support.misfit_states import LR, NOISE
-from support.small_network import backward, network, weights
+from support.small_network import backward, flat_weights, make_network
 
 BASES = {
     "adamax": torch.optim.Adamax,
@@ -43,7 +43,7 @@ def steps(model, optimizer, numbers):
 
 def begun(base, noise=NOISE):
     """A model after three steps, its optimizer and its perturbation."""
-    model = network()
+    model = make_network()
     optimizer = BASES[base](model.parameters(), lr=LR)
     handle = pats.perturb(optimizer, model, noise)
     steps(model, optimizer, range(3))
@@ -60,7 +60,7 @@ def expected(base):
     """The weights of a run that nothing interrupts."""
     model, optimizer, _ = begun(base)
     steps(model, optimizer, range(3, 6))
-    return weights(model)
+    return flat_weights(model)
 
 
 @pytest.mark.parametrize("given", [(), (NOISE,)], ids=["no settings", "the same settings"])
@@ -74,7 +74,7 @@ def test_attached_after_a_load_it_goes_on_to_the_bit(base, expected, given):
         steps(model, again, range(3, 6))
     assert again.param_groups[0]["noise_lam"] == NOISE.lam
     assert set(handle.stats()) == set(handle.names)
-    assert torch.equal(weights(model), expected)
+    assert torch.equal(flat_weights(model), expected)
 
 
 @pytest.mark.parametrize("clone", CLONES.values(), ids=CLONES)
@@ -83,7 +83,7 @@ def test_attached_to_a_copy_it_goes_on_to_the_bit(base, expected, clone):
     model, optimizer = clone((model, optimizer))
     pats.perturb(optimizer, model)
     steps(model, optimizer, range(3, 6))
-    assert torch.equal(weights(model), expected)
+    assert torch.equal(flat_weights(model), expected)
 
 
 @pytest.mark.parametrize("clone", CLONES.values(), ids=CLONES)
@@ -101,7 +101,7 @@ def test_a_copy_of_the_handle_is_attached_to_the_copies(base, expected, clone, o
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         steps(model, optimizer, range(3, 6))
-    assert torch.equal(weights(model), expected)
+    assert torch.equal(flat_weights(model), expected)
     assert set(handle.stats()) == set(handle.names)
     with pytest.raises(pats.InputError, match="carries PATS already"):
         pats.perturb(optimizer, model)
@@ -114,8 +114,8 @@ def test_the_original_goes_on_beside_its_copy(expected, base):
     twin, other, _ = copy.deepcopy((model, optimizer, handle))
     steps(twin, other, range(3, 6))
     steps(model, optimizer, range(3, 6))
-    assert torch.equal(weights(model), expected)
-    assert torch.equal(weights(twin), expected)
+    assert torch.equal(flat_weights(model), expected)
+    assert torch.equal(flat_weights(twin), expected)
 
 
 @pytest.mark.parametrize("clone", CLONES.values(), ids=CLONES)
@@ -126,7 +126,7 @@ def test_a_copy_of_a_handle_that_was_removed_adds_no_noise(clone):
     model, optimizer, handle = clone((model, optimizer, handle))
     steps(model, optimizer, range(3, 6))
     steps(*plain, range(3, 6))
-    assert torch.equal(weights(model), weights(plain[0]))
+    assert torch.equal(flat_weights(model), flat_weights(plain[0]))
     handle.remove()
 
 
@@ -210,7 +210,7 @@ def test_a_state_that_was_loaded_onto_other_parameters_is_refused():
 
 
 def test_half_precision_that_was_loaded_first_is_said():
-    model = network(dtype=torch.bfloat16)
+    model = make_network(dtype=torch.bfloat16)
     optimizer = torch.optim.Adamax(model.parameters(), lr=LR)
     pats.perturb(optimizer, model, NOISE)
     steps(model, optimizer, range(2))

@@ -24,6 +24,7 @@ MODULES = {
 
 def named():
     """The packages of the extras, each with the files that its comment names."""
+    found = []
     extras = TEXT[TEXT.index("[project.optional-dependencies]") : TEXT.index("[project.urls]")]
     for line in extras.splitlines():
         requirement, _, comment = line.partition("#")
@@ -31,7 +32,8 @@ def named():
         files = re.findall(r"[\w./-]+\.(?:py|toml|md)\b|\bMakefile\b", comment)
         for package in packages:
             if package != PROJECT["name"]:
-                yield pytest.param(package, files, id=package)
+                found.append(pytest.param(package, files, id=package))
+    return found
 
 
 def needs(path, module):

@@ -10,7 +10,7 @@ from support.architectures import (
     ARCHITECTURES,
     MORE,
     SMALL,
-    build,
+    build_model,
 )
 
 
@@ -18,7 +18,7 @@ from support.architectures import (
     ("kind", "settings", "prefix", "count", "outside"), ARCHITECTURES, ids=[row[0] for row in ARCHITECTURES]
 )
 def test_encoder_of_every_architecture(kind, settings, prefix, count, outside):
-    model = build(kind, settings)
+    model = build_model(kind, settings)
     names = pats.scope(model)
     parameters = dict(model.named_parameters())
     norms = {
@@ -39,7 +39,7 @@ def test_encoder_of_every_architecture(kind, settings, prefix, count, outside):
     ("kind", "settings", "task", "count", "outside", "head"), MORE, ids=[row[0] for row in MORE]
 )
 def test_scopes_of_more_architectures(kind, settings, task, count, outside, head):
-    model = build(kind, settings, task)
+    model = build_model(kind, settings, task)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         names = pats.scope(model)
@@ -57,7 +57,7 @@ DECAYED = [row[:2] for row in ARCHITECTURES] + [row[:3] for row in MORE]
 
 @pytest.mark.parametrize("row", DECAYED, ids=[row[0] for row in DECAYED])
 def test_weight_decay_is_split_as_trainer_does(row):
-    model = build(*row)
+    model = build_model(*row)
     decayed = transformers.Trainer.get_decay_parameter_names(None, model)
     for group in pats.param_groups(model, weight_decay=0.01):
         for name in group["param_names"]:
@@ -133,7 +133,7 @@ def test_convolutions_before_attention_are_a_front_end_and_alone_the_encoder():
 
 @pytest.fixture
 def bert():
-    return build("bert", SMALL)
+    return build_model("bert", SMALL)
 
 
 def test_wrappers_do_not_change_names(bert):
@@ -253,7 +253,11 @@ NOISE = pats.Noise()
 
 def twice(groups):
     """Both models' groups, under the same names."""
-    return [dict(group) for model in (build("bert", SMALL), build("bert", SMALL)) for group in groups(model)]
+    return [
+        dict(group)
+        for model in (build_model("bert", SMALL), build_model("bert", SMALL))
+        for group in groups(model)
+    ]
 
 
 def added_later():
@@ -278,7 +282,7 @@ TWINS = {
     "added later": added_later,
     "wrapped": wrapped_names,
     "perturb": lambda: pats.perturb(
-        torch.optim.SGD(twice(pats.param_groups), lr=0.1), build("bert", SMALL), NOISE
+        torch.optim.SGD(twice(pats.param_groups), lr=0.1), build_model("bert", SMALL), NOISE
     ),
 }
 
@@ -291,6 +295,6 @@ def test_two_parameters_of_one_name_are_refused(case):
 
 def test_two_models_of_other_names_or_without_noise_share_an_optimizer():
     pats.optim.Adamax(twice(pats.param_groups))
-    both = nn.ModuleDict({"one": build("bert", SMALL), "two": build("bert", SMALL)})
+    both = nn.ModuleDict({"one": build_model("bert", SMALL), "two": build_model("bert", SMALL)})
     optimizer = pats.optim.Adamax(pats.param_groups(both, r"encoder\.layer"), noise=NOISE)
     assert len(optimizer.param_groups[0]["params"]) == 2 * 2 * 16

@@ -7,7 +7,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 import pats
-from support.small_network import backward, network, weights
+from support.small_network import backward, flat_weights, make_network
 
 NOISE = pats.Noise.paper(lam=1e-4, seed=3)
 LR = 1e-3
@@ -50,13 +50,13 @@ def loss_of(model, x):
 
 def run(make, prepare=lambda model: model, step=None, steps=4, **options):
     """Weights after a few steps; ``step(model, optimizer, t)`` says how each is made."""
-    model = network()
+    model = make_network()
     wrapped = prepare(model)
     optimizer = make(wrapped, **options)
     for t in range(steps):
         (step or plain_step)(wrapped, optimizer, t)
     assert {int(state["step"]) for state in optimizer.state.values()} == {steps}
-    return weights(model)
+    return flat_weights(model)
 
 
 def plain_step(model, optimizer, t):
@@ -185,21 +185,21 @@ def test_compiled_step(name):
 def test_learning_rate_zero(name):
     """A first step of warm-up: the weights move by the noise alone, with scale="lr" not at all."""
     for noise, moves in ((NOISE, True), (pats.Noise(scale="lr", kappa=1.0), False)):
-        model = network()
-        before = weights(model)
+        model = make_network()
+        before = flat_weights(model)
         optimizer = OPTIMIZERS[name](model, noise)
         for group in optimizer.param_groups:
             group["lr"] = 0.0
         backward(model, 0)
         optimizer.step()
-        assert (not torch.equal(before, weights(model))) == moves
-        assert torch.isfinite(weights(model)).all()
+        assert (not torch.equal(before, flat_weights(model))) == moves
+        assert torch.isfinite(flat_weights(model)).all()
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_group_added_later_is_perturbed(name):
     """Gradual unfreezing: the second layer is thawed after two steps."""
-    model = network()
+    model = make_network()
     late = list(model.layers[1].parameters())
     for parameter in late:
         parameter.requires_grad_(False)
@@ -225,7 +225,7 @@ def test_a_group_added_later_is_perturbed(name):
 
 def test_a_layer_thawed_in_place_is_perturbed():
     """The optimizer holds it all along; ``perturb`` finds that it trains now."""
-    model = network()
+    model = make_network()
     weight = model.layers[1].linear.weight
     weight.requires_grad_(False)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
@@ -246,7 +246,7 @@ def test_a_layer_thawed_in_place_is_perturbed():
 
 
 def test_tied_weights_are_noised_once():
-    model = network()
+    model = make_network()
     model.layers[1].linear.weight = model.layers[0].linear.weight
     assert pats.scope(model, "linear.weight") == ["layers.0.linear.weight"]
     silent = copy.deepcopy(model)
@@ -267,7 +267,7 @@ def test_tied_weights_are_noised_once():
 def test_zero_adapters_do_not_blow_up():
     """LoRA's B starts at zero: no sensitivity, hence no noise in its first step, and little after it."""
     peft = pytest.importorskip("peft")
-    model = network()
+    model = make_network()
     model.config = None
     adapted = peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=["linear"]))
     names = pats.scope(adapted)

@@ -7,7 +7,7 @@ from pats import Run, Study, compare
 from pats.cli import main
 from pats.run.model.exported import read_card
 from pats.study.store import results as stores
-from support.inline_placer import Inline
+from support.inline_placer import InlinePlacer
 from support.tiny_bert import make_table, make_tiny_bert
 
 
@@ -29,7 +29,9 @@ def finished(inputs):
     out = inputs / "out"
     run = Run(data=str(inputs / "texts.csv"), model=str(inputs / "bert"), epochs=2)
     # So few steps teach this model nothing, hence force.
-    compare(Study(methods=("vanilla", "pats"), seeds=2, run=run, lr=1e-3), out, engine=Inline(), force=True)
+    compare(
+        Study(methods=("vanilla", "pats"), seeds=2, run=run, lr=1e-3), out, engine=InlinePlacer(), force=True
+    )
     return out
 
 

@@ -13,12 +13,12 @@ from pats.step.shard import local
 from support.layout_training import (
     DOORS,
     LR,
-    give,
-    gradients,
-    trained,
-    whole,
+    give_gradients,
+    train_under,
+    whole_gradients,
+    whole_tensor,
 )
-from support.layouts import LAYOUTS, mesh, pair
+from support.layouts import LAYOUTS, make_mesh, make_pair
 
 pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
 
@@ -37,14 +37,14 @@ def compare(doors, layouts, steps):
         alone = {}
         for name in layouts:
             shape, rows, columns, spread = LAYOUTS[name]
-            over = mesh(*shape)
+            over = make_mesh(*shape)
             if over.get_coordinate() is None:
                 continue
             if (rows, columns) not in alone:
-                model = pair(rows, columns)
-                alone[rows, columns] = model, trained(model, make, steps)
-            model = spread(pair(rows, columns), over)
-            optimizer = trained(model, make, steps)
+                model = make_pair(rows, columns)
+                alone[rows, columns] = model, train_under(model, make, steps)
+            model = spread(make_pair(rows, columns), over)
+            optimizer = train_under(model, make, steps)
             reference, its = alone[rows, columns]
             states = zip(model.named_parameters(), reference.parameters(), strict=True)
             for (path, parameter), expected in states:
@@ -56,7 +56,7 @@ def compare(doors, layouts, steps):
                 pairs |= {key: (state[key], other[key]) for key in KEYS if key in state}
                 for key, (left, right) in pairs.items():
                     compared += 1
-                    if not torch.equal(whole(left).detach(), right.detach()):
+                    if not torch.equal(whole_tensor(left).detach(), right.detach()):
                         different.append((door, name, path, key))
     os.environ.pop("PATS_KERNEL", None)
     return different, compared
@@ -86,14 +86,14 @@ def test_triton(four):
 
 def control():
     """Noise that is drawn by the position in the shard differs from one process."""
-    model = pair()
-    spread = LAYOUTS["fsdp on 4, an empty shard"][3](pair(), mesh(4))
+    model = make_pair()
+    spread = LAYOUTS["fsdp on 4, an empty shard"][3](make_pair(), make_mesh(4))
     for net in (model, spread):
         for parameter in net.parameters():
             shard = local(parameter.detach())
             shard += pats.philox.draw(0, "same", 1, 0, shard.numel(), 1.0).view(shard.shape)
     return all(
-        torch.equal(whole(p).detach(), q.detach())
+        torch.equal(whole_tensor(p).detach(), q.detach())
         for p, q in zip(spread.parameters(), model.parameters(), strict=True)
     )
 
@@ -107,17 +107,17 @@ def one_sum():
     found = {}
     for name in FEW:
         shape, rows, columns, spread = LAYOUTS[name]
-        over = mesh(*shape)
+        over = make_mesh(*shape)
         if over.get_coordinate() is None:
             continue
-        model = spread(pair(rows, columns), over)
+        model = spread(make_pair(rows, columns), over)
         optimizer = DOORS["adamax"][0](model)
         layouts = {
             p.placements for p in model.parameters() if any(not q.is_replicate() for q in p.placements)
         }
         counts = []
         for step in range(2):
-            give(model, gradients(pair(rows, columns), step))
+            give_gradients(model, whole_gradients(make_pair(rows, columns), step))
             with CommDebugMode() as comm:
                 optimizer.step()
             kinds = {str(kind).rpartition(".")[2] for kind in comm.get_comm_counts()}
@@ -138,14 +138,14 @@ def noisytuned():
     different = []
     for name in FEW:
         shape, rows, columns, spread = LAYOUTS[name]
-        over = mesh(*shape)
+        over = make_mesh(*shape)
         if over.get_coordinate() is None:
             continue
-        alone, model = pair(rows, columns), spread(pair(rows, columns), over)
+        alone, model = make_pair(rows, columns), spread(make_pair(rows, columns), over)
         pats.noisytune_(alone, scope="all")
         pats.noisytune_(model, scope="all")
         for (path, parameter), expected in zip(model.named_parameters(), alone.parameters(), strict=True):
-            if not torch.equal(whole(parameter).detach(), expected.detach()):
+            if not torch.equal(whole_tensor(parameter).detach(), expected.detach()):
                 different.append((name, path))
     return different
 
@@ -158,14 +158,14 @@ def dummy_steps():
     """Distributed checkpointing steps once with zero gradients to create state: no weight may move."""
     moved = []
     for eps_mode, eps in (("absolute", 1e-8), ("algorithm1", 1e-8), ("relative", 1e-2), ("absolute", 0.0)):
-        model = LAYOUTS["fsdp on 4, an empty shard"][3](pair(), mesh(4))
+        model = LAYOUTS["fsdp on 4, an empty shard"][3](make_pair(), make_mesh(4))
         optimizer = pats.optim.Adamax(
             pats.param_groups(model, "all"), lr=LR, noise=pats.Noise(eps_mode=eps_mode, eps=eps)
         )
-        before = [whole(p).detach().clone() for p in model.parameters()]
+        before = [whole_tensor(p).detach().clone() for p in model.parameters()]
         get_optimizer_state_dict(model, optimizer)
         assert optimizer.state
-        after = [whole(p).detach() for p in model.parameters()]
+        after = [whole_tensor(p).detach() for p in model.parameters()]
         moved += [eps_mode for a, b in zip(before, after, strict=True) if not torch.equal(a, b)]
     return moved
 

@@ -12,8 +12,8 @@ import torch.distributed as dist
 from torch.distributed.tensor import distribute_tensor
 
 from pats.step.shard import is_sharded, local
-from support.layout_training import DOORS, gradients, trained, whole
-from support.layouts import LAYOUTS, mesh, pair
+from support.layout_training import DOORS, train_under, whole_gradients, whole_tensor
+from support.layouts import LAYOUTS, make_mesh, make_pair
 
 pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
 
@@ -55,15 +55,15 @@ def make_exact_(optimizer, parameter):
 
 def one_process(make, model, optimizer, keys, grads, step):
     """This rank's part after one process has made the step from the same state, with this rank's counts."""
-    alone = pair(*model.up.weight.shape)
+    alone = make_pair(*model.up.weight.shape)
     its, pairs = make(alone), []
     for (name, parameter), single in zip(model.named_parameters(), alone.parameters(), strict=True):
         state, zeros = optimizer.state[parameter], torch.zeros_like(parameter.detach())
         gone = zeros.clone()
         local(gone).fill_(lacks(name, parameter, step))
-        gone = whole(gone).bool()
-        single.data.copy_(whole(parameter.detach()))
-        its.state[single] = {key: whole(state.get(key, zeros)).clone() for key in keys}
+        gone = whole_tensor(gone).bool()
+        single.data.copy_(whole_tensor(parameter.detach()))
+        its.state[single] = {key: whole_tensor(state.get(key, zeros)).clone() for key in keys}
         its.state[single]["step"] = torch.tensor(float(state.get("step", 0.0)))
         average = its.state[single]["sensitivity"]
         kept = average / single.detach().abs()
@@ -86,16 +86,16 @@ def compare(doors):
     for door in doors:
         make, kernel = DOORS[door]
         os.environ |= {} if kernel is None else {"PATS_KERNEL": kernel}
-        keys = [key for key in next(iter(trained(pair(), make, 1).state.values())) if key != "step"]
+        keys = [key for key in next(iter(train_under(make_pair(), make, 1).state.values())) if key != "step"]
         for layout in SPREAD:
             shape, rows, columns, spread = LAYOUTS[layout]
-            over = mesh(*shape)
+            over = make_mesh(*shape)
             if over.get_coordinate() is None:
                 continue
-            model = spread(pair(rows, columns), over)
+            model = spread(make_pair(rows, columns), over)
             optimizer = make(model)
             for step in range(len(LACKING)):
-                grads, before = gradients(pair(rows, columns), step + 10), {}
+                grads, before = whole_gradients(make_pair(rows, columns), step + 10), {}
                 for name, parameter in model.named_parameters():
                     missing = lacks(name, parameter, step)
                     parameter.grad = None if missing else shard(grads[name], parameter)

@@ -24,8 +24,8 @@ from pats.cli import main
 from pats.methods import registry
 from pats.run import Run, batches, finetune, outcome
 from pats.run.model import exported
-from support.layout_training import give, gradients, whole
-from support.layouts import LAYOUTS, mesh, pair
+from support.layout_training import give_gradients, whole_gradients, whole_tensor
+from support.layouts import LAYOUTS, make_mesh, make_pair
 from support.tiny_bert import make_table, make_tiny_bert
 from support.world import World
 
@@ -46,7 +46,7 @@ def reviews(tmp_path_factory):
 
 
 def digest(module):
-    tensors = [whole(p).detach().reshape(-1) for p in module.parameters()]
+    tensors = [whole_tensor(p).detach().reshape(-1) for p in module.parameters()]
     return hashlib.sha256(torch.cat(tensors).numpy().tobytes()).hexdigest()
 
 
@@ -100,7 +100,7 @@ def test_minilm_replicas_stay_identical_for_200_steps(four, minilm):
 
 def through_backward():
     """Largest difference from one process after real backward passes through FSDP2."""
-    alone, sharded = pair(), fully_shard(pair(), mesh=mesh(4))
+    alone, sharded = make_pair(), fully_shard(make_pair(), mesh=make_mesh(4))
     optimizers = [
         pats.optim.Adamax(pats.param_groups(net, "all"), lr=1e-3, noise=NOISE) for net in (alone, sharded)
     ]
@@ -111,7 +111,7 @@ def through_backward():
             (net(x) - 1).square().mean().backward()
             optimizer.step()
     pairs = zip(alone.parameters(), sharded.parameters(), strict=True)
-    return max(float((p - whole(q)).abs().max()) for p, q in pairs)
+    return max(float((p - whole_tensor(q)).abs().max()) for p, q in pairs)
 
 
 @pytest.mark.soak
@@ -123,7 +123,7 @@ def flat():
     """What FSDP1 and its users are told."""
     told = []
     for original in (True, False):
-        net = FullyShardedDataParallel(pair(), use_orig_params=original, device_id=torch.device("cpu"))
+        net = FullyShardedDataParallel(make_pair(), use_orig_params=original, device_id=torch.device("cpu"))
         optimizer = torch.optim.SGD(net.parameters(), lr=LR)
         try:
             pats.perturb(optimizer, net, NOISE, scope="all")
@@ -142,14 +142,14 @@ def test_flat_parameters_are_refused(four):
 
 
 def test_zero_parameters_are_refused():
-    net = pair()
+    net = make_pair()
     optimizer = pats.optim.Adamax(pats.param_groups(net, "all"), noise=NOISE)
-    give(net, gradients(net, 0))
+    give_gradients(net, whole_gradients(net, 0))
     net.up.weight.ds_id = 0
     with pytest.raises(pats.InputError, match=r"DeepSpeed ZeRO, which flattens matrices.* use FSDP2, or DDP"):
         optimizer.step()
     # Stages 1 and 2 replace the parameters of a group by one flat partition.
-    optimizer = pats.optim.Adamax(pats.param_groups(pair(), "all"), noise=NOISE)
+    optimizer = pats.optim.Adamax(pats.param_groups(make_pair(), "all"), noise=NOISE)
     optimizer.param_groups[0]["params"] = [nn.Parameter(torch.zeros(50))]
     with pytest.raises(pats.InputError, match=r"4 names for 1 tensors.*DeepSpeed ZeRO"):
         optimizer.step()
@@ -199,15 +199,15 @@ def test_a_sharded_classifier_is_scored_exported_and_summarised(four, bert):
 
 def prepared(layout):
     shape, rows, columns, spread = LAYOUTS[layout]
-    net = spread(pair(rows, columns), mesh(*shape))
+    net = spread(make_pair(rows, columns), make_mesh(*shape))
     return net, pats.optim.Adamax(pats.param_groups(net, "all"), lr=LR, noise=NOISE)
 
 
 def steps(net, optimizer, numbers):
     for step in numbers:
-        grads = gradients(pair(), step)
-        give(net, {name: torch.ones_like(p) if grads[name] is None else grads[name]
-                   for name, p in pair().named_parameters()})  # fmt: skip
+        grads = whole_gradients(make_pair(), step)
+        give_gradients(net, {name: torch.ones_like(p) if grads[name] is None else grads[name]
+                   for name, p in make_pair().named_parameters()})  # fmt: skip
         optimizer.step()
 
 
@@ -235,7 +235,7 @@ def test_distributed_checkpoint_under_another_layout_goes_on_with_the_same_bits(
     folder = str(tmp_path / "checkpoint")
     results = four(saved_and_loaded, folder)
     assert all(same == [True, True, True] for same, _ in results)
-    net = pair()  # and on one process
+    net = make_pair()  # and on one process
     optimizer = pats.optim.Adamax(pats.param_groups(net, "all"), lr=LR, noise=NOISE)
     weights, state = get_state_dict(net, optimizer)
     dcp.load({"model": weights, "optimizer": state}, checkpoint_id=folder)

@@ -6,7 +6,7 @@ import torch
 from pats._noise import Noise
 from pats.kernels import cpu, eager, triton
 from pats.kernels.cpu import library
-from support.matrix_jobs import halves, job, made, rule
+from support.matrix_jobs import make_job, make_rule, make_tensors, measure_and_perturb
 
 PATHS = {
     "cpu": pytest.param(
@@ -40,17 +40,17 @@ ACCOUNTS = {
 
 def stepped(path, noise, account, whole, bad=False):
     """θ and the account after one step, with the update in the same call or without one."""
-    theta, grad, average = made((37, 41))
+    theta, grad, average = make_tensors((37, 41))
     average[::7] = 0.0
     if bad:
         grad[3, 4] = float("nan")
     row = torch.tensor(account, dtype=torch.float64)
-    this = job(theta, grad, average, noise, budget=row)
+    this = make_job(theta, grad, average, noise, budget=row)
     if whole:
-        this.rule = rule("adamw", torch.zeros_like(theta), torch.zeros_like(theta))
+        this.rule = make_rule("adamw", torch.zeros_like(theta), torch.zeros_like(theta))
         path.step([this])
     else:
-        halves(path, [this])
+        measure_and_perturb(path, [this])
     return theta, row
 
 

@@ -10,7 +10,16 @@ from pats._errors import InputError
 from pats._noise import Noise, mean_of
 from pats.kernels import Piece, cpu, eager
 from pats.kernels.cpu import library
-from support.matrix_jobs import CASES, NAME, SHARDS, halves, job, made, shards_of, step_of
+from support.matrix_jobs import (
+    CASES,
+    NAME,
+    SHARDS,
+    make_job,
+    make_tensors,
+    measure_and_perturb,
+    one_step,
+    one_step_of_shards,
+)
 
 ISAS = ("avx512", "avx2", "baseline")
 UNIT = 2.0**-24
@@ -72,13 +81,13 @@ MANY = {
 def test_agrees_with_plain_torch(isa, case):
     case = {"shape": (123, 301), "dtype": torch.float32, "noise": Noise()} | case
     shape, dtype, noise = case.pop("shape"), case.pop("dtype"), case.pop("noise")
-    theta, grad, average = made(shape, dtype)
-    ours = step_of(cpu, theta, grad, average, noise, **case)
+    theta, grad, average = make_tensors(shape, dtype)
+    ours = one_step(cpu, theta, grad, average, noise, **case)
     # The average as ours: the second pass alone is compared, entry by entry.
     exact, mine = ours[1].clone(), ours[0]
     wide = theta.double()
     settings = {key: value for key, value in case.items() if key != "grad_scale"}
-    (added,) = eager.perturb([job(wide, grad, exact, noise, **settings)], ours[2][None])
+    (added,) = eager.perturb([make_job(wide, grad, exact, noise, **settings)], ours[2][None])
     q = (wide - theta.double()).abs()
     if dtype == torch.float32:
         bound = 4 * UNIT * torch.maximum(theta.double().abs(), q)
@@ -88,7 +97,7 @@ def test_agrees_with_plain_torch(isa, case):
     assert torch.equal(mine[q == 0], theta[q == 0])
     assert torch.equal(ours[3][:2], added[:2])
     torch.testing.assert_close(ours[3][2:4], added[2:4], rtol=1e-6, atol=0.0)
-    other = step_of(eager, theta, grad, average, noise, **case)
+    other = one_step(eager, theta, grad, average, noise, **case)
     torch.testing.assert_close(ours[1], other[1], rtol=4 * UNIT, atol=2 * UNIT * 1e-4)
     torch.testing.assert_close(ours[2], other[2], rtol=1e-6, atol=0.0)
 
@@ -96,13 +105,13 @@ def test_agrees_with_plain_torch(isa, case):
 @built
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_same_bits_on_every_set_and_number_of_threads(dtype, threads):
-    theta, grad, average = made((257, 301), dtype)
+    theta, grad, average = make_tensors((257, 301), dtype)
     found = []
     for name in ISAS:
         for count in (1, 2, 3):
             if library.LIBRARY.pats_choose(name.encode()):
                 threads(count)
-                found.append(step_of(cpu, theta, grad, average, Noise()))
+                found.append(one_step(cpu, theta, grad, average, Noise()))
     library.LIBRARY.pats_choose(None)
     for other in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(other, found[0], strict=True))
@@ -112,9 +121,9 @@ def test_same_bits_on_every_set_and_number_of_threads(dtype, threads):
 @pytest.mark.parametrize("cut", SHARDS)
 @pytest.mark.parametrize("noise", [Noise(), Noise.paper(p=1.0)], ids=["default", "every entry"])
 def test_shards_get_the_noise_of_the_whole(path, cut, noise):
-    theta, grad, average = made((37, 41))
-    whole = step_of(path, theta, grad, average, noise)
-    for where, part in shards_of(path, cut, theta, grad, average, noise):
+    theta, grad, average = make_tensors((37, 41))
+    whole = one_step(path, theta, grad, average, noise)
+    for where, part in one_step_of_shards(path, cut, theta, grad, average, noise):
         assert torch.equal(part[0], whole[0][where])
         assert torch.equal(part[2], whole[1][where])
 
@@ -122,11 +131,11 @@ def test_shards_get_the_noise_of_the_whole(path, cut, noise):
 @pytest.mark.parametrize("path", [pytest.param(cpu, marks=built), eager], ids=["cpu", "eager"])
 def test_elements_beyond_the_low_word_of_the_counter(path):
     """More than 2**34 elements, without allocating them: the shard stands far behind the start."""
-    theta, grad, average = made((9, 7))
+    theta, grad, average = make_tensors((9, 7))
     start, numel = 2**34 - 32, 2**35
     pieces = (Piece(0, 63, start, 2**35, 2**35),)
     noise = Noise(scale="constant", p=1.0, lam=1e-2, gamma=0.0, eps=1.0)
-    this = job(theta.clone(), grad, average, noise, numel=numel, pieces=pieces)
+    this = make_job(theta.clone(), grad, average, noise, numel=numel, pieces=pieces)
     sums = path.measure([this], 1.0)
     sums[0, 0] = float(this.average.mean()) * numel
     path.perturb([this], sums)
@@ -148,12 +157,12 @@ LAYOUTS = {
 @built
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(layout):
-    theta, grad, _ = (LAYOUTS[layout](t) for t in made((40, 31)))
+    theta, grad, _ = (LAYOUTS[layout](t) for t in make_tensors((40, 31)))
     if layout == "expanded gradient":
         grad = grad[:1].expand_as(theta)
     average = torch.zeros(theta.shape)
-    dense = step_of(cpu, theta.contiguous(), grad.contiguous(), average, Noise())
-    halves(cpu, [job(theta, grad, average, Noise())])
+    dense = one_step(cpu, theta.contiguous(), grad.contiguous(), average, Noise())
+    measure_and_perturb(cpu, [make_job(theta, grad, average, Noise())])
     assert torch.equal(theta, dense[0])
     assert torch.equal(average, dense[1])
 
@@ -161,9 +170,9 @@ def test_layouts(layout):
 @built
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_nonfinite_entries_keep_their_average(isa, bad):
-    theta, grad, average = made((50, 41))
+    theta, grad, average = make_tensors((50, 41))
     grad[3, 5] = grad[49, 40] = bad
-    after, found, sums, tally = step_of(cpu, theta, grad, average, Noise())
+    after, found, sums, tally = one_step(cpu, theta, grad, average, Noise())
     assert sums[1] == 2
     assert found[3, 5] == average[3, 5]
     assert found[49, 40] == average[49, 40]
@@ -174,9 +183,9 @@ def test_nonfinite_entries_keep_their_average(isa, bad):
 
 @built
 def test_zero_gradients_add_no_noise(isa):
-    theta, grad, average = made((50, 41))
+    theta, grad, average = make_tensors((50, 41))
     for noise in (Noise(), Noise.paper(), Noise(eps=0.0)):
-        after, _, sums, tally = step_of(cpu, theta, torch.zeros_like(grad), average * 0, noise)
+        after, _, sums, tally = one_step(cpu, theta, torch.zeros_like(grad), average * 0, noise)
         assert not sums[:2].any()
         assert not tally.any()
         assert torch.equal(after, theta)
@@ -184,27 +193,27 @@ def test_zero_gradients_add_no_noise(isa):
 
 @built
 def test_no_sensitivity_and_no_eps_count_as_zero(isa):
-    theta, grad, average = made((50, 41))
+    theta, grad, average = make_tensors((50, 41))
     grad[:, ::2] = 0
     average[:, ::2] = 0
-    after, _, _, tally = step_of(cpu, theta, grad, average, Noise(eps=0.0, p=1.0))
+    after, _, _, tally = one_step(cpu, theta, grad, average, Noise(eps=0.0, p=1.0))
     assert tally[1] >= 50 * 21
     assert torch.equal(after[:, ::2], theta[:, ::2])
 
 
 @built
 def test_negative_zero_stays_where_the_gate_is_closed(isa):
-    theta, grad, average = made((64, 64))
+    theta, grad, average = make_tensors((64, 64))
     theta[:] = -0.0
-    after = step_of(cpu, theta, grad + 1, average, Noise())[0]
+    after = one_step(cpu, theta, grad + 1, average, Noise())[0]
     assert torch.signbit(after[after == 0]).all()
 
 
 @built
 def test_versions_are_counted():
-    theta, grad, average = made((8, 8))
+    theta, grad, average = make_tensors((8, 8))
     before = theta._version, average._version
-    halves(cpu, [job(theta, grad, average, Noise())])
+    measure_and_perturb(cpu, [make_job(theta, grad, average, Noise())])
     assert theta._version > before[0]
     assert average._version > before[1]
 
@@ -212,25 +221,25 @@ def test_versions_are_counted():
 def chosen(theta, grad, average, noise):
     """One step on the path that is chosen for the tensors: θ after it, and the path."""
     theta = theta.clone()
-    (batch,) = kernels.batches([job(theta, grad, average.clone(), noise)])
+    (batch,) = kernels.batches([make_job(theta, grad, average.clone(), noise)])
     batch.perturb(batch.measure())
     return theta, batch.path
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 def test_other_dtypes_take_the_plain_path(dtype):
-    theta, grad, average = made((9, 9), dtype)
+    theta, grad, average = make_tensors((9, 9), dtype)
     ours, path = chosen(theta, grad, average, Noise())
     assert path is eager
-    assert torch.equal(ours, step_of(eager, theta, grad, average, Noise())[0])
+    assert torch.equal(ours, one_step(eager, theta, grad, average, Noise())[0])
 
 
 @built
 def test_environment_forces_a_path(monkeypatch):
-    theta, grad, average = made((99, 99))
+    theta, grad, average = make_tensors((99, 99))
     bits = {
-        "eager": step_of(eager, theta, grad, average, Noise())[0],
-        "cpu": step_of(cpu, theta, grad, average, Noise())[0],
+        "eager": one_step(eager, theta, grad, average, Noise())[0],
+        "cpu": one_step(cpu, theta, grad, average, Noise())[0],
     }
     for path, expected in bits.items():
         monkeypatch.setenv("PATS_KERNEL", path)
@@ -270,7 +279,7 @@ def test_without_the_library(monkeypatch):
         "threads": torch.get_num_threads(),
         "why": "the C kernel has not been built: install a C compiler and reinstall pats-finetune",
     }
-    theta, grad, average = made((9, 9))
+    theta, grad, average = make_tensors((9, 9))
     assert not torch.equal(chosen(theta, grad, average, Noise())[0], theta)
     monkeypatch.setenv("PATS_KERNEL", "cpu")
     with pytest.raises(InputError, match="has not been built"):

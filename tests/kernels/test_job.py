@@ -6,8 +6,8 @@ import torch
 from pats._noise import Noise
 from pats.kernels import Piece, cpu, eager, triton, whole
 from pats.kernels.cpu import library
-from support.matrix_jobs import job, made, rule
-from support.misfit_states import SPOILT, same
+from support.matrix_jobs import make_job, make_rule, make_tensors
+from support.misfit_states import SPOILT, same_tensors
 
 PATHS = {"cpu": cpu, "eager": eager, "triton": triton}
 ENTRIES = {
@@ -40,9 +40,9 @@ def jobs_of(dtype=torch.float32, base="adamw"):
     """Two jobs, of which the second is to go wrong."""
     found = []
     for seed in (0, 1):
-        tensors = made((7, 7), dtype, seed)
+        tensors = make_tensors((7, 7), dtype, seed)
         moments = [torch.full_like(tensors[0], 1e-3) for _ in range(2)]
-        found.append(job(*tensors, Noise(p=1.0), rule=rule(base, *moments)))
+        found.append(make_job(*tensors, Noise(p=1.0), rule=make_rule(base, *moments)))
     return found
 
 
@@ -54,7 +54,7 @@ def refused(path, entry, jobs, match):
     before = [tensor if tensor.is_meta else tensor.clone() for tensor in tensors_of(jobs)]
     with pytest.raises((RuntimeError, TypeError), match=match):
         ENTRIES[entry](path, jobs)
-    assert same(before, tensors_of(jobs))
+    assert same_tensors(before, tensors_of(jobs))
 
 
 def put(one, what, tensor):
@@ -125,7 +125,7 @@ def test_memory_that_has_been_freed(path, entry, what):
     before = [tensor.clone() for tensor in tensors_of(jobs[:1])]
     with pytest.raises(RuntimeError, match="has been freed"):
         ENTRIES[entry](path, jobs)
-    assert same(before, tensors_of(jobs[:1]))
+    assert same_tensors(before, tensors_of(jobs[:1]))
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -149,7 +149,10 @@ def test_views_and_expanded_gradients_are_fine(path, entry):
 
 def test_a_job_without_noise_is_measured_by_its_beta(path):
     """With the bits of a job whose noise has that β; nothing else is known of it."""
-    alone, noisy = (job(*made((9, 31)), None, step=1), job(*made((9, 31)), Noise.paper(beta=0.4), step=1))
+    alone, noisy = (
+        make_job(*make_tensors((9, 31)), None, step=1),
+        make_job(*make_tensors((9, 31)), Noise.paper(beta=0.4), step=1),
+    )
     alone.beta = 0.4
     sums = [path.measure([one], 1.0) for one in (alone, noisy)]
     assert torch.equal(alone.average, noisy.average)
@@ -161,7 +164,7 @@ def test_a_job_without_noise_is_measured_by_its_beta(path):
 
 
 def test_without_noise_and_without_beta_nothing_is_measured(path):
-    one = job(*made((9, 31)), None)
+    one = make_job(*make_tensors((9, 31)), None)
     before = one.average.clone()
     assert not path.measure([one], 1.0).any()
     assert torch.equal(one.average, before)

@@ -14,7 +14,19 @@ from pats.kernels import Piece, eager
 from pats.kernels import triton as path
 from pats.kernels.job import SUMS, TALLY
 from pats.kernels.triton import tables
-from support.matrix_jobs import BETAS, CASES, EPS, LR, NAME, SHARDS, job, made, rule, shards_of, step_of
+from support.matrix_jobs import (
+    BETAS,
+    CASES,
+    EPS,
+    LR,
+    NAME,
+    SHARDS,
+    make_job,
+    make_rule,
+    make_tensors,
+    one_step,
+    one_step_of_shards,
+)
 
 triton = pytest.importorskip("triton")
 tl = pytest.importorskip("triton.language")
@@ -96,9 +108,9 @@ def test_agrees_with_plain_torch(case, dtype):
     noise, shape = case.pop("noise"), case.pop("shape")
     if case.pop("dtype", dtype) != dtype or (len(shape) == 1 and shape[0] > 2000):
         shape = (1025,)
-    theta, grad, average = on(*made(shape, dtype))
-    ours = step_of(path, theta, grad, average, noise, **case)
-    plain = step_of(eager, theta, grad, average, noise, **case)
+    theta, grad, average = on(*make_tensors(shape, dtype))
+    ours = one_step(path, theta, grad, average, noise, **case)
+    plain = one_step(eager, theta, grad, average, noise, **case)
     torch.testing.assert_close(ours[1], plain[1], rtol=4 * UNIT, atol=2 * UNIT * 1e-4)
     torch.testing.assert_close(ours[2], plain[2], rtol=1e-6, atol=0.0)
     assert torch.equal(ours[3][:2], plain[3][:2])
@@ -116,15 +128,15 @@ def test_agrees_with_plain_torch(case, dtype):
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize("noise", [Noise(), Noise.paper(p=1.0), None], ids=["default", "every entry", "none"])
 def test_steps_are_those_of_plain_torch(name, decay, noise):
-    theta = on(*made((33, 32)))[0]
+    theta = on(*make_tensors((33, 32)))[0]
     theirs = [theta, *(torch.zeros_like(theta) for _ in range(3))]
     for step in range(1, 5):
-        gradient = on(made((33, 32), seed=step)[1])[0]
+        gradient = on(make_tensors((33, 32), seed=step)[1])[0]
         mine = [t.clone() for t in theirs]  # from equal states at every step
         before = theirs[0].double()
         for walk, (t, m, v, s) in ((path, mine), (eager, theirs)):
-            this = job(t, gradient, s if noise else None, noise, step=step, maximize=step % 2 == 0)
-            this.rule = rule(name, m, v, decay)
+            this = make_job(t, gradient, s if noise else None, noise, step=step, maximize=step % 2 == 0)
+            this.rule = make_rule(name, m, v, decay)
             walk.step([this])
         bound = torch.maximum(before.abs(), (theirs[0].double() - before).abs())
         assert ((mine[0].double() - theirs[0].double()).abs() <= 4 * UNIT * bound).all()
@@ -138,10 +150,10 @@ def test_steps_are_those_of_plain_torch(name, decay, noise):
 def test_bfloat16(moments, stochastic):
     found = []
     for walk in (path, eager):
-        theta, grad, average = on(*made((33, 64), torch.bfloat16))
+        theta, grad, average = on(*make_tensors((33, 64), torch.bfloat16))
         first, second = (torch.zeros(33, 64, dtype=moments, device=DEVICE) for _ in range(2))
-        this = job(theta, grad, average, Noise(), step=1)
-        this.rule = rule("adamax", first, second, stochastic_rounding=stochastic)
+        this = make_job(theta, grad, average, Noise(), step=1)
+        this.rule = make_rule("adamax", first, second, stochastic_rounding=stochastic)
         walk.step([this])
         found.append((theta, first, second))
     assert (found[0][0] != found[1][0]).float().mean() <= 2e-3
@@ -153,14 +165,14 @@ def test_bfloat16(moments, stochastic):
 @pytest.mark.parametrize("cut", SHARDS)
 def test_shards_get_the_bits_of_the_whole(cut, base):
     """Uneven, strided and empty parts, in the same launches."""
-    tensors = on(*made((37, 41)))
+    tensors = on(*make_tensors((37, 41)))
     whole = [t.clone() for t in tensors]
-    this = job(*whole, Noise())
+    this = make_job(*whole, Noise())
     if base is not None:
         whole += [torch.full_like(whole[0], 1e-3) for _ in range(2)]
-        this.rule = rule(base, *whole[3:], 0.01)
+        this.rule = make_rule(base, *whole[3:], 0.01)
     path.perturb([this], path.measure([this], 1.0))
-    parts = shards_of(path, cut, *tensors, Noise(), base)
+    parts = one_step_of_shards(path, cut, *tensors, Noise(), base)
     assert sum(part[0].numel() for _, part in parts) == 37 * 41
     for where, part in parts:
         for mine, theirs in zip(part, whole, strict=True):
@@ -168,11 +180,11 @@ def test_shards_get_the_bits_of_the_whole(cut, base):
 
 
 def test_elements_beyond_32_bits_of_the_index():
-    theta, grad, average = on(*made((9, 7)))
+    theta, grad, average = on(*make_tensors((9, 7)))
     pieces = (Piece(0, 63, 2**34 - 32, 2**35, 2**35),)
     after = [t.clone() for t in (theta, theta)]
     for t, walk in zip(after, (path, eager), strict=True):
-        this = job(t, grad, average.clone(), Noise(p=1.0), numel=2**35, pieces=pieces)
+        this = make_job(t, grad, average.clone(), Noise(p=1.0), numel=2**35, pieces=pieces)
         walk.perturb(
             [this], torch.tensor([[2**35 * 1e-4, 0.0, 2**35 * 3.0]], dtype=torch.float64, device=DEVICE)
         )
@@ -182,14 +194,14 @@ def test_elements_beyond_32_bits_of_the_index():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_nonfinite_gradient_updates_as_torch_and_adds_no_noise(bad):
-    theta, grad, average = on(*made((9, 9)))
+    theta, grad, average = on(*make_tensors((9, 9)))
     grad[2, 2] = bad
     theirs = torch.nn.Parameter(theta.clone())
     theirs.grad = grad.clone()
     torch.optim.Adamax([theirs], lr=LR, betas=BETAS, eps=EPS).step()
     kept = average.clone()
-    this = job(theta, grad, average, Noise(), step=1)
-    this.rule = rule("adamax", torch.zeros_like(theta), torch.zeros_like(theta))
+    this = make_job(theta, grad, average, Noise(), step=1)
+    this.rule = make_rule("adamax", torch.zeros_like(theta), torch.zeros_like(theta))
     sums, tally = path.step([this])
     assert sums[0, 1] == 1
     assert not tally[0, :4].any()
@@ -211,13 +223,13 @@ def test_many_matrices_of_mixed_kinds_in_one_step():
 
     def jobs():
         for i, (shape, dtype, moments, noisy) in enumerate(rows):
-            theta, grad, average = on(*made(shape, dtype, seed=i))
+            theta, grad, average = on(*make_tensors(shape, dtype, seed=i))
             if i == 0:
                 theta, grad, average = theta.t(), grad.t(), average.t().contiguous()
             states = [torch.zeros_like(theta, dtype=moments) for _ in range(2)]
             noise = Noise(seed=i) if noisy else None
-            more = {"name": str(i), "step": 2, "rule": rule("adamw", *states, 0.01)}
-            yield job(theta, grad, average if noisy else None, noise, **more)
+            more = {"name": str(i), "step": 2, "rule": make_rule("adamw", *states, 0.01)}
+            yield make_job(theta, grad, average if noisy else None, noise, **more)
 
     together, alone = [*jobs()], [*jobs()]
     sums, tally = path.step(together)
@@ -231,11 +243,11 @@ def test_many_matrices_of_mixed_kinds_in_one_step():
 
 def test_learning_rate_and_step_are_read_on_the_device():
     noise = Noise(scale="lr", kappa=1.0)
-    theta, grad, average = on(*made((17, 16)))
+    theta, grad, average = on(*make_tensors((17, 16)))
     found = []
     for moving in (lambda x: x, lambda x: torch.tensor(float(x), device=DEVICE)):
-        this = job(theta.clone(), grad, average.clone(), noise, step=moving(3), lr=moving(2.0**-10))
-        this.rule = rule("adamw", torch.zeros_like(theta), torch.zeros_like(theta))
+        this = make_job(theta.clone(), grad, average.clone(), noise, step=moving(3), lr=moving(2.0**-10))
+        this.rule = make_rule("adamw", torch.zeros_like(theta), torch.zeros_like(theta))
         path.step([this])
         found.append(this.theta)
     assert torch.equal(*found)
@@ -243,22 +255,22 @@ def test_learning_rate_and_step_are_read_on_the_device():
 
 
 def test_environment_chooses_the_path(monkeypatch):
-    theta, grad, average = on(*made((9, 9)))
+    theta, grad, average = on(*make_tensors((9, 9)))
     monkeypatch.setenv("PATS_KERNEL", "triton")
-    (batch,) = kernels.batches([job(theta, grad, average, Noise())])
+    (batch,) = kernels.batches([make_job(theta, grad, average, Noise())])
     assert batch.path is path
-    (batch,) = kernels.batches([job(theta.double(), grad.double(), average.double(), Noise())])
+    (batch,) = kernels.batches([make_job(theta.double(), grad.double(), average.double(), Noise())])
     assert batch.path is eager
 
 
 def test_refusals():
-    theta, grad, average = on(*made((4, 4)))
-    assert path.refusal(job(theta, grad, average, Noise())) is None
-    assert "float64" in path.refusal(job(theta.double(), grad.double(), average, Noise()))
-    assert "gradient" in path.refusal(job(theta, grad.half(), average, Noise()))
-    assert "sensitivity" in path.refusal(job(theta, grad, average.double(), Noise()))
-    moments = rule("adamax", theta.double(), theta.double())
-    assert "moments" in path.refusal(job(theta, grad, average, Noise(), rule=moments))
+    theta, grad, average = on(*make_tensors((4, 4)))
+    assert path.refusal(make_job(theta, grad, average, Noise())) is None
+    assert "float64" in path.refusal(make_job(theta.double(), grad.double(), average, Noise()))
+    assert "gradient" in path.refusal(make_job(theta, grad.half(), average, Noise()))
+    assert "sensitivity" in path.refusal(make_job(theta, grad, average.double(), Noise()))
+    moments = make_rule("adamax", theta.double(), theta.double())
+    assert "moments" in path.refusal(make_job(theta, grad, average, Noise(), rule=moments))
 
 
 COMPILE = """

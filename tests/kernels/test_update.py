@@ -6,7 +6,7 @@ import torch
 from pats._noise import Noise
 from pats.kernels import cpu, eager
 from pats.kernels.cpu import library
-from support.matrix_jobs import BETAS, EPS, LR, halves, job, rule
+from support.matrix_jobs import BETAS, EPS, LR, make_job, make_rule, measure_and_perturb
 
 UNIT = 2.0**-24
 COUNT = 30_000
@@ -82,15 +82,15 @@ def test_steps_are_exact(path, name, decay, shape, noise, maximize):
         base, m, v = exact_update(name, *wide, step, decay, maximize)
         kept, before = average.clone(), wide[0]
         settings = {"maximize": maximize, "step": step, "name": "w"}
-        this = job(theta, grad, average if noise else None, noise, **settings)
-        this.rule = rule(name, first, second, decay)
+        this = make_job(theta, grad, average if noise else None, noise, **settings)
+        this.rule = make_rule(name, first, second, decay)
         sums, (tally,) = path.step([this])
         exact = base.clone()
         if noise:
-            told = eager.measure([job(before.float(), grad, kept, noise, **settings)], 1.0)
+            told = eager.measure([make_job(before.float(), grad, kept, noise, **settings)], 1.0)
             torch.testing.assert_close(average, kept, rtol=4 * UNIT, atol=1e-12)
             torch.testing.assert_close(sums, told, rtol=1e-6, atol=0.0)
-            (added,) = eager.perturb([job(exact, grad, average, noise, **settings)], sums)
+            (added,) = eager.perturb([make_job(exact, grad, average, noise, **settings)], sums)
             assert torch.equal(tally[:2], added[:2])
             torch.testing.assert_close(tally[2:4], added[2:4], rtol=1e-6, atol=0.0)
         bound = torch.stack([before.abs(), (base - before).abs(), (exact - base).abs()]).amax(0)
@@ -117,7 +117,7 @@ def test_gradients_of_any_size(name, size, eps):
     grad = (gradient(theta, 1).double() * (size / 1e-3)).float()
     grad[grad == 0] = size  # without eps, 0 / 0 would be asked
     wide = [t.double() for t in (theta, grad, first, second)]
-    this = job(theta, grad, None, None, step=1, rule=rule(name, first, second))
+    this = make_job(theta, grad, None, None, step=1, rule=make_rule(name, first, second))
     this.rule.eps = eps
     cpu.step([this])
     change = LR * wide[1] / (wide[1].abs() + eps)
@@ -145,7 +145,7 @@ def test_same_bits_on_every_set_and_wherever_an_entry_stands(name, dtype):
             for at in range(0, 3001, size):
                 part, first, second = (t[at : at + size] for t in whole)
                 grad = gradient(theta, 1)[at : at + size]
-                cpu.step([job(part, grad, None, None, rule=rule(name, first, second), step=4)])
+                cpu.step([make_job(part, grad, None, None, rule=make_rule(name, first, second), step=4)])
             found.append(whole)
     library.LIBRARY.pats_choose(None)
     assert not torch.equal(found[0][0], theta)
@@ -169,7 +169,17 @@ def test_without_noise_follows_torch(path, name, torchs):
             second.copy_(state["exp_inf" if name == "adamax" else "exp_avg_sq"])
         before = theta.abs()
         path.step(
-            [job(theta, theirs.grad, None, None, step=step, rule=rule(name, first, second, 0.01), name="w")]
+            [
+                make_job(
+                    theta,
+                    theirs.grad,
+                    None,
+                    None,
+                    step=step,
+                    rule=make_rule(name, first, second, 0.01),
+                    name="w",
+                )
+            ]
         )
         optimizer.step()
         assert ((theta - theirs).abs() <= 2 * 2.0**-23 * before.clamp(min=LR)).all()
@@ -183,8 +193,8 @@ def test_bfloat16_is_rounded_once(path, moments, name):
     wide = theta.float()
     states = [first.clone().float(), second.clone().float(), average.clone()]
     grad = gradient(theta, 1)
-    path.step([job(theta, grad, average, Noise(), rule=rule(name, first, second), step=1)])
-    path.step([job(wide, grad.float(), states[2], Noise(), rule=rule(name, *states[:2]), step=1)])
+    path.step([make_job(theta, grad, average, Noise(), rule=make_rule(name, first, second), step=1)])
+    path.step([make_job(wide, grad.float(), states[2], Noise(), rule=make_rule(name, *states[:2]), step=1)])
     # The plain path rounds from float64, so a tie in float32 may fall to the other side.
     assert (theta != wide.to(torch.bfloat16)).sum() <= (0 if path is cpu else 2)
     assert torch.equal(average, states[2])
@@ -199,8 +209,8 @@ def test_stochastic_rounding_is_the_streams(noise):
     found = []
     for path in (cpu, eager):
         theta, first, second, average = made((129, 65), torch.bfloat16)
-        this = job(theta, gradient(theta, 1), average if noise else None, noise, step=1)
-        this.rule = rule("adamax", first, second, stochastic_rounding=True)
+        this = make_job(theta, gradient(theta, 1), average if noise else None, noise, step=1)
+        this.rule = make_rule("adamax", first, second, stochastic_rounding=True)
         path.step([this])
         found.append(theta)
     differ = found[0] != found[1]
@@ -217,8 +227,8 @@ def test_stochastic_rounding_keeps_small_updates_on_average(path):
         theta = torch.ones(COUNT, dtype=torch.bfloat16)
         for step in range(1, 26):
             first, second = torch.full((COUNT,), -1.0), torch.ones(COUNT)
-            this = job(theta, torch.full_like(theta, -1.0), None, None, step=step)
-            this.rule = rule("adamax", first, second, stochastic_rounding=stochastic)
+            this = make_job(theta, torch.full_like(theta, -1.0), None, None, step=step)
+            this.rule = make_rule("adamax", first, second, stochastic_rounding=stochastic)
             this.lr = size * (1 - BETAS[0] ** step)
             path.step([this])
         ends[stochastic] = float(theta.double().mean()) - 1
@@ -235,7 +245,7 @@ def test_nonfinite_gradient_updates_as_torch_and_adds_no_noise(path, bad, name, 
     theirs.grad = gradient(theta, 1)
     theirs.grad[2, 2] = bad
     torchs([theirs], lr=LR, weight_decay=0.0).step()
-    this = job(theta, theirs.grad, average, Noise(), rule=rule(name, first, second), step=1)
+    this = make_job(theta, theirs.grad, average, Noise(), rule=make_rule(name, first, second), step=1)
     sums, tally = path.step([this])
     assert sums[0, 1] == 1
     assert not tally[0, :4].any()
@@ -251,14 +261,14 @@ def test_many_parameters_equal_one_at_a_time(path):
 
     def jobs(tensors):
         return [
-            job(t, gradient(t, i), a, Noise(), rule=rule("adamw", m, v, 0.01), step=1, name=str(i))
+            make_job(t, gradient(t, i), a, Noise(), rule=make_rule("adamw", m, v, 0.01), step=1, name=str(i))
             for i, (t, m, v, a) in enumerate(tensors)
         ]
 
     path.step(jobs(together))
     for one in jobs(alone):
         path.step([one])
-    halves(path, jobs(apart))
+    measure_and_perturb(path, jobs(apart))
     for other in (alone, apart):
         assert all(
             torch.equal(a, b) for x, y in zip(together, other, strict=True) for a, b in zip(x, y, strict=True)
@@ -280,8 +290,8 @@ def test_layouts(path, layout):
     views = [LAYOUTS[layout](t) for t in (theta, grad, first, second)]
     average = LAYOUTS[layout](average).contiguous()
     dense = [t.contiguous().clone() for t in (*views, average)]
-    path.step([job(*views[:2], average, Noise(), rule=rule("adamax", *views[2:]), step=1)])
-    path.step([job(*dense[:2], dense[4], Noise(), rule=rule("adamax", *dense[2:4]), step=1)])
+    path.step([make_job(*views[:2], average, Noise(), rule=make_rule("adamax", *views[2:]), step=1)])
+    path.step([make_job(*dense[:2], dense[4], Noise(), rule=make_rule("adamax", *dense[2:4]), step=1)])
     for view, copy in zip((*views, average), dense, strict=True):
         assert torch.equal(view, copy)
 
@@ -292,7 +302,9 @@ def test_refusals():
 
     def why(theta, grad=None, average=average, moments=ok):
         grad = theta if grad is None else grad
-        return cpu.refusal(job(theta, grad, average, Noise(), rule=rule("adamax", moments, moments)))
+        return cpu.refusal(
+            make_job(theta, grad, average, Noise(), rule=make_rule("adamax", moments, moments))
+        )
 
     assert why(ok) is None
     assert why(ok.t(), ok[:, ::2]) is None

@@ -5,7 +5,7 @@ import torch
 
 from pats import scope
 from pats.methods import PassClock, Training, anchors, create
-from support.architectures import ARCHITECTURES, batch_of, build
+from support.architectures import ARCHITECTURES, build_model, make_batch
 
 # Noise that shows in the loss of a model without dropout, and a pull that does not overshoot.
 OPTIONS = {
@@ -20,7 +20,7 @@ METHODS = ["recadam", "mixout", "smart", "freelb", "neftune", "r3f", "noisytune+
 @pytest.fixture(scope="module", params=ARCHITECTURES, ids=[row[0] for row in ARCHITECTURES])
 def model(request):
     torch.manual_seed(0)
-    return build(request.param[0], request.param[1])
+    return build_model(request.param[0], request.param[1])
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -30,16 +30,16 @@ def test_method_on_architecture(model, name):
     method, clock = create(name, options), PassClock()
     training = Training(lr=1e-3, anchors=anchors(model))
     model.eval()
-    plain = batch_of(PassClock(), model).forward().logits
+    plain = make_batch(PassClock(), model).forward().logits
     model.train()
     try:
         torch.manual_seed(1)
-        loss_before = batch_of(PassClock(), model).forward().loss
+        loss_before = make_batch(PassClock(), model).forward().loss
         method.prepare_(model, training)
         optimizer = method.optimizer(model, training)
         with clock.attached(model), method.attached(model, training, clock):
             torch.manual_seed(1)
-            loss = method.loss(batch_of(clock, model))
+            loss = method.loss(make_batch(clock, model))
             at_once = {"noisytune", "freelb", "neftune", "smart", "r3f"} & set(name.split("+"))
             if at_once:  # the others act on what training has changed
                 assert loss != loss_before
@@ -52,16 +52,16 @@ def test_method_on_architecture(model, name):
             if name == "mixout":
                 clock.begin(2)
                 torch.manual_seed(1)
-                mixed = method.loss(batch_of(clock, model))
+                mixed = method.loss(make_batch(clock, model))
             optimizer.zero_grad()
             model.eval()
-            inside_eval = batch_of(clock, model).forward().logits
-        assert torch.equal(batch_of(PassClock(), model).forward().logits, inside_eval)
+            inside_eval = make_batch(clock, model).forward().logits
+        assert torch.equal(make_batch(PassClock(), model).forward().logits, inside_eval)
         assert not torch.equal(inside_eval, plain)
         if name == "mixout":
             model.train()
             torch.manual_seed(1)
-            assert mixed != batch_of(PassClock(), model).forward().loss
+            assert mixed != make_batch(PassClock(), model).forward().loss
         assert list(model.state_dict()) == list(before)
         assert not any("forward" in vars(module) for module in model.modules())
         hooks = [module._forward_hooks or module._forward_pre_hooks for module in model.modules()]

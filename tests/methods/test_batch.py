@@ -15,14 +15,14 @@ from pats.run.folder.checkpoint import Progress
 from pats.run.model.classifier import load
 from pats.run.spec import Run
 from pats.run.trainer import RunTrainer, arguments
-from support.architectures import SMALL, batch_of, build
-from support.toy_classifier import Trial, inputs, toy
+from support.architectures import SMALL, build_model, make_batch
+from support.toy_classifier import Trial, make_toy, toy_inputs
 
 
 @pytest.fixture(params=["bert", "llama"])
 def classifier(request):
     torch.manual_seed(0)
-    return build(request.param, SMALL).train()
+    return build_model(request.param, SMALL).train()
 
 
 def gradients(classifier, name, options=None, steps=2):
@@ -34,7 +34,7 @@ def gradients(classifier, name, options=None, steps=2):
         for step in range(1, steps + 1):
             classifier.zero_grad()
             clock.begin(step)
-            loss = method.loss(batch_of(clock, classifier))
+            loss = method.loss(make_batch(clock, classifier))
             loss.backward()
             losses.append(loss.item())
     return losses, [p.grad.clone() for p in classifier.parameters() if p.grad is not None]
@@ -54,7 +54,7 @@ def test_gradient_checkpointing_changes_nothing(classifier, name):
 
 def test_extra_passes_have_other_masks_than_the_next_step():
     masks = []
-    classifier = toy(dropout=0.5)
+    classifier = make_toy(dropout=0.5)
     classifier.dropout.register_forward_hook(lambda module, args, out: masks.append(out != 0))
     torch.manual_seed(0)
     with Trial("r3f", model=classifier) as trial:
@@ -66,7 +66,7 @@ def test_extra_passes_have_other_masks_than_the_next_step():
 @pytest.mark.parametrize("seed", [0, 1])
 def test_extra_masks_are_a_function_of_seed_and_step(seed):
     def extra(step, seed):
-        classifier, seen = toy(dropout=0.5), []
+        classifier, seen = make_toy(dropout=0.5), []
         classifier.dropout.register_forward_hook(lambda module, args, out: seen.append(out != 0))
         with Trial("r3f", model=classifier, seed=seed) as trial:
             trial.loss(step=step)
@@ -78,9 +78,9 @@ def test_extra_masks_are_a_function_of_seed_and_step(seed):
 
 
 def test_a_batch_of_ones_own_loop_needs_no_run():
-    classifier, clock, method = toy(), PassClock(), create("freelb")
+    classifier, clock, method = make_toy(), PassClock(), create("freelb")
     with clock.attached(classifier), method.attached(classifier, Training(), clock):
-        method.loss(MicroBatch(classifier, inputs(), clock)).backward()
+        method.loss(MicroBatch(classifier, toy_inputs(), clock)).backward()
     assert clock.count == 3
 
 
@@ -134,7 +134,7 @@ def test_accumulation_is_one_larger_batch(inputs_folder, name, tmp_path):
 def test_data_parallel():
     """Two processes: replicas stay equal, and what has no noise of its own equals one larger batch."""
     script = Path(__file__).parents[1] / "support" / "two_processes.py"
-    path = os.pathsep.join([str(script.parent), str(script.parents[1])])
+    path = os.pathsep.join([str(script.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, str(script)],
         env={**os.environ, "PYTHONPATH": path},

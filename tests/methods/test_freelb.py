@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from support import by_hand
-from support.toy_classifier import IDS, MASK, WIDTH, Trial, inputs, toy
+from support.toy_classifier import IDS, MASK, WIDTH, Trial, make_toy, toy_inputs
 
 SHAPE = (*IDS.shape, WIDTH)
 LENGTHS = MASK.sum(1)[:, None, None].double()
@@ -24,7 +24,7 @@ def norm(x, order):
 
 def expected(model, alpha=0.1, init=0.2, passes=3, max_norm=0.0, norm_of="l2", regression=False):
     """Mean loss, its gradients, and δ of every pass."""
-    leaves, labels = by_hand.leaves(model), inputs(regression)["labels"]
+    leaves, labels = by_hand.leaves(model), toy_inputs(regression)["labels"]
     delta = by_hand.uniform(7, 2, 1, SHAPE) * MASK[..., None] * init
     delta = delta / (LENGTHS * WIDTH).sqrt() if norm_of == "l2" else delta
     total, grads, deltas = 0.0, None, []
@@ -50,18 +50,18 @@ def test_formula(row, regression):
         loss, grads = trial.gradients(step=2)
         assert trial.clock.count == ROWS[row]["passes"]
     options = {("norm_of" if k == "norm" else k): v for k, v in ROWS[row].items()}
-    total, wanted, _ = expected(toy(regression), regression=regression, **options)
+    total, wanted, _ = expected(make_toy(regression), regression=regression, **options)
     torch.testing.assert_close(loss, total, rtol=1e-12, atol=1e-12)
     for name, grad in grads.items():
         torch.testing.assert_close(grad, wanted[name], rtol=1e-9, atol=1e-12)
 
 
 def test_ascent_raises_the_loss_and_projection_bounds_it():
-    _, _, deltas = expected(toy(), alpha=0.5, init=0.3, passes=4, max_norm=0.4)
+    _, _, deltas = expected(make_toy(), alpha=0.5, init=0.3, passes=4, max_norm=0.4)
     assert all(float(norm(delta, "l2").max()) <= 0.4 + 1e-12 for delta in deltas[1:])
     losses = [
-        by_hand.task_loss(by_hand.logits_of(by_hand.leaves(toy()), delta), inputs()["labels"]).item()
-        for delta in expected(toy(), alpha=0.2, init=0.0, passes=4)[2]
+        by_hand.task_loss(by_hand.logits_of(by_hand.leaves(make_toy()), delta), toy_inputs()["labels"]).item()
+        for delta in expected(make_toy(), alpha=0.2, init=0.0, passes=4)[2]
     ]
     assert losses == sorted(losses)
 
@@ -82,10 +82,10 @@ def test_accumulation_divides_every_pass():
 @pytest.mark.parametrize("dropout", ["shared", "fresh"])
 def test_dropout(dropout):
     masks = []
-    model = toy(dropout=0.5)
+    model = make_toy(dropout=0.5)
     model.dropout.register_forward_hook(lambda module, args, out: masks.append(out != 0))
     torch.manual_seed(0)
-    model(**inputs())
+    model(**toy_inputs())
     after_one = torch.get_rng_state()
     masks.clear()
     torch.manual_seed(0)
@@ -97,9 +97,9 @@ def test_dropout(dropout):
 
 
 def test_norm_of_the_start_is_about_init_over_the_root_of_three():
-    model = toy()
+    model = make_toy()
     model.body.words = torch.nn.Embedding(11, 512).double()
-    given = {**inputs(), "input_ids": torch.ones(4, 64), "attention_mask": torch.ones(4, 64)}
+    given = {**toy_inputs(), "input_ids": torch.ones(4, 64), "attention_mask": torch.ones(4, 64)}
     with Trial("freelb", {"init": 0.6}, model) as trial:
         from pats.methods import MicroBatch
 

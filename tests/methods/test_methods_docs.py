@@ -39,9 +39,9 @@ def test_the_example_is_about_twenty_lines_and_computes_what_it_says(folder):
     assert len(EXAMPLE.strip().splitlines()) <= 22
     method = create("rdrop:RDrop", {"weight": 0.7})
     assert (method.name, method.summary) == ("rdrop:RDrop", "two passes with different dropout must agree")
-    from support.toy_classifier import inputs, toy
+    from support.toy_classifier import make_toy, toy_inputs
 
-    model, seen = toy(dropout=0.5), []
+    model, seen = make_toy(dropout=0.5), []
     with Trial("rdrop:RDrop", {"weight": 0.7}, model) as trial:
         handle = model.register_forward_hook(lambda module, args, out: seen.append(out))
         loss = trial.loss()
@@ -50,7 +50,7 @@ def test_the_example_is_about_twenty_lines_and_computes_what_it_says(folder):
     assert apart > 0
     assert torch.equal(loss, seen[0].loss + 0.7 * apart)
     with Trial("rdrop:RDrop", {"weight": 0.0}) as trial:
-        assert trial.loss() == toy()(**inputs()).loss
+        assert trial.loss() == make_toy()(**toy_inputs()).loss
 
 
 def test_the_example_runs_in_a_comparison(folder, inputs_folder):
@@ -94,8 +94,8 @@ def test_a_broken_class_of_ones_own_is_one_sentence(folder, name, capsys):
 
 def test_a_method_that_overrides_nothing_is_plain(folder):
     (folder / "plain_method.py").write_text("from pats.methods import Method\nclass X(Method):\n    pass\n")
-    from support.toy_classifier import inputs, toy
+    from support.toy_classifier import make_toy, toy_inputs
 
     with Trial("plain_method:X") as trial:
         assert isinstance(trial.clock, PassClock)
-        assert trial.loss() == toy()(**inputs()).loss
+        assert trial.loss() == make_toy()(**toy_inputs()).loss

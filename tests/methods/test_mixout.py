@@ -4,14 +4,14 @@ from torch import nn
 
 from pats import InputError, philox
 from pats.methods import PassClock, Training, create
-from support.toy_classifier import Trial, inputs, toy
+from support.toy_classifier import Trial, make_toy, toy_inputs
 
 LAYER = "body.layers.0.0"
 
 
 def trial(model=None, seed=0, anchor=None, **options):
     """Mixout on the toy, whose anchors differ from its weights."""
-    model = toy() if model is None else model
+    model = make_toy() if model is None else model
     anchors = {n: p.detach() + 0.5 if anchor is None else anchor(p) for n, p in model.named_parameters()}
     return Trial("mixout", options, model, seed=seed, anchors=anchors)
 
@@ -34,7 +34,7 @@ def mask_of(layer, inputs_, p, number, seed=0, step=1):
 def test_formula(p):
     with trial(p=p, seed=3) as t:
         got = mixed(t, passes=6)
-    w = toy().get_submodule(LAYER).weight.detach()
+    w = make_toy().get_submodule(LAYER).weight.detach()
     u = w + 0.5
     for number, weight in enumerate(got, 1):
         kept = mask_of(LAYER, 4, p, number, seed=3)
@@ -47,8 +47,8 @@ def test_average_is_the_weight_and_the_bias_is_never_mixed():
         got = mixed(t, passes=4000)
         t.clock.current = 1
         none = t.model.get_submodule(LAYER)(torch.zeros(4).double())
-    w = toy().get_submodule(LAYER).weight.detach()
-    assert torch.equal(none, toy().get_submodule(LAYER).bias)
+    w = make_toy().get_submodule(LAYER).weight.detach()
+    assert torch.equal(none, make_toy().get_submodule(LAYER).bias)
     swapped = (got - (w + 0.5)).abs().sum(1) < 1e-9  # by pass and input
     share = swapped.double().mean(0)
     deviation = (0.7 * 0.3 / 4000) ** 0.5
@@ -59,22 +59,22 @@ def test_average_is_the_weight_and_the_bias_is_never_mixed():
 
 
 def test_limits():
-    w = toy().get_submodule(LAYER).weight.detach()
+    w = make_toy().get_submodule(LAYER).weight.detach()
     with trial(p=1.0) as t:
         torch.testing.assert_close(mixed(t)[0], w + 0.5, rtol=1e-14, atol=1e-14)
         _, grads = t.gradients()
         assert not grads[f"{LAYER}.weight"].any()
         assert grads[f"{LAYER}.bias"].any()
     with trial(p=0.0) as t:
-        assert t.gradients()[0] == toy()(**inputs()).loss
+        assert t.gradients()[0] == make_toy()(**toy_inputs()).loss
     with trial(p=0.9) as t:
         t.model.eval()
-        assert t.loss() == toy()(**inputs()).loss
+        assert t.loss() == make_toy()(**toy_inputs()).loss
 
 
 def test_anchor_equal_to_the_weight_changes_nothing_but_the_gradient():
     with trial(p=0.5, anchor=lambda p: p.detach().clone()) as t:
-        torch.testing.assert_close(t.loss(), toy()(**inputs()).loss, rtol=1e-13, atol=0)
+        torch.testing.assert_close(t.loss(), make_toy()(**toy_inputs()).loss, rtol=1e-13, atol=0)
 
 
 def test_exact_gradient_by_finite_differences_and_the_reference_one():
@@ -122,12 +122,12 @@ def t_of(t, layer, number):
 
 
 def test_the_model_keeps_no_trace():
-    model = toy(dropout=0.3)
+    model = make_toy(dropout=0.3)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     with trial(model, p=0.5, dropout="replace") as t:
         assert model.dropout.p == 0
         assert list(model.state_dict()) == list(before)
-        assert list(dict(model.named_modules())) == list(dict(toy().named_modules()))
+        assert list(dict(model.named_modules())) == list(dict(make_toy().named_modules()))
         assert set(t.method.state()) == {
             f"{name}.weight" for name in ("body.layers.0.0", "body.layers.0.1", "head")
         }

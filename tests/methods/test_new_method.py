@@ -11,7 +11,7 @@ from pats.page.formats import card
 from pats.run.model.exported import read_card
 from pats.study.plan import space
 from support.added_file import added
-from support.inline_placer import Inline
+from support.inline_placer import InlinePlacer
 
 HALVED = '''
 """The loss times a factor."""
@@ -84,7 +84,7 @@ def test_a_study_goes_through_and_its_results_say_what_it_is(tiny_bert, reviews,
     run = Run(model=str(tiny_bert), data=str(reviews), epochs=1, batch_size=16, lr=1e-3)
     study = Study(methods=("halved", "both=neftune+halved"), seeds=1, run=run)
     options = {"halved": {"factor": 0.25}, "both": {"alpha": 1.0, "factor": 0.25}}
-    found = compare(replace(study, options=options), tmp_path / "out", engine=Inline(), force=True)
+    found = compare(replace(study, options=options), tmp_path / "out", engine=InlinePlacer(), force=True)
     assert found.failures == 0
     alone, both = (next(iter(cell.results.values())) for cell in found.cells)
     assert alone.about_method == {

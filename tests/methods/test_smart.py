@@ -4,8 +4,8 @@ from torch import nn
 
 from pats import InputError
 from support import by_hand
-from support.architectures import SMALL, build
-from support.toy_classifier import IDS, MASK, WIDTH, WORDS, Trial, inputs, toy
+from support.architectures import SMALL, build_model
+from support.toy_classifier import IDS, MASK, WIDTH, WORDS, Trial, make_toy, toy_inputs
 
 SHAPE = (*IDS.shape, WIDTH)
 
@@ -65,7 +65,7 @@ def test_formula(row, regression):
         trial.method._at = 4
         loss, grads = trial.gradients(step=4)
         assert trial.clock.count == 3 + options["ascents"]
-    leaves = by_hand.leaves(toy(regression))
+    leaves = by_hand.leaves(make_toy(regression))
     noise = adversary(leaves, options, regression)
     clean, noised = by_hand.logits_of(leaves), by_hand.logits_of(leaves, noise)
     taught = by_hand.logits_of({name: 0.9 * p.detach() for name, p in leaves.items()})
@@ -74,7 +74,7 @@ def test_formula(row, regression):
         return ((a - b) ** 2).mean() if regression else by_hand.symmetric_kl(a, b)
 
     smooth = stopped_kl(clean, noised) if options["detach"] and not regression else apart(clean, noised)
-    expected = by_hand.task_loss(clean, inputs(regression)["labels"])
+    expected = by_hand.task_loss(clean, toy_inputs(regression)["labels"])
     expected = expected + options["weight"] * smooth + options["mu"] * apart(clean, taught)
     torch.testing.assert_close(loss, expected.detach(), rtol=1e-9, atol=1e-11)
     for name, grad in by_hand.gradients(expected, leaves).items():
@@ -98,7 +98,7 @@ def test_noise_behind_the_embedding_block(row, monkeypatch):
     """As MT-DNN's code has it; by hand, each word's place in the block's output is its word vector."""
     monkeypatch.setattr(by_hand, "TABLE", "body.words.table.weight")
     torch.manual_seed(5)
-    model = toy()
+    model = make_toy()
     model.body.words = Block().double()
     monkeypatch.setattr(model, "get_input_embeddings", lambda: model.body.words.table)
     options = DEFAULTS | {"detach": False} | ROWS[row] | {"mu": 0.0}
@@ -114,7 +114,7 @@ def test_noise_behind_the_embedding_block(row, monkeypatch):
         by_hand.logits_of(leaves, noise, words),
     )
     smooth = stopped_kl(clean, noised) if options["detach"] else by_hand.symmetric_kl(clean, noised)
-    expected = by_hand.task_loss(clean, inputs()["labels"]) + options["weight"] * smooth
+    expected = by_hand.task_loss(clean, toy_inputs()["labels"]) + options["weight"] * smooth
     torch.testing.assert_close(loss, expected.detach(), rtol=1e-9, atol=1e-11)
     for name, grad in by_hand.gradients(expected, leaves).items():
         torch.testing.assert_close(grads[name], grad, rtol=1e-7, atol=1e-10)
@@ -134,7 +134,7 @@ BLOCKS = {
 def test_the_block_of_architectures(kind):
     """GPT-2 adds its positions between the blocks' container and the table, in no module of their own."""
     name, settings = BLOCKS[kind]
-    trial = Trial("smart", {"place": "block"}, build(kind, settings))
+    trial = Trial("smart", {"place": "block"}, build_model(kind, settings))
     if name is None:
         with pytest.raises(InputError, match="GPT2ForSequenceClassification has no embedding block"):
             trial.__enter__()
@@ -184,7 +184,7 @@ def test_state_is_what_a_resume_needs():
 
 
 def test_a_gradient_that_is_not_finite_moves_nothing():
-    model = toy()
+    model = make_toy()
     with torch.no_grad():
         model.head.weight.fill_(1e200)
     with Trial("smart", {"radius_mode": "paper"}, model) as trial:

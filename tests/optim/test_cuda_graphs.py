@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import pats
-from support.small_network import network
+from support.small_network import make_network
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -56,7 +56,7 @@ def state_of(model, optimizer):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_replays_have_the_bits_of_steps(name):
-    captured = network(width=33).cuda()
+    captured = make_network(width=33).cuda()
     plain = copy.deepcopy(captured)
     optimizers = [OPTIMIZERS[name](model) for model in (captured, plain)]
     side = torch.cuda.Stream()
@@ -87,7 +87,7 @@ def test_replays_have_the_bits_of_steps(name):
 
 def test_steps_without_the_graph_go_on_after_it():
     """What the capture has sent to the device is not taken by a step outside of it."""
-    captured = network(width=33).cuda()
+    captured = make_network(width=33).cuda()
     plain = copy.deepcopy(captured)
     optimizers = [OPTIMIZERS["adamax"](model) for model in (captured, plain)]
     for step in range(WARM):
@@ -104,7 +104,7 @@ def test_steps_without_the_graph_go_on_after_it():
 
 
 def test_a_capture_without_steps_before_it_is_refused():
-    model = network(width=33).cuda()
+    model = make_network(width=33).cuda()
     optimizer = OPTIMIZERS["adamax"](model)
     fill(model, 0)
     with (
@@ -115,7 +115,7 @@ def test_a_capture_without_steps_before_it_is_refused():
 
 
 def test_steps_that_are_counted_on_the_host_are_refused():
-    model = network(width=33).cuda()
+    model = make_network(width=33).cuda()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     pats.perturb(optimizer, model, NOISE)
     for step in range(WARM):

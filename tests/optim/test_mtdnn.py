@@ -5,7 +5,16 @@ import pytest
 import torch
 
 import pats
-from support.problem import LR, STEPS, close, give, gradients, initial_weights, model_of, numpy_of
+from support.problem import (
+    LR,
+    STEPS,
+    assert_close,
+    give_gradients,
+    gradients_at,
+    initial_weights,
+    model_of,
+    numpy_of,
+)
 
 
 def by_hand(theta, grads, era, lr=LR, b1=0.9, b2=0.999, decay=0.0):
@@ -29,7 +38,7 @@ def trained(make):
     model = model_of(weights)
     optimizer = make(model)
     for t in range(STEPS):
-        give(model, gradients(weights, t))
+        give_gradients(model, gradients_at(weights, t))
         optimizer.step()
     return dict(model.named_parameters())
 
@@ -42,15 +51,15 @@ def test_formula(era, decay):
     )
     weights = initial_weights()
     for name, parameter in found.items():
-        grads = [gradients(weights, t)[name] for t in range(STEPS)]
-        close(parameter, by_hand(weights[name], grads, era, decay=decay), 1e-12)
+        grads = [gradients_at(weights, t)[name] for t in range(STEPS)]
+        assert_close(parameter, by_hand(weights[name], grads, era, decay=decay), 1e-12)
 
 
 def test_b_is_torchs_adamax_but_for_the_decay():
     ours = trained(lambda model: pats.optim.MTDNNAdamax(model.parameters(), lr=LR, weight_decay=0.0))
     torchs = trained(lambda model: torch.optim.Adamax(model.parameters(), lr=LR))
     for name, parameter in ours.items():
-        close(parameter, numpy_of(torchs[name]), 1e-12)
+        assert_close(parameter, numpy_of(torchs[name]), 1e-12)
 
 
 def test_a_starts_slowly():
@@ -59,7 +68,7 @@ def test_a_starts_slowly():
     steps = []
     for _ in range(3):
         before = model.w.item()
-        give(model, {"w": np.ones(1)})
+        give_gradients(model, {"w": np.ones(1)})
         optimizer.step()
         steps.append(before - model.w.item())
     np.testing.assert_allclose(steps, [0.1, 0.19, 0.271], rtol=1e-5)
@@ -77,7 +86,7 @@ def test_sage_with_its_factor_at_one_is_era_a(decay):
         lambda model: pats.optim.MTDNNAdamax(model.parameters(), lr=LR, era="a", weight_decay=decay)
     )
     for name, parameter in sage.items():
-        close(parameter, numpy_of(plain[name]), 1e-12)
+        assert_close(parameter, numpy_of(plain[name]), 1e-12)
 
 
 @pytest.mark.parametrize(

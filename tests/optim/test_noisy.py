@@ -17,8 +17,8 @@ from support.problem import (
     ROWS,
     ULP,
     account,
-    give,
-    gradients,
+    give_gradients,
+    gradients_at,
     initial_weights,
     lr_at,
     model_of,
@@ -27,7 +27,7 @@ from support.problem import (
     sized,
     synchronise,
 )
-from support.small_network import backward, network, train, weights
+from support.small_network import backward, flat_weights, make_network, train_copy
 
 pytestmark = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
 
@@ -57,8 +57,8 @@ def test_every_entry_of_every_step_is_accurate(base, row):
     run = BASES[base][0]({n: numpy_of(p) for n, p in model.named_parameters()}, LR, noise, **options)
     for t in range(8):
         lr = optimizer.param_groups[0]["lr"] = run.lr = lr_at(t) / 10
-        grads = gradients(weights, t, np.float32)
-        give(model, grads)
+        grads = gradients_at(weights, t, np.float32)
+        give_gradients(model, grads)
         _synchronised(run, model, optimizer)
         before = {name: (np.abs(a.theta), np.abs(a.sbar)) for name, a in run.matrices.items()}
         run.step(grads)
@@ -83,7 +83,7 @@ def test_every_entry_of_every_step_is_accurate(base, row):
 @pytest.mark.parametrize("base", OURS)
 @pytest.mark.parametrize("value", [1e38, math.nan, math.inf, -math.inf])
 def test_a_non_finite_sensitivity_keeps_its_average_and_stops_the_noise(base, value):
-    model, twin = network(), network()
+    model, twin = make_network(), make_network()
     optimizer = OURS[base](pats.param_groups(model), lr=LR, fused=True, noise=NOISE)
     plain = OURS[base](pats.param_groups(twin), lr=LR, foreach=False, noise=NOISE)
     broken = "layers.0.linear.weight"
@@ -166,7 +166,7 @@ def test_mixed_dtypes_in_one_group():
 @pytest.mark.parametrize("base", OURS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_a_gradient_that_comes_later_and_frozen_layers(base, dtype):
-    model = network(dtype=dtype)
+    model = make_network(dtype=dtype)
     optimizer = OURS[base](pats.param_groups(model), lr=LR, fused=True, noise=NOISE)
     late, frozen = model.layers[1].linear.weight, model.layers[0].linear.bias
     for step in range(6):
@@ -175,17 +175,19 @@ def test_a_gradient_that_comes_later_and_frozen_layers(base, dtype):
             late.grad = None
         if step in (2, 3):
             frozen.grad = None
-        before = weights(model)
+        before = flat_weights(model)
         optimizer.step()
-        assert not torch.equal(before, weights(model))
+        assert not torch.equal(before, flat_weights(model))
     assert [int(optimizer.state[p]["step"]) for p in (late, frozen, model.head.weight)] == [4, 4, 6]
 
 
 @pytest.mark.parametrize("base", OURS)
 def test_none_takes_the_kernel_and_says_no_with_foreach(base):
     def run(**more):
-        model, optimizer = train(network(), lambda m: OURS[base](pats.param_groups(m), lr=LR, **more))
-        return weights(model), optimizer
+        model, optimizer = train_copy(
+            make_network(), lambda m: OURS[base](pats.param_groups(m), lr=LR, **more)
+        )
+        return flat_weights(model), optimizer
 
     fused = run(noise=NOISE, fused=True)[0]
     assert torch.equal(run(noise=NOISE)[0], fused)
@@ -194,12 +196,12 @@ def test_none_takes_the_kernel_and_says_no_with_foreach(base):
         assert not torch.equal(plain, fused)
         torch.testing.assert_close(plain, fused, rtol=1e-5, atol=1e-7)
     torchs = {"adamax": torch.optim.Adamax, "adamw": torch.optim.AdamW}[base]
-    model, _ = train(network(), lambda m: torchs(m.parameters(), lr=LR))
-    assert torch.equal(run()[0], weights(model))
+    model, _ = train_copy(make_network(), lambda m: torchs(m.parameters(), lr=LR))
+    assert torch.equal(run()[0], flat_weights(model))
 
 
 def test_fused_adamax_without_noise_stays_near_torch():
-    model, twin = network(), network()
+    model, twin = make_network(), make_network()
     ours = pats.optim.Adamax(model.parameters(), lr=LR, fused=True)
     theirs = torch.optim.Adamax(twin.parameters(), lr=LR)
     for step in range(5):
@@ -211,18 +213,20 @@ def test_fused_adamax_without_noise_stays_near_torch():
                         ours.state[p][key].copy_(theirs.state[q][key])
         backward(model, step)
         backward(twin, step)
-        size = weights(twin).abs().clamp(min=LR)
+        size = flat_weights(twin).abs().clamp(min=LR)
         ours.step()
         theirs.step()
-        assert ((weights(model) - weights(twin)).abs() <= 2 * 2.0**-23 * size).all()
+        assert ((flat_weights(model) - flat_weights(twin)).abs() <= 2 * 2.0**-23 * size).all()
 
 
 @pytest.mark.parametrize("base", OURS)
 @pytest.mark.parametrize(("one", "other"), [({"fused": True}, {"foreach": True}), ({"foreach": True}, {})])
 def test_a_checkpoint_goes_on_on_the_other_path(base, one, other):
-    alone, _ = train(network(), lambda m: OURS[base](pats.param_groups(m), lr=LR, noise=NOISE), steps=6)
-    model, first = train(
-        network(), lambda m: OURS[base](pats.param_groups(m), lr=LR, noise=NOISE, **one), steps=3
+    alone, _ = train_copy(
+        make_network(), lambda m: OURS[base](pats.param_groups(m), lr=LR, noise=NOISE), steps=6
+    )
+    model, first = train_copy(
+        make_network(), lambda m: OURS[base](pats.param_groups(m), lr=LR, noise=NOISE, **one), steps=3
     )
     second = OURS[base](pats.param_groups(model), lr=LR, noise=NOISE, **other)
     state = copy.deepcopy(first.state_dict())
@@ -230,7 +234,7 @@ def test_a_checkpoint_goes_on_on_the_other_path(base, one, other):
     for step in range(3, 6):
         backward(model, step)
         second.step()
-    torch.testing.assert_close(weights(alone), weights(model), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(flat_weights(alone), flat_weights(model), rtol=1e-5, atol=1e-7)
 
 
 def test_stochastic_rounding_needs_its_names_and_a_seed_decides_it():
@@ -238,24 +242,24 @@ def test_stochastic_rounding_needs_its_names_and_a_seed_decides_it():
         make = lambda m: pats.optim.Adamax(  # noqa: E731
             pats.param_groups(m), lr=LR, noise=pats.Noise(seed=seed, budget=0.0), stochastic_rounding=True
         )
-        return weights(train(network(dtype=torch.bfloat16), make)[0])
+        return flat_weights(train_copy(make_network(dtype=torch.bfloat16), make)[0])
 
     assert torch.equal(run(1), run(1))
     assert not torch.equal(run(1), run(2))
     with pytest.raises(pats.InputError, match="parameter's name"):
-        pats.optim.Adamax(network(dtype=torch.bfloat16).parameters(), stochastic_rounding=True)
+        pats.optim.Adamax(make_network(dtype=torch.bfloat16).parameters(), stochastic_rounding=True)
     with pytest.raises(pats.InputError, match="foreach=True"):
-        pats.optim.AdamW(pats.param_groups(network()), foreach=True, stochastic_rounding=True)
+        pats.optim.AdamW(pats.param_groups(make_network()), foreach=True, stochastic_rounding=True)
 
 
 @pytest.mark.parametrize("noise", [None, NOISE], ids=["no noise", "noise"])
 def test_true_raises_where_it_cannot_be_had(noise, monkeypatch):
-    groups = lambda dtype: pats.param_groups(network(dtype=dtype))  # noqa: E731
+    groups = lambda dtype: pats.param_groups(make_network(dtype=dtype))  # noqa: E731
     with pytest.raises(pats.InputError, match=r"fused=True cannot be had: .* not torch\.float64 on cpu"):
         pats.optim.Adamax(groups(torch.float64), fused=True, noise=noise)
     with pytest.raises(pats.InputError, match="contradict"):
         pats.optim.Adamax(groups(torch.float32), fused=True, foreach=True, noise=noise)
-    model = network()
+    model = make_network()
     optimizer = pats.optim.Adamax(pats.param_groups(model), fused=True, noise=noise)
     model.double()
     backward(model, 0)
@@ -268,4 +272,6 @@ def test_true_raises_where_it_cannot_be_had(noise, monkeypatch):
     monkeypatch.setattr(library, "LIBRARY", None)
     with pytest.raises(pats.InputError, match="has not been built"):
         pats.optim.Adamax(groups(torch.float32), fused=True, noise=noise)
-    train(network(), lambda m: pats.optim.Adamax(pats.param_groups(m), noise=noise))  # None falls back
+    train_copy(
+        make_network(), lambda m: pats.optim.Adamax(pats.param_groups(m), noise=noise)
+    )  # None falls back

@@ -7,7 +7,16 @@ import pytest
 import torch
 
 import pats
-from support.problem import LR, STEPS, close, give, gradients, initial_weights, model_of, numpy_of
+from support.problem import (
+    LR,
+    STEPS,
+    assert_close,
+    give_gradients,
+    gradients_at,
+    initial_weights,
+    model_of,
+    numpy_of,
+)
 
 ROWS = {
     "default": {"t0": 8},
@@ -77,14 +86,14 @@ def test_formula(row):
     optimizer = ours(model, anchors, **ROWS[row])
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 1 - t / 40)
     for t in range(STEPS):
-        grads = gradients(weights, t)
-        give(model, grads)
+        grads = gradients_at(weights, t)
+        give_gradients(model, grads)
         optimizer.step()
         schedule.step()
         for name, parameter in model.named_parameters():
             if grads[name] is not None:
                 hands[name].step(grads[name], LR * (1 - t / 40))
-            close(parameter, hands[name].theta, 1e-12)
+            assert_close(parameter, hands[name].theta, 1e-12)
 
 
 def run(make, anchor_shift=0.0):
@@ -92,7 +101,7 @@ def run(make, anchor_shift=0.0):
     model = model_of(weights)
     optimizer = make(model, {name: torch.tensor(weight + anchor_shift) for name, weight in weights.items()})
     for t in range(STEPS):
-        give(model, gradients(weights, t))
+        give_gradients(model, gradients_at(weights, t))
         optimizer.step()
     return {name: numpy_of(parameter) for name, parameter in model.named_parameters()}
 
@@ -104,7 +113,7 @@ def test_without_a_pull_it_is_adam_with_decoupled_decay(options, decay):
     weights = initial_weights()
     hands = {name: ByHand(weight, False, weight_decay=decay) for name, weight in weights.items()}
     for t in range(STEPS):
-        for name, grad in gradients(weights, t).items():
+        for name, grad in gradients_at(weights, t).items():
             if grad is not None:
                 hands[name].step(grad, LR)
     found = run(lambda m, a: ours(m, a, weight_decay=decay, **options), 0.3)
@@ -122,7 +131,7 @@ def test_with_eps_zero_it_is_torchs_adam():
     for t in range(STEPS):
         grads = {"layer.w": np.random.default_rng(t).standard_normal(12)}
         for model, optimizer in zip(models, optimizers, strict=True):
-            give(model, grads)
+            give_gradients(model, grads)
             optimizer.step()
     np.testing.assert_allclose(numpy_of(models[0].layer.w), numpy_of(models[1].layer.w), rtol=1e-12)
 
@@ -139,11 +148,11 @@ def test_far_before_t0_a_step_is_the_pull_alone_and_large_values_do_not_overflow
     weights = initial_weights()
     model = model_of(weights)
     optimizer = ours(model, {n: torch.tensor(w + 0.3) for n, w in weights.items()}, t0=1e6, k=1e3)
-    give(model, gradients(weights, 0))
+    give_gradients(model, gradients_at(weights, 0))
     optimizer.step()
     for name, parameter in model.named_parameters():
         if name.startswith("layer"):
-            close(parameter, weights[name] + LR * GAMMA * 0.3, 1e-12)
+            assert_close(parameter, weights[name] + LR * GAMMA * 0.3, 1e-12)
 
 
 def test_anchors_are_in_the_state_and_survive_a_resume():
@@ -151,7 +160,7 @@ def test_anchors_are_in_the_state_and_survive_a_resume():
     model = model_of(weights)
     optimizer = ours(model, t0=5)
     for t in range(5):
-        give(model, gradients(weights, t))
+        give_gradients(model, gradients_at(weights, t))
         optimizer.step()
     anchor = optimizer.state[model.layer.get_submodule("0").weight]["anchor"]
     assert np.array_equal(numpy_of(anchor), weights["layer.0.weight"])
@@ -160,7 +169,7 @@ def test_anchors_are_in_the_state_and_survive_a_resume():
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for t in range(5, 10):
         for one, opt in ((model, optimizer), (resumed_model, resumed)):
-            give(one, gradients(weights, t))
+            give_gradients(one, gradients_at(weights, t))
             opt.step()
     for one, other in zip(model.parameters(), resumed_model.parameters(), strict=True):
         assert torch.equal(one, other)

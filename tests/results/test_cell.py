@@ -1,6 +1,6 @@
 import pytest
 
-from support.made_results import cell
+from support.made_results import make_cell
 
 
 @pytest.mark.parametrize(
@@ -16,4 +16,4 @@ from support.made_results import cell
     ],
 )
 def test_the_method_whose_printed_scores_may_stand_beside_a_row(label, method, printed):
-    assert cell(label, [0.5], method=method).in_print == printed
+    assert make_cell(label, [0.5], method=method).in_print == printed

@@ -16,7 +16,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from pats import InputError
 from pats.run import Result, Run, finetune
-from support.stopped_runs import Stop, content, digest, stop_at
+from support.stopped_runs import Stop, lasting_content, stop_at, weights_digest
 
 METHODS = ("vanilla", "noisytune", "sage", "pats")
 
@@ -98,9 +98,9 @@ def test_finished_run_is_not_repeated(run, tmp_path):
 
 @pytest.mark.parametrize("damage", ["", "{", '{"run_id": "x"'])
 def test_damaged_result_is_made_again(run, tmp_path, damage):
-    expected = content(finetune(run, tmp_path))
+    expected = lasting_content(finetune(run, tmp_path))
     (tmp_path / "result.json").write_text(damage)
-    assert content(finetune(run, tmp_path)) == expected
+    assert lasting_content(finetune(run, tmp_path)) == expected
 
 
 def test_another_run_is_refused(run, tmp_path):
@@ -166,15 +166,15 @@ def test_resume_is_exact(run, tmp_path, method, epoch):
     resumed = finetune(run, tmp_path / "stopped", on_event=events.append)
     # The event of an epoch comes before its checkpoint, so that epoch is made again.
     assert events[0]["resumed_at"] == 5 * (epoch - 1)
-    assert content(resumed) == content(alone)
-    assert digest(tmp_path / "stopped") == digest(tmp_path / "alone")
+    assert lasting_content(resumed) == lasting_content(alone)
+    assert weights_digest(tmp_path / "stopped") == weights_digest(tmp_path / "alone")
 
 
 def test_stopped_at_the_very_end(run, tmp_path):
     alone = finetune(run, tmp_path / "alone")
     with pytest.raises(Stop):
         finetune(run, tmp_path / "stopped", on_event=stop_at("end", 1))
-    assert content(finetune(run, tmp_path / "stopped")) == content(alone)
+    assert lasting_content(finetune(run, tmp_path / "stopped")) == lasting_content(alone)
 
 
 CHILD = """
@@ -198,8 +198,8 @@ def test_killed_process(run, tmp_path):
     events = []
     resumed = finetune(run, tmp_path / "killed", on_event=events.append)
     assert events[0]["resumed_at"] == 5
-    assert content(resumed) == content(alone)
-    assert digest(tmp_path / "killed") == digest(tmp_path / "alone")
+    assert lasting_content(resumed) == lasting_content(alone)
+    assert weights_digest(tmp_path / "killed") == weights_digest(tmp_path / "alone")
 
 
 @pytest.mark.parametrize("lost", ["checkpoint-5", "best-5", "progress.json"])
@@ -210,7 +210,9 @@ def test_damaged_checkpoint_starts_again(run, tmp_path, lost):
     path = tmp_path / "stopped" / "checkpoint" / lost
     path.rename(tmp_path / lost)
     events = []
-    assert content(finetune(run, tmp_path / "stopped", on_event=events.append)) == content(alone)
+    assert lasting_content(finetune(run, tmp_path / "stopped", on_event=events.append)) == lasting_content(
+        alone
+    )
     assert events[0]["resumed_at"] == 0
 
 

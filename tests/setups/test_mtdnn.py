@@ -12,7 +12,7 @@ from pats import InputError, setups
 from pats.run import Run, finetune
 from pats.run.model import classifier
 from pats.setups import mtdnn
-from support.architectures import SMALL, build
+from support.architectures import SMALL, build_model
 
 PRESETS = {name: preset.settings for name, preset in setups.presets().items()}
 
@@ -57,7 +57,9 @@ def test_head_is_new_and_pytorchs_default(tiny_bert):
 def test_the_head_is_dropout_and_linear_twice(kind, task):
     """No tanh: large values between the layers would show it."""
     torch.manual_seed(0)
-    found = build(kind, SMALL | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}).train()
+    found = build_model(
+        kind, SMALL | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    ).train()
     ids = torch.randint(2, 50, (3, 6))
     inner, outer, _ = mtdnn._head(found)
     first, second = (found.get_submodule(name) for name in (inner, outer))
@@ -96,7 +98,7 @@ def test_the_head_is_dropout_and_linear_twice(kind, task):
 
 def test_other_heads_are_refused():
     with pytest.raises(InputError, match="choose a model of type bert, roberta"):
-        mtdnn.plain_head(build("electra", SMALL), None).__enter__()
+        mtdnn.plain_head(build_model("electra", SMALL), None).__enter__()
 
 
 def test_presets_are_settings_of_a_run():

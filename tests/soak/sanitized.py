@@ -18,7 +18,7 @@ from pats.kernels.cpu import library
 TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS))
 
-from support.matrix_jobs import job, made  # noqa: E402
+from support.matrix_jobs import make_job, make_tensors  # noqa: E402
 
 RUN = ["kernels/test_job.py", "test_state_check.py", "test_loading.py"]
 # Words of names of tests that would not reach the C kernel, or reach it as others do.
@@ -28,8 +28,8 @@ NOT_IN_C = ("triton", "eager", "foreach", "reference", "recadam", "momentum", "r
 def unchecked() -> None:
     """A step whose sensitivity is too short, with nothing in its way."""
     cpu.refuse_misfits = lambda jobs, refusal: None
-    theta, grad, average = made((64, 64))
-    cpu.measure([job(theta, grad, average.view(-1)[:100].clone(), Noise())], 1.0)
+    theta, grad, average = make_tensors((64, 64))
+    cpu.measure([make_job(theta, grad, average.view(-1)[:100].clone(), Noise())], 1.0)
 
 
 def main(path: str, *mode: str) -> int | str:

@@ -9,8 +9,8 @@ import pytest
 from benchmarks import record
 from pats.study.store.results import Store
 from support import coordinator_process
-from support.killed_studies import alive, events, wait_for, workers
-from support.runs_without_training import runs
+from support.killed_studies import alive, journal_lines, living_workers, wait_for
+from support.runs_without_training import make_runs
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
@@ -31,9 +31,11 @@ def test_thirty_kills_of_light_runs(tmp_path):
     draw, done, orphans = random.Random(), [], 0
     for _ in range(KILLS):
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        goal = len(events(tmp_path)) + draw.randint(0, 20)
-        assert wait_for(lambda goal=goal: len(events(tmp_path)) >= goal, process), process.stderr.read()
-        left = workers(tmp_path)
+        goal = len(journal_lines(tmp_path)) + draw.randint(0, 20)
+        assert wait_for(lambda goal=goal: len(journal_lines(tmp_path)) >= goal, process), (
+            process.stderr.read()
+        )
+        left = living_workers(tmp_path)
         process.kill()
         process.communicate()
         wait_for(lambda left=left: not any(alive(pid) for pid in left), seconds=30)
@@ -42,7 +44,7 @@ def test_thirty_kills_of_light_runs(tmp_path):
     assert done[-1] < RUNS  # it was killed in the middle of the work every time
     last = subprocess.run(command, capture_output=True, text=True)
     assert last.returncode == 0, last.stderr
-    store, expected = Store(tmp_path), runs(RUNS, SECONDS)
+    store, expected = Store(tmp_path), make_runs(RUNS, SECONDS)
     assert [store.result(run.id).best for run in expected] == [run.data_seed / 10 for run in expected]
     assert all(store.winner(run.id) is not None for run in expected)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/*")}

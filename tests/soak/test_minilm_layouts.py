@@ -16,7 +16,7 @@ from transformers import AutoModel
 import pats
 from benchmarks import record
 from pats.step.shard import local
-from support.layouts import mesh
+from support.layouts import make_mesh
 from support.world import World
 
 pytestmark = [pytest.mark.soak, pytest.mark.minilm, pytest.mark.timeout(3600)]
@@ -127,7 +127,7 @@ def noisytuned(model):
 
 def on_ranks(folder, kept, shape, spread):
     """Rows of the table for one layout, as this rank sees them."""
-    over = mesh(*shape)
+    over = make_mesh(*shape)
     plain = AutoModel.from_pretrained(folder)
     models = {door: spread(copy.deepcopy(plain), over) for door in (*DOORS, CONTROL)}
     found = {door: results(models[door], optimizer) for door, optimizer in trained(models).items()}

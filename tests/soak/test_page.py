@@ -23,7 +23,7 @@ from pats.page.content import document
 from pats.page.formats import html
 from pats.page.numbers import tables
 from pats.run.spec import Run
-from support.made_results import made
+from support.made_results import make_result
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "out" / "page"
@@ -73,7 +73,7 @@ def cells(tasks, model, seeds):
                 telemetry = {
                     name: NOISE | {"noise_over_weight": 0.01 * (n + 1)} for n, name in enumerate(KINDS)
                 }
-                result = made(
+                result = make_result(
                     run,
                     scores.tolist(),
                     degenerate=kind == (2, 0),

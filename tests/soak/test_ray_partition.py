@@ -17,7 +17,7 @@ import pytest
 from benchmarks import record
 from pats.study.store.attempt import ended
 from pats.study.store.results import Store
-from support.killed_studies import alive, results
+from support.killed_studies import alive, results_by_run
 from support.tiny_bert import make_table, make_tiny_bert
 
 pytest.importorskip("ray")
@@ -205,7 +205,7 @@ def test_a_node_is_killed_and_the_network_is_cut(tmp_path):
         for node in nodes.values():
             node.kill()
     assert again.stdout == printed
-    assert len(results(out)) == total
+    assert len(results_by_run(out)) == total
     store = Store(out)
     attempts = {path.name: store.attempts(path.name) for path in out.glob("runs/*")}
     assert all(store.winner(run_id) is not None for run_id in attempts)
@@ -213,7 +213,7 @@ def test_a_node_is_killed_and_the_network_is_cut(tmp_path):
     assert told["partition_with_files"]["attempts"] == 1
     row = {
         "runs": total,
-        "results": len(results(out)),
+        "results": len(results_by_run(out)),
         "failed_runs": 0,
         "attempts": sum(len(found) for found in attempts.values()),
         "runs_with_more_than_one_attempt": sum(len(found) > 1 for found in attempts.values()),

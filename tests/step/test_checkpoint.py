@@ -9,8 +9,18 @@ from torch import nn
 
 import pats
 from pats.step.checkpoint import fitted, restore
-from support.misfit_states import LR, NOISE, OPTIMIZERS, SPOILT, WEIGHT, held, same, shaped, trained
-from support.small_network import Network, backward, network, train, weights
+from support.misfit_states import (
+    LR,
+    NOISE,
+    OPTIMIZERS,
+    SPOILT,
+    WEIGHT,
+    copied_tensors,
+    same_tensors,
+    shaped_keys,
+    trained_with,
+)
+from support.small_network import Network, backward, flat_weights, make_network, train_copy
 
 # Optimizers whose groups have names; pats.param_groups gives two of them.
 NAMED = {name: make for name, make in OPTIMIZERS.items() if "perturb" not in name}
@@ -25,12 +35,12 @@ def attached(optimizer, model):
 
 
 def refused(model, optimizer, state, *match):
-    before, groups = held(model, optimizer), copy.deepcopy(optimizer.state_dict()["param_groups"])
+    before, groups = copied_tensors(model, optimizer), copy.deepcopy(optimizer.state_dict()["param_groups"])
     with pytest.raises(pats.InputError) as raised:
         optimizer.load_state_dict(state)
     for part in match:
         assert part in str(raised.value)
-    assert same(before, held(model, optimizer))
+    assert same_tensors(before, copied_tensors(model, optimizer))
     assert optimizer.state_dict()["param_groups"] == groups
 
 
@@ -54,7 +64,7 @@ NUMBERS = {
 @pytest.mark.parametrize("key", NUMBERS)
 @pytest.mark.parametrize("name", ["adamax budget", "perturb budget"])
 def test_numbers_that_cannot_be_are_refused_at_load(name, key):
-    model, optimizer = trained(OPTIMIZERS[name])
+    model, optimizer = trained_with(OPTIMIZERS[name])
     good = optimizer.state_dict()
     for value in NUMBERS[key]:
         bad = copy.deepcopy(good)
@@ -64,32 +74,32 @@ def test_numbers_that_cannot_be_are_refused_at_load(name, key):
 
 @pytest.mark.parametrize("name", ["adamax budget", "perturb budget"])
 def test_plain_numbers_are_loaded_as_tensors_are(name):
-    (model, optimizer), (twin, other) = trained(OPTIMIZERS[name]), trained(OPTIMIZERS[name])
+    (model, optimizer), (twin, other) = trained_with(OPTIMIZERS[name]), trained_with(OPTIMIZERS[name])
     saved = copy.deepcopy(optimizer.state_dict())
     for state in saved["state"].values():
         state |= {key: float(value) for key, value in state.items() if key.startswith("noise_")}
     optimizer.load_state_dict(saved)
     optimizer.step()
     other.step()
-    assert torch.equal(weights(model), weights(twin))
+    assert torch.equal(flat_weights(model), flat_weights(twin))
 
 
 @pytest.mark.parametrize("wrong", SPOILT)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_state_that_does_not_fit_is_refused_at_load(name, wrong):
     spoil, _ = SPOILT[wrong]
-    model, optimizer = trained(OPTIMIZERS[name])
-    twin, unharmed = trained(OPTIMIZERS[name])
+    model, optimizer = trained_with(OPTIMIZERS[name])
+    twin, unharmed = trained_with(OPTIMIZERS[name])
     good = optimizer.state_dict()
     index = index_of(model, good, WEIGHT)
-    for key in shaped(good["state"][index]):
+    for key in shaped_keys(good["state"][index]):
         bad = copy.deepcopy(good)
         bad["state"][index][key] = spoil(bad["state"][index][key])
         refused(model, optimizer, bad, repr(key), WEIGHT)
     optimizer.load_state_dict(good)
     optimizer.step()
     unharmed.step()
-    assert torch.equal(weights(model), weights(twin))
+    assert torch.equal(flat_weights(model), flat_weights(twin))
 
 
 @pytest.mark.parametrize(
@@ -97,20 +107,20 @@ def test_a_state_that_does_not_fit_is_refused_at_load(name, wrong):
 )
 @pytest.mark.parametrize("name", ["adamax", "perturb adamw", "sage adamw", "reference"])
 def test_a_counter_that_is_no_number_is_refused(name, step):
-    model, optimizer = trained(OPTIMIZERS[name])
+    model, optimizer = trained_with(OPTIMIZERS[name])
     bad = copy.deepcopy(optimizer.state_dict())
     bad["state"][index_of(model, bad, WEIGHT)]["step"] = step
     refused(model, optimizer, bad, "'step'")
 
 
 def three_classes():
-    model = network()
+    model = make_network()
     model.head = nn.Linear(7, 3)
     return model
 
 
 def more_words():
-    model = network()
+    model = make_network()
     model.embed = nn.Linear(5, 7)
     return model
 
@@ -126,7 +136,7 @@ def more_words():
 )
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_another_model_is_refused_with_names_and_shapes(name, make_model, where, shapes):
-    _, optimizer = trained(OPTIMIZERS[name])
+    _, optimizer = trained_with(OPTIMIZERS[name])
     model = make_model()
     other = OPTIMIZERS[name](model)
     refused(model, other, optimizer.state_dict(), where, *shapes)
@@ -152,15 +162,15 @@ def shuffled(state, seed):
 
 @pytest.mark.parametrize("name", NAMED)
 def test_states_are_matched_by_name(name):
-    model, optimizer = trained(NAMED[name])
-    twin, other = trained(NAMED[name])
+    model, optimizer = trained_with(NAMED[name])
+    twin, other = trained_with(NAMED[name])
     other.load_state_dict(shuffled(optimizer.state_dict(), seed=1))
     for step in (4, 5):
         backward(model, step)
         backward(twin, step)
         optimizer.step()
         other.step()
-    assert torch.equal(weights(model), weights(twin))
+    assert torch.equal(flat_weights(model), flat_weights(twin))
     names = [group["param_names"] for group in optimizer.param_groups]
     assert [group["param_names"] for group in other.param_groups] == names
 
@@ -168,24 +178,24 @@ def test_states_are_matched_by_name(name):
 def test_an_optimizer_without_names_is_matched_by_those_of_the_model():
     """``perturb`` knows the model, and the checkpoint has names."""
     make = lambda m: attached(torch.optim.Adamax(m.parameters(), lr=LR), m)  # noqa: E731
-    model, optimizer = trained(lambda m: attached(torch.optim.Adamax(m.named_parameters(), lr=LR), m))
-    twin, other = trained(make)
+    model, optimizer = trained_with(lambda m: attached(torch.optim.Adamax(m.named_parameters(), lr=LR), m))
+    twin, other = trained_with(make)
     other.load_state_dict(shuffled(optimizer.state_dict(), seed=2))
     optimizer.step()
     other.step()
-    assert torch.equal(weights(model), weights(twin))
+    assert torch.equal(flat_weights(model), flat_weights(twin))
 
 
 def test_wrappers_in_a_name_do_not_matter():
-    model, optimizer = trained(NAMED["adamax"])
+    model, optimizer = trained_with(NAMED["adamax"])
     state = shuffled(optimizer.state_dict(), seed=3)
     for group in state["param_groups"]:
         group["param_names"] = ["module._orig_mod." + name for name in group["param_names"]]
-    twin, other = trained(NAMED["adamax"])
+    twin, other = trained_with(NAMED["adamax"])
     other.load_state_dict(state)
     optimizer.step()
     other.step()
-    assert torch.equal(weights(model), weights(twin))
+    assert torch.equal(flat_weights(model), flat_weights(twin))
 
 
 def without(name):
@@ -229,7 +239,7 @@ OTHERS = {
 @pytest.mark.parametrize("name", [name for name in NAMED if name not in ("mtdnn", "perturb adamax")])
 def test_other_parameters_are_refused_with_their_names(name, change):
     happens, match = OTHERS[change]
-    model, optimizer = trained(NAMED[name])
+    model, optimizer = trained_with(NAMED[name])
     state = copy.deepcopy(optimizer.state_dict())
     happens(state)
     refused(model, optimizer, state, *match)
@@ -258,7 +268,7 @@ class Projected(torch.optim.Optimizer):
 
 def test_an_optimizer_that_is_not_known_keeps_what_is_its_own():
     make = lambda m: attached(Projected(m.parameters(), LR), m)  # noqa: E731
-    model, optimizer = trained(make)
+    model, optimizer = trained_with(make)
     state = copy.deepcopy(optimizer.state_dict())
     optimizer.load_state_dict(state)
     optimizer.step()
@@ -272,7 +282,7 @@ def test_an_optimizer_that_is_not_known_keeps_what_is_its_own():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_our_entries_keep_their_dtype_and_are_tensors_of_their_own(dtype):
     """Entries of one element whose names begin with noise_: views of one tensor when they are saved."""
-    model, optimizer = trained(OPTIMIZERS["perturb adamax"], dtype=dtype)
+    model, optimizer = trained_with(OPTIMIZERS["perturb adamax"], dtype=dtype)
     row = torch.arange(1.0, 4.0, dtype=torch.float64) / 3
     state = optimizer.state[model.get_parameter(WEIGHT)]
     state |= {"noise_a": row[0], "noise_b": row[1], "noise_c": row[2]}
@@ -287,7 +297,7 @@ def test_our_entries_keep_their_dtype_and_are_tensors_of_their_own(dtype):
 
 
 def test_a_sensitivity_of_another_float_dtype_becomes_float32():
-    model, optimizer = trained(OPTIMIZERS["perturb adamax"])
+    model, optimizer = trained_with(OPTIMIZERS["perturb adamax"])
     state = copy.deepcopy(optimizer.state_dict())
     index = index_of(model, state, WEIGHT)
     state["state"][index]["sensitivity"] = state["state"][index]["sensitivity"].bfloat16()
@@ -296,7 +306,7 @@ def test_a_sensitivity_of_another_float_dtype_becomes_float32():
 
 
 def test_nothing_of_a_state_dict_is_changed_by_loading_it():
-    _, optimizer = trained(NAMED["adamax"])
+    _, optimizer = trained_with(NAMED["adamax"])
     state = shuffled(optimizer.state_dict(), seed=4)
     before = copy.deepcopy(state)
     restore(optimizer, fitted(optimizer, state))
@@ -309,7 +319,7 @@ def test_nothing_of_a_state_dict_is_changed_by_loading_it():
 
 
 def test_a_plain_torch_optimizer_is_left_to_torch():
-    model, _ = train(network(), lambda m: torch.optim.Adamax(m.parameters(), lr=LR))
+    model, _ = train_copy(make_network(), lambda m: torch.optim.Adamax(m.parameters(), lr=LR))
     optimizer = torch.optim.Adamax(model.parameters(), lr=LR)
     with pytest.raises(ValueError, match="different number of parameter groups"):
         optimizer.load_state_dict({"state": {}, "param_groups": []})

@@ -12,16 +12,16 @@ from pats.kernels import cpu, eager
 from pats.kernels.cpu import library
 from pats.step.plan import Candidate, Wish, plan
 from pats.step.stepper import Stepper
-from support.matrix_jobs import job, made
-from support.small_network import backward, network
+from support.matrix_jobs import make_job, make_tensors
+from support.small_network import backward, make_network
 
 built = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
 WISH = Wish()
 
 
 def candidate(dtype=torch.float32, noise=True, wish=WISH, sharded=False):
-    theta, grad, average = made((4, 3), dtype)
-    one = job(theta, grad, average if noise else None, Noise.paper() if noise else None)
+    theta, grad, average = make_tensors((4, 3), dtype)
+    one = make_job(theta, grad, average if noise else None, Noise.paper() if noise else None)
     return Candidate(one, wish, sharded)
 
 
@@ -147,7 +147,7 @@ def test_an_optimizer_plans_once(kind, monkeypatch):
         return step
 
     monkeypatch.setattr(Stepper, "_planned", watched)
-    model = network()
+    model = make_network()
     if kind == "optim":
         optimizer = pats.optim.Adamax(pats.param_groups(model), lr=1e-2, noise=Noise(), foreach=True)
     else:

@@ -9,7 +9,7 @@ import torch
 import pats
 from pats.kernels.cpu import library
 from pats.step.replay import Recording
-from support.small_network import backward, network
+from support.small_network import backward, make_network
 
 pytestmark = pytest.mark.skipif(library.LIBRARY is None, reason="the C kernel has not been built")
 
@@ -105,7 +105,7 @@ CHANGES = {
 
 def trained(cls, change, monkeypatch, looks_up):
     """Tensors and telemetry after three steps, a change and two more; whether a replay served those."""
-    model = network()
+    model = make_network()
     optimizer = cls(pats.param_groups(model), lr=1e-2)
     model.layers[1].linear.weight.requires_grad_(False)
     served = []
@@ -149,7 +149,7 @@ def test_same_bits_as_a_step_that_looks_everything_up(name, change, monkeypatch)
 
 
 def test_scaled_gradients_are_looked_up(monkeypatch):
-    model = network()
+    model = make_network()
     optimizer = pats.optim.Adamax(pats.param_groups(model), lr=1e-2, noise=NOISE)
     for step in range(2):
         backward(model, step)
@@ -161,7 +161,7 @@ def test_scaled_gradients_are_looked_up(monkeypatch):
 
 
 def test_gradients_die_with_their_step():
-    model = network()
+    model = make_network()
     optimizer = pats.optim.Adamax(pats.param_groups(model), lr=1e-2, noise=NOISE)
     for step in range(3):
         backward(model, step)
@@ -177,7 +177,7 @@ def test_what_changes_at_every_step_is_hardly_looked_out_for(monkeypatch):
     made = []
     init = Recording.__init__
     monkeypatch.setattr(Recording, "__init__", lambda self, *given: made.append(1) or init(self, *given))
-    model = network()
+    model = make_network()
     optimizer = pats.optim.Adamax(pats.param_groups(model), lr=1e-2, noise=NOISE)
 
     def steps(count, every):

@@ -9,7 +9,7 @@ from torch.distributed.tensor.debug import CommDebugMode
 from pats import InputError
 from pats.kernels import Piece
 from pats.step.shard import Slot, _merged, check_replicas, local, pieces, reduce_
-from support.layouts import LAYOUTS, mesh, pair
+from support.layouts import LAYOUTS, make_mesh, make_pair
 
 pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
 
@@ -25,10 +25,10 @@ def check_pieces():
     """The weights are their own indices, so that torch itself says what a shard holds."""
     counts = {}
     for name, (shape, rows, columns, spread) in LAYOUTS.items():
-        over = mesh(*shape)
+        over = make_mesh(*shape)
         if over.get_coordinate() is None:
             continue
-        model = pair(rows, columns)
+        model = make_pair(rows, columns)
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.copy_(torch.arange(parameter.numel()).view(parameter.shape))
@@ -40,7 +40,7 @@ def check_pieces():
             assert torch.equal(global_indices(found).float(), shard.detach().reshape(-1)), (name, path, found)
             counts[name, path] = len(found)
     # Three dimensions, two of them sharded: rows of blocks.
-    cube = distribute_tensor(torch.arange(5.0 * 4 * 3).view(5, 4, 3), mesh(2, 2), [Shard(0), Shard(1)])
+    cube = distribute_tensor(torch.arange(5.0 * 4 * 3).view(5, 4, 3), make_mesh(2, 2), [Shard(0), Shard(1)])
     assert torch.equal(global_indices(pieces(cube)).float(), local(cube).reshape(-1))
     assert len(pieces(cube)) == 1
     return counts
@@ -49,10 +49,10 @@ def check_pieces():
 def check_sums():
     counts = {}
     for name, (shape, rows, columns, spread) in LAYOUTS.items():
-        over = mesh(*shape)
+        over = make_mesh(*shape)
         if over.get_coordinate() is None:
             continue
-        model = pair(rows, columns)
+        model = make_pair(rows, columns)
         named = dict(spread(model, over).named_parameters())
         held = {n: local(p.detach()).double() for n, p in named.items()}
         sums = {n: torch.tensor([h.sum(), h.numel()], dtype=torch.float64) for n, h in held.items()}
@@ -60,7 +60,7 @@ def check_sums():
         check_replicas(slots)
         with CommDebugMode() as comm:
             reduce_(slots)
-        whole = {n: p.detach().double().sum() for n, p in pair(rows, columns).named_parameters()}
+        whole = {n: p.detach().double().sum() for n, p in make_pair(rows, columns).named_parameters()}
         for slot in slots:
             assert float(slot.sums[0]) == pytest.approx(float(whole[slot.name]), abs=1e-12), (name, slot)
             assert int(slot.sums[1]) == slot.parameter.numel(), (name, slot)
@@ -80,8 +80,8 @@ def refusals():
     def slot(parameter, name, seed):
         return Slot(parameter, name, seed, torch.zeros(2, dtype=torch.float64))
 
-    sharded = distribute_tensor(torch.ones(8, 2), mesh(4), [Shard(0)])
-    twice = distribute_tensor(torch.ones(8, 2), mesh(2, 2), [Replicate(), Shard(0)])
+    sharded = distribute_tensor(torch.ones(8, 2), make_mesh(4), [Shard(0)])
+    twice = distribute_tensor(torch.ones(8, 2), make_mesh(2, 2), [Replicate(), Shard(0)])
     cases = {
         "seed": (reduce_, [slot(sharded, "a", rank // 3)]),
         "name": (reduce_, [slot(sharded, f"a{rank % 2}", 0)]),

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 import pats
-from support.misfit_states import OPTIMIZERS, SPOILT, WEIGHT, held, same, shaped, trained
+from support.misfit_states import (
+    OPTIMIZERS,
+    SPOILT,
+    WEIGHT,
+    copied_tensors,
+    same_tensors,
+    shaped_keys,
+    trained_with,
+)
 from support.small_network import backward
 
 
@@ -15,10 +23,10 @@ def weight_of(model):
 
 
 def refused(model, optimizer, match):
-    before = held(model, optimizer)
+    before = copied_tensors(model, optimizer)
     with pytest.raises((RuntimeError, pats.InputError), match=match):
         optimizer.step()
-    assert same(before, held(model, optimizer))
+    assert same_tensors(before, copied_tensors(model, optimizer))
 
 
 # torch changes neither layout nor dtype in place.
@@ -31,9 +39,9 @@ WRONG += [(wrong, True) for wrong, (_, match) in SPOILT.items() if match.startsw
 def test_a_state_that_does_not_fit_stops_the_step(name, wrong, in_place):
     """Every entry in turn; in place, the optimizer holds the tensor that it held before."""
     spoil, match = SPOILT[wrong]
-    model, optimizer = trained(OPTIMIZERS[name])
+    model, optimizer = trained_with(OPTIMIZERS[name])
     state = optimizer.state[weight_of(model)]
-    for key in shaped(state):
+    for key in shaped_keys(state):
         good = state[key]
         bad = spoil(good)
         if in_place:
@@ -60,13 +68,13 @@ COUNTERS = {
 @pytest.mark.parametrize("wrong", COUNTERS)
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if "momentum" not in name])
 def test_a_counter_that_does_not_count_stops_the_step(name, wrong):
-    model, optimizer = trained(OPTIMIZERS[name])
+    model, optimizer = trained_with(OPTIMIZERS[name])
     state = optimizer.state[weight_of(model)]
     good, state["step"] = state["step"], COUNTERS[wrong]
-    before = held(model, optimizer)[: len([*model.parameters()])]
+    before = copied_tensors(model, optimizer)[: len([*model.parameters()])]
     with pytest.raises(RuntimeError, match="the step of"):
         optimizer.step()
-    assert same(before, held(model, optimizer)[: len(before)])
+    assert same_tensors(before, copied_tensors(model, optimizer)[: len(before)])
     state["step"] = good
     optimizer.step()
 
@@ -74,7 +82,7 @@ def test_a_counter_that_does_not_count_stops_the_step(name, wrong):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_entry_that_is_gone_stops_the_step(name):
     """Only SGD's buffer may be None."""
-    model, optimizer = trained(OPTIMIZERS[name])
+    model, optimizer = trained_with(OPTIMIZERS[name])
     state = optimizer.state[weight_of(model)]
     for key in {"exp_avg", "exp_inf", "exp_avg_sq", "sensitivity", "anchor"} & state.keys():
         good, state[key] = state[key], None
@@ -85,7 +93,7 @@ def test_an_entry_that_is_gone_stops_the_step(name):
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64], ids=str)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_gradient_without_floating_point_stops_the_step(name, dtype):
-    model, optimizer = trained(OPTIMIZERS[name])
+    model, optimizer = trained_with(OPTIMIZERS[name])
     gradient = weight_of(model).grad
     gradient.data = gradient.data.to(dtype)
     refused(model, optimizer, f"gradient .* {dtype}")
@@ -95,7 +103,7 @@ def test_a_gradient_without_floating_point_stops_the_step(name, dtype):
 @pytest.mark.parametrize("name", ["adamax", "adamax foreach", "adamw", "reference", "perturb adamax"])
 def test_a_setting_that_cannot_be_stops_the_step(name, key):
     """That of the last group in scope, too."""
-    model, optimizer = trained(OPTIMIZERS[name])
+    model, optimizer = trained_with(OPTIMIZERS[name])
     [group for group in optimizer.param_groups if group.get("in_scope", True)][-1][key] = "x"
     refused(model, optimizer, key.removeprefix("noise_"))
 
@@ -134,14 +142,14 @@ REPLACED |= {change.__name__: change for change in (wide_gradient, narrow_gradie
 @pytest.mark.parametrize("change", REPLACED)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_parameter_or_gradient_of_another_shape_stops_the_step(name, change):
-    model, optimizer = trained(OPTIMIZERS[name])
+    model, optimizer = trained_with(OPTIMIZERS[name])
     REPLACED[change](weight_of(model))
     refused(model, optimizer, WEIGHT if "mtdnn" not in name else r"\(\d+, \d+\)|\(1,\)")
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if "perturb" in name or "adamax" in name])
 def test_a_parameter_of_another_dtype_stops_the_step(name):
-    model, optimizer = trained(OPTIMIZERS[name])
+    model, optimizer = trained_with(OPTIMIZERS[name])
     model.double()
     backward(model, 3)
     if name in ("perturb momentum", "perturb rmsprop"):
@@ -155,7 +163,7 @@ def test_a_parameter_of_another_dtype_stops_the_step(name):
 @pytest.mark.parametrize("what", ["parameter", "gradient"])
 def test_memory_that_has_been_freed_stops_the_step(name, steps, what):
     """As wrappers free parameters and gradients between steps: the tensor keeps its shape."""
-    model, optimizer = trained(OPTIMIZERS[name], steps)
+    model, optimizer = trained_with(OPTIMIZERS[name], steps)
     weight = weight_of(model)
     tensor = weight if what == "parameter" else weight.grad
     before = [p.detach().clone() for p in model.parameters() if p is not weight]
@@ -169,13 +177,13 @@ def test_memory_that_has_been_freed_stops_the_step(name, steps, what):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_strides_change_no_bit(name):
     """Tensors are read by index, whatever their order in memory, at a step and from a checkpoint."""
-    (model, optimizer), (twin, other), (third, loading) = (trained(OPTIMIZERS[name]) for _ in range(3))
+    (model, optimizer), (twin, other), (third, loading) = (trained_with(OPTIMIZERS[name]) for _ in range(3))
 
     def turned(tensor):
         return tensor.t().contiguous().t()
 
     state = other.state[weight_of(twin)]
-    for key in shaped(state):
+    for key in shaped_keys(state):
         if "fused" not in name or key == "sensitivity":  # torch's fused step goes by the order in memory
             state[key] = turned(state[key])
     saved = copy.deepcopy(loading.state_dict())
@@ -193,7 +201,7 @@ def test_strides_change_no_bit(name):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_gradient_that_is_gone_is_no_fault(name):
-    model, optimizer = trained(OPTIMIZERS[name])
+    model, optimizer = trained_with(OPTIMIZERS[name])
     weight = weight_of(model)
     weight.grad = None
     before = weight.detach().clone()
@@ -209,7 +217,7 @@ COUNTED = [name for name in OPTIMIZERS if "momentum" not in name]
 @pytest.mark.parametrize("name", COUNTED)
 def test_the_counter_goes_on_beyond_what_float32_counts(name, dtype):
     """And so every step draws other noise, before and after a checkpoint."""
-    model, optimizer = trained(OPTIMIZERS[name], steps=1)
+    model, optimizer = trained_with(OPTIMIZERS[name], steps=1)
     for state in optimizer.state.values():
         state["step"] = torch.tensor(float(FAR), dtype=dtype)
     weight, seen = weight_of(model), []
@@ -227,7 +235,7 @@ NOISY = ("adamax", "adamw", "adamax foreach", "perturb adamax", "perturb adamw",
 @pytest.mark.parametrize("name", NOISY)
 def test_noise_beyond_the_float32_counter_is_that_of_its_step(name):
     """θ stands still but for the noise, which is drawn for the number of the step."""
-    model, optimizer = trained(OPTIMIZERS[name], steps=1)
+    model, optimizer = trained_with(OPTIMIZERS[name], steps=1)
     for state in optimizer.state.values():
         state["step"] = torch.tensor(float(FAR))
     for group in optimizer.param_groups:

@@ -8,7 +8,7 @@ import torch
 
 import pats
 from pats.step.step import Step
-from support.small_network import backward, network
+from support.small_network import backward, make_network
 
 
 def attached(model):
@@ -17,7 +17,7 @@ def attached(model):
 
 
 def test_a_step_is_perturbed_once():
-    model = network()
+    model = make_network()
     _, handle = attached(model)
     backward(model, 0)
     step = handle._stepper.measure()
@@ -38,7 +38,7 @@ MAKERS = {
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_nothing_of_a_step_outlives_it(make):
-    model = network()
+    model = make_network()
     optimizer = make(model)
     for step in range(3):
         backward(model, step)
@@ -58,7 +58,7 @@ def fail(*given, **more):
 @pytest.mark.parametrize("name", ["perturb", "fused", "apart"])
 def test_a_step_that_failed_leaves_nothing_to_the_next(name, monkeypatch):
     """The next step has the bits of one that nothing had gone before, and its counter."""
-    models = [network(), network()]
+    models = [make_network(), make_network()]
     optimizers = [MAKERS[name](model) for model in models]
     backward(models[0], 0)
     with monkeypatch.context() as patched:
@@ -75,7 +75,7 @@ def test_a_step_that_failed_leaves_nothing_to_the_next(name, monkeypatch):
 
 
 def test_a_skipped_step_measures_nothing_and_tells_nothing():
-    model = network()
+    model = make_network()
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)  # reads found_inf itself
     handle = pats.perturb(optimizer, model)
     backward(model, 0)

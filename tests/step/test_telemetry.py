@@ -10,7 +10,7 @@ import torch
 import pats
 from pats.step.telemetry import Totals
 from support.misfit_states import LR
-from support.small_network import backward, network
+from support.small_network import backward, make_network
 
 QUIET = {"p": 0.0}
 LOUD = {"lam": 1e-1, "gamma": 0.0, "p": 1.0}  # about a hundred times the update
@@ -50,7 +50,7 @@ PATHS = {
 
 def told(make, noise, dtype=torch.float32):
     """What one step tells, and by how much the base alone moves every matrix."""
-    model = network(width=64, dtype=dtype)
+    model = make_network(width=64, dtype=dtype)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimizer, handle = make(model, pats.Noise.paper(seed=1, **noise))
     backward(model, 0)
@@ -96,7 +96,7 @@ def test_skipped_steps_are_counted_in_bounded_room():
 
 
 def test_random_subsets_of_parameters_keep_nothing_for_ever():
-    model = network()
+    model = make_network()
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR)
     handle = pats.perturb(optimizer, model)
     generator = torch.Generator().manual_seed(0)
@@ -124,7 +124,7 @@ def spread_of(model):
 @pytest.mark.parametrize("kind", [torch.optim.SGD, pats.optim.Adamax])
 def test_accumulated_noise_is_the_walk_of_the_noise_alone(kind, noise):
     """At a rate of 0 nothing else moves the weights."""
-    model = network(width=48)
+    model = make_network(width=48)
     before, spread = copy.deepcopy(model), spread_of(model)
     if kind is torch.optim.SGD:
         optimizer = kind(model.parameters(), lr=0.0)
@@ -146,7 +146,7 @@ def test_accumulated_noise_is_the_walk_of_the_noise_alone(kind, noise):
 
 @pytest.mark.parametrize("lam", [1e-4, 1e-9])
 def test_noise_without_a_budget_that_accumulates_too_much_warns_once(lam):
-    model = network()
+    model = make_network()
     optimizer = pats.optim.Adamax(pats.param_groups(model), noise=pats.Noise.paper(lam=lam))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -6,7 +6,7 @@ from pats.results import Cell, Outcome
 from pats.run.spec import Run
 from pats.study import choose
 from pats.study.store.results import Store
-from support.made_results import made
+from support.made_results import make_result
 
 
 def cell(label, scores, task="rte"):
@@ -16,7 +16,7 @@ def cell(label, scores, task="rte"):
         # A score below zero stands for a run that predicts one constant.
         result = None
         if score is not None:
-            result = made(run, [abs(score)], abs(score) / 2, degenerate=score < 0)
+            result = make_result(run, [abs(score)], abs(score) / 2, degenerate=score < 0)
         outcomes.append(Outcome(seed, run.id, result))
     return Cell(task, "minilm", label, "vanilla", 1e-4, tuple(outcomes))
 
@@ -57,7 +57,7 @@ def test_best_of_a_cell(tmp_path):
     assert choose.best(store, ids) is None
     for run, score, constant in zip(runs, [0.9, 0.7, 0.7], [True, False, False], strict=True):
         attempt = store.claim(run)
-        (attempt / "result.json").write_text(made(run, [score], degenerate=constant).to_json())
+        (attempt / "result.json").write_text(make_result(run, [score], degenerate=constant).to_json())
         store.commit(attempt, run.id)
     assert choose.best(store, ids) == ids[1]
 

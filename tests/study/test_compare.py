@@ -10,7 +10,7 @@ from rich.console import Console
 from pats import InputError, Run, Study, compare
 from pats.run.model.exported import read_card
 from pats.study.store.results import Store
-from support.inline_placer import Inline
+from support.inline_placer import InlinePlacer
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,9 @@ def finished(study, tmp_path_factory):
     out = tmp_path_factory.mktemp("compare") / "out"
     options = {"std": {"intensity": "std"}}
     # One epoch teaches this model nothing, hence force.
-    return compare(replace(study, options=options, lr_grid=(1e-4, 3e-3)), out, engine=Inline(), force=True)
+    return compare(
+        replace(study, options=options, lr_grid=(1e-4, 3e-3)), out, engine=InlinePlacer(), force=True
+    )
 
 
 def weights(out):
@@ -72,7 +74,7 @@ def test_a_rate_that_fails_in_the_tuning_is_told(study, tmp_path):
     """A rate that makes the loss infinite: the other is taken, the run counts as failed, a note says why."""
     run = replace(study.run, epochs=1, steps=4, optimizer="adamw", schedule="constant", warmup=0.0)
     grid = replace(study, methods=("vanilla",), run=run, lr_grid=(1e-4, 1e37))
-    result = compare(grid, tmp_path, engine=Inline())
+    result = compare(grid, tmp_path, engine=InlinePlacer())
     (reason,) = result.unscored.values()
     assert "became nan" in reason
     assert (result.failures, result.cells[0].lr) == (1, 1e-4)
@@ -99,7 +101,7 @@ def test_a_model_that_was_lost_is_made_again_with_the_same_weights(finished):
     before, card = model.read_bytes(), finished.out / "model" / "pats.json"
     model.unlink()
     card.unlink()
-    again = compare(finished.study, finished.out, engine=Inline(), force=True)
+    again = compare(finished.study, finished.out, engine=InlinePlacer(), force=True)
     assert model.read_bytes() == before
     assert again.page == finished.page
     assert weights(finished.out) == []
@@ -108,16 +110,16 @@ def test_a_model_that_was_lost_is_made_again_with_the_same_weights(finished):
 def test_models_of_one_constant_are_exported_by_force_alone(study, tmp_path):
     alone = replace(study, methods=("vanilla",), lr=1e-4)
     console = Console(file=io.StringIO(), width=200)
-    refused = compare(alone, tmp_path, engine=Inline(), console=console)
+    refused = compare(alone, tmp_path, engine=InlinePlacer(), console=console)
     assert refused.chosen == {}
     assert not (tmp_path / "model").exists()
     assert any(note.startswith("No model was exported for texts: every run") for note in refused.page.notes)
     assert refused.page.verdict[0].startswith("Nothing was learned: the only run predicts one constant")
     assert refused.page.verdict[0] in (tmp_path / "table1.md").read_text()
-    forced = compare(alone, tmp_path, engine=Inline(), force=True)
+    forced = compare(alone, tmp_path, engine=InlinePlacer(), force=True)
     assert read_card(tmp_path / "model")["run_id"] == forced.chosen["texts"].run_id
     assert any(note.endswith("; it predicts one constant.") for note in forced.page.notes)
-    held = compare(alone, tmp_path, engine=Inline())  # what was asked for once stays, and is named
+    held = compare(alone, tmp_path, engine=InlinePlacer())  # what was asked for once stays, and is named
     assert held.page.notes == forced.page.notes
 
 
@@ -132,7 +134,9 @@ def test_too_few_seeds_are_told_before_the_first_run(study, tmp_path, monkeypatc
 
     monkeypatch.setattr("pats.study.study_run.execute", stop)
     with pytest.raises(KeyboardInterrupt):
-        compare(replace(study, methods=methods, seeds=seeds), tmp_path, engine=Inline(), console=console)
+        compare(
+            replace(study, methods=methods, seeds=seeds), tmp_path, engine=InlinePlacer(), console=console
+        )
     said = "With 5 seeds no difference can reach p ≤ 0.05, whatever the scores: 6 seeds"
     assert (said in console.file.getvalue()) is told
 
@@ -140,9 +144,9 @@ def test_too_few_seeds_are_told_before_the_first_run(study, tmp_path, monkeypatc
 def test_several_tasks_a_larger_study_and_kept_models(study, study_inputs, tmp_path):
     run = replace(study.run, data=None, task_options={"size": 100, "dev_size": 100}, max_length=16, steps=2)
     first = Study(tasks=("grammar",), models=study.models, methods=("vanilla",), seeds=1, run=run, lr=1e-4)
-    small = compare(first, tmp_path, engine=Inline())
+    small = compare(first, tmp_path, engine=InlinePlacer())
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/result.json")}
-    large = compare(replace(first, seeds=2), tmp_path, engine=Inline(), keep_models=True)
+    large = compare(replace(first, seeds=2), tmp_path, engine=InlinePlacer(), keep_models=True)
     assert small.groups[0].split == large.groups[0].split == "dev"
     assert len(list(tmp_path.glob("runs/*/result.json"))) == 2
     assert {path: path.stat().st_mtime_ns for path in before} == before

@@ -8,7 +8,7 @@ from pats import InputError, Run, Study
 from pats.study.conduct import conduct
 from pats.study.store.results import Store
 from pats.study.study_run import Options
-from support.inline_placer import Inline
+from support.inline_placer import InlinePlacer
 
 STUDY = Study(tasks=("grammar",), methods=("vanilla",), seeds=1, run=Run(task_options={"size": 100}))
 
@@ -26,7 +26,7 @@ def test_steps_are_taken_alone_with_the_data_of_every_seed(tmp_path):
             pass
         return study_run
 
-    study_run = conduct(STUDY, tmp_path / "out", [7], steps, Inline(), None, options)
+    study_run = conduct(STUDY, tmp_path / "out", [7], steps, InlinePlacer(), None, options)
     assert (study_run.study, study_run.options, study_run.notes) == (STUDY, options, [])
     assert set(study_run.data.fingerprints) == {("grammar", 0), ("grammar", 7)}
     with Store(tmp_path / "out").exclusive():
@@ -37,9 +37,9 @@ def test_steps_are_taken_alone_with_the_data_of_every_seed(tmp_path):
     ("study", "engine", "options", "said"),
     [
         (STUDY, SimpleNamespace(processes=3), Options(), "batch_size is 32, but must be a multiple of the 3"),
-        (Study(tasks=("grammar",), methods=("vanila",)), Inline(), Options(), "vanila"),
-        (STUDY, Inline(), Options(report_to=("tensorbord",)), "no tracker 'tensorbord'"),
-        (Study(tasks=("colla",)), Inline(), Options(), "colla"),
+        (Study(tasks=("grammar",), methods=("vanila",)), InlinePlacer(), Options(), "vanila"),
+        (STUDY, InlinePlacer(), Options(report_to=("tensorbord",)), "no tracker 'tensorbord'"),
+        (Study(tasks=("colla",)), InlinePlacer(), Options(), "colla"),
     ],
     ids=["processes", "method", "tracker", "task"],
 )

@@ -5,7 +5,16 @@ import sys
 
 import pytest
 
-from support.killed_studies import alive, events, finish, kill, results, start, wait_for, workers
+from support.killed_studies import (
+    alive,
+    finish_comparison,
+    journal_lines,
+    kill,
+    living_workers,
+    results_by_run,
+    start_comparison,
+    wait_for,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -14,43 +23,42 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def left_alone(study_inputs, tmp_path_factory):
     """Folder in which the comparison ran undisturbed, and its output."""
     folder = tmp_path_factory.mktemp("left_alone")
-    return folder, finish(start(study_inputs, folder))
+    return folder, finish_comparison(start_comparison(study_inputs, folder))
 
 
 def test_a_finished_comparison_does_nothing_and_prints_the_same(study_inputs, left_alone):
     folder, out = left_alone
     before = {path: path.stat().st_mtime_ns for path in folder.glob("out/runs/**/*")}
-    assert finish(start(study_inputs, folder)) == out
+    assert finish_comparison(start_comparison(study_inputs, folder)) == out
     assert {path: path.stat().st_mtime_ns for path in folder.glob("out/runs/**/*")} == before
 
 
 def test_killed_coordinator(study_inputs, left_alone, tmp_path):
     draw, out = random.Random(), tmp_path / "out"
-    for _ in range(2):
-        process, goal = start(study_inputs, tmp_path), len(events(out)) + draw.randint(1, 12)
-        wait_for(lambda goal=goal: len(events(out)) >= goal, process)
-        children = workers(out)
-        kill(process)
-        wait_for(lambda children=children: not any(alive(child) for child in children), seconds=10)
-    assert finish(start(study_inputs, tmp_path)) == left_alone[1]
-    assert results(out) == results(left_alone[0] / "out")
+    process, goal = start_comparison(study_inputs, tmp_path), draw.randint(1, 24)
+    wait_for(lambda: len(journal_lines(out)) >= goal, process)
+    children = living_workers(out)
+    kill(process)
+    wait_for(lambda: not any(alive(child) for child in children), seconds=10)
+    assert finish_comparison(start_comparison(study_inputs, tmp_path)) == left_alone[1]
+    assert results_by_run(out) == results_by_run(left_alone[0] / "out")
 
 
 def test_killed_worker(study_inputs, left_alone, tmp_path):
-    process, out = start(study_inputs, tmp_path), tmp_path / "out"
-    wait_for(lambda: any('"epoch"' in line for line in events(out)))
-    victims = workers(out)
+    process, out = start_comparison(study_inputs, tmp_path), tmp_path / "out"
+    wait_for(lambda: any('"epoch"' in line for line in journal_lines(out)))
+    victims = living_workers(out)
     os.kill(victims[0], signal.SIGKILL)
-    assert finish(process) == left_alone[1]
-    assert results(out) == results(left_alone[0] / "out")
+    assert finish_comparison(process) == left_alone[1]
+    assert results_by_run(out) == results_by_run(left_alone[0] / "out")
     assert any(path.name.startswith("2-") for path in out.glob("runs/*/attempts/*"))
 
 
 def test_ctrl_c(study_inputs, tmp_path):
     # So many runs that the signal comes in the middle, however late this process sees the first epoch.
-    process, out = start(study_inputs, tmp_path, "--seeds", "8"), tmp_path / "out"
-    wait_for(lambda: any('"epoch"' in line for line in events(out)))
-    children = workers(out)
+    process, out = start_comparison(study_inputs, tmp_path, "--seeds", "8"), tmp_path / "out"
+    wait_for(lambda: any('"epoch"' in line for line in journal_lines(out)))
+    children = living_workers(out)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130

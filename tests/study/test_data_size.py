@@ -9,7 +9,7 @@ from pats.run import Run
 from pats.study import Study
 from pats.study.data_size import data_size
 from pats.tasks import load
-from support.inline_placer import Inline
+from support.inline_placer import InlinePlacer
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def study(study_inputs):
 @pytest.fixture(scope="module")
 def finished(study, tmp_path_factory):
     out = tmp_path_factory.mktemp("size") / "out"
-    return data_size(study, (1.0, 0.25), out, batches=2, engine=Inline()), out
+    return data_size(study, (1.0, 0.25), out, batches=2, engine=InlinePlacer()), out
 
 
 def test_points(finished, study_inputs):
@@ -49,7 +49,7 @@ def test_weights_go_once_they_are_measured(finished):
 def test_again_it_makes_nothing_and_finds_the_same(finished, study):
     found, out = finished
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/runs/*/result.json")}
-    again = data_size(study, (0.25, 1.0), out, batches=2, engine=Inline())
+    again = data_size(study, (0.25, 1.0), out, batches=2, engine=InlinePlacer())
     assert again == found
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -58,7 +58,7 @@ def test_weights_that_are_gone_are_said_by_none(finished, study, tmp_path):
     _, out = finished
     shutil.copytree(out, tmp_path / "out")
     shutil.rmtree(tmp_path / "out" / "0.25" / "sensitivities")
-    found = data_size(study, (0.25,), tmp_path / "out", batches=2, engine=Inline())
+    found = data_size(study, (0.25,), tmp_path / "out", batches=2, engine=InlinePlacer())
     assert [p["std"] for p in found.points] == [None, None]
     assert all(p["score"] is not None for p in found.points)
 
@@ -90,6 +90,6 @@ def test_what_stands_in_the_folder_is_not_replaced(study, tmp_path, put, said):
     for name, text in put.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=said):
-        data_size(study, (0.5,), tmp_path, engine=Inline())
+        data_size(study, (0.5,), tmp_path, engine=InlinePlacer())
     assert {name: (tmp_path / name).read_text() for name in put} == put
     assert not (tmp_path / "0.5").exists()

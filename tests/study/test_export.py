@@ -10,7 +10,7 @@ from pats.study.export import write_table
 from pats.study.plan.grid import Study
 from pats.study.store.attempt import end, write_error
 from pats.study.store.results import Store
-from support.made_results import made
+from support.made_results import make_result
 
 STUDY = Study(
     tasks=("rte",),
@@ -30,7 +30,9 @@ def store(tmp_path):
     store.save_study({"study": STUDY.to_dict(), "cells": [cell.to_dict() for cell in cells]})
     for run in runs[:2]:
         attempt = store.claim(run)
-        result = made(run, [0.5, 0.75], test=0.25, timings={"total": 12.5}, environment={"device": "cpu"})
+        result = make_result(
+            run, [0.5, 0.75], test=0.25, timings={"total": 12.5}, environment={"device": "cpu"}
+        )
         (attempt / "result.json").write_text(result.to_json())
         store.commit(attempt, run.id)
     attempt = store.claim(runs[2])
@@ -84,7 +86,7 @@ def test_an_option_of_several_types_is_a_text(tmp_path):
     store.save_study({"study": {}, "cells": [cell.to_dict() for cell in study.cells()]})
     for run in study.runs():
         attempt = store.claim(run)
-        (attempt / "result.json").write_text(made(run, [0.5]).to_json())
+        (attempt / "result.json").write_text(make_result(run, [0.5]).to_json())
         store.commit(attempt, run.id)
     write_table(store, tmp_path / "x.parquet")
     assert {row["option.scope"] for row in read(tmp_path / "x.parquet")} == {"all", "1"}

@@ -125,6 +125,7 @@ def test_a_study_that_is_repeated_runs_nothing(here, golden, capsys):
     assert files(*kept) == before
 
 
+@pytest.mark.usefixtures("inline")
 def test_a_study_that_grows_runs_what_is_missing(here, golden, capsys):
     kept = "out/runs/*/result.json", "out/runs/*/predictions.csv.gz"
     before, begun = files(*kept), attempts()

@@ -9,8 +9,8 @@ from pats import Run, Study, compare
 from pats.run.model import weights
 from pats.study.identity import identify
 from pats.study.store.results import Store
-from support.inline_placer import Inline
-from support.made_results import made
+from support.inline_placer import InlinePlacer
+from support.made_results import make_result
 from support.tiny_bert import make_tiny_bert
 
 
@@ -28,7 +28,7 @@ def begin(store, study, when=None):
     for run in (run for cell in cells for run in cell.runs):
         attempt = store.claim(run)
         environment = {} if when is None else {"time": when}
-        (attempt / "result.json").write_text(made(run, [0.5], environment=environment).to_json())
+        (attempt / "result.json").write_text(make_result(run, [0.5], environment=environment).to_json())
         store.commit(attempt, run.id)
     return [cell.runs[0].id for cell in cells]
 
@@ -65,12 +65,12 @@ def test_a_study_from_before_is_made_again_where_nobody_knows(study, tmp_path, c
 
 def test_other_weights_under_the_same_path_are_other_runs(study, tmp_path):
     alone = replace(study, models=study.models[:1])
-    first = compare(alone, tmp_path / "out", engine=Inline())
-    again = compare(alone, tmp_path / "out", engine=Inline())
+    first = compare(alone, tmp_path / "out", engine=InlinePlacer())
+    again = compare(alone, tmp_path / "out", engine=InlinePlacer())
     assert again.cells == first.cells
     other = make_tiny_bert(tmp_path / "other", 1)
     shutil.copy(other / "model.safetensors", study.models[0])
-    second = compare(alone, tmp_path / "out", engine=Inline())
+    second = compare(alone, tmp_path / "out", engine=InlinePlacer())
     ids = [result.cells[0].outcomes[0].run_id for result in (first, second)]
     assert len(set(ids)) == 2
     assert second.cells[0].outcomes[0].result.run.weights == weights.digest(study.models[0])

@@ -17,7 +17,7 @@ from pats.study.place.worker import work
 from pats.study.store.attempt import end
 from pats.study.store.files import write
 from pats.study.store.results import Store
-from support.made_results import made
+from support.made_results import make_result
 
 STUDY = Study(tasks=("rte",), models=("m",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, run=Run())
 PRINTS = {("rte", seed): "f" for seed in range(2)}
@@ -64,7 +64,7 @@ class Instant:
 
 
 def result(run):
-    return made(
+    return make_result(
         run,
         [0.5 + run.data_seed / 10, 0.4],
         0.55,

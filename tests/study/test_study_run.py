@@ -12,7 +12,7 @@ import pats
 from pats import InputError, Run, Study, _schema
 from pats.run.model.exported import read_card
 from pats.study.store.results import Store
-from support.inline_placer import Inline
+from support.inline_placer import InlinePlacer
 from support.tiny_bert import make_table
 
 compare = partial(pats.compare, force=True)  # two steps leave models that predict one constant
@@ -31,7 +31,7 @@ def study(study_inputs):
 @pytest.fixture
 def first(study, tmp_path):
     """A study that has ended, and the hash of its model."""
-    result = compare(study, tmp_path / "out", engine=Inline())
+    result = compare(study, tmp_path / "out", engine=InlinePlacer())
     return result, digest(tmp_path / "out" / "model")
 
 
@@ -40,17 +40,17 @@ def test_a_second_table_does_not_replace_the_first_ones_model(study, first, tmp_
     make_table(tmp_path / name, rows=120, seed=5)
     second = replace(study, run=replace(study.run, data=str(tmp_path / name)))
     with pytest.raises(InputError, match=r"holds a study of.*name another --out"):
-        compare(second, first[0].out, engine=Inline())
+        compare(second, first[0].out, engine=InlinePlacer())
     assert digest(first[0].out / "model") == first[1]
     kept = _schema.build(Study, Store(first[0].out).study()["study"])
     assert replace(kept, weights={}) == study
-    assert compare(study, first[0].out, engine=Inline()).page == first[0].page
+    assert compare(study, first[0].out, engine=InlinePlacer()).page == first[0].page
 
 
 def test_other_settings_keep_the_first_model_under_another_name(study, first):
     out = first[0].out
     before = read_card(out / "model")["run_id"]
-    second = compare(replace(study, lr=1e-4), out, engine=Inline())
+    second = compare(replace(study, lr=1e-4), out, engine=InlinePlacer())
     (choice,) = second.chosen.values()
     assert read_card(out / "model")["run_id"] == choice.run_id != before
     aside = out / f"model-{before}"
@@ -60,7 +60,7 @@ def test_other_settings_keep_the_first_model_under_another_name(study, first):
 
 def test_a_study_that_grows_replaces_its_own_model_alone(study, first):
     out = first[0].out
-    grown = compare(replace(study, seeds=2), out, engine=Inline())
+    grown = compare(replace(study, seeds=2), out, engine=InlinePlacer())
     (choice,) = grown.chosen.values()
     assert read_card(out / "model")["run_id"] == choice.run_id
     assert sorted(path.name for path in out.glob("model*")) == ["model"]
@@ -69,13 +69,13 @@ def test_a_study_that_grows_replaces_its_own_model_alone(study, first):
 def test_models_of_several_tasks_and_of_one(study, tmp_path, glue_root):
     """One task's model moves to its own folder when there are more, and stays there."""
     tasks = replace(study, tasks=("rte",), run=replace(study.run, data=str(glue_root), fraction=0.02))
-    compare(tasks, tmp_path, engine=Inline())
+    compare(tasks, tmp_path, engine=InlinePlacer())
     before = digest(tmp_path / "model")
-    compare(replace(tasks, tasks=("rte", "mrpc")), tmp_path, engine=Inline())
+    compare(replace(tasks, tasks=("rte", "mrpc")), tmp_path, engine=InlinePlacer())
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["mrpc", "rte"]
     assert digest(tmp_path / "model" / "rte") == before
     kept = digest(tmp_path / "model" / "mrpc")
-    compare(tasks, tmp_path, engine=Inline())
+    compare(tasks, tmp_path, engine=InlinePlacer())
     assert digest(tmp_path / "model" / "rte") == before
     assert digest(tmp_path / "model" / "mrpc") == kept
 
@@ -87,17 +87,17 @@ def test_a_model_that_cannot_be_loaded_is_made_again_and_that_is_said(study, fir
         os.truncate(weights, weights.stat().st_size // 2)
     else:
         weights.unlink()
-    again = compare(study, first[0].out, engine=Inline())
+    again = compare(study, first[0].out, engine=InlinePlacer())
     assert digest(first[0].out / "model") == first[1]
     assert any(f"model.safetensors is {damage}: the model is made again" in note for note in again.page.notes)
-    assert compare(study, first[0].out, engine=Inline()).page == first[0].page
+    assert compare(study, first[0].out, engine=InlinePlacer()).page == first[0].page
 
 
 def test_a_users_model_beside_a_study_is_kept(study, first):
     """It was put there afterwards: its card is gone, and nothing could make it again."""
     out = first[0].out
     (out / "model" / "pats.json").unlink()
-    compare(study, out, engine=Inline())
+    compare(study, out, engine=InlinePlacer())
     (aside,) = out.glob("model-*")
     assert digest(aside) == first[1]
 
@@ -106,7 +106,7 @@ def test_a_users_model_beside_a_study_is_kept(study, first):
 def test_a_study_does_not_replace_a_model_that_it_trains(study, first, inside):
     out = first[0].out
     with pytest.raises(InputError, match="lies where this study puts its own"):
-        compare(replace(study, models=(str(out / inside),)), out, engine=Inline())
+        compare(replace(study, models=(str(out / inside),)), out, engine=InlinePlacer())
     assert digest(out / "model") == first[1]
 
 
@@ -116,7 +116,7 @@ def test_a_users_folder_is_refused_before_anything_runs(study, tmp_path, put):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match="holds what is not of PATS's making"):
-        compare(study, tmp_path, engine=Inline())
+        compare(study, tmp_path, engine=InlinePlacer())
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(put)
 
 
@@ -125,6 +125,6 @@ def test_a_study_of_the_first_version_goes_on(study, first):
     out = first[0].out
     (out / "pats.json").unlink()
     before = {path: path.stat().st_mtime_ns for path in out.rglob("runs/**/*")}
-    assert compare(study, out, engine=Inline()).page == first[0].page
+    assert compare(study, out, engine=InlinePlacer()).page == first[0].page
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert json.loads((out / "pats.json").read_text()) == {"format": 1, "what": "study"}

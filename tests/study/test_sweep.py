@@ -10,8 +10,8 @@ from pats.study.place import coordinator
 from pats.study.place.worker import work
 from pats.study.plan.space import Range
 from pats.study.store.results import Store
-from support.inline_placer import Inline
-from support.made_results import made
+from support.inline_placer import InlinePlacer
+from support.made_results import make_result
 
 pytest.importorskip("optuna")
 
@@ -27,7 +27,7 @@ class Calculated:
             self.runs.append(run)
             score = self.score(run)
             status = "done" if score is not None else "failed"
-            result = made(run, [] if score is None else [score], status=status, error="diverged")
+            result = make_result(run, [] if score is None else [score], status=status, error="diverged")
             write_atomic(attempt / "result.json", result.to_json().encode())
             (attempt / "model").mkdir()
             (attempt / "model" / "config.json").write_text("{}")
@@ -179,7 +179,7 @@ def test_repeated_points_are_trained_and_counted(study, tmp_path, task):
         proposer="grid",
         space={"vanilla": {"lr": (1e-4, 1e-3)}},
     )
-    result = sweep(plan, tmp_path, engine=Inline())
+    result = sweep(plan, tmp_path, engine=InlinePlacer())
     (search,) = result.searches
     assert [trial.failure for trial in search.trials] == [None] * 4
     assert all(len(trial.scores) == 1 for trial in search.trials)

@@ -10,7 +10,7 @@ from pats.study import watch
 from pats.study.plan.grid import Study
 from pats.study.store.attempt import end, write_error
 from pats.study.store.results import Store
-from support.made_results import made
+from support.made_results import make_result
 
 STUDY = Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, run=Run())
 
@@ -21,7 +21,7 @@ def store(tmp_path):
     store, runs = Store(tmp_path), [run for cell in STUDY.cells() for run in cell.runs]
     done, running, failed, _ = runs
     attempt = store.claim(done)
-    (attempt / "result.json").write_text(made(done, [0.5, 0.4]).to_json())
+    (attempt / "result.json").write_text(make_result(done, [0.5, 0.4]).to_json())
     store.commit(attempt, done.id)
     attempt = store.claim(running)
     lines = [
@@ -75,7 +75,7 @@ def test_what_has_not_changed_is_not_read_again(store, monkeypatch):
 def test_a_diverged_run_is_failed(tmp_path):
     store, run = Store(tmp_path), STUDY.runs()[0]
     attempt = store.claim(run)
-    result = made(run, [], status="failed", error="the loss is not finite")
+    result = make_result(run, [], status="failed", error="the loss is not finite")
     (attempt / "result.json").write_text(result.to_json())
     store.commit(attempt, run.id)
     state = watch.look(store, STUDY.cells())[0]

@@ -1,12 +1,15 @@
 """One more file in a package of PATS, as a contributor adds it, for as long as a test needs it."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 
 
 @contextmanager
-def added(package, name, text, folder):
+def added(package: str, name: str, text: str, folder: Path) -> Iterator[None]:
     """Within, a package has the module ``name``, and what is registered by file knows of it."""
     (folder / f"{name}.py").write_text(text, encoding="utf-8")
     home = import_module(package)
@@ -21,7 +24,7 @@ def added(package, name, text, folder):
         _forget(home)
 
 
-def _forget(home):
+def _forget(home: ModuleType) -> None:
     """Registries are looked up once."""
     for one in vars(home).values():
         if hasattr(one, "cache_clear") and one.__module__ == home.__name__:

@@ -1,5 +1,7 @@
 """Small models of every architecture that transformers has for PATS to act on."""
 
+from typing import Any
+
 import torch
 import transformers
 from torch import nn
@@ -9,7 +11,7 @@ from transformers import (
     AutoModelForSequenceClassification,
 )
 
-from pats.methods import MicroBatch
+from pats.methods import MicroBatch, PassClock
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 
@@ -258,12 +260,12 @@ MORE = [
 ]
 
 
-def build(kind, settings, task=TEXT):
+def build_model(kind: str, settings: dict[str, Any], task: Any = TEXT) -> Any:
     config = transformers.AutoConfig.for_model(kind, **(VOCABULARY | settings))
     return task.from_config(config)
 
 
-def batch_of(clock, model):
+def make_batch(clock: PassClock, model: nn.Module) -> MicroBatch:
     ids = torch.randint(2, 50, (4, 9), generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(ids)
     mask[1:, 6:] = 0
@@ -274,35 +276,37 @@ def batch_of(clock, model):
 class Classifier(nn.Module):
     base_model_prefix = "tower"
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.tower, self.head = Tower(), nn.Linear(4, 1)
         self.words = nn.Embedding(2, 4)
 
-    def get_input_embeddings(self):
+    def get_input_embeddings(self) -> nn.Embedding:
         return self.words
 
-    def forward(self, x):
-        return self.head(self.tower(x))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.head(self.tower(x))
+        return y
 
 
 class Tower(nn.Module):
     base_model_prefix = "tower"
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.layers = nn.ModuleList([Block(), Block()])
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         for layer in self.layers:
             x = layer(x)
         return x
 
 
 class Block(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.dense, self.norm = nn.Linear(4, 4), nn.LayerNorm(4)
 
-    def forward(self, x):
-        return self.norm(x + self.dense(x).tanh())
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.norm(x + self.dense(x).tanh())
+        return y

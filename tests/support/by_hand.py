@@ -1,9 +1,11 @@
 """The toy's forward pass, the methods' noise and divergences once more, from the formulas alone."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pats import philox
 from support.toy_classifier import IDS, MASK
@@ -11,7 +13,11 @@ from support.toy_classifier import IDS, MASK
 TABLE = "body.words.weight"
 
 
-def logits_of(parameters, extra=None, words=None):
+def logits_of(
+    parameters: Mapping[str, torch.Tensor],
+    extra: torch.Tensor | None = None,
+    words: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Logits as a function of named parameters; ``extra`` is added to the embeddings."""
     x = (parameters[TABLE] if words is None else words)[IDS]
     x = x if extra is None else x + extra
@@ -23,42 +29,43 @@ def logits_of(parameters, extra=None, words=None):
     return mean @ parameters["head.weight"].T + parameters["head.bias"]
 
 
-def task_loss(logits, labels):
+def task_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     if logits.shape[1] == 1:
         return ((logits[:, 0] - labels) ** 2).mean()
     return -torch.log(softmax(logits))[range(len(labels)), labels].mean()
 
 
-def softmax(z):
+def softmax(z: torch.Tensor) -> torch.Tensor:
     e = torch.exp(z)
     return e / e.sum(1, keepdim=True)
 
 
-def symmetric_kl(a, b):
+def symmetric_kl(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     p, q = softmax(a), softmax(b)
     return ((p * torch.log(p / q)).sum(1) + (q * torch.log(q / p)).sum(1)).mean()
 
 
-def words_at(seed, step, number, count, rank=0):
+def words_at(seed: int, step: int, number: int, count: int, rank: int = 0) -> NDArray[np.float64]:
     """The stream's words for embedding noise, by the README of the stream: element = pass·2³⁴ + i."""
     start = ((rank << 16) + number) << 34
     return philox.words(seed, TABLE, step, start, count, purpose=4).numpy().astype(np.float64)
 
 
-def uniform(seed, step, number, shape):
+def uniform(seed: int, step: int, number: int, shape: tuple[int, ...]) -> torch.Tensor:
     return torch.tensor(((words_at(seed, step, number, math.prod(shape)) + 0.5) / 2**31 - 1).reshape(shape))
 
 
-def normal(seed, step, number, shape):
+def normal(seed: int, step: int, number: int, shape: tuple[int, ...]) -> torch.Tensor:
     u = (words_at(seed, step, number, math.prod(shape)) + 0.5) / 2**32
-    return torch.special.ndtri(torch.tensor(u.reshape(shape)))
+    z: torch.Tensor = torch.special.ndtri(torch.tensor(u.reshape(shape)))
+    return z
 
 
-def leaves(model):
+def leaves(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone().requires_grad_() for name, p in model.named_parameters()}
 
 
-def gradients(loss, parameters):
+def gradients(loss: torch.Tensor, parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
     pairs = zip(parameters.items(), found, strict=True)
     return {name: torch.zeros_like(p) if grad is None else grad for (name, p), grad in pairs}

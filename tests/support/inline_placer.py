@@ -1,23 +1,27 @@
-"""The engine of tests that want results and no processes."""
+"""The placer of tests that want results and no processes."""
 
+from collections.abc import Collection
+from pathlib import Path
+
+from pats.study.place.protocol import State
 from pats.study.place.worker import work
 
 
-class Inline:
-    """An engine that does every attempt at once, in this process."""
+class InlinePlacer:
+    """A placer that does every attempt at once, in this process."""
 
-    def __init__(self):
-        self.states = {}
+    def __init__(self) -> None:
+        self.states: dict[str, State] = {}
 
-    def submit(self, attempt):
+    def submit(self, attempt: Path) -> str:
         self.states[str(attempt)] = "done" if work(attempt) == 0 else "failed"
         return str(attempt)
 
-    def poll(self, handles):
+    def poll(self, handles: Collection[str]) -> dict[str, State]:
         return {handle: self.states.pop(handle) for handle in handles if handle in self.states}
 
-    def cancel(self, handle):
+    def cancel(self, handle: str) -> None:
         pass
 
-    def capacity(self):
+    def capacity(self) -> int:
         return 1 - len(self.states)

@@ -8,27 +8,32 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
-SETTINGS = ("--task", "grammar", "--model", "minilm", "--lr", "3e-4", "--precision", "fp32")
-SETTINGS += ("--task-option", "size=128", "dev_size=48")
-SETTINGS += ("--batch-size", "4", "--max-length", "12", "--epochs", "2", "--steps", "60")
-SETTINGS += ("--save-steps", "5", "--quiet")
+SETTINGS = [
+    *("--task", "grammar", "--lr", "3e-4", "--precision", "fp32"),
+    *("--task-option", "size=128", "dev_size=48"),
+    *("--batch-size", "4", "--max-length", "12", "--epochs", "2", "--steps", "60"),
+    *("--save-steps", "5", "--quiet"),
+]
 
 
-def start(out, method="pats"):
+def start_run(out: Path, method: str = "pats", model: str = "minilm") -> subprocess.Popen[str]:
     """A real run of 60 steps with a checkpoint every 5, in two epochs with an evaluation after each."""
-    command = [sys.executable, "-m", "pats.cli", "run", *SETTINGS, "--method", method, "--out", str(out)]
+    command = [sys.executable, "-m", "pats.cli", "run", *SETTINGS, "--model", model]
+    command += ["--method", method, "--out", str(out)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
-def finish(process):
+def finish_run(process: subprocess.Popen[str]) -> None:
     _, err = process.communicate()
     assert process.returncode == 0, err
 
 
-def ended(out):
+def ending_of(out: Path) -> tuple[str, str, dict[str, Any]]:
     """Hash of the best weights, and everything else but timings and environment."""
     content = json.loads((out / "result.json").read_text())
     del content["timings"], content["environment"]
@@ -40,7 +45,7 @@ def ended(out):
 STEPS, LOADING = 60, 6  # optimizer steps, and about how many seconds pass before the first
 
 
-def reached(out):
+def reached(out: Path) -> float:
     """The step that a run has come to: the last one told, and at that pace what has passed since."""
     path = out / "events.jsonl"
     events = [json.loads(line) for line in path.open() if line.endswith("\n")] if path.exists() else []
@@ -48,16 +53,17 @@ def reached(out):
     if not told:
         return 0.0
     last, began = told[-1], next(event for event in events if event["event"] == "start")["time"]
-    return last["step"] * (time.time() - began) / (last["time"] - began)
+    steps: float = last["step"] * (time.time() - began) / (last["time"] - began)
+    return steps
 
 
-def kill_once(out, draw=random):
+def kill_once(out: Path, draw: random.Random, model: str = "minilm") -> dict[str, Any]:
     """Start a run, kill it while it loads or trains, start it again; where it was killed and continued.
 
     The moment is drawn in steps, not in seconds: how long a run takes depends on what else the machine does.
     """
     moment = draw.uniform(-LOADING, STEPS)
-    process = start(out)
+    process = start_run(out, model=model)
     time.sleep(max(0.0, min(moment, 0.0) + LOADING))
     while process.poll() is None and reached(out) < moment:
         time.sleep(0.02)
@@ -67,5 +73,5 @@ def kill_once(out, draw=random):
     process.communicate()
     progress = out / "checkpoint" / "progress.json"
     resumed_at = json.loads(progress.read_text())["step"] if progress.exists() else 0
-    finish(start(out))
+    finish_run(start_run(out, model=model))
     return {"moment": round(moment, 2), "killed": killed, "resumed_at": resumed_at}

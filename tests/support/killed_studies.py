@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 
-def start(inputs, cwd, *extra):
+def start_comparison(inputs: Path, cwd: Path, *extra: str) -> subprocess.Popen[str]:
     """``pats compare`` on ``inputs`` (``bert/``, ``texts.csv``), in the background, into ``cwd/out``."""
     command = [sys.executable, "-m", "pats.cli", "compare", "--out", "out", "--quiet"]
     command += ["--data", str(inputs / "texts.csv"), "--models", str(inputs / "bert")]
@@ -25,19 +28,19 @@ def start(inputs, cwd, *extra):
     )
 
 
-def _hears_ctrl_c():
+def _hears_ctrl_c() -> None:
     """A shell starts what runs in the background deaf to SIGINT, and so would be all that the tests start."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def finish(process):
+def finish_comparison(process: subprocess.Popen[str]) -> str:
     """What a comparison printed, which must end well."""
     out, err = process.communicate()
     assert process.returncode == 0, err
     return out
 
 
-def results(out):
+def results_by_run(out: Path) -> dict[str, tuple[Any, str]]:
     """Every result without timings and environment, with the hash of its predictions, by run."""
     found = {}
     for path in sorted(out.glob("runs/*/result.json")):
@@ -48,12 +51,12 @@ def results(out):
     return found
 
 
-def events(out):
+def journal_lines(out: Path) -> list[str]:
     """All lines of all journals."""
     return [line for path in out.glob("runs/*/attempts/*/events.jsonl") for line in path.open()]
 
 
-def workers(out):
+def living_workers(out: Path) -> list[int]:
     """Process ids of the attempts whose process lives."""
     found = []
     for path in out.glob("runs/*/attempts/*/worker.json"):
@@ -63,7 +66,7 @@ def workers(out):
     return found
 
 
-def alive(pid):
+def alive(pid: int) -> bool:
     """Whether a process lives; one that only waits to be reaped does not."""
     try:
         os.kill(pid, 0)
@@ -73,7 +76,9 @@ def alive(pid):
         return False
 
 
-def wait_for(condition, process=None, seconds=120):
+def wait_for(
+    condition: Callable[[], Any], process: subprocess.Popen[str] | None = None, seconds: float = 120
+) -> bool:
     """Wait until the condition holds, or the process has ended; returns whether it held."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -85,14 +90,14 @@ def wait_for(condition, process=None, seconds=120):
     raise AssertionError("waited in vain")
 
 
-def kill(process):
+def kill(process: subprocess.Popen[str]) -> None:
     """kill -9, and take its exit."""
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
 
 @contextmanager
-def disk(folder, megabytes):
+def mounted_disk(folder: Path, megabytes: float) -> Iterator[Path]:
     """A file system of its own in a new folder."""
     folder.mkdir()
     options = ["-t", "tmpfs", "-o", f"size={int(1024 * megabytes)}k"]

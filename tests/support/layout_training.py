@@ -1,31 +1,37 @@
 """Training a small model under a layout, through every door of PATS."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from torch import nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 import pats
 from pats.step.shard import local
-from support.layouts import pair
+from support.layouts import make_pair
 
 NOISE = pats.Noise.paper(lam=1e-4, seed=5)
 
 
 LR = 1e-2
 
+Maker = Callable[[nn.Module], torch.optim.Optimizer]
 
-def perturbed(model):
+
+def perturbed(model: nn.Module) -> torch.optim.Optimizer:
     optimizer = torch.optim.Adamax(pats.param_groups(model, "all"), lr=LR)
     pats.perturb(optimizer, model, NOISE, scope="all")
     return optimizer
 
 
-def perturbed_std(model):
+def perturbed_std(model: nn.Module) -> torch.optim.Optimizer:
     optimizer = torch.optim.SGD(pats.param_groups(model, "all"), lr=LR)
     pats.perturb(optimizer, model, pats.Noise(budget=0.3, intensity="std", seed=5), scope="all")
     return optimizer
 
 
-def ours(cls, **options):
+def ours(cls: Callable[..., torch.optim.Optimizer], **options: Any) -> Maker:
     return lambda model: cls(pats.param_groups(model, "all"), lr=LR, **options)
 
 
@@ -44,10 +50,10 @@ DOORS = {
 }
 
 
-def gradients(model, step):
+def whole_gradients(model: nn.Module, step: int) -> dict[str, torch.Tensor | None]:
     """The whole gradients of a step; entries stay zero now and then, and one matrix has none once."""
     generator = torch.Generator().manual_seed(100 + step)
-    found = {}
+    found: dict[str, torch.Tensor | None] = {}
     for name, parameter in model.named_parameters():
         grad = 0.1 * torch.randn(parameter.shape, generator=generator)
         found[name] = grad * (torch.rand(parameter.shape, generator=generator) > 0.1)
@@ -56,7 +62,7 @@ def gradients(model, step):
     return found
 
 
-def give(model, grads):
+def give_gradients(model: nn.Module, grads: dict[str, torch.Tensor | None]) -> None:
     """Each rank's part; a rank whose shard is empty has no gradient at all."""
     for name, parameter in model.named_parameters():
         grad = grads[name]
@@ -69,15 +75,15 @@ def give(model, grads):
         parameter.grad = grad
 
 
-def whole(tensor):
+def whole_tensor(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def trained(model, make, steps):
+def train_under(model: nn.Module, make: Maker, steps: int) -> torch.optim.Optimizer:
     optimizer = make(model)
-    plain = pair(*(model.up.weight.shape))
+    plain = make_pair(*model.get_parameter("up.weight").shape)
     for step in range(steps):
-        give(model, gradients(plain, step))
+        give_gradients(model, whole_gradients(plain, step))
         optimizer.step()
     return optimizer
 

@@ -1,65 +1,72 @@
 """Every way in which torch spreads a model over ranks, on matrices whose shards are uneven and empty."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+from torch.distributed.tensor import Placement, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+Spread = Callable[[nn.Module, DeviceMesh], nn.Module]
 
 
 class Pair(nn.Module):
     """Two matrices, rows × columns and columns × rows, with their biases."""
 
-    def __init__(self, rows, columns):
+    def __init__(self, rows: int, columns: int) -> None:
         super().__init__()
         self.up = nn.Linear(columns, rows)
         self.down = nn.Linear(rows, columns)
 
-    def forward(self, x):
-        return self.down(self.up(x).tanh())
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.down(self.up(x).tanh())
+        return y
 
 
-def pair(rows=9, columns=7, seed=0):
+def make_pair(rows: int = 9, columns: int = 7, seed: int = 0) -> Pair:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Pair(rows, columns)
 
 
-def mesh(*shape):
+def make_mesh(*shape: int) -> DeviceMesh:
     """The first ranks of the world, with as many dimensions as sizes."""
     ranks = torch.arange(torch.Size(shape).numel()).view(shape)
     return DeviceMesh("cpu", ranks, mesh_dim_names=("dp", "tp")[: len(shape)])
 
 
-def _columns(parameter):
+def _columns(parameter: nn.Parameter) -> Shard:
     return Shard(1) if parameter.ndim > 1 else Shard(0)
 
 
-def fsdp(model, mesh):
-    return fully_shard(model, mesh=mesh)
+def fsdp(model: nn.Module, mesh: DeviceMesh) -> nn.Module:
+    fully_shard(model, mesh=mesh)  # in place
+    return model
 
 
-def fsdp_columns(model, mesh):
-    return fully_shard(model, mesh=mesh, shard_placement_fn=_columns)
+def fsdp_columns(model: nn.Module, mesh: DeviceMesh) -> nn.Module:
+    fully_shard(model, mesh=mesh, shard_placement_fn=_columns)
+    return model
 
 
-def tp(model, mesh):
+def tp(model: nn.Module, mesh: DeviceMesh) -> nn.Module:
     return parallelize_module(model, mesh, {"up": ColwiseParallel(), "down": RowwiseParallel()})
 
 
-def fsdp_tp(model, mesh):
+def fsdp_tp(model: nn.Module, mesh: DeviceMesh) -> nn.Module:
     return fsdp(tp(model, mesh["tp"]), mesh["dp"])
 
 
-def fsdp_columns_tp(model, mesh):
+def fsdp_columns_tp(model: nn.Module, mesh: DeviceMesh) -> nn.Module:
     return fsdp_columns(tp(model, mesh["tp"]), mesh["dp"])
 
 
-def placed(*placements):
+def placed(*placements: Placement) -> Spread:
     """Every parameter distributed by hand; one without such a dimension is replicated."""
 
-    def place(model, mesh):
+    def place(model: nn.Module, mesh: DeviceMesh) -> nn.Module:
         for module in model.modules():
             for name, parameter in list(module.named_parameters(recurse=False)):
                 fitting = [
@@ -73,7 +80,7 @@ def placed(*placements):
 
 
 # name: (shape of the mesh, rows, columns, how the model is spread)
-LAYOUTS = {
+LAYOUTS: dict[str, tuple[tuple[int, ...], int, int, Spread]] = {
     "fsdp on 1": ((1,), 9, 7, fsdp),
     "fsdp on 2": ((2,), 9, 7, fsdp),
     "fsdp on 3": ((3,), 9, 7, fsdp),

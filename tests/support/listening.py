@@ -5,24 +5,24 @@ import os
 from pathlib import Path
 
 
-def family(root):
+def family(root: int) -> list[int]:
     """Process ids of a process and its descendants."""
-    children = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+    children: dict[int, list[int]] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
         try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
+            stat = Path(f"/proc/{name}/stat").read_text()
         except OSError:
             continue
-        children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(pid))
+        children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(name))
     found = [root]
     for pid in found:  # grows while it is read
         found += children.get(pid, [])
     return found
 
 
-def addresses(root):
+def addresses(root: int) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     """Addresses of the listening TCP sockets of a process and its descendants."""
-    sockets = set()
+    sockets: set[str] = set()
     for pid in family(root):
         try:
             links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]

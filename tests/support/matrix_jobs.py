@@ -1,5 +1,9 @@
 """Jobs for the tests of the execution paths."""
 
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
 import torch
 
 from pats._noise import Noise, state_dtype
@@ -10,7 +14,9 @@ LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
 ACCOUNT = (0.05, 5e-5, 3.0, 1e-8, 1e-4)  # S, s̄, F, p·Λ and E of a budget, in the middle of a run
 
 
-def made(shape, dtype=torch.float32, seed=0):
+def make_tensors(
+    shape: Sequence[int], dtype: torch.dtype = torch.float32, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """θ, ∇L and s̄."""
     generator = torch.Generator().manual_seed(seed)
     theta = torch.randn(shape, generator=generator) * 0.05
@@ -20,8 +26,16 @@ def made(shape, dtype=torch.float32, seed=0):
     return theta, grad.to(dtype), average.to(state_dtype(theta))
 
 
-def job(theta, grad, average, noise, **more):
-    settings = {"name": NAME, "step": 3, "lr": LR, "pieces": whole(theta.numel()), "numel": theta.numel()}
+def make_job(
+    theta: torch.Tensor, grad: torch.Tensor, average: torch.Tensor | None, noise: Noise | None, **more: Any
+) -> MatrixJob:
+    settings: dict[str, Any] = {
+        "name": NAME,
+        "step": 3,
+        "lr": LR,
+        "pieces": whole(theta.numel()),
+        "numel": theta.numel(),
+    }
     settings |= {"seed": noise.seed if noise else 0} | more
     if noise is not None and noise.scale == "budget":
         settings.setdefault("budget", torch.tensor(ACCOUNT, dtype=torch.float64))
@@ -29,20 +43,30 @@ def job(theta, grad, average, noise, **more):
     return MatrixJob(theta, grad, name, numel, pieces, noise, average, **settings)
 
 
-def rule(name, first, second, decay=0.0, **more):
+def make_rule(name: str, first: torch.Tensor, second: torch.Tensor, decay: float = 0.0, **more: Any) -> Rule:
     return Rule({"adamax": ADAMAX, "adamw": ADAMW}[name], BETAS, EPS, decay, first, second, **more)
 
 
-def halves(path, jobs, grad_scale=1.0):
+def measure_and_perturb(
+    path: ModuleType, jobs: list[MatrixJob], grad_scale: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Both halves of a step, apart: sums and tally."""
     sums = path.measure(jobs, grad_scale)
     return sums, path.perturb(jobs, sums)
 
 
-def step_of(path, theta, grad, average, noise, grad_scale=1.0, **more):
+def one_step(
+    path: ModuleType,
+    theta: torch.Tensor,
+    grad: torch.Tensor,
+    average: torch.Tensor,
+    noise: Noise | None,
+    grad_scale: float = 1.0,
+    **more: Any,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Both passes on copies: θ, s̄, sums and tally of the one job."""
     theta, average = theta.clone(), average.clone()
-    sums, tally = halves(path, [job(theta, grad, average, noise, **more)], grad_scale)
+    sums, tally = measure_and_perturb(path, [make_job(theta, grad, average, noise, **more)], grad_scale)
     return theta, average, sums[0], tally[0]
 
 
@@ -90,7 +114,15 @@ CUTS = {"rows": [(0, 13), (13, 13), (13, 14), (14, 37)], "columns": [(0, 3), (3,
 CUTS["every second row"] = [(0, 37), (1, 37)]
 
 
-def shards_of(path, cut, theta, grad, average, noise, base=None):
+def one_step_of_shards(
+    path: ModuleType,
+    cut: str,
+    theta: torch.Tensor,
+    grad: torch.Tensor,
+    average: torch.Tensor,
+    noise: Noise | None,
+    base: str | None = None,
+) -> list[tuple[tuple[slice, ...], list[torch.Tensor]]]:
     """One step of a matrix of 37 x 41 that is cut; for every part, its slice and θ, ∇L and s̄ after it.
 
     ``base`` names the base update that the path does, too: m and u or v then stand behind them.
@@ -99,10 +131,10 @@ def shards_of(path, cut, theta, grad, average, noise, base=None):
     for i, j in CUTS[cut]:
         where, pieces = SHARDS[cut](i, j)
         part = [t[tuple(where)].contiguous() for t in (theta, grad, average)]
-        this = job(*part, noise, numel=37 * 41, pieces=tuple(pieces))
+        this = make_job(part[0], part[1], part[2], noise, numel=37 * 41, pieces=tuple(pieces))
         if base is not None:
             part += [torch.full_like(part[0], 1e-3) for _ in range(2)]
-            this.rule = rule(base, *part[3:], 0.01)
+            this.rule = make_rule(base, part[3], part[4], 0.01)
         jobs.append(this)
         parts.append((tuple(where), part))
     sums = path.measure(jobs, 1.0)

@@ -1,11 +1,14 @@
 """Optimizers, and states that do not fit them: for the tests, and for ``make sanitize``."""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch import nn
 
 import pats
-from support.small_network import backward, network
+from support.small_network import backward, make_network
 
 LR = 1e-3
 NOISE = pats.Noise.paper(lam=1e-4, seed=3)
@@ -13,8 +16,10 @@ BUDGET = pats.Noise(budget=0.2, seed=3)
 WEIGHT = "layers.0.linear.weight"  # in scope, and what goes wrong
 
 
-def _perturbed(base, noise=NOISE, **more):
-    def make(model):
+def _perturbed(
+    base: Callable[..., torch.optim.Optimizer], noise: pats.Noise = NOISE, **more: Any
+) -> Callable[[nn.Module], torch.optim.Optimizer]:
+    def make(model: nn.Module) -> torch.optim.Optimizer:
         optimizer = base(model.parameters(), lr=LR, **more)
         pats.perturb(optimizer, model, noise)
         return optimizer
@@ -22,7 +27,9 @@ def _perturbed(base, noise=NOISE, **more):
     return make
 
 
-def _ours(cls, **more):
+def _ours(
+    cls: Callable[..., torch.optim.Optimizer], **more: Any
+) -> Callable[[nn.Module], torch.optim.Optimizer]:
     return lambda model: cls(pats.param_groups(model), lr=LR, **more)
 
 
@@ -48,9 +55,11 @@ OPTIMIZERS = {
 }
 
 
-def trained(make, steps=3, dtype=torch.float32):
+def trained_with(
+    make: Callable[[nn.Module], torch.optim.Optimizer], steps: int = 3, dtype: torch.dtype = torch.float32
+) -> tuple[nn.Module, torch.optim.Optimizer]:
     """A model and its optimizer after some steps, with gradients for the next one."""
-    model = network(dtype=dtype)
+    model = make_network(dtype=dtype)
     optimizer = make(model)
     for step in range(steps):
         backward(model, step)
@@ -59,14 +68,14 @@ def trained(make, steps=3, dtype=torch.float32):
     return model, optimizer
 
 
-def held(model, optimizer):
+def copied_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     """Copies of everything that a step may change."""
     tensors = [p.detach() for p in model.parameters()]
     tensors += [v for p in model.parameters() for v in optimizer.state.get(p, {}).values()]
     return [copy.deepcopy(tensor) for tensor in tensors if tensor is not None]
 
 
-def same(before, after):
+def same_tensors(before: list[torch.Tensor], after: list[torch.Tensor]) -> bool:
     return len(before) == len(after) and all(
         a.shape == b.shape
         and a.dtype == b.dtype
@@ -77,7 +86,7 @@ def same(before, after):
     )
 
 
-def shaped(state):
+def shaped_keys(state: dict[str, Any]) -> list[str]:
     """The entries that have the parameter's shape, s̄ first."""
     keys = [key for key, value in state.items() if value is not None and value.ndim]
     return sorted(keys, key=lambda key: key != "sensitivity")

@@ -220,10 +220,10 @@ class PATSAdamax:
             budget = self.noise is not None and self.noise.scale == "budget"
             if budget and not a.S and a.theta.size > 1:
                 a.S = float(a.theta.std(ddof=1))
-            F = self.noise.factor(a) if budget else 0.0
+            F = self.noise.factor(a) if self.noise and budget else 0.0
             finite = self._measure(a, g) if self.noise else True
             a.step += 1
-            if budget:
+            if self.noise and budget:
                 a.sized = self.noise.spend(a, F, finite)
                 a.mean = math.fsum(a.sbar.ravel()) / max(a.sbar.size, 1)
             a.delta = self._update(a, g)

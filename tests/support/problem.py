@@ -2,13 +2,18 @@
 
 import functools
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike, NDArray
 from torch import nn
 
 import pats
 from support import oracle
+
+Array = NDArray[np.float64]
 
 STEPS = 20
 LR = 1e-2
@@ -16,7 +21,7 @@ SPREAD = 0.05  # of the weights, near BERT's
 ULP = 2.0**-24
 
 
-def initial_weights(big=False):
+def initial_weights(big: bool = False) -> dict[str, Array]:
     rng = np.random.default_rng(1)
     shapes = {
         "layer.0.weight": (24, 16),
@@ -36,7 +41,7 @@ def initial_weights(big=False):
     return {name: np.asarray(weight) for name, weight in weights.items()}
 
 
-def gradients(weights, t, dtype=np.float64):
+def gradients_at(weights: dict[str, Array], t: int, dtype: DTypeLike = np.float64) -> dict[str, Array | None]:
     """Step 2 lacks a gradient, step 4 is all zeros, one tensor stays dead until 6, one column ever."""
     rng = np.random.default_rng(100 + t)
     grads = {name: 0.1 * rng.standard_normal(weight.shape) for name, weight in weights.items()}
@@ -47,14 +52,15 @@ def gradients(weights, t, dtype=np.float64):
     if t == 4:
         grads = {name: np.zeros(weight.shape) for name, weight in weights.items()}
     grads = {name: np.asarray(grad).astype(dtype).astype(np.float64) for name, grad in grads.items()}
-    return grads | {"layer.1.weight": None} if t == 2 and "layer.1.weight" in grads else grads
+    lacking = {"layer.1.weight"} & grads.keys() if t == 2 else set()
+    return {name: None if name in lacking else grad for name, grad in grads.items()}
 
 
-def lr_at(t):
+def lr_at(t: int) -> float:
     return LR * (1 - t / 40)
 
 
-def model_of(weights, dtype=torch.float64):
+def model_of(weights: Mapping[str, Array], dtype: torch.dtype = torch.float64) -> nn.Module:
     model = nn.Module()
     for name, weight in weights.items():
         *path, leaf = name.split(".")
@@ -70,7 +76,7 @@ def model_of(weights, dtype=torch.float64):
     return model
 
 
-def give(model, grads):
+def give_gradients(model: nn.Module, grads: Mapping[str, Array | None]) -> None:
     for name, parameter in model.named_parameters():
         grad = grads[name]
         parameter.grad = None
@@ -78,17 +84,17 @@ def give(model, grads):
             parameter.grad = torch.empty_like(parameter).copy_(torch.tensor(grad))
 
 
-def numpy_of(tensor):
+def numpy_of(tensor: torch.Tensor) -> Array:
     return tensor.detach().double().numpy().copy()
 
 
-def close(actual, expected, tolerance):
+def assert_close(actual: torch.Tensor, expected: Array, tolerance: float) -> None:
     np.testing.assert_allclose(
         numpy_of(actual), expected, rtol=tolerance, atol=tolerance * SPREAD, equal_nan=True
     )
 
 
-def synchronise(matrix, state):
+def synchronise(matrix: oracle.Matrix, state: Mapping[str, torch.Tensor]) -> None:
     """Move the oracle's matrix to where the library stands."""
     if not state:
         return
@@ -100,13 +106,13 @@ def synchronise(matrix, state):
         matrix.S, matrix.mean, matrix.F, matrix.size, matrix.E = account(state)
 
 
-def account(state):
+def account(state: Mapping[str, torch.Tensor]) -> tuple[float, ...]:
     """The five numbers of a budget."""
     names = ("spread", "mean", "variance", "size", "spent")
     return tuple(float(state[f"noise_{name}"]) for name in names)
 
 
-def sized(noise, state):
+def sized(noise: pats.Noise | oracle.Noise, state: Mapping[str, torch.Tensor]) -> tuple[float, float] | None:
     """What a budget allowed at this step, from the numbers as they are stored; None without a budget."""
     if noise.scale != "budget":
         return None
@@ -115,14 +121,19 @@ def sized(noise, state):
     return (size if noise.intensity == "variance" else math.sqrt(size)), math.sqrt(16 * size * variance)
 
 
-def perturbed(base, model, noise, scope="all", **options):
-    optimizer = base(model.named_parameters(), **options)
+def perturbed(
+    base: Any, model: nn.Module, noise: pats.Noise, scope: str = "all", **options: Any
+) -> torch.optim.Optimizer:
+    optimizer: torch.optim.Optimizer = base(model.named_parameters(), **options)
     pats.perturb(optimizer, model, noise, scope=scope)
     return optimizer
 
 
-def ours_on(base, model, noise, scope="all", **options):
-    return base(pats.param_groups(model, scope=scope), noise=noise, **options)
+def ours_on(
+    base: Any, model: nn.Module, noise: pats.Noise | None, scope: str = "all", **options: Any
+) -> torch.optim.Optimizer:
+    optimizer: torch.optim.Optimizer = base(pats.param_groups(model, scope=scope), noise=noise, **options)
+    return optimizer
 
 
 ADAMAX_PATHS = {

@@ -7,25 +7,27 @@ Their options: ``seconds`` a run takes, in steps of 0.1 s; ``skew`` of the clock
 import json
 import os
 import time
+from pathlib import Path
+from typing import Any
 
 from pats._errors import InputError
 from pats.run.folder.events import Journal
 from pats.run.folder.files import write_atomic
 from pats.run.spec import Run
-from support.made_results import made
+from support.made_results import make_result
 
 STEP = 0.1
 
 
-def runs(count, seconds=0.3, **options):
+def make_runs(count: int, seconds: float = 0.3, **options: Any) -> list[Run]:
     return [
         Run(task="rte", method="vanilla", options={"seconds": seconds, **options}).with_seed(i)
         for i in range(count)
     ]
 
 
-def train(run, attempt):
-    options = run.options
+def pretend_to_train(run: Run, attempt: Path) -> None:
+    options: dict[str, Any] = dict(run.options)
     if options.get("bad"):
         raise InputError("the data are gone")
     if options.get("crash"):
@@ -45,5 +47,5 @@ def train(run, attempt):
                     os.utime(attempt / name, (time.time() + options["skew"],) * 2)
             write_atomic(progress, json.dumps({"step": step}).encode())
         write_atomic(attempt / "predictions.csv.gz", os.urandom(options.get("bytes", 1)))
-        write_atomic(attempt / "result.json", made(run, [run.data_seed / 10]).to_json().encode())
+        write_atomic(attempt / "result.json", make_result(run, [run.data_seed / 10]).to_json().encode())
         journal.emit("end", status="done")

@@ -1,54 +1,62 @@
 """A small network with an encoder in the sense of ``pats.scope``, and a loop that trains it."""
 
 import copy
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import nn
 
+Model = TypeVar("Model", bound=nn.Module)
+
 
 class Block(nn.Module):
-    def __init__(self, width):
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.linear = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x):
-        return self.norm(x + self.linear(x).tanh())
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.norm(x + self.linear(x).tanh())
+        return y
 
 
 class Network(nn.Module):
-    def __init__(self, width=7, dtype=torch.float32):
+    def __init__(self, width: int = 7, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.embed = nn.Linear(3, width)
         self.layers = nn.ModuleList([Block(width), Block(width)])
         self.head = nn.Linear(width, 1)
         self.to(dtype)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.embed(x)
         for layer in self.layers:
             x = layer(x)
-        return self.head(x)
+        y: torch.Tensor = self.head(x)
+        return y
 
 
-def network(seed=0, dtype=torch.float32, width=7):
+def make_network(seed: int = 0, dtype: torch.dtype = torch.float32, width: int = 7) -> Network:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Network(width, dtype)
 
 
-def backward(model, step):
+def backward(model: nn.Module, step: int) -> torch.Tensor:
     """Gradients of the batch that belongs to this step."""
     generator = torch.Generator().manual_seed(1000 + step)
     dtype = next(model.parameters()).dtype
     x = torch.randn(8, 3, generator=generator, dtype=torch.float64).to(dtype)
     model.zero_grad()
-    loss = model(x).square().mean()
-    loss.backward()
+    loss: torch.Tensor = model(x).square().mean()
+    loss.backward()  # type: ignore[no-untyped-call]
     return loss
 
 
-def train(model, make_optimizer, steps=5):
+def train_copy(
+    model: Model, make_optimizer: Callable[[Model], torch.optim.Optimizer], steps: int = 5
+) -> tuple[Model, torch.optim.Optimizer]:
     """Weights of a copy of the model after some steps, and its optimizer."""
     model = copy.deepcopy(model)
     optimizer = make_optimizer(model)
@@ -58,5 +66,5 @@ def train(model, make_optimizer, steps=5):
     return model, optimizer
 
 
-def weights(model):
+def flat_weights(model: nn.Module) -> torch.Tensor:
     return torch.cat([parameter.detach().reshape(-1) for parameter in model.parameters()])

@@ -2,12 +2,15 @@
 
 import csv
 import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 
-def write(path, rows, encoding="utf-8"):
+def write_table(path: Path, rows: list[dict[str, Any]], encoding: str = "utf-8") -> Path:
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)
     elif path.suffix in (".jsonl", ".json"):
@@ -20,7 +23,7 @@ def write(path, rows, encoding="utf-8"):
     return path
 
 
-def labelled(labels, **columns):
+def labelled_rows(labels: Iterable[Any], **columns: Callable[[int], Any]) -> list[dict[str, Any]]:
     return [
         {"text": f"text {i}", "label": label, **{name: value(i) for name, value in columns.items()}}
         for i, label in enumerate(labels)

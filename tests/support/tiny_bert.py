@@ -39,7 +39,7 @@ def make_tiny_bert(folder: Path, seed: int = 0) -> Path:
         torch.manual_seed(seed)
         model = BertModel(config)
     model.save_pretrained(folder)
-    PreTrainedTokenizerFast(
+    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         model_max_length=64,
         pad_token="[PAD]",

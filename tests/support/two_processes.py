@@ -7,12 +7,13 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from pats.methods import MicroBatch, PassClock, Training, anchors, create
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from support.architectures import SMALL, build
+from support.architectures import SMALL, build_model
 
 NAMES = ["vanilla", "mixout", "neftune", "freelb", "r3f", "smart", "mixout+smart+pats"]
 LIKE_ONE = ("vanilla", "mixout", "freelb")
@@ -20,15 +21,15 @@ OPTIONS = {"mixout": {"p": 0.5}, "freelb": {"init": 0.0}, "mixout+smart+pats": {
 QUIET = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
-def rows(step):
+def rows(step: int) -> dict[str, torch.Tensor]:
     ids = torch.randint(1, 50, (8, 6), generator=torch.Generator().manual_seed(step))
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids[:, 0] % 2}
 
 
-def train(name, rank, parts):
+def train(name: str, rank: int, parts: int) -> torch.Tensor:
     """Weights after three steps on a share of the rows."""
     torch.manual_seed(0)
-    model = build("bert", SMALL | (QUIET if name in LIKE_ONE else {})).train()
+    model = build_model("bert", SMALL | (QUIET if name in LIKE_ONE else {})).train()
     called = DistributedDataParallel(model) if parts > 1 else model
     method, clock = create(name, OPTIONS.get(name)), PassClock()
     training = Training(lr=1e-2, anchors=anchors(model))
@@ -39,12 +40,12 @@ def train(name, rank, parts):
             clock.begin(step, 3, rank)
             inputs = {k: v.chunk(parts)[rank if parts > 1 else 0] for k, v in rows(step).items()}
             optimizer.zero_grad()
-            method.loss(MicroBatch(called, inputs, clock)).backward()
+            method.loss(MicroBatch(called, inputs, clock)).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-def work(rank, rendezvous):
+def work(rank: int, rendezvous: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
     torch.set_num_threads(1)
     for name in NAMES:
@@ -63,6 +64,7 @@ def work(rank, rendezvous):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        torch.multiprocessing.start_processes(
-            work, (os.path.join(folder, "rendezvous"),), nprocs=2, start_method="fork"
+        rendezvous = os.path.join(folder, "rendezvous")
+        mp.start_processes(  # type: ignore[attr-defined, no-untyped-call]
+            work, (rendezvous,), nprocs=2, start_method="fork"
         )

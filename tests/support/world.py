@@ -3,7 +3,9 @@
 import os
 import socket
 import traceback
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -20,10 +22,11 @@ class World:
         patience: Seconds after which a call that has not returned fails.
     """
 
-    def __init__(self, ranks, patience=2 * TIMEOUT):
-        self.ranks, self._patience, self._processes = ranks, patience, []
+    def __init__(self, ranks: int, patience: float = 2 * TIMEOUT) -> None:
+        self.ranks, self._patience = ranks, patience
+        self._processes: list[Any] = []
 
-    def __call__(self, function, *arguments):
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """``function(*arguments)`` on every rank; returns what each of them returned.
 
         An exception on any rank raises here, with the tracebacks, and ends the world.
@@ -32,7 +35,8 @@ class World:
             self._start()
         for inbox in self._inboxes:
             inbox.put((function, arguments))
-        found, errors = {}, []
+        found: dict[int, Any] = {}
+        errors = []
         while len(found) < self.ranks:
             rank, value, error = self._outbox.get(timeout=self._patience)
             found[rank] = value
@@ -45,7 +49,7 @@ class World:
             raise AssertionError("\n".join(errors))
         return [found[rank] for rank in range(self.ranks)]
 
-    def _start(self):
+    def _start(self) -> None:
         context = mp.get_context("spawn")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -59,14 +63,14 @@ class World:
         for process in self._processes:
             process.start()
 
-    def end(self):
+    def end(self) -> None:
         for process in self._processes:
             process.kill()
             process.join()
         self._processes = []
 
 
-def _serve(rank, ranks, port, inbox, outbox):
+def _serve(rank: int, ranks: int, port: int, inbox: Any, outbox: Any) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
     torch.set_num_threads(1)

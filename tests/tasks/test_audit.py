@@ -9,7 +9,7 @@ from pats.tasks.audit import Row
 from pats.tasks.columns import Columns
 from pats.tasks.folder import read
 from pats.tasks.table import examine
-from support.tables import CSV, labelled, write
+from support.tables import CSV, labelled_rows, write_table
 
 
 def rows_of(*examples):
@@ -17,7 +17,7 @@ def rows_of(*examples):
 
 
 def notes(tmp_path, rows, **options):
-    return load(data=write(tmp_path / "a.csv", rows), **options).notes
+    return load(data=write_table(tmp_path / "a.csv", rows), **options).notes
 
 
 def said(found, word):
@@ -50,7 +50,7 @@ CLASSES = {
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_labels_that_look_alike_are_named(tmp_path, kind, suffix):
     cells, told = ALIKE[kind]
-    data = load(data=write(tmp_path / f"a{suffix}", labelled(cells * 20)))
+    data = load(data=write_table(tmp_path / f"a{suffix}", labelled_rows(cells * 20)))
     assert data.labels == CLASSES[kind]
     note = said(data.notes, "look alike")
     assert note.startswith("Warning: ")
@@ -58,7 +58,7 @@ def test_labels_that_look_alike_are_named(tmp_path, kind, suffix):
 
 
 def test_labels_that_differ_are_not_named(tmp_path):
-    assert not any("look alike" in note for note in notes(tmp_path, labelled(["a", "b", "1", "2"] * 10)))
+    assert not any("look alike" in note for note in notes(tmp_path, labelled_rows(["a", "b", "1", "2"] * 10)))
 
 
 def test_many_variants_make_one_short_sentence():
@@ -86,7 +86,7 @@ def test_twins_stay_together_and_are_counted(tmp_path, kind, column, seed):
     ]
     if column == "sentence2":
         rows = [{"sentence1": "so it was", **row} for row in rows]
-    data = load(data=write(tmp_path / "a.csv", rows), seed=seed)
+    data = load(data=write_table(tmp_path / "a.csv", rows), seed=seed)
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 28, "dev": 6, "test": 6}
     places = Counter()
     for split in data.splits.values():
@@ -100,7 +100,7 @@ def digits(text):
 
 
 def test_texts_that_differ_in_a_digit_are_no_twins(tmp_path):
-    assert not any("rows hold" in note for note in notes(tmp_path, labelled(["a", "b"] * 20)))
+    assert not any("rows hold" in note for note in notes(tmp_path, labelled_rows(["a", "b"] * 20)))
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ def test_the_ceiling_is_said_of_a_table(tmp_path):
 
 
 def test_twins_across_own_splits_are_counted(tmp_path):
-    rows = [*labelled(["a", "b"] * 20), {"text": "TEXT 7", "label": "a"}, {"text": "new", "label": "b"}]
+    rows = [*labelled_rows(["a", "b"] * 20), {"text": "TEXT 7", "label": "a"}, {"text": "new", "label": "b"}]
     rows += [{"text": "text  8", "label": "a"}, {"text": "New ", "label": "b"}, {"text": "old", "label": "a"}]
     splits = ["train"] * 40 + ["dev"] * 2 + ["test"] * 3
     rows = [row | {"split": split} for row, split in zip(rows, splits, strict=True)]
-    data = load(data=write(tmp_path / "a.csv", rows))
+    data = load(data=write_table(tmp_path / "a.csv", rows))
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 40, "dev": 2, "test": 3}
     assert "Warning: 1 of 2 rows of dev have the same text as a row of train," in said(data.notes, "of dev")
     assert "2 of 3 rows of test have the same text as a row of train or dev," in said(data.notes, "of test")
@@ -158,19 +158,19 @@ def test_twins_across_own_splits_are_counted(tmp_path):
     ],
 )
 def test_columns_left_out_are_named(tmp_path, names, note):
-    table = read(write(tmp_path / "a.csv", [dict.fromkeys(names, "x")]))
+    table = read(write_table(tmp_path / "a.csv", [dict.fromkeys(names, "x")]))
     found = [str(one) for one in audit.left_out(table, Columns("text", None, "label"))]
     assert len(found) == (note is not None)
     assert all(one.startswith(note) for one in found)
 
 
 def test_a_split_column_is_not_left_out(tmp_path):
-    rows = labelled(["a", "b"] * 30, split=lambda i: ("train", "dev", "test")[i // 20], id=str)
+    rows = labelled_rows(["a", "b"] * 30, split=lambda i: ("train", "dev", "test")[i // 20], id=str)
     assert said(notes(tmp_path, rows), "left out") == "Column left out: 'id'."
 
 
 def test_all_columns_that_are_used_are_said(tmp_path):
-    found = notes(tmp_path, labelled(["a", "b"] * 20), label="label")
+    found = notes(tmp_path, labelled_rows(["a", "b"] * 20), label="label")
     assert found[:2] == ("The label is column 'label', as named.", "The text is column 'text', by its name.")
 
 
@@ -189,7 +189,7 @@ def test_all_columns_that_are_used_are_said(tmp_path):
     ],
 )
 def test_several_labels_a_cell(tmp_path, cells, several):
-    path = write(tmp_path / "a.csv", labelled(cells * 10))
+    path = write_table(tmp_path / "a.csv", labelled_rows(cells * 10))
     if several:
         with pytest.raises(InputError, match=r"10 rows|20 rows") as error:
             load(data=path)
@@ -202,7 +202,7 @@ def test_several_labels_a_cell(tmp_path, cells, several):
 
 def test_a_table_is_examined_even_if_it_cannot_be_learnt(tmp_path):
     rows = [{"id": i, "text": f"text {i % 300}", "label": 18 + i % 60} for i in range(600)]
-    examined = examine(write(tmp_path / "a.csv", rows))
+    examined = examine(write_table(tmp_path / "a.csv", rows))
     found = {finding.code: finding for finding in examined.findings}
     assert list(found) == ["columns", "left-out", "kind", "twins"]
     assert found["kind"].severity == audit.ERROR
@@ -212,7 +212,7 @@ def test_a_table_is_examined_even_if_it_cannot_be_learnt(tmp_path):
 
 
 def test_lists_of_labels_are_refused(tmp_path):
-    path = write(tmp_path / "a.jsonl", labelled(["a", ["a", "b"]] * 20))
+    path = write_table(tmp_path / "a.jsonl", labelled_rows(["a", ["a", "b"]] * 20))
     with pytest.raises(InputError, match=r"line 2 .* multi-label"):
         load(data=path)
 
@@ -224,7 +224,7 @@ def test_lists_of_labels_are_refused(tmp_path):
         ("a.csv", CSV.replace("text 7,b\n", 'text 7,b\n,\n"",""\n', 1)),
         (
             "a.jsonl",
-            "".join(json.dumps(row) + "\n" for row in labelled(["a", "b"] * 20))
+            "".join(json.dumps(row) + "\n" for row in labelled_rows(["a", "b"] * 20))
             + '{}\n{"text": " ", "label": null}\n',
         ),
     ],

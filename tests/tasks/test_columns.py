@@ -3,7 +3,7 @@ import pytest
 from pats._errors import InputError
 from pats.tasks.columns import choose
 from pats.tasks.folder import read
-from support.tables import write
+from support.tables import write_table
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from support.tables import write
     ],
 )
 def test_columns_are_guessed_and_the_guess_is_said(tmp_path, names, given, chosen):
-    columns, notes = choose(read(write(tmp_path / "a.csv", [dict.fromkeys(names, "x")])), **given)
+    columns, notes = choose(read(write_table(tmp_path / "a.csv", [dict.fromkeys(names, "x")])), **given)
     assert columns == chosen
     guessed = [name for name in chosen if name is not None and name not in given.values()]
     assert len(notes) == len(guessed)
@@ -40,7 +40,7 @@ def test_columns_are_guessed_and_the_guess_is_said(tmp_path, names, given, chose
 
 
 def test_no_label_is_guessed_where_none_is_needed(tmp_path):
-    table = read(write(tmp_path / "a.csv", [{"text": "x", "score": "1"}]))
+    table = read(write_table(tmp_path / "a.csv", [{"text": "x", "score": "1"}]))
     assert choose(table, labelled=False)[0] == ("text", None, None)
 
 
@@ -54,7 +54,7 @@ def test_no_label_is_guessed_where_none_is_needed(tmp_path):
 def test_a_column_without_a_usual_name_is_proposed_by_its_content(tmp_path, given, said):
     rows = [{"id": i, "said": f"so it was {i}", "mood": "up" if i % 3 else "down"} for i in range(30)]
     with pytest.raises(InputError) as error:
-        choose(read(write(tmp_path / "a.csv", rows)), **given)
+        choose(read(write_table(tmp_path / "a.csv", rows)), **given)
     assert said in str(error.value)
     assert "id, said, mood" in str(error.value)
 
@@ -62,7 +62,7 @@ def test_a_column_without_a_usual_name_is_proposed_by_its_content(tmp_path, give
 @pytest.mark.parametrize("marks", [(0, 1), ("0.0", "1.0"), ("", "1"), (False, True)])
 def test_one_column_a_label_is_a_multi_label_table(tmp_path, marks):
     rows = [{"text": f"t {i}", "rude": marks[i % 2], "threat": marks[i % 3 == 0]} for i in range(30)]
-    table = read(write(tmp_path / "a.csv", rows))
+    table = read(write_table(tmp_path / "a.csv", rows))
     with pytest.raises(InputError, match=r"'rude', 'threat' .* multi-label .* --label"):
         choose(table)
     assert choose(table, label="rude")[0] == ("text", None, "rude")

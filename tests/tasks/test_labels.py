@@ -8,11 +8,11 @@ import pytest
 from pats._errors import InputError
 from pats.run.outcome import write_predictions
 from pats.tasks import load
-from support.tables import labelled, write
+from support.tables import labelled_rows, write_table
 
 
 def given(tmp_path, labels, suffix=".csv", **options):
-    return load(data=write(tmp_path / f"a{suffix}", labelled(labels)), **options)
+    return load(data=write_table(tmp_path / f"a{suffix}", labelled_rows(labels)), **options)
 
 
 def named(data):

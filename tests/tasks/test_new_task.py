@@ -10,7 +10,7 @@ import pytest
 from pats import InputError, Run, Study, compare, tasks
 from pats.cli import main
 from support.added_file import added
-from support.inline_placer import Inline
+from support.inline_placer import InlinePlacer
 
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 
@@ -127,7 +127,7 @@ def test_a_study_gives_each_task_the_data_that_it_takes(lines, tiny_bert, tmp_pa
     study = Study(tasks=("parity", "lines", "grammar"), methods=("vanilla",), seeds=1, run=run)
     taken = {task: study.base(task, "minilm").data for task in (*study.tasks, "nothing")}
     assert taken == {"parity": None, "lines": str(lines), "grammar": None, "nothing": str(lines)}
-    found = compare(replace(study, tasks=("parity", "lines")), tmp_path / "out", engine=Inline())
+    found = compare(replace(study, tasks=("parity", "lines")), tmp_path / "out", engine=InlinePlacer())
     assert found.failures == 0
     assert [(group.task, group.lines[0].cell.metric) for group in found.groups] == [
         ("parity", "accuracy"),

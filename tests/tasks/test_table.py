@@ -9,7 +9,7 @@ import pytest
 from pats._errors import InputError
 from pats.tasks import load
 from pats.tasks.folder import read
-from support.tables import CSV, labelled, write
+from support.tables import CSV, labelled_rows, write_table
 
 ROWS = [{"text": f'said "no", {i}\nand\tleft é', "label": ("neg", "pos", "neu")[i % 3]} for i in range(60)]
 
@@ -23,7 +23,9 @@ def examples(data):
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".json", ".parquet", ".CSV"])
 def test_every_format_gives_the_same_task(tmp_path, suffix):
-    data = load(data=write(tmp_path / f"reviews{suffix.lower()}", ROWS).rename(tmp_path / f"reviews{suffix}"))
+    data = load(
+        data=write_table(tmp_path / f"reviews{suffix.lower()}", ROWS).rename(tmp_path / f"reviews{suffix}")
+    )
     found = examples(data)
     wanted = sorted((row["text"], row["label"]) for row in ROWS)
     assert sorted(row for rows in found.values() for row in rows) == wanted
@@ -33,12 +35,12 @@ def test_every_format_gives_the_same_task(tmp_path, suffix):
 
 
 def test_a_byte_order_mark_is_not_part_of_a_name(tmp_path):
-    assert list(read(write(tmp_path / "a.csv", ROWS, "utf-8-sig")).columns) == ["text", "label"]
+    assert list(read(write_table(tmp_path / "a.csv", ROWS, "utf-8-sig")).columns) == ["text", "label"]
 
 
 def test_class_names_of_datasets_are_used(tmp_path):
     schema = {"info": {"features": {"label": {"names": ["bad", "good"], "_type": "ClassLabel"}}}}
-    table = pa.Table.from_pylist(labelled([0, 1] * 20))
+    table = pa.Table.from_pylist(labelled_rows([0, 1] * 20))
     pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(schema)}), tmp_path / "a.parquet")
     assert load(data=tmp_path / "a.parquet").labels == ("bad", "good")
 
@@ -61,7 +63,7 @@ def test_class_names_of_datasets_are_used(tmp_path):
 )
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_classes_or_scores(tmp_path, labels, kind, classes, suffix):
-    data = load(data=write(tmp_path / f"a{suffix}", labelled(labels)), kind=kind)
+    data = load(data=write_table(tmp_path / f"a{suffix}", labelled_rows(labels)), kind=kind)
     assert data.labels == classes
     assert data.regression is (not classes)
     assert data.metric == ("accuracy" if classes else "pearson")
@@ -74,22 +76,22 @@ def test_classes_or_scores(tmp_path, labels, kind, classes, suffix):
 # As they were before rows were grouped by more than their exact texts.
 UNCHANGED = {
     "7fb24a9171b047b187054f00331ed69b": ROWS,
-    "050ef0fe5a8fdb9a5097b59d302ba6eb": labelled(["rare"] * 20 + ["often"] * 180),
-    "f3a50404242180bb3926d72f317a6cba": labelled([i / 7 + 0.5 for i in range(200)]),
+    "050ef0fe5a8fdb9a5097b59d302ba6eb": labelled_rows(["rare"] * 20 + ["often"] * 180),
+    "f3a50404242180bb3926d72f317a6cba": labelled_rows([i / 7 + 0.5 for i in range(200)]),
     "5cf292f134cf8a8ec80c996e9f3b0600": [
         {"sentence1": f"a {i % 25}", "sentence2": f"b {i % 5}", "label": "xy"[i % 25 % 2]} for i in range(130)
     ],
-    "ac47b9c3d39004d8afb240593780628b": labelled([i % 9 for i in range(90)]),
+    "ac47b9c3d39004d8afb240593780628b": labelled_rows([i % 9 for i in range(90)]),
 }
 
 
 @pytest.mark.parametrize("fingerprint", UNCHANGED)
 def test_splits_without_twins_stay_as_they_were(tmp_path, fingerprint):
-    assert load(data=write(tmp_path / "a.csv", UNCHANGED[fingerprint])).fingerprint == fingerprint
+    assert load(data=write_table(tmp_path / "a.csv", UNCHANGED[fingerprint])).fingerprint == fingerprint
 
 
 def test_the_split_is_stratified_and_follows_the_seed(tmp_path):
-    path = write(tmp_path / "a.csv", labelled(["rare"] * 20 + ["often"] * 180))
+    path = write_table(tmp_path / "a.csv", labelled_rows(["rare"] * 20 + ["often"] * 180))
     first, again, other = (load(data=path, seed=seed) for seed in (0, 0, 1))
     assert first.fingerprint == again.fingerprint != other.fingerprint
     for data in (first, other):
@@ -102,7 +104,7 @@ def test_the_split_is_stratified_and_follows_the_seed(tmp_path):
 
 
 def test_scores_are_stratified_by_quantile(tmp_path):
-    data = load(data=write(tmp_path / "a.csv", labelled([i + 0.5 for i in range(200)])))
+    data = load(data=write_table(tmp_path / "a.csv", labelled_rows([i + 0.5 for i in range(200)])))
     for name, share in (("train", 14), ("dev", 3), ("test", 3)):
         assert Counter(int(score) // 20 for score in data.splits[name].label) == dict.fromkeys(
             range(10), share
@@ -115,7 +117,7 @@ def test_the_same_texts_stay_together(tmp_path, seed):
         {"sentence1": f"a {i % 25}", "sentence2": f"b {i % 5}", "label": i % 2 if i < 100 else i % 5}
         for i in range(130)
     ]
-    data = load(data=write(tmp_path / "a.jsonl", rows), seed=seed, kind="regression")
+    data = load(data=write_table(tmp_path / "a.jsonl", rows), seed=seed, kind="regression")
     texts = [set(zip(split.text, split.text_pair, strict=True)) for split in data.splits.values()]
     assert sum(map(len, texts)) == len(set.union(*texts)) == 25
     assert all(texts)
@@ -135,8 +137,8 @@ def test_the_same_texts_stay_together(tmp_path, seed):
 @pytest.mark.parametrize("column", ["split", "Fold"])
 def test_a_split_column_is_kept(tmp_path, column, names, sizes):
     named = [names[0]] * 40 + [names[1]] * 10 + [names[2]] * 10
-    rows = labelled(["a", "b"] * 30, **{column: lambda i: named[i]})
-    data = load(data=write(tmp_path / "a.csv", rows))
+    rows = labelled_rows(["a", "b"] * 30, **{column: lambda i: named[i]})
+    data = load(data=write_table(tmp_path / "a.csv", rows))
     assert {name: len(split) for name, split in data.splits.items()} == sizes
     notes = " ".join(data.notes)
     assert ("no test split" in notes) is ("test" not in sizes)
@@ -156,7 +158,7 @@ def test_a_split_column_is_kept(tmp_path, column, names, sizes):
 )
 def test_a_folder_of_tables(tmp_path, files, sizes):
     for name in files:
-        write(tmp_path / name, ROWS)
+        write_table(tmp_path / name, ROWS)
     data = load(data=tmp_path)
     assert {name: len(split) for name, split in data.splits.items()} == sizes
     assert data.name == tmp_path.name
@@ -167,7 +169,7 @@ def test_a_folder_of_tables(tmp_path, files, sizes):
 @pytest.mark.parametrize("test", [{"text": "x"}, {"text": "x", "label": ""}])
 def test_a_test_split_without_labels_is_left_out(tmp_path, test):
     for name, rows in (("train", ROWS), ("dev", ROWS), ("test", [test])):
-        write(tmp_path / f"{name}.csv", rows)
+        write_table(tmp_path / f"{name}.csv", rows)
     data = load(data=tmp_path)
     assert list(data.splits) == ["train", "dev"]
     assert "The test split has no labels: its 1 rows are left out." in data.notes
@@ -175,7 +177,7 @@ def test_a_test_split_without_labels_is_left_out(tmp_path, test):
 
 def test_missing_texts_are_empty_and_said(tmp_path):
     rows = [{"text": None if i == 3 else i, "label": "ab"[i % 2]} for i in range(40)]
-    data = load(data=write(tmp_path / "a.jsonl", rows))
+    data = load(data=write_table(tmp_path / "a.jsonl", rows))
     texts = [text for split in data.splits.values() for text in split.text]
     assert sorted(texts) == sorted(["" if i == 3 else str(i) for i in range(40)])
     assert "1 rows have no text." in data.notes
@@ -184,14 +186,14 @@ def test_missing_texts_are_empty_and_said(tmp_path):
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
 def test_a_long_cell_is_read(tmp_path, suffix):
     long = 'said "so" ' * 20_000
-    rows = [*labelled(["a", "b"] * 20), {"text": long, "label": "a"}]
+    rows = [*labelled_rows(["a", "b"] * 20), {"text": long, "label": "a"}]
     limit = csv.field_size_limit()
-    data = load(data=write(tmp_path / f"a{suffix}", rows))
+    data = load(data=write_table(tmp_path / f"a{suffix}", rows))
     assert any(text == long for split in data.splits.values() for text in split.text)
     assert csv.field_size_limit() == limit
 
 
-JSONL = "".join(json.dumps(row) + "\n" for row in labelled(["a", "b"] * 20))
+JSONL = "".join(json.dumps(row) + "\n" for row in labelled_rows(["a", "b"] * 20))
 WIDE = CSV.replace("\n", ",\n")
 SPLIT = WIDE.replace(",\n", ",dev\n").replace("label,dev", "label,split")
 QUOTED = CSV.replace("text 39", '"text, 39"')
@@ -250,7 +252,7 @@ def test_bad_tables_get_one_sentence(tmp_path, name, content, options, parts):
 
 
 def test_a_parquet_file_that_is_cut(tmp_path):
-    path = write(tmp_path / "a.parquet", ROWS)
+    path = write_table(tmp_path / "a.parquet", ROWS)
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(InputError, match=r"a\.parquet .*Parquet .*cut"):
         load(data=path)
@@ -274,7 +276,7 @@ def test_a_parquet_file_that_is_cut(tmp_path):
 )
 def test_bad_folders_get_one_sentence(tmp_path, files, parts):
     for name, rows in files.items():
-        write(tmp_path / name, rows)
+        write_table(tmp_path / name, rows)
     with pytest.raises(InputError) as error:
         load(data=tmp_path)
     assert all(part in str(error.value) for part in parts), str(error.value)

@@ -4,7 +4,7 @@ import pytest
 
 from pats.page.content import charts
 from pats.page.numbers import tables
-from support.made_results import cell
+from support.made_results import make_cell
 
 PLAIN, BETTER = [0.60, 0.61, 0.62], [0.70, 0.71, 0.735]
 LABELS = ["vanilla", "control", "pats"]
@@ -12,7 +12,11 @@ LABELS = ["vanilla", "control", "pats"]
 
 @pytest.fixture
 def group():
-    cells = [cell("vanilla", PLAIN), cell("control", PLAIN, control=True), cell("pats", BETTER)]
+    cells = [
+        make_cell("vanilla", PLAIN),
+        make_cell("control", PLAIN, control=True),
+        make_cell("pats", BETTER),
+    ]
     return tables.groups(cells)[0]
 
 
@@ -53,13 +57,13 @@ def test_points_means_and_intervals_are_those_of_the_tables(group):
 
 
 def test_one_seed_has_no_interval():
-    (group,) = tables.groups([cell("vanilla", [0.5]), cell("pats", [0.6])])
+    (group,) = tables.groups([make_cell("vanilla", [0.5]), make_cell("pats", [0.6])])
     assert len(charts.seeds(group, LABELS, "").spec["layer"]) == 2 + (group.lines[0].paper is not None)
     assert charts.differences(group, LABELS, "").text.endswith("pats: mean 10.0, n = 1.")
 
 
 def test_without_plain_fine_tuning_there_is_no_difference():
-    (group,) = tables.groups([cell("pats", BETTER)])
+    (group,) = tables.groups([make_cell("pats", BETTER)])
     assert charts.differences(group, LABELS, "") is None
 
 

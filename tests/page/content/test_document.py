@@ -7,7 +7,7 @@ from pats.page.content import document
 from pats.page.numbers import tables
 from pats.run.result import Epoch
 from pats.run.spec import Run
-from support.made_results import cell, made
+from support.made_results import make_cell, make_result
 
 PLAIN, BETTER = [0.60, 0.61, 0.62], [0.70, 0.71, 0.735]
 NOISE = {"accumulated": 0.04, "noise_over_weight": 1e-2, "noise_over_update": 2.0, "gated": 0.2, "zero": 0.1}
@@ -40,8 +40,8 @@ def rich(one, **more):
 def study(**more):
     averages = {"mean": 1e-6, "cv": 2.0, "gini": 0.6, "insensitive": 0.1}
     cells = [
-        rich(cell("vanilla", PLAIN)),
-        rich(cell("pats", BETTER), telemetry=TELEMETRY, sensitivity=averages),
+        rich(make_cell("vanilla", PLAIN)),
+        rich(make_cell("pats", BETTER), telemetry=TELEMETRY, sensitivity=averages),
     ]
     return [*cells, *(rich(one) for one in more.get("others", ()))]
 
@@ -80,7 +80,7 @@ def test_the_papers_scores_stand_beside_ours():
     assert "Hollow diamonds" in told.text
     assert told.grids[0].rows[0][-1] == "58.94"
     assert any("paper" in str(layer) for layer in told.charts[0].spec["layer"])
-    other = section(report([cell("vanilla", PLAIN, model="m")]), "results")
+    other = section(report([make_cell("vanilla", PLAIN, model="m")]), "results")
     assert "Hollow diamonds" not in other.text
 
 
@@ -95,7 +95,7 @@ def test_uncertainty_over_seeds():
 def test_cost_is_a_ratio_of_the_same_seeds():
     (grid,) = section(report(study()), "cost").grids
     assert grid.rows[1][:4] == ("cola", "pats", "11.0", "1.00")
-    assert section(report([cell("vanilla", PLAIN)]), "cost") is None
+    assert section(report([make_cell("vanilla", PLAIN)]), "cost") is None
 
 
 def test_noise_is_told_by_kind_of_matrix():
@@ -103,17 +103,17 @@ def test_noise_is_told_by_kind_of_matrix():
     assert [row[1] for row in told.grids[0].rows] == ["output.dense.weight", "attention.self.key.bias"]
     assert told.grids[0].rows[0][2:] == ("0.04", "0.01", "2", "0.2", "0.1", "-", "-")
     assert len(told.charts) == 3
-    assert section(report([cell("vanilla", PLAIN)]), "noise") is None
+    assert section(report([make_cell("vanilla", PLAIN)]), "noise") is None
 
 
 def test_sensitivities_of_optimizers_stand_where_none_were_measured():
     told = section(report(study()), "sensitivity")
     assert told.grids[0].rows == (("cola", "pats", "1e-06", "2.00", "0.600", "10.0 %"),)
-    assert section(report([cell("vanilla", PLAIN)]), "sensitivity") is None
+    assert section(report([make_cell("vanilla", PLAIN)]), "sensitivity") is None
 
 
 def test_failed_constant_and_missing_runs():
-    cells = [cell("vanilla", [0.5, None, 0.5]), cell("pats", [0.5, 0.5], degenerate=True)]
+    cells = [make_cell("vanilla", [0.5, None, 0.5]), make_cell("pats", [0.5, 0.5], degenerate=True)]
     waiting = results.Outcome(2, "0" * 16)
     cells[1] = replace(cells[1], outcomes=(*cells[1].outcomes, waiting))
     told = report(cells)
@@ -148,8 +148,8 @@ def test_a_study_without_any_result_has_a_report():
 
 def test_curves_leave_out_epochs_that_only_some_seeds_reached():
     run = Run(task="cola", method="vanilla")
-    long = made(run.with_seed(0), [0.5, 0.6, 0.7])
-    short = made(run.with_seed(1), [0.4, 0.5])
+    long = make_result(run.with_seed(0), [0.5, 0.6, 0.7])
+    short = make_result(run.with_seed(1), [0.4, 0.5])
     outcomes = (results.Outcome(0, "a", long), results.Outcome(1, "b", short))
     told = report([results.Cell("cola", "m", "vanilla", "vanilla", 1e-4, outcomes)])
     (chart,) = section(told, "curves").charts
@@ -158,21 +158,21 @@ def test_curves_leave_out_epochs_that_only_some_seeds_reached():
 
 
 def test_many_runs_are_drawn_as_ranges():
-    few = report([cell("vanilla", PLAIN)])
-    many = report([cell("vanilla", [0.5] * 150)])
+    few = report([make_cell("vanilla", PLAIN)])
+    many = report([make_cell("vanilla", [0.5] * 150)])
     marks = [section(told, "curves").charts[0].spec["layer"][0]["mark"]["type"] for told in (few, many)]
     assert marks == ["line", "area"]
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_several_models_are_told_apart(count):
-    cells = [rich(cell("vanilla", PLAIN, model=f"org/m{number}")) for number in range(count)]
+    cells = [rich(make_cell("vanilla", PLAIN, model=f"org/m{number}")) for number in range(count)]
     titles = [chart.title for chart in section(report(cells), "results").charts]
     assert titles == [["cola: every seed"], ["cola · m0: every seed", "cola · m1: every seed"]][count - 1]
 
 
 def test_one_epoch_has_no_curve():
-    one = cell("vanilla", PLAIN)
+    one = make_cell("vanilla", PLAIN)
     outcomes = tuple(
         replace(o, result=replace(o.result, epochs=(Epoch(1, 10, 0.5, {"accuracy": 0.5}),), best_epoch=0))
         for o in one.outcomes
@@ -191,7 +191,7 @@ def test_figure_3_stands_in_the_page_where_it_was_made():
 
 @pytest.mark.parametrize("seeds", [9, 10])
 def test_almost_stochastic_order_is_told_from_ten_seeds_on(seeds):
-    cells = [cell("vanilla", [0.5] * seeds), cell("pats", [0.6] * seeds), cell("sage", [0.6])]
+    cells = [make_cell("vanilla", [0.5] * seeds), make_cell("pats", [0.6] * seeds), make_cell("sage", [0.6])]
     (grid,) = section(report(cells), "uncertainty").grids
     assert (grid.heads[-1] == "ε_min") is (seeds == 10)
     if seeds == 10:

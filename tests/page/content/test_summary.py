@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from pats.page.content.summary import OVERALL
-from support.made_results import BETTER, PLAIN, cell, summarised, two_tasks
+from support.made_results import BETTER, PLAIN, make_cell, summarised, two_tasks
 
 
 def test_summary_has_the_papers_numbers_beside_ours():
@@ -14,7 +14,7 @@ def test_summary_has_the_papers_numbers_beside_ours():
 
 def test_parts_of_dev_stand_in_a_table_of_their_own():
     def in_parts(label, scores):
-        plain = cell(label, scores, task="mnli")
+        plain = make_cell(label, scores, task="mnli")
         outcomes = []
         for outcome in plain.outcomes:
             epochs = tuple(
@@ -35,4 +35,4 @@ def test_parts_of_dev_stand_in_a_table_of_their_own():
     grids = summarised([in_parts("vanilla", PLAIN), in_parts("pats", BETTER)]).grids
     assert grids[-1].heads == ("part of dev", "vanilla", "pats")
     assert grids[-1].rows == (("dev_matched", "50.0", "50.0"), ("dev_mismatched", "25.0", "25.0"))
-    assert len(summarised([cell("vanilla", PLAIN), cell("pats", BETTER)]).grids) == len(grids) - 1
+    assert len(summarised([make_cell("vanilla", PLAIN), make_cell("pats", BETTER)]).grids) == len(grids) - 1

@@ -13,7 +13,7 @@ from pats.page.content.words import between, signed
 from pats.page.formats.markdown import markdown
 from pats.page.formats.terminal import show
 from pats.page.numbers import reading, tables
-from support.made_results import cell
+from support.made_results import make_cell
 
 FLAT = [0.60, 0.61, 0.62, 0.63, 0.64, 0.65]
 
@@ -30,64 +30,68 @@ def shifted(scores, *shifts):
 CASES = {
     # name: (cells, what the last sentence says, what no sentence says)
     "equal": (
-        [cell("vanilla", FLAT), cell("pats", FLAT)],
+        [make_cell("vanilla", FLAT), make_cell("pats", FLAT)],
         "pats and plain fine-tuning are identical on every seed: there is no difference to judge.",
         ["could have shown", "[", "p ="],
     ),
     "rounding": (
-        [cell("vanilla", FLAT), cell("pats", shifted(FLAT, *[1e-15 * k for k in range(1, 7)]))],
+        [make_cell("vanilla", FLAT), make_cell("pats", shifted(FLAT, *[1e-15 * k for k in range(1, 7)]))],
         "pats and plain fine-tuning are identical on every seed up to rounding: there is no difference",
         ["Shown", "p ="],
     ),
     "equal and five seeds": (
-        [cell("vanilla", FLAT[:5]), cell("pats", FLAT[:5])],
+        [make_cell("vanilla", FLAT[:5]), make_cell("pats", FLAT[:5])],
         "identical on every seed",
         ["can be shown", "could have shown"],
     ),
     "a constant shift that six seeds can show": (
-        [cell("vanilla", FLAT), cell("pats", shifted(FLAT, *[0.004] * 6))],
+        [make_cell("vanilla", FLAT), make_cell("pats", shifted(FLAT, *[0.004] * 6))],
         "pats +0.4 on every seed (p = 0.031)",
         ["[+0.4, +0.4]", "could have shown"],
     ),
     "a constant shift that five seeds cannot": (
-        [cell("vanilla", FLAT[:5]), cell("pats", shifted(FLAT[:5], *[0.004] * 5))],
+        [make_cell("vanilla", FLAT[:5]), make_cell("pats", shifted(FLAT[:5], *[0.004] * 5))],
         "can be shown with 5 seeds, whatever the scores (6 seeds would allow it for 1 comparison).",
         ["could have shown"],
     ),
     "five seeds": (
-        [cell("vanilla", FLAT[:5]), cell("pats", [0.7, 0.6, 0.65, 0.9, 0.5])],
+        [make_cell("vanilla", FLAT[:5]), make_cell("pats", [0.7, 0.6, 0.65, 0.9, 0.5])],
         "No difference can be shown with 5 seeds, whatever the scores",
         ["could have shown"],
     ),
     "six seeds that show nothing": (
-        [cell("vanilla", [0.5] * 6), cell("pats", [0.6, 0.4, 0.52, 0.48, 0.55, 0.45])],
+        [make_cell("vanilla", [0.5] * 6), make_cell("pats", [0.6, 0.4, 0.52, 0.48, 0.55, 0.45])],
         "No difference to plain fine-tuning was shown with 6 seeds; the smallest difference this number of "
         "seeds could have shown is about",
         ["whatever the scores"],
     ),
     "a regression with seeds that differ beyond its scale": (
         [
-            cell("vanilla", [0.0] * 6, metric="pearson"),
-            cell("pats", [-0.9, 0.95, 0.8, -0.7, 0.99, -0.99], metric="pearson"),
+            make_cell("vanilla", [0.0] * 6, metric="pearson"),
+            make_cell("pats", [-0.9, 0.95, 0.8, -0.7, 0.99, -0.99], metric="pearson"),
         ],
         "for pats the seeds differ so much that none on the metric's scale could.",
         ["is about"],
     ),
     "some equal": (
         [
-            cell("vanilla", [0.5] * 7),
-            cell("pats", [0.5] * 7),
-            cell("sage", [0.6, 0.4, 0.52, 0.48, 0.55, 0.45, 0.5]),
+            make_cell("vanilla", [0.5] * 7),
+            make_cell("pats", [0.5] * 7),
+            make_cell("sage", [0.6, 0.4, 0.52, 0.48, 0.55, 0.45, 0.5]),
         ],
         "; pats is identical to it.",
         ["whatever the scores"],
     ),
     "small, and shown with its digits": (
-        [cell("vanilla", FLAT), cell("pats", shifted(FLAT, *[0.00001 * k for k in range(1, 7)]))],
+        [make_cell("vanilla", FLAT), make_cell("pats", shifted(FLAT, *[0.00001 * k for k in range(1, 7)]))],
         "pats +0.003 [+0.002, +0.005] (p = 0.031)",
         ["+0.0 "],
     ),
-    "one seed": ([cell("vanilla", [0.5]), cell("pats", [0.6])], "one seed says nothing", ["could have"]),
+    "one seed": (
+        [make_cell("vanilla", [0.5]), make_cell("pats", [0.6])],
+        "one seed says nothing",
+        ["could have"],
+    ),
 }
 
 
@@ -125,20 +129,20 @@ def test_the_last_sentence_contradicts_nothing(name):
     ],
 )
 def test_failed_runs_and_fewer_common_seeds_are_said(plain, ours, said):
-    sentences = told([cell("vanilla", plain), cell("pats", ours)])
+    sentences = told([make_cell("vanilla", plain), make_cell("pats", ours)])
     assert sentences[-2] == said
     assert len(sentences) == 4
 
 
 def test_a_row_with_too_few_common_seeds_is_named_beside_one_with_enough():
-    cells = [cell("vanilla", [0.5] * 7), cell("pats", [0.6, 0.4, 0.52, 0.48, 0.55, 0.45, 0.5])]
-    cells.append(cell("sage", [0.6, 0.7, *[None] * 5]))
+    cells = [make_cell("vanilla", [0.5] * 7), make_cell("pats", [0.6, 0.4, 0.52, 0.48, 0.55, 0.45, 0.5])]
+    cells.append(make_cell("sage", [0.6, 0.7, *[None] * 5]))
     assert "sage has too few common seeds for any" in told(cells)[-1]
 
 
 def constants(scores, which, **more):
     """A cell whose runs with these seeds predict one constant."""
-    found = cell("vanilla" if "label" not in more else more.pop("label"), scores, **more)
+    found = make_cell("vanilla" if "label" not in more else more.pop("label"), scores, **more)
     outcomes = []
     for outcome in found.outcomes:
         result = outcome.result
@@ -201,8 +205,8 @@ BLIND = ["no"] * 8 + ["yes"] * 2
 
 @pytest.fixture
 def study(tmp_path):
-    plain, first = predicting(cell("vanilla", [0.8, 0.8]), tmp_path, BLIND, BLIND)
-    ours, second = predicting(cell("pats", [0.9, 1.0]), tmp_path, BLIND, GOOD)
+    plain, first = predicting(make_cell("vanilla", [0.8, 0.8]), tmp_path, BLIND, BLIND)
+    ours, second = predicting(make_cell("pats", [0.9, 1.0]), tmp_path, BLIND, GOOD)
     return [plain, ours], first | second
 
 
@@ -220,7 +224,7 @@ def test_classes_never_predicted_and_the_majority_are_named(study):
 
 
 def test_nothing_better_than_the_majority_comes_first(tmp_path):
-    plain, files = predicting(cell("vanilla", [0.6, 0.6]), tmp_path, BLIND, BLIND)
+    plain, files = predicting(make_cell("vanilla", [0.6, 0.6]), tmp_path, BLIND, BLIND)
     assert told([plain], files)[0].startswith(
         "No method beats always answering the most frequent class (60.0)"
     )
@@ -242,7 +246,7 @@ def test_predictions_that_cannot_be_read_are_named(study, how):
     assert note.startswith(f"The predictions of vanilla, seed 1, on cola cannot be read: {path} {why};")
     assert note in markdown(made.summary)
     # A run that never wrote any is no damage.
-    assert not any("cannot be read" in note for note in told([cell("vanilla", [0.5])], {"x": path}))
+    assert not any("cannot be read" in note for note in told([make_cell("vanilla", [0.5])], {"x": path}))
 
 
 @pytest.mark.parametrize(
@@ -271,8 +275,8 @@ def test_too_few(seeds, family, tasks, said):
 
 
 def test_over_all_tasks_is_not_called_impossible():
-    cells = [cell("vanilla", FLAT[:3]), cell("pats", [0.61, 0.60, 0.64])]
-    cells += [cell("vanilla", FLAT[:3], task="rte"), cell("pats", [0.59, 0.63, 0.62], task="rte")]
+    cells = [make_cell("vanilla", FLAT[:3]), make_cell("pats", [0.61, 0.60, 0.64])]
+    cells += [make_cell("vanilla", FLAT[:3], task="rte"), make_cell("pats", [0.59, 0.63, 0.62], task="rte")]
     assert told(cells)[-1] == (
         "No difference on a single task can be shown with 3 seeds, whatever the scores (6 seeds would allow "
         "it for 1 comparison); none over all tasks was shown."
@@ -300,6 +304,6 @@ def test_runs_that_failed_are_not_counted_among_the_constant_ones():
 
 
 def test_plain_fine_tuning_alone_has_nothing_to_be_judged_against():
-    assert told([cell("vanilla", [0.5, 0.6])])[-1] == (
+    assert told([make_cell("vanilla", [0.5, 0.6])])[-1] == (
         "There is no difference to judge: only plain fine-tuning was run."
     )

@@ -5,7 +5,7 @@ import yaml
 
 from pats.page.formats import card
 from pats.page.numbers import tables
-from support.made_results import cell
+from support.made_results import make_cell
 
 
 def text(cells, row=1, seed=0, **about):
@@ -23,8 +23,8 @@ def labelled(one, labels=("no", "yes")):
 
 
 CELLS = [
-    labelled(cell("vanilla", [0.60, 0.61, 0.62], metric="matthews")),
-    labelled(cell("pats", [0.70, 0.71, 0.735], metric="matthews")),
+    labelled(make_cell("vanilla", [0.60, 0.61, 0.62], metric="matthews")),
+    labelled(make_cell("pats", [0.70, 0.71, 0.735], metric="matthews")),
 ]
 
 
@@ -53,13 +53,13 @@ def test_the_method_is_called_what_the_result_says():
     """Older results say nothing: the method's name is all that is known."""
     assert "Made by `pats compare` with pats, seed 0" in text(CELLS)
     said = {"sentence": "PATS (noise according to sensitivity)"}
-    told = text([CELLS[0], labelled(cell("pats", [0.7] * 3, metric="matthews", about_method=said))])
+    told = text([CELLS[0], labelled(make_cell("pats", [0.7] * 3, metric="matthews", about_method=said))])
     assert "Made by `pats compare` with PATS (noise according to sensitivity), seed 0" in told
     assert "| method | PATS (noise according to sensitivity), its default settings |" in told
 
 
 def test_a_model_of_one_constant_says_so_first():
-    flat = [labelled(cell("vanilla", [0.5] * 2, degenerate=True)), CELLS[1]]
+    flat = [labelled(make_cell("vanilla", [0.5] * 2, degenerate=True)), CELLS[1]]
     told = text(flat, row=0).split("# bert-base-uncased fine-tuned on cola")[1].strip()
     assert told.startswith("**Nothing was learned: on dev this model predicts one constant.**")
     assert "Nothing was learned" not in text(CELLS)
@@ -67,8 +67,8 @@ def test_a_model_of_one_constant_says_so_first():
 
 def test_a_model_judged_on_test_and_with_pairs():
     cells = [
-        labelled(cell("vanilla", [(0.9, 0.5), (0.9, 0.6)])),
-        labelled(cell("pats", [(0.8, 0.7), (0.8, 0.8)])),
+        labelled(make_cell("vanilla", [(0.9, 0.5), (0.9, 0.6)])),
+        labelled(make_cell("pats", [(0.8, 0.7), (0.8, 0.8)])),
     ]
     told = text(cells, pair=True)
     assert "dev accuracy 80.0 (best of 2 epochs); test accuracy 70.0" in told
@@ -78,7 +78,10 @@ def test_a_model_judged_on_test_and_with_pairs():
 
 def test_plain_fine_tuning_and_a_shown_difference_claim_nothing_missing():
     assert "is not shown" not in text(CELLS, row=0)
-    flat = [labelled(cell("vanilla", [0.5] * 6)), labelled(cell("pats", [0.6 + s / 100 for s in range(6)]))]
+    flat = [
+        labelled(make_cell("vanilla", [0.5] * 6)),
+        labelled(make_cell("pats", [0.6 + s / 100 for s in range(6)])),
+    ]
     assert "is not shown" not in text(flat)
 
 
@@ -97,7 +100,8 @@ def replace_model(one, model):
 
 def test_regression():
     cells = [
-        labelled(one, ()) for one in (cell("vanilla", [0.8] * 3, metric="pearson"), cell("pats", [0.9] * 3))
+        labelled(one, ())
+        for one in (make_cell("vanilla", [0.8] * 3, metric="pearson"), make_cell("pats", [0.9] * 3))
     ]
     assert "one score" in text(cells)
 

@@ -5,11 +5,11 @@ import pytest
 
 from pats.page.formats import csv_tables
 from pats.page.numbers import tables
-from support.made_results import cell
+from support.made_results import make_cell
 
 
 def test_csv():
-    cells = [cell("vanilla", [0.5, None]), cell("pats", [(0.6), (0.7)])]
+    cells = [make_cell("vanilla", [0.5, None]), make_cell("pats", [(0.6), (0.7)])]
     rows = list(csv.DictReader(io.StringIO(csv_tables.table_csv(tables.groups(cells)))))
     assert [row["method"] for row in rows] == ["vanilla", "pats"]
     assert (rows[0]["n"], rows[0]["failed"], rows[0]["difference"]) == ("1", "1", "")

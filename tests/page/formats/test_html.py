@@ -9,7 +9,7 @@ import pytest
 from pats.page.content import document
 from pats.page.formats import html
 from pats.page.numbers import tables
-from support.made_results import cell
+from support.made_results import make_cell
 
 ASSETS = files("pats.page.formats") / "assets"
 EVIL = '</script><script>alert(1)</script> & "x" <b>'
@@ -45,7 +45,7 @@ class Page(HTMLParser):
 
 
 def text(label="pats"):
-    cells = [cell("vanilla", [0.60, 0.61, 0.62]), cell(label, [0.70, 0.71, 0.735], method="pats")]
+    cells = [make_cell("vanilla", [0.60, 0.61, 0.62]), make_cell(label, [0.70, 0.71, 0.735], method="pats")]
     return html.html(document.document(tables.groups(cells), document.Source("pats compare")))
 
 

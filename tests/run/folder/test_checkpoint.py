@@ -13,7 +13,7 @@ from pats.run.folder import checkpoint, resume
 from pats.run.folder.checkpoint import Progress
 from pats.run.folder.files import SEAL
 from pats.run.model import exported
-from support.stopped_runs import Stop, content, digest, stop_at
+from support.stopped_runs import Stop, lasting_content, stop_at, weights_digest
 
 FILES = (
     "model.safetensors",
@@ -66,7 +66,7 @@ def run(tiny_bert, reviews):
 @pytest.fixture(scope="module")
 def alone(run, tmp_path_factory):
     out = tmp_path_factory.mktemp("alone")
-    return finetune(run, out, save_steps=2), digest(out)
+    return finetune(run, out, save_steps=2), weights_digest(out)
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +167,8 @@ def test_it_ends_as_a_run_left_alone(out, run, alone, file, resumed_at):
     result = finetune(run, out, on_event=events.append, save_steps=2)
     assert events[0]["resumed_at"] == resumed_at
     assert "damaged" in events[0]["notes"][0]
-    assert content(result) == content(alone[0])
-    assert digest(out) == alone[1]
+    assert lasting_content(result) == lasting_content(alone[0])
+    assert weights_digest(out) == alone[1]
     assert not (out / "model" / SEAL).exists()
 
 
@@ -215,18 +215,18 @@ def test_the_model_of_a_finished_run_is_made_again_and_that_is_said(run, alone, 
     events = []
     finetune(run, tmp_path, on_event=events.append)
     assert "model/model.safetensors is cut" in events[0]["notes"][0]
-    assert digest(tmp_path) == alone[1]
+    assert weights_digest(tmp_path) == alone[1]
 
 
 def test_a_run_does_not_replace_the_model_that_it_starts_from(run, tmp_path):
     finetune(replace(run, epochs=1), tmp_path)
     (tmp_path / "result.json").unlink()
-    before = digest(tmp_path)
+    before = weights_digest(tmp_path)
     with pytest.raises(InputError, match="lies where this run puts its own"):
         finetune(replace(run, model=str(tmp_path / "model")), tmp_path)
     with pytest.raises(InputError, match="holds another run"):
         finetune(run, tmp_path)
-    assert digest(tmp_path) == before
+    assert weights_digest(tmp_path) == before
 
 
 def test_a_users_pretrained_model_is_not_replaced(run, tiny_bert, tmp_path):

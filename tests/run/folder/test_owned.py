@@ -10,7 +10,7 @@ import pytest
 from pats import InputError
 from pats.run.folder import owned
 from pats.run.spec import Run
-from support.made_results import made
+from support.made_results import make_result
 
 RUN = Run(task="rte")
 
@@ -55,7 +55,7 @@ FOREIGN = {
     "its own pats.json": {"pats.json": {"name": "my config"}},
     "a pats.json that is no JSON": {"pats.json": "x"},
     "a result of ours beside a model that is not": {
-        "result.json": made(RUN, [0.5]).to_json(),
+        "result.json": make_result(RUN, [0.5]).to_json(),
         "model/model.safetensors": "x",
     },
     "a folder of ours called model": {"model/pats.json": {"format": 1, "what": "run"}},
@@ -83,7 +83,7 @@ OURS = {
     "pages of ours": ({"pats.json": {"what": "page", "files": ["a.md"]}, "a.md": "x"}, "run study"),
     "a run": (MARKED | {"model/config.json": {}, "notes.txt": "x"}, "run"),
     "a run of the first version": (
-        {"result.json": made(RUN, [0.5]).to_json(), "model/pats.json": CARD, "events.jsonl": EVENT},
+        {"result.json": make_result(RUN, [0.5]).to_json(), "model/pats.json": CARD, "events.jsonl": EVENT},
         "run",
     ),
     "one that was killed": ({"events.jsonl": EVENT, "checkpoint/best-5/pats.json": CARD}, "run"),

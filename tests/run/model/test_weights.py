@@ -9,7 +9,7 @@ import pytest
 
 from pats import InputError, Run, finetune
 from pats.run.model import weights
-from support.made_results import made
+from support.made_results import make_result
 from support.tiny_bert import make_table, make_tiny_bert
 
 
@@ -74,7 +74,7 @@ def test_other_weights_are_another_run(models, model, tmp_path):
 
 def test_a_folder_from_before_the_hash_goes_on_while_its_model_is_the_same(models, model, tmp_path):
     run = replace(settings(model, tmp_path / "texts.csv"), weights=None)
-    old = made(replace(run, fingerprint="f"), [0.5])
+    old = make_result(replace(run, fingerprint="f"), [0.5])
     (tmp_path / "result.json").write_text(old.to_json())
     assert weights.identified(run, "f", tmp_path).id == old.run_id
     assert weights.identified(run, "g", tmp_path).weights is not None  # other data: not that run

@@ -14,8 +14,8 @@ from pats.study.store.attempt import ended
 from pats.study.store.results import Store
 from support import coordinator_process
 from support.coordinator_process import LOST_AFTER
-from support.killed_studies import alive, disk, wait_for
-from support.runs_without_training import runs
+from support.killed_studies import alive, mounted_disk, wait_for
+from support.runs_without_training import make_runs
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -60,7 +60,7 @@ def address(name, request):
 
 @pytest.fixture
 def engine(name, address, tmp_path):
-    made = coordinator_process.engine(name, tmp_path, address)
+    made = coordinator_process.make_placer(name, tmp_path, address)
     # Places that an earlier case has left are free within a moment.
     wait_for(lambda: made.capacity() == 2, seconds=20)
     return made
@@ -106,8 +106,8 @@ class During:
 
 
 def test_every_run_once_and_failures_with_their_reasons(engine, tmp_path):
-    store, good = Store(tmp_path), runs(2, 0.1)
-    bad, crash = runs(1, bad=True), runs(1, crash=True)
+    store, good = Store(tmp_path), make_runs(2, 0.1)
+    bad, crash = make_runs(1, bad=True), make_runs(1, crash=True)
     errors = execute([*good, *bad, *crash], store, engine, lost_after=LOST_AFTER)
     each_once(tmp_path, good)
     assert set(errors) == {bad[0].id, crash[0].id}
@@ -117,7 +117,7 @@ def test_every_run_once_and_failures_with_their_reasons(engine, tmp_path):
 
 
 def test_killed_worker(engine, tmp_path):
-    store, (run,) = Store(tmp_path), runs(1, 1.0)
+    store, (run,) = Store(tmp_path), make_runs(1, 1.0)
     kill = During(lambda: steps(store, run) >= 3, lambda: os.kill(worker(store, run), signal.SIGKILL))
     assert execute([run], store, engine, lost_after=LOST_AFTER, on_tick=kill) == {}
     each_once(tmp_path, [run])
@@ -129,7 +129,7 @@ def test_killed_worker(engine, tmp_path):
 
 
 def test_killed_coordinator(name, address, tmp_path):
-    expected, store = runs(3, 0.8), Store(tmp_path)
+    expected, store = make_runs(3, 0.8), Store(tmp_path)
     command = [sys.executable, coordinator_process.__file__, name, address or "", str(tmp_path), "3", "0.8"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert wait_for(lambda: any(steps(store, run) >= 2 for run in expected), process), process.stderr.read()
@@ -145,7 +145,7 @@ def test_killed_coordinator(name, address, tmp_path):
 
 def test_a_process_that_is_cut_off_and_comes_back(engine, tmp_path):
     """Stopped and continued: silent for the store, running for the engine, and late with its result."""
-    store, (run,) = Store(tmp_path), runs(1, 0.6)
+    store, (run,) = Store(tmp_path), make_runs(1, 0.6)
     stopped = []
 
     def cut_off():
@@ -173,7 +173,7 @@ def test_a_process_that_is_cut_off_and_comes_back(engine, tmp_path):
 
 
 def test_double_delivery(engine, tmp_path):
-    store, (run,) = Store(tmp_path), runs(1, 0.5)
+    store, (run,) = Store(tmp_path), make_runs(1, 0.5)
     twice = []
     submit = engine.submit
 
@@ -194,7 +194,7 @@ def test_double_delivery(engine, tmp_path):
 
 @pytest.mark.parametrize("skew", [-3600, 3600])
 def test_clocks_that_differ(name, engine, tmp_path, skew):
-    store, (run,) = Store(tmp_path), runs(1, 0.5, skew=skew)
+    store, (run,) = Store(tmp_path), make_runs(1, 0.5, skew=skew)
     assert execute([run], store, engine, lost_after=LOST_AFTER) == {}
     each_once(tmp_path, [run])
     assert len(store.attempts(run.id)) == 1
@@ -202,13 +202,13 @@ def test_clocks_that_differ(name, engine, tmp_path, skew):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    with disk(tmp_path / "disk", 4) as folder:
+    with mounted_disk(tmp_path / "disk", 4) as folder:
         yield folder
 
 
 def test_full_disk(name, address, small_disk, tmp_path):
-    engine = coordinator_process.engine(name, tmp_path, address)
-    store, expected = Store(small_disk / "out"), runs(2, 0.2, bytes=400_000)
+    engine = coordinator_process.make_placer(name, tmp_path, address)
+    store, expected = Store(small_disk / "out"), make_runs(2, 0.2, bytes=400_000)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(3_500_000))
     errors = {}
@@ -225,9 +225,9 @@ def test_full_disk(name, address, small_disk, tmp_path):
 def test_lost_node(cluster, tmp_path):
     """Ray alone has nodes here: the run goes on where one is left."""
     node = cluster.add_node(num_cpus=2, object_store_memory=80_000_000)
-    engine = coordinator_process.engine("ray", tmp_path, cluster.address, workers=4)
+    engine = coordinator_process.make_placer("ray", tmp_path, cluster.address, workers=4)
     wait_for(lambda: engine.capacity() == 4, seconds=30)
-    store, expected = Store(tmp_path), runs(4, 2.0)
+    store, expected = Store(tmp_path), make_runs(4, 2.0)
     there = {process.pid for process in _descendants(node)}
 
     def lose():

@@ -9,7 +9,7 @@ from pats.study.place import coordinator
 from pats.study.place.coordinator import execute
 from pats.study.store.attempt import ended, occupy, write_error, write_handle
 from pats.study.store.results import Store
-from support.made_results import made
+from support.made_results import make_result
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -42,7 +42,7 @@ class Scripted:
                 continue
             if fate in ("done", "dies late", "cut off"):
                 run = next(run for run in RUNS if run.id == run_id)
-                (attempt / "result.json").write_text(made(run, [0.5]).to_json())
+                (attempt / "result.json").write_text(make_result(run, [0.5]).to_json())
             if fate in ("done", "cut off"):
                 self.store.commit(attempt, run_id)
             if fate == "cut off":
@@ -184,7 +184,7 @@ def test_a_run_that_another_process_holds_is_waited_for(tmp_path):
     def finish():
         ticks.append(1)
         if len(ticks) == 5:
-            (held / "result.json").write_text(made(RUNS[0], [0.5]).to_json())
+            (held / "result.json").write_text(make_result(RUNS[0], [0.5]).to_json())
             store.commit(held, RUNS[0].id)
 
     engine = Scripted(store, {})

@@ -23,7 +23,7 @@ from pats.study.store.results import Store
 from support import coordinator_process
 from support.coordinator_process import LOST_AFTER
 from support.killed_studies import alive, wait_for
-from support.runs_without_training import runs
+from support.runs_without_training import make_runs
 
 pytestmark = [
     pytest.mark.timeout(180),
@@ -58,7 +58,7 @@ def engine(request, tmp_path, monkeypatch):
         ray.init("local", include_dashboard=False, log_to_driver=False, **settings)
     if request.param == "slurm":
         pytest.importorskip("submitit")
-    yield coordinator_process.engine(request.param, tmp_path, workers=1, processes=2)
+    yield coordinator_process.make_placer(request.param, tmp_path, workers=1, processes=2)
     if request.param == "ray":
         ray.shutdown()
 
@@ -78,7 +78,7 @@ def ranks_of(attempt):
 
 @pytest.mark.parametrize("engine", ["local", "ray", "slurm"], indirect=True)
 def test_a_killed_rank_is_a_lost_attempt(engine, tmp_path):
-    store, (run,) = Store(tmp_path), runs(1, 1.0)
+    store, (run,) = Store(tmp_path), make_runs(1, 1.0)
     killed = []
 
     def kill():
@@ -98,7 +98,7 @@ def test_a_killed_rank_is_a_lost_attempt(engine, tmp_path):
 
 @pytest.mark.parametrize("engine", ["local"], indirect=True)
 def test_failures_with_their_reasons(engine, tmp_path):
-    (bad,), (crash,) = runs(1, bad=True), runs(1, crash=True)
+    (bad,), (crash,) = make_runs(1, bad=True), make_runs(1, crash=True)
     store = Store(tmp_path)
     errors = execute([bad, crash], store, engine, lost_after=LOST_AFTER)
     assert errors[bad.id] == "the data are gone"
@@ -107,7 +107,7 @@ def test_failures_with_their_reasons(engine, tmp_path):
 
 
 def test_ranks_end_with_the_coordinator(tmp_path):
-    store, (run,) = Store(tmp_path), runs(1, 60.0)
+    store, (run,) = Store(tmp_path), make_runs(1, 60.0)
     command = [sys.executable, coordinator_process.__file__, "local", "", str(tmp_path), "1", "60", "2"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     found = []

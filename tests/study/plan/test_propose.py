@@ -1,4 +1,5 @@
 import random
+import sys
 
 import pytest
 
@@ -96,3 +97,9 @@ def test_expected_maximum_of_nothing_and_of_nan():
     assert expected_maximum([]) == []
     with pytest.raises(ValueError, match="NaN"):
         expected_maximum([1.0, float("nan")])
+
+
+def test_input_error_of_missing_optuna(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(InputError, match=r"pats-finetune\[sweep\]"):
+        Proposer({"lr": (1e-4,)})

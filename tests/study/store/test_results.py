@@ -19,13 +19,13 @@ from pats.study.store.attempt import (
     write_handle,
 )
 from pats.study.store.results import Store
-from support.made_results import made
+from support.made_results import make_result
 
 RUN = Run(task="rte", method="vanilla")
 
 
 def finish(attempt: Path, score=0.5, run=RUN):
-    (attempt / "result.json").write_text(made(run, [score]).to_json())
+    (attempt / "result.json").write_text(make_result(run, [score]).to_json())
     (attempt / "predictions.csv.gz").write_bytes(b"predictions")
     for name in ("model", "checkpoint"):
         (attempt / name).mkdir()
@@ -47,7 +47,7 @@ def test_claim_commit_read(tmp_path):
     finish(attempt)
     assert store.commit(attempt, RUN.id)
     assert store.commit(attempt, RUN.id)  # told again, it is still the winner
-    assert Store(tmp_path).result(RUN.id) == made(RUN, [0.5])
+    assert Store(tmp_path).result(RUN.id) == make_result(RUN, [0.5])
     assert (store.folder(RUN.id) / "predictions.csv.gz").read_bytes() == b"predictions"
     assert store.winner(RUN.id) == attempt
 
@@ -98,13 +98,13 @@ def test_a_result_cut_short_is_moved_aside_and_made_again(tmp_path, cut):
     assert again.name.startswith("2-")
     (again / "result.json").write_text(text)
     assert store.commit(again, RUN.id)
-    assert store.result(RUN.id) == made(RUN, [0.5])
+    assert store.result(RUN.id) == make_result(RUN, [0.5])
 
 
 def test_a_result_of_another_run_is_not_this_ones(tmp_path):
     store = Store(tmp_path)
     attempt = store.claim(RUN)
-    (attempt / "result.json").write_text(made(Run(task="cola"), [0.5]).to_json())
+    (attempt / "result.json").write_text(make_result(Run(task="cola"), [0.5]).to_json())
     (store.folder(RUN.id) / "result.json").write_text((attempt / "result.json").read_text())
     with pytest.warns(UserWarning, match="not a whole result"):
         assert store.result(RUN.id) is None

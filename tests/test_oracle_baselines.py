@@ -8,7 +8,16 @@ import torch
 
 import pats
 from support import oracle
-from support.problem import LR, STEPS, close, give, gradients, initial_weights, model_of, numpy_of
+from support.problem import (
+    LR,
+    STEPS,
+    assert_close,
+    give_gradients,
+    gradients_at,
+    initial_weights,
+    model_of,
+    numpy_of,
+)
 
 SAGE = {
     "adamax": (oracle.SAGEAdamax, pats.optim.SAGEAdamax),
@@ -37,14 +46,14 @@ def test_sage_agrees_in_float64(base, row):
     optimizer = ours(pats.param_groups(model, scope=inside), lr=LR, **SAGE_ROWS[row])
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 1 - t / 40)
     for t in range(STEPS):
-        grads = gradients(weights, t)
-        give(model, grads)
+        grads = gradients_at(weights, t)
+        give_gradients(model, grads)
         optimizer.step()
         schedule.step()
         for run in runs:
             run.step(grads, 1 - t / 40)
         for name, parameter in model.named_parameters():
-            close(parameter, runs[name in outside].matrices[name].theta, 1e-12)
+            assert_close(parameter, runs[name in outside].matrices[name].theta, 1e-12)
 
 
 def _sage_factors(base, thetas, grads, **options):
@@ -57,7 +66,7 @@ def _sage_factors(base, thetas, grads, **options):
         moved = []
         for parameter, model, optimizer in runs:
             parameter.data.copy_(torch.tensor(theta))
-            give(model, {"a": grad, "b": None})
+            give_gradients(model, {"a": grad, "b": None})
             optimizer.step()
             moved.append(numpy_of(parameter) - theta)
         factors.append(moved[0] / moved[1])
@@ -85,13 +94,13 @@ def test_sage_stands_still_where_the_sensitivity_repeats_or_was_never_there(base
     model = model_of(weights)
     grads = {name: np.ones(weight.shape) for name, weight in weights.items()}
     optimizer = SAGE[base][1](pats.param_groups(model, "all"), lr=LR, weight_decay=0.1)
-    give(model, grads)
+    give_gradients(model, grads)
     optimizer.step()
     bias = numpy_of(model.layer.get_submodule("0").bias)
     assert not bias[::3].any()  # an entry that is zero stays zero
     if base == "adamw":  # the bias-corrected average equals the first value: decay alone
         for name, parameter in model.named_parameters():
-            close(parameter, weights[name] * (1 - LR * 0.1), 1e-12)
+            assert_close(parameter, weights[name] * (1 - LR * 0.1), 1e-12)
     constant = _sage_factors(base, [np.ones(5)] * 200, [np.ones(5)] * 200, beta3=0.75)
     assert np.abs(constant[-1]).max() < 1e-9
 
@@ -101,7 +110,7 @@ def test_noisytune():
     model = model_of(weights)
     pats.noisytune_(model, intensity=0.3, seed=5, scope="all")
     for name, parameter in model.named_parameters():
-        close(parameter, oracle.noisytune(name, weights[name], 0.3, 5), 1e-13)
+        assert_close(parameter, oracle.noisytune(name, weights[name], 0.3, 5), 1e-13)
         if name in ("one", "scalar", "constant", "empty"):
             assert np.array_equal(numpy_of(parameter), weights[name])
     shift = (numpy_of(model.big) - weights["big"]) / weights["big"].std(ddof=1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import pats
-from support.small_network import backward, network, train, weights
+from support.small_network import backward, flat_weights, make_network, train_copy
 
 LR = 1e-3
 NOISE = pats.Noise.paper(lam=1e-4, seed=3)
@@ -53,14 +53,14 @@ def saved(optimizer):
 @pytest.mark.parametrize("name", [*MAKERS, *SAGES])
 def test_resume_from_a_file_ends_with_the_same_bits(name, dtype):
     make = (MAKERS | SAGES)[name]
-    alone, last = train(network(dtype=dtype), make, steps=6)
-    model, optimizer = train(network(dtype=dtype), make, steps=3)
+    alone, last = train_copy(make_network(dtype=dtype), make, steps=6)
+    model, optimizer = train_copy(make_network(dtype=dtype), make, steps=3)
     again = make(model)
     again.load_state_dict(saved(optimizer))
     for step in range(3, 6):
         backward(model, step)
         again.step()
-    assert torch.equal(weights(alone), weights(model))
+    assert torch.equal(flat_weights(alone), flat_weights(model))
     expected = torch.float64 if dtype == torch.float64 else torch.float32
     for group in last.param_groups:
         for p, q in zip(group["params"], model.parameters(), strict=False):
@@ -76,15 +76,17 @@ def test_resume_from_a_file_ends_with_the_same_bits(name, dtype):
 
 @pytest.mark.parametrize("name", OURS)
 def test_one_float32_a_perturbed_parameter_and_nothing_else(name):
-    _, plain = train(network(dtype=torch.bfloat16), lambda m: torch.optim.Adamax(m.parameters(), lr=LR))
-    model, optimizer = train(network(dtype=torch.bfloat16), OURS[name])
+    _, plain = train_copy(
+        make_network(dtype=torch.bfloat16), lambda m: torch.optim.Adamax(m.parameters(), lr=LR)
+    )
+    model, optimizer = train_copy(make_network(dtype=torch.bfloat16), OURS[name])
     size = lambda state: sum(v.numel() * v.element_size() for s in state.values() for v in s.values())  # noqa: E731
     inside = [p for n, p in model.named_parameters() if n in pats.scope(model)]
     assert size(optimizer.state) - size(plain.state) == 4 * sum(p.numel() for p in inside)
 
 
 def test_groups_hold_plain_values():
-    _, optimizer = train(network(), MAKERS["adamax"])
+    _, optimizer = train_copy(make_network(), MAKERS["adamax"])
     for group in optimizer.state_dict()["param_groups"]:
         fields = {key: value for key, value in group.items() if key.startswith("noise_")}
         assert fields["noise_lam"] == 1e-4
@@ -96,7 +98,7 @@ def test_groups_hold_plain_values():
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_another_stream_raises_and_other_settings_warn(name):
-    model, optimizer = train(network(), MAKERS[name])
+    model, optimizer = train_copy(make_network(), MAKERS[name])
     state = optimizer.state_dict()
     other = copy.deepcopy(state)
     for group in other["param_groups"]:
@@ -113,7 +115,7 @@ def test_another_stream_raises_and_other_settings_warn(name):
 def test_a_checkpoint_of_the_plain_optimizer_goes_on_with_noise(name):
     base = torch.optim.AdamW if name == "adamw" else torch.optim.Adamax
     groups = (lambda m: m.parameters()) if name == "perturb" else pats.param_groups
-    model, plain = train(network(), lambda m: base(groups(m), lr=LR))
+    model, plain = train_copy(make_network(), lambda m: base(groups(m), lr=LR))
     optimizer = OURS[name](model)
     optimizer.load_state_dict(plain.state_dict())
     backward(model, 5)
@@ -130,15 +132,15 @@ def test_a_checkpoint_of_the_plain_optimizer_goes_on_with_noise(name):
 def test_dummy_steps_with_zero_gradients_leave_the_weights_alone(name, mode):
     """Distributed checkpointing and ZeRO step once with zero gradients (and lr 0) to create state."""
     eps_mode, eps = mode
-    model = network()
+    model = make_network()
     optimizer = MAKERS[name](model, pats.Noise(eps_mode=eps_mode, eps=eps))
-    before = weights(model)
+    before = flat_weights(model)
     for group in optimizer.param_groups:
         group["lr"] = 0.0
         for parameter in group["params"]:
             parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
-    assert torch.equal(before, weights(model))
+    assert torch.equal(before, flat_weights(model))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_dummy_steps_with_zero_gradients_leave_the_weights_alone(name, mode):
 )
 @pytest.mark.parametrize("name", ["adamax", "adamw"])
 def test_a_copy_of_the_optimizer_still_perturbs(name, clone):
-    _, optimizer = train(network(), MAKERS[name])
+    _, optimizer = train_copy(make_network(), MAKERS[name])
     copied = clone(optimizer)
     before = copied.param_groups[0]["params"][0].detach().clone()
     for group in copied.param_groups:
@@ -160,7 +162,7 @@ def test_a_copy_of_the_optimizer_still_perturbs(name, clone):
 
 @pytest.mark.parametrize("cls", [pats.optim.Adamax, pats.optim.AdamW])
 def test_groups_without_names_or_scope_raise_when_noise_is_on(cls):
-    model = network()
+    model = make_network()
     with pytest.raises(pats.InputError, match="names and in_scope"):
         cls(model.parameters(), noise=NOISE)
     with pytest.raises(pats.InputError, match="names and in_scope"):
@@ -174,14 +176,16 @@ def test_groups_without_names_or_scope_raise_when_noise_is_on(cls):
 @pytest.mark.parametrize("name", ["adamax", "adamw"])
 def test_state_dtype_keeps_the_moments_in_float32(name):
     make = MAKERS[name]
-    model, optimizer = train(network(dtype=torch.bfloat16), lambda m: make(m, state_dtype=torch.float32))
+    model, optimizer = train_copy(
+        make_network(dtype=torch.bfloat16), lambda m: make(m, state_dtype=torch.float32)
+    )
     restored = make(model, state_dtype=torch.float32)
     restored.load_state_dict(saved(optimizer))
     for state in (*optimizer.state.values(), *restored.state.values()):
         assert {value.dtype for value in state.values()} == {torch.float32}
     assert all(p.dtype == torch.bfloat16 for p in model.parameters())
     # One step from equal state equals the float32 optimizer, rounded once.
-    silent = network(dtype=torch.bfloat16)
+    silent = make_network(dtype=torch.bfloat16)
     twin = copy.deepcopy(silent).float()
     low = make(silent, pats.Noise(p=0.0), state_dtype=torch.float32)
     high = make(twin, pats.Noise(p=0.0))
@@ -195,7 +199,7 @@ def test_state_dtype_keeps_the_moments_in_float32(name):
 
 
 def test_frozen_and_thawed_layers():
-    model = network()
+    model = make_network()
     optimizer = MAKERS["adamax"](model)
     frozen = model.layers[0].linear.weight
     steps = []
@@ -214,7 +218,7 @@ def test_frozen_and_thawed_layers():
 @pytest.mark.parametrize("name", OURS)
 def test_gradients_are_free_after_the_step(name, options):
     """The telemetry that is kept from step to step holds none of them."""
-    model = network()
+    model = make_network()
     optimizer = OURS[name](model, **options)
     for step in range(2):
         backward(model, step)
@@ -242,7 +246,7 @@ HELD = {
 
 @pytest.mark.parametrize(("noise", "options", "keys"), HELD.values(), ids=HELD)
 def test_the_keys_of_a_checkpoint(noise, options, keys):
-    model = network()
+    model = make_network()
     optimizer = pats.optim.Adamax(pats.param_groups(model), noise=noise, **options)
     backward(model, 0)
     optimizer.step()

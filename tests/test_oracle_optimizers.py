@@ -20,9 +20,9 @@ from support.problem import (
     STEPS,
     ULP,
     account,
-    close,
-    give,
-    gradients,
+    assert_close,
+    give_gradients,
+    gradients_at,
     initial_weights,
     lr_at,
     model_of,
@@ -62,7 +62,7 @@ def _expected(base, row):
     trace = []
     for t in range(STEPS):
         run.lr = lr_at(t)
-        run.step(gradients(weights, t))
+        run.step(gradients_at(weights, t))
         trace.append({n: (a.theta.copy(), a.sbar.copy()) for n, a in run.matrices.items()})
     return trace
 
@@ -78,14 +78,14 @@ def test_every_path_agrees_in_float64(base, path, row):
     for t, expected in enumerate(_expected(base, row)):
         for group in optimizer.param_groups:
             group["lr"] = lr_at(t)
-        give(model, gradients(weights, t))
+        give_gradients(model, gradients_at(weights, t))
         optimizer.step()
         for name, parameter in model.named_parameters():
             theta, sbar = expected[name]
-            close(parameter, theta, tolerance)
+            assert_close(parameter, theta, tolerance)
             state = optimizer.state[parameter]
             if "sensitivity" in state:
-                close(state["sensitivity"], sbar, tolerance)
+                assert_close(state["sensitivity"], sbar, tolerance)
             else:
                 assert not sbar.any()
 
@@ -105,14 +105,14 @@ def test_groups_carry_their_own_settings(path):
             runs[0].noise = oracle.Noise(scale="constant", lam=1e-4, p=0.7, gamma=0.3)
             for group in optimizer.param_groups:
                 group |= {"noise_lam": 1e-4, "noise_p": 0.7, "noise_gamma": 0.3}
-        grads = gradients(weights, t)
-        give(model, grads)
+        grads = gradients_at(weights, t)
+        give_gradients(model, grads)
         optimizer.step()
         for run in runs:
             run.step(grads)
         for name, parameter in model.named_parameters():
             run = runs[name not in inside]
-            close(parameter, run.matrices[name].theta, 1e-11)
+            assert_close(parameter, run.matrices[name].theta, 1e-11)
 
 
 @pytest.mark.parametrize("path", ADAMAX_PATHS)
@@ -122,11 +122,11 @@ def test_matrices_larger_than_a_chunk(path):
     model = model_of(weights)
     optimizer = ADAMAX_PATHS[path](model, pats.Noise(**noise), lr=LR)
     for t in range(2):
-        run.step(gradients(weights, t))
-        give(model, gradients(weights, t))
+        run.step(gradients_at(weights, t))
+        give_gradients(model, gradients_at(weights, t))
         optimizer.step()
     for name, parameter in model.named_parameters():
-        close(parameter, run.matrices[name].theta, 1e-12)
+        assert_close(parameter, run.matrices[name].theta, 1e-12)
 
 
 # Two entries: θ·g overflows at a finite update; and values that reach the weight itself.
@@ -142,15 +142,15 @@ def test_a_non_finite_sensitivity_keeps_its_average_and_stops_the_noise(path, va
     run = oracle.PATSAdamax(weights, LR, oracle.Noise())
     optimizer = ADAMAX_PATHS[path](model, pats.Noise(), lr=LR)
     for t in range(6):
-        grads = gradients(weights, 10 + t)
+        grads = gradients_at(weights, 10 + t)
         if t == 2:
             grads["layer.0.weight"][3, 4] = value
         run.step(grads)
-        give(model, grads)
+        give_gradients(model, grads)
         optimizer.step()
         for name, parameter in model.named_parameters():
-            close(parameter, run.matrices[name].theta, 1e-11)
-            close(optimizer.state[parameter]["sensitivity"], run.matrices[name].sbar, 1e-11)
+            assert_close(parameter, run.matrices[name].theta, 1e-11)
+            assert_close(optimizer.state[parameter]["sensitivity"], run.matrices[name].sbar, 1e-11)
     skipped = {name: a.skipped for name, a in run.matrices.items()}
     assert skipped["layer.0.weight"] == (1 if value == 1e307 else 4)
     if hasattr(optimizer, "stats"):
@@ -165,7 +165,7 @@ def test_zero_gradients_from_the_start_leave_every_bit(path, mode, eps):
     model = model_of(weights)
     optimizer = ADAMAX_PATHS[path](model, pats.Noise(eps=eps, eps_mode=mode, p=1.0), lr=LR)
     for _ in range(2):
-        give(model, {name: np.zeros(weight.shape) for name, weight in weights.items()})
+        give_gradients(model, {name: np.zeros(weight.shape) for name, weight in weights.items()})
         optimizer.step()
     for name, parameter in model.named_parameters():
         assert np.array_equal(numpy_of(parameter), weights[name]), name
@@ -212,8 +212,8 @@ def test_every_step_is_accurate_in_float32(base, path, row):
     optimizer = paths[path](model, pats.Noise(**NOISES[row]), lr=LR, weight_decay=0.0)
     for t in range(8):
         lr = optimizer.param_groups[0]["lr"] = lr_at(t) / 10
-        grads = gradients(weights, t, np.float32)
-        give(model, grads)
+        grads = gradients_at(weights, t, np.float32)
+        give_gradients(model, grads)
         run = make({n: numpy_of(p) for n, p in model.named_parameters()}, lr, noise, weight_decay=0.0)
         theta = {name: np.abs(a.theta) for name, a in run.matrices.items()}
         own = {}
@@ -287,7 +287,7 @@ def test_no_noise_is_torchs_optimizer_bit_for_bit(base, implementation, row, dty
     optimizer = OURS[base](ours.parameters(), noise=None, **options)
     for t in range(7):
         for model, stepper in ((theirs, reference), (ours, optimizer)):
-            give(model, gradients(weights, t))
+            give_gradients(model, gradients_at(weights, t))
             stepper.step()
     for p, q in zip(theirs.parameters(), ours.parameters(), strict=True):
         assert torch.equal(p, q)
@@ -310,7 +310,7 @@ def test_perturb_on_torchs_optimizer_is_our_optimizer(base, foreach, row, dtype)
     ]
     for t in range(7):
         for model, optimizer in zip(models, optimizers, strict=True):
-            give(model, gradients(weights, t))
+            give_gradients(model, gradients_at(weights, t))
             optimizer.step()
     for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
         assert torch.equal(p, q)

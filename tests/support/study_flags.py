@@ -1,0 +1,17 @@
+"""The flags of a small study of one run."""
+
+from pathlib import Path
+
+
+def study_flags(inputs: Path, out: Path) -> list[str]:
+    """A study of one run on the table and the model of ``inputs``."""
+    base = [
+        "--data",
+        str(inputs / "texts.csv"),
+        "--models",
+        str(inputs / "bert"),
+        "--out",
+        str(out),
+        "--quiet",
+    ]
+    return [*base, "--methods", "pats", "--seeds", "1", "--epochs", "1", "--batch-size", "16"]
