@@ -7,7 +7,7 @@ from pats import InputError, methods
 from pats.cli import main
 from pats.run import Run
 from pats.study import Study
-from support.small_network import network
+from support.small_network import make_network
 from support.tables import CSV
 
 COMMANDS = {
@@ -65,7 +65,7 @@ CALLS = {
     "options of a row": (lambda: Study(tasks=("rte",), options={"pat": {"gamma": 0.1}}), "pats"),
     "a part of an option": (lambda: methods.create("noisytune+pats", {"pts.gamma": 0.1}), "pats"),
     "an option of several": (lambda: methods.create("noisytune+pats", {"gama": 0.1}), "gamma"),
-    "a parameter": (lambda: pats.scope(network(), ["layers.0.lin.weight"]), "layers.0.linear.weight"),
+    "a parameter": (lambda: pats.scope(make_network(), ["layers.0.lin.weight"]), "layers.0.linear.weight"),
 }
 
 
