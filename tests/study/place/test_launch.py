@@ -100,7 +100,7 @@ def test_a_killed_rank_is_a_lost_attempt(engine, tmp_path):
 def test_failures_with_their_reasons(engine, tmp_path):
     (bad,), (crash,) = make_runs(1, bad=True), make_runs(1, crash=True)
     store = Store(tmp_path)
-    errors = execute([bad, crash], store, engine, lost_after=LOST_AFTER)
+    errors = execute([bad, crash], store, engine, lost_after=60.0)
     assert errors[bad.id] == "the data are gone"
     assert "ValueError: seven" in errors[crash.id]
     assert all(len(store.attempts(run.id)) == 1 for run in (bad, crash))
