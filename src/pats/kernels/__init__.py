@@ -160,5 +160,5 @@ def grouped(choices: Iterable[tuple[Path, torch.device]]) -> tuple[Members, ...]
 
 
 def batched(jobs: Sequence[MatrixJob], members: Iterable[Members]) -> list[MatrixBatch]:
-    """The batches of what ``grouped`` has found."""
+    """The batches of the members that ``grouped`` returns."""
     return [MatrixBatch(path, [jobs[position] for position in positions]) for path, positions in members]

@@ -57,7 +57,7 @@ class MatrixJob:
         grad: ∇L, local.
         name: Canonical name of the parameter, which selects its stream.
         numel: N, entries of the whole matrix.
-        pieces: Where the local entries stand in it.
+        pieces: Where the local entries are in it.
         noise: Settings of PATS; None updates without noise.
         average: s̄, local, contiguous, changed in place; None where it is not measured.
         budget: The matrix's row of ``pats._budget``, float64 on its device, changed in place; None where
@@ -65,7 +65,7 @@ class MatrixJob:
         maximize: ∇L is negated.
         seed: Seed of the stream.
         step: This step's number, 1-based; a one-element tensor on a device is read there.
-        lr: This step's learning rate; a tensor likewise.
+        lr: This step's learning rate; a one-element tensor on a device is read there.
         rule: The base update, where the path does it.
         beta: β of Eq. 2, where a job is measured and there are no settings of PATS to say it.
     """
@@ -293,7 +293,7 @@ def sizes_of(jobs: Sequence[MatrixJob], sums: Tensor) -> list[tuple[float, float
         jobs: The jobs, all in one dtype of s̄; those without noise have 0.
         sums: A row of ``SUMS`` for each, of the whole matrices.
     """
-    found = [
+    sizes_by_job = [
         (0.0 if job.noise is None or job.budget is not None else job.noise.lam_t(float(job.lr)), math.inf)
         for job in jobs
     ]
@@ -306,7 +306,7 @@ def sizes_of(jobs: Sequence[MatrixJob], sums: Tensor) -> list[tuple[float, float
             part = share(noise.steps, int(job.step))
             settings.append((job.numel, noise.p, noise.size, part, noise.intensity == "std"))
     if not owners:
-        return found
+        return sizes_by_job
     average = jobs[owners[0]].average
     assert average is not None
     numel, p, budget, now, is_std = torch.tensor(settings, dtype=torch.float64).to(sums.device).unbind(1)
@@ -315,5 +315,5 @@ def sizes_of(jobs: Sequence[MatrixJob], sums: Tensor) -> list[tuple[float, float
     for index, lam, ceiling in zip(
         owners, *(column.tolist() for column in sizes(new, p, is_std)), strict=True
     ):
-        found[index] = lam, ceiling
-    return found
+        sizes_by_job[index] = lam, ceiling
+    return sizes_by_job

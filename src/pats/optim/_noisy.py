@@ -41,7 +41,7 @@ class _BaseUpdate:
 
 
 class NoisyMixin(Optimizer):
-    """Stands before a torch optimizer among the bases: that optimizer's step, plus PATS.
+    """Comes before a torch optimizer among the bases: that optimizer's step, plus PATS.
 
     A subclass passes torch's arguments on, then calls ``_install``. Parameters whose update and noise one
     kernel does together are taken out of the lists that torch's own step works on.

@@ -71,16 +71,16 @@ def follow_loading(optimizer: Optimizer, known: Names = dict, noisy: bool = True
 
 
 def _names(groups: Groups, known: Names = dict) -> list[list[str]] | None:
-    """Canonical names, group by group; None where they are missing or do not tell the parameters apart."""
-    found = []
+    """Canonical names, group by group; None where they are missing or two are alike."""
+    canonical = []
     others = {} if all(group.get("param_names") for group in groups) else known()
     for group in groups:
         names = group.get("param_names") or [others.get(id(parameter)) for parameter in group["params"]]
         if len(names) != len(group["params"]) or not all(isinstance(name, str) for name in names):
             return None
-        found.append([canonical_name(name) for name in names])
-    every = [*chain.from_iterable(found)]
-    return found if len(set(every)) == len(every) else None
+        canonical.append([canonical_name(name) for name in names])
+    every = [*chain.from_iterable(canonical)]
+    return canonical if len(set(every)) == len(every) else None
 
 
 def _by_name(
@@ -93,11 +93,12 @@ def _by_name(
     more = [name for name in place if name not in wanted]
     if lacks or more:
         sides = (("it lacks", lacks), ("only it has", more))
-        told = " and ".join(f"{verb} {_some(which)}" for verb, which in sides if which)
+        difference = " and ".join(f"{verb} {_some(which)}" for verb, which in sides if which)
         raise InputError(
-            f"the state dict belongs to other parameters: {told}; load it into an optimizer of the same ones"
+            f"the state dict belongs to other parameters: {difference}; load it into an optimizer of the "
+            "same ones"
         )
-    found = []
+    reordered = []
     for position, (group, members) in enumerate(zip(here, names, strict=True)):
         source = {place[name][0] for name in members} or {position}
         number = min(source)
@@ -108,8 +109,8 @@ def _by_name(
             )
         ids = [there[number]["params"][place[name][1]] for name in members]
         held = group.get("param_names") or [there[number]["param_names"][place[name][1]] for name in members]
-        found.append({**there[number], "params": ids, "param_names": [*held]})
-    return found
+        reordered.append({**there[number], "params": ids, "param_names": [*held]})
+    return reordered
 
 
 def _some(names: Sequence[str]) -> str:
@@ -203,8 +204,8 @@ def compare(ours: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
         )
     differ = [key for key in ours if key in loaded and loaded[key] != ours[key]]
     if differ:
-        told = ", ".join(f"{key} {loaded[key]!r} instead of {ours[key]!r}" for key in differ)
-        warnings.warn(f"the checkpoint's noise settings replace the present ones: {told}", stacklevel=5)
+        changes = ", ".join(f"{key} {loaded[key]!r} instead of {ours[key]!r}" for key in differ)
+        warnings.warn(f"the checkpoint's noise settings replace the present ones: {changes}", stacklevel=5)
 
 
 def restore(optimizer: Optimizer, saved: dict[str, Any]) -> None:
@@ -255,17 +256,17 @@ def settle(optimizer: Optimizer, targets: Iterable[Target], known: Names) -> Non
     Raises:
         InputError: It does not fit the model; nothing has been changed.
     """
-    found, names = [], known()
+    averages, names = [], known()
     for _, parameter, name in targets:
         own = names.get(id(parameter), name)
         if own != name:
             raise InputError(
-                f"the state of {name!r} was loaded onto {own!r}, since the parameters stand in another "
+                f"the state of {name!r} was loaded onto {own!r}, since the parameters are in another "
                 "order than when it was saved: attach PATS first, then load"
             )
         average = optimizer.state.get(parameter, {}).get(SENSITIVITY)
         if average is not None:
-            found.append((parameter, average))
+            averages.append((parameter, average))
     shaped = SHAPED if knows(optimizer) else {SENSITIVITY}
     for parameter, state in optimizer.state.items():
         for key in shaped & state.keys():
@@ -274,11 +275,11 @@ def settle(optimizer: Optimizer, targets: Iterable[Target], known: Names) -> Non
                 raise InputError(
                     f"the state does not fit the model: {key!r} of {names.get(id(parameter))!r} {why}"
                 )
-    if any(average.dtype in (torch.bfloat16, torch.float16) for _, average in found):
+    if any(average.dtype in (torch.bfloat16, torch.float16) for _, average in averages):
         warnings.warn(
             "the sensitivities were rounded to half precision when they were loaded before PATS was "
             "attached: to go on to the bit, attach PATS first, then load",
             stacklevel=5,
         )
-    for parameter, average in found:
+    for parameter, average in averages:
         optimizer.state[parameter][SENSITIVITY] = as_sensitivity(average, parameter)

@@ -1,7 +1,7 @@
 """The five numbers that ``scale="budget"`` keeps of each matrix: made once, found again, loaded, shared.
 
-They stand in ``optimizer.state[p]`` as views of one row (``pats._budget.ROW``), which the kernels read and
-write. Whoever replaces them there, as loading does, replaces the row.
+They are kept in ``optimizer.state[p]`` as views of one row (``pats._budget.ROW``), which the kernels read and
+write. Code that replaces them there, as loading does, replaces the row.
 """
 
 import warnings
@@ -65,8 +65,8 @@ class Ledger:
         asked = [*again, *unknown]
         if not asked:
             return
-        found = shard.spreads([entry.parameter for entry, _ in asked])
-        for (entry, _), spread in zip(asked, found, strict=True):
+        spreads = shard.spreads([entry.parameter for entry, _ in asked])
+        for (entry, _), spread in zip(asked, spreads, strict=True):
             if not bool(entry.row[SPREAD]):
                 entry.row[SPREAD] = spread
         self._flat = [
@@ -93,7 +93,7 @@ class Ledger:
         if entry is None or entry.parameter is not parameter or entry.row.device != parameter.device:
             return None
         held = self._optimizer.state.get(parameter, {})
-        # Where a load, or the user, has taken the views away, the account begins anew.
+        # Where a load, or the user, has taken the views away, a new account begins.
         same = all(held.get(key, None if entry.kept else view) is view for key, view in entry.views.items())
         return entry if same else None
 
@@ -101,8 +101,8 @@ class Ledger:
         """A new row, with the numbers that the state holds, as after loading."""
         if capturing(parameter.device):
             raise RuntimeError(
-                "a matrix has no noise budget yet, and a CUDA graph would make it anew at every replay: take "
-                "a few steps before the capture"
+                "a matrix has no noise budget yet, and a CUDA graph would make it again at every replay: "
+                "take a few steps before the capture"
             )
         row = torch.zeros(len(ROW), dtype=torch.float64, device=parameter.device)
         held = self._optimizer.state.get(parameter, {})

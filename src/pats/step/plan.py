@@ -111,8 +111,8 @@ def plan(candidates: Sequence[Candidate], wanted: str | None, last: Plan | None 
             at_once.append(position)
 
     def members(positions: Sequence[int]) -> tuple[Members, ...]:
-        found = grouped((decisions[i].path, candidates[i].job.theta.device) for i in positions)
-        return tuple((path, tuple(positions[i] for i in which)) for path, which in found)
+        groups = grouped((decisions[i].path, candidates[i].job.theta.device) for i in positions)
+        return tuple((path, tuple(positions[i] for i in which)) for path, which in groups)
 
     apart = (*members(separate), *members(sharded))
     return Plan(decided_by, decisions, apart, members(at_once))

@@ -1,8 +1,8 @@
 """The last step of ``pats.optim`` once more, where only gradients, learning rates and counters are new.
 
-Looking every parameter up anew takes time that small models notice. A ``Recording`` holds the jobs of a step,
-and all that made them what they are. ``Replay`` takes it up again, and records ever more seldom where that is
-of no use.
+Looking every parameter up again takes time that small models notice. A ``Recording`` holds the jobs of a
+step, and all that made them what they are. ``Replay`` takes it up again, and records ever more seldom where
+that is of no use.
 """
 
 from collections.abc import Collection, Sequence
@@ -80,7 +80,7 @@ class _Entry:
 
 
 class Recording:
-    """What a step found, for the next one. Of the jobs, gradients, rates and counters alone are renewed.
+    """What a step has looked up, for the next one. Only the jobs' gradients, rates and counters change.
 
     Args:
         optimizer: The optimizer.

@@ -75,7 +75,7 @@ def alike(tensor: Tensor, other: Tensor) -> bool:
 
 
 def pieces(tensor: Tensor) -> tuple[Piece, ...]:
-    """Where this rank's entries stand in the whole matrix; an empty shard has no pieces.
+    """Where this rank's entries are in the whole matrix; an empty shard has no pieces.
 
     Covers every placement that shards by blocks: ``Shard`` on any dimension, on several mesh dimensions,
     uneven, and the strided shards of FSDP2 on top of tensor parallelism.
@@ -147,7 +147,7 @@ def _merged(starts: list[int], runs: list[int]) -> tuple[Piece, ...]:
             joined[-1] = (joined[-1][0], joined[-1][1] + run)
         else:
             joined.append((start, run))
-    found: list[Piece] = []
+    pieces: list[Piece] = []
     offset, first = 0, 0
     while first < len(joined):
         start, run = joined[first]
@@ -157,9 +157,9 @@ def _merged(starts: list[int], runs: list[int]) -> tuple[Piece, ...]:
             while last < len(joined) and joined[last] == (start + (last - first) * stride, run):
                 last += 1
         count = (last - first) * run
-        found.append(Piece(offset, count, start, run, stride))
+        pieces.append(Piece(offset, count, start, run, stride))
         offset, first = offset + count, last
-    return tuple(found)
+    return tuple(pieces)
 
 
 @dataclass
@@ -214,11 +214,11 @@ def spreads(parameters: Sequence[Tensor]) -> list[float]:
     means = [total / n for total, n in zip(sums, count, strict=True)]
     centred = zip(parameters, means, strict=True)
     squares = _summed(parameters, [_moment(local(p.detach()), mean) for p, mean in centred])
-    found = []
+    deviations = []
     for parameter, square, n in zip(parameters, squares, count, strict=True):
         value = math.sqrt(square / (n - 1)) if n > 1 and math.isfinite(square) else 0.0
-        found.append(float(torch.tensor(value, dtype=torch.float64).to(state_dtype(parameter))))
-    return found
+        deviations.append(float(torch.tensor(value, dtype=torch.float64).to(state_dtype(parameter))))
+    return deviations
 
 
 def _moment(part: Tensor, mean: float | None) -> Tensor:
@@ -239,14 +239,14 @@ def _summed(parameters: Sequence[Tensor], own: Sequence[Tensor]) -> list[float]:
     for index, parameter in enumerate(parameters):
         layout = _layout(parameter)
         groups.setdefault(layout if layout is not None and _split_dims(layout) else None, []).append(index)
-    found = [0.0] * len(own)
+    totals = [0.0] * len(own)
     for layout, members in groups.items():
         values = torch.stack([own[index].to(own[members[0]].device) for index in members])
         for group in _groups(layout) if layout is not None else ():
             dist.all_reduce(values, group=group)
         for index, value in zip(members, values.tolist(), strict=True):
-            found[index] = value
-    return found
+            totals[index] = value
+    return totals
 
 
 def is_sharded(tensor: Tensor) -> bool:
@@ -292,8 +292,8 @@ def _groups(layout: "Layout") -> "list[dist.ProcessGroup | None]":
 def _digest(members: Sequence[Slot]) -> list[float]:
     """Bytes h of a hash of seeds and names, and their squares: W·Σh² = (Σh)² only where all are equal."""
     text = "\n".join(f"{slot.seed}:{slot.name}" for slot in members)
-    found = [float(byte) for byte in hashlib.blake2b(text.encode(), digest_size=_DIGEST).digest()]
-    return found + [byte * byte for byte in found]
+    digest = [float(byte) for byte in hashlib.blake2b(text.encode(), digest_size=_DIGEST).digest()]
+    return digest + [byte * byte for byte in digest]
 
 
 def _agree(summed: Sequence[float], ranks: int) -> bool:
@@ -319,7 +319,7 @@ def check_replicas(slots: Sequence[Slot], group: "dist.ProcessGroup | None" = No
 
     Args:
         slots: All matrices in scope.
-        group: Ranks that hold replicas of the plain tensors; None leaves those alone, since nothing tells
+        group: Ranks that hold replicas of the plain tensors; None leaves those alone, since nothing shows
             whether other ranks take part in this step.
 
     Raises:

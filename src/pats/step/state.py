@@ -31,7 +31,7 @@ Names = Callable[[], Mapping[int, str]]  # of parameters, by their identity
 
 
 def knows(optimizer: Optimizer) -> bool:
-    """Whether ``SHAPED`` tells what its entries are: it is one of torch's optimizers, or of ours."""
+    """Whether ``SHAPED`` describes its entries: it is one of torch's optimizers, or of ours."""
     modules = (cls.__module__ for cls in type(optimizer).__mro__ if cls not in (Optimizer, object))
     return any(module.startswith(("torch.optim.", "pats.")) for module in modules)
 
@@ -106,7 +106,7 @@ def check_step(optimizer: Optimizer, names: Names = dict) -> None:
                 name = _name(group, index, names)
                 raise RuntimeError(
                     f"the {key} of {name} {why}: where a parameter is replaced, clear its gradient and its "
-                    "state, or build the optimizer anew"
+                    "state, or build a new optimizer"
                 )
 
 
@@ -153,7 +153,7 @@ def on_device(step: object) -> bool:
 def counted(state: dict[str, Any]) -> float | None:
     """The counter of a state, which is made exact; None where there is none, or on a device.
 
-    torch counts in float32, which stands still at 2**24; its optimizers count in a float64 tensor as well.
+    torch counts in float32, which stops counting at 2**24; its optimizers count in a float64 tensor as well.
     """
     step = state.get("step")
     if step is None or on_device(step):
@@ -165,5 +165,5 @@ def counted(state: dict[str, Any]) -> float | None:
 
 
 def is_exact(step: Tensor, value: int) -> bool:
-    """Whether a counter that stands at a value need not be made exact."""
+    """Whether a counter at a value need not be made exact."""
     return value < _EXACT or step.dtype != torch.float32

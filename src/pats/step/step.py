@@ -20,7 +20,7 @@ from pats.kernels.job import capturing
 from pats.step.ledger import Ledger
 from pats.step.plan import Plan
 from pats.step.state import SENSITIVITY, on_device
-from pats.step.telemetry import Telemetry, Told, changes_since, samples
+from pats.step.telemetry import BatchTelemetry, Telemetry, changes_since, samples
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Step:
 
         Args:
             ledger: The budgets, which the state then holds.
-            telemetry: Told of what has been done.
+            telemetry: Takes in what has been done.
 
         Raises:
             RuntimeError: It has been called before.
@@ -115,8 +115,8 @@ class Step:
         for batch, sums in zip(self._apart, self._sums, strict=True):
             done.append((batch, sums, batch.perturb(sums)))
         noisy = {id(item.job) for item in self._noisy}
-        told = (self._told(batch, sums, tally, noisy, updates) for batch, sums, tally in done)
-        telemetry.step([one for one in told if one.names])
+        reports = (self._report(batch, sums, tally, noisy, updates) for batch, sums, tally in done)
+        telemetry.step([report for report in reports if report.names])
 
     def alone(self) -> MatrixBatch | None:
         """What the step did, where that was update and noise of all its parameters in one call."""
@@ -129,15 +129,16 @@ class Step:
         thetas = [item.job.theta for item in self._noisy if id(item.job) in self._samples]
         return dict(zip(self._samples, changes_since([*self._samples.values()], thetas), strict=True))
 
-    def _told(
+    def _report(
         self, batch: MatrixBatch, sums: Tensor, tally: Tensor, noisy: set[int], updates: dict[int, Tensor]
-    ) -> Told:
-        """What a batch has to tell of its matrices with noise, which stand first."""
+    ) -> BatchTelemetry:
+        """What a batch reports of its matrices with noise, which come first."""
         jobs = [job for job in batch.jobs if id(job) in noisy]
         observed = [updates[id(job)] for job in jobs if id(job) in updates]
         names = tuple(job.name for job in jobs)
         accounts = [job.budget for job in jobs]
-        return Told(names, [job.theta for job in jobs], accounts, sums, tally, observed or None)
+        thetas = [job.theta for job in jobs]
+        return BatchTelemetry(names, thetas, accounts, sums, tally, observed or None)
 
 
 def _count(item: Noisy, state: dict[str, Any]) -> int | Tensor:

@@ -1,7 +1,7 @@
 """PATS around the steps of one optimizer: what lasts from step to step, and how a step begins.
 
 ``pats.perturb`` drives it from torch's step hooks, ``pats.optim`` from its own ``step``. Everything a
-checkpoint needs stands in the optimizer: s̄ in ``state[p]["sensitivity"]``, the counter of the noise in
+checkpoint needs is in the optimizer: s̄ in ``state[p]["sensitivity"]``, the counter of the noise in
 ``state[p]["step"]``, the settings in the groups under ``noise_*``.
 """
 
@@ -40,7 +40,7 @@ class Stepper:
 
     Args:
         optimizer: The optimizer whose state and groups hold everything.
-        targets: Yields (group, parameter, canonical name) of every in-scope parameter, looked up anew
+        targets: Yields (group, parameter, canonical name) of every in-scope parameter, looked up again
             at every step, since wrappers replace parameters; None where no noise is added.
         replicas: The process group whose ranks hold replicas of the parameters, where that is known.
         names: Names of parameters whose groups have none.
@@ -76,16 +76,16 @@ class Stepper:
             targets = None  # the base optimizer skips this step, so nothing is measured, drawn or counted
         else:
             check_step(optimizer, self._names)
-        found = [] if targets is None else [*targets()]
+        in_scope = [] if targets is None else [*targets()]
         settings: dict[int, Noise] = {}
-        for group, _, _ in found:
+        for group, _, _ in in_scope:
             if id(group) not in settings:
                 settings[id(group)] = Noise.from_group(group)
-        aimed = [(parameter, name, settings[id(group)]) for group, parameter, name in found]
+        aimed = [(parameter, name, settings[id(group)]) for group, parameter, name in in_scope]
         self._open_budgets(aimed)
         noisy = [
             self._noisy(group, parameter, name, settings[id(group)])
-            for group, parameter, name in found
+            for group, parameter, name in in_scope
             if parameter.grad is not None
         ]
         step = self._planned(noisy)
@@ -124,8 +124,8 @@ class Stepper:
         if average is None:
             if capturing(parameter.device):
                 raise RuntimeError(
-                    f"{name!r} has no state yet, and a CUDA graph would make it anew at every replay: take a "
-                    "few steps before the capture"
+                    f"{name!r} has no state yet, and a CUDA graph would make it again at every replay: take "
+                    "a few steps before the capture"
                 )
             average = torch.zeros_like(
                 parameter, dtype=state_dtype(parameter), memory_format=torch.contiguous_format

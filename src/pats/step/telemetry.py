@@ -1,4 +1,4 @@
-"""What steps have to tell, from what they have added up; see ``pats.Perturbation.stats``."""
+"""What steps report, from what they have added up; see ``pats.Perturbation.stats``."""
 
 import math
 import warnings
@@ -18,15 +18,15 @@ _MOST = 8  # sets of matrices that are counted by themselves
 
 
 @dataclass
-class Told:
-    """What one batch of a step has to tell, read when somebody asks. It holds no gradient.
+class BatchTelemetry:
+    """What one batch of a step reports, read when somebody asks. It holds no gradient.
 
     Args:
         names: The matrices with noise.
         thetas: The matrices.
         accounts: Their rows of ``pats._budget``; None without a budget.
         sums: Their rows of ``pats.kernels.job.SUMS``; more may follow.
-        tally: Their rows of ``pats.kernels.job.TALLY``, likewise.
+        tally: Their rows of ``pats.kernels.job.TALLY``; more may follow.
         updates: Norms of the observed base updates, where the path did not make them.
     """
 
@@ -39,28 +39,28 @@ class Told:
 
 
 class Telemetry:
-    """What the steps of one optimizer have to tell: the last one, and totals of all."""
+    """What the steps of one optimizer report: the last one, and totals of all."""
 
     def __init__(self) -> None:
-        self._last: list[Told] = []
+        self._last: list[BatchTelemetry] = []
         self._totals = Totals()
         self._steps, self._alarmed = 0, False
 
-    def step(self, told: list[Told]) -> None:
+    def step(self, batches: list[BatchTelemetry]) -> None:
         """Take a step in; a batch for each of its calls."""
-        for one in told:
-            self._totals.add(one.names, one.sums, one.tally)
-        self._last = told
+        for batch in batches:
+            self._totals.add(batch.names, batch.sums, batch.tally)
+        self._last = batches
         self._watch()
 
     def again(self, sums: Tensor, tally: Tensor) -> None:
         """Take in a step of the same matrices as the last one, which was one batch at the most."""
-        self.step([replace(one, sums=sums, tally=tally) for one in self._last])
+        self.step([replace(batch, sums=sums, tally=tally) for batch in self._last])
 
     def stats(self) -> dict[str, dict[str, float]]:
         """Telemetry of every perturbed matrix by name; see ``pats.Perturbation.stats``."""
         totals = self._totals.read()
-        found = {}
+        stats = {}
         for last in self._last:
             rows = last.tally.tolist()  # those of jobs without noise come last
             for i, (name, theta) in enumerate(zip(last.names, last.thetas, strict=True)):
@@ -70,9 +70,9 @@ class Telemetry:
                     observed = min(theta.numel(), SAMPLE)
                 skipped, total = totals[name]
                 update = ratio(update_square, observed)
-                found[name] = stats_of(theta, gated, zero, square, sigma_max, update, total, last.accounts[i])
-                found[name]["skipped"] = skipped
-        return {name: found[name] for name in totals if name in found}
+                stats[name] = stats_of(theta, gated, zero, square, sigma_max, update, total, last.accounts[i])
+                stats[name]["skipped"] = skipped
+        return {name: stats[name] for name in totals if name in stats}
 
     def _watch(self) -> None:
         """Warn once of noise that no budget bounds, looking now and then, and never at an accelerator."""
@@ -90,7 +90,7 @@ class Telemetry:
 class Totals:
     """Of each matrix, the steps without noise because its sensitivity was not finite, and Σ q² of all others.
 
-    The matrices of a step are added up in one tensor, where they stand together. Where other ones have a
+    The matrices of a step are added up in one tensor for each set of them. Where other ones have a
     gradient at every step, as with experts, a set's tensor is added to one row a matrix.
     """
 
@@ -104,7 +104,7 @@ class Totals:
         Args:
             names: The matrices.
             sums: Their rows of ``pats.kernels.job.SUMS``; more may follow.
-            tally: Their rows of ``pats.kernels.job.TALLY``, likewise.
+            tally: Their rows of ``pats.kernels.job.TALLY``; more may follow.
         """
         spoilt = (sums[: len(names), 1] > 0).to(tally.dtype)
         rows = torch.stack([spoilt, tally[: len(names), _SQUARE]], dim=1)
@@ -119,11 +119,11 @@ class Totals:
 
     def read(self) -> dict[str, tuple[int, float]]:
         """Steps without noise, and Σ q², by name."""
-        found = {name: row.tolist() for name, row in self._each.items()}
+        counts = {name: row.tolist() for name, row in self._each.items()}
         for names, table in self._sets.items():
             for name, row in zip(names, table.tolist(), strict=True):
-                found[name] = [a + b for a, b in zip(found.get(name, (0, 0)), row, strict=True)]
-        return {name: (int(skipped), square) for name, (skipped, square) in found.items()}
+                counts[name] = [a + b for a, b in zip(counts.get(name, (0, 0)), row, strict=True)]
+        return {name: (int(skipped), square) for name, (skipped, square) in counts.items()}
 
 
 def stats_of(
@@ -175,7 +175,7 @@ def ratio(value: float, base: float) -> float:
     return math.inf if value else 0.0
 
 
-def too_much(last: Told, totals: Totals, steps: int) -> str | None:
+def too_much(last: BatchTelemetry, totals: Totals, steps: int) -> str | None:
     """What to say where noise without a budget has accumulated to more than ``LARGE``; None where it has not.
 
     Args:

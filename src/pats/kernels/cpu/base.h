@@ -11,7 +11,7 @@
 //     2.5 (|m'| + |e|) scale + |q| < |theta| / 2.
 //
 // Every other entry (small, not finite, of a huge norm, or beside what is denormal) is done in double, by exact.h. Each
-// entry is judged by itself, so that the bits do not depend on the tile or shard that it stands in. Nothing is fused.
+// entry is judged by itself, so that the bits do not depend on the tile or shard that it lies in. Nothing is fused.
 #ifndef PATS_BASE_H
 #define PATS_BASE_H
 
@@ -19,22 +19,23 @@
 #include "gate.h"
 
 enum { EASY = (int)((1u << ROW) - 1u) };  // all entries of a row
-enum { GROUP = ROW < 4 ? ROW : 4 };       // entries that are done anew together
+enum { GROUP = ROW < 4 ? ROW : 4 };       // entries that are done again together
 
-// The entries of a row that are not easy, anew; the others keep what has been found.
+// The entries of a row that are not easy, in double; the others keep their `quick` results in float32.
 static void settle(float *theta, const float *grad, float *first, float *second, const float *noise, float *change,
-                   const pats_matrix *m, uint32_t easy, float found[4][ROW]) {
-    float anew[4][ROW];
-    memcpy(anew[0], theta, sizeof *anew), memcpy(anew[1], first, sizeof *anew), memcpy(anew[2], second, sizeof *anew);
+                   const pats_matrix *m, uint32_t easy, float quick[4][ROW]) {
+    float precise[4][ROW];
+    memcpy(precise[0], theta, sizeof *precise), memcpy(precise[1], first, sizeof *precise);
+    memcpy(precise[2], second, sizeof *precise);
     for (int at = 0; at < ROW; at += GROUP)
         if ((~easy >> at) & ((1u << GROUP) - 1u))
-            exact(anew[0] + at, grad + at, anew[1] + at, anew[2] + at, noise + at, GROUP, m, anew[3] + at);
+            exact(precise[0] + at, grad + at, precise[1] + at, precise[2] + at, noise + at, GROUP, m, precise[3] + at);
     for (int l = 0; l < ROW; ++l) {
-        const int as_found = easy >> l & 1u;
-        theta[l] = as_found ? found[0][l] : anew[0][l];
-        first[l] = as_found ? found[1][l] : anew[1][l];
-        second[l] = as_found ? found[2][l] : anew[2][l];
-        if (change) change[l] = as_found ? found[3][l] : anew[3][l];
+        const int is_easy = easy >> l & 1u;
+        theta[l] = is_easy ? quick[0][l] : precise[0][l];
+        first[l] = is_easy ? quick[1][l] : precise[1][l];
+        second[l] = is_easy ? quick[2][l] : precise[2][l];
+        if (change) change[l] = is_easy ? quick[3][l] : precise[3][l];
     }
 }
 
@@ -66,10 +67,10 @@ ALWAYS_INLINE void base_rows(float *restrict theta, const float *restrict grad, 
         uint32_t easy = row_less(weight * large + row_abs(q), half * row_abs(old));
         easy &= row_less(norm, most);
         if (easy != EASY) {
-            float found[4][ROW], here[ROW];
-            row_store(found[0], next), row_store(found[1], mean), row_store(found[2], norm), row_store(found[3], step);
+            float quick[4][ROW], here[ROW];
+            row_store(quick[0], next), row_store(quick[1], mean), row_store(quick[2], norm), row_store(quick[3], step);
             row_store(here, q);
-            settle(theta + i, grad + i, first + i, second + i, here, change ? change + i : NULL, m, easy, found);
+            settle(theta + i, grad + i, first + i, second + i, here, change ? change + i : NULL, m, easy, quick);
             continue;
         }
         row_store(theta + i, next), row_store(first + i, mean), row_store(second + i, norm);

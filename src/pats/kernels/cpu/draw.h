@@ -19,7 +19,7 @@ enum { TILES = MOST_BLOCKS * (PATS_BLOCK / PATS_TILE) };
 
 // How many gates of each tile are open and where, and q of all tiles one after another; what waits for the next draw.
 typedef struct {
-    int64_t found[TILES];
+    int64_t gates[TILES];
     uint16_t where[MOST_DRAWS + PAD];
     _Alignas(64) float q[MOST_DRAWS + 2 * PAD];
     int64_t waiting;
@@ -47,7 +47,7 @@ static const uint32_t *tile_words(uint32_t *room, const pats_matrix *m, int64_t 
     return room;
 }
 
-// Eq. 4 as it stands: sigma of each of `count` averages, for every reading and range.
+// Eq. 4 as it is written: sigma of each of `count` averages, for every reading and range.
 static void intensity_exact(double *restrict sigma, const float *restrict average, int64_t count,
                             const pats_matrix *m) {
     const double mean = m->mean, eps = m->eps_absolute + m->eps_relative * fabs(mean);
@@ -92,16 +92,16 @@ static int intensity_fast(double *restrict sigma, const float *restrict average,
     return !beyond;
 }
 
-// Eq. 4: z becomes q = sigma z; 0 from `found` on to `whole`, a multiple of LANES. Returns the largest sigma and
+// Eq. 4: z becomes q = sigma z; 0 from `drawn` on to `whole`, a multiple of LANES. Returns the largest sigma and
 // counts those that are 0.
-static double scale_draws(double *restrict z, const float *restrict average, int64_t found, int64_t whole,
+static double scale_draws(double *restrict z, const float *restrict average, int64_t drawn, int64_t whole,
                           const pats_matrix *m, int64_t *zero) {
     _Alignas(64) double sigma[PATS_DRAW];
     int64_t top = 0;  // as bits: they order like the values, which are not negative
-    int64_t none = found - whole;
+    int64_t none = drawn - whole;
     if (m->is_std || m->gamma < 0.0 || !intensity_fast(sigma, average, whole, m))
         intensity_exact(sigma, average, whole, m);
-    for (int64_t k = found; k < whole; ++k) sigma[k] = 0.0;
+    for (int64_t k = drawn; k < whole; ++k) sigma[k] = 0.0;
     const double ceiling = m->ceiling;
     for (int64_t k = 0; k < whole; ++k) {
         int64_t bits;
@@ -120,19 +120,19 @@ static double scale_draws(double *restrict z, const float *restrict average, int
 // z of what waits, and q = sigma z; returns how many there were.
 static int64_t draw_waiting(draws *d, float *restrict to, const pats_matrix *m, pats_partial *sums) {
     _Alignas(64) double q[PATS_DRAW];
-    const int64_t found = d->waiting;
+    const int64_t drawn = d->waiting;
     // Whole vectors only: what fills the last one repeats the first draw, to which no noise is given.
-    int64_t whole = (found + PAD - 1) / PAD * PAD;
-    for (int64_t k = found; k < whole; ++k) d->word[k] = d->word[0], d->average[k] = d->average[0];
+    int64_t whole = (drawn + PAD - 1) / PAD * PAD;
+    for (int64_t k = drawn; k < whole; ++k) d->word[k] = d->word[0], d->average[k] = d->average[0];
     normal_quantile(q, d->word, whole, m->threshold);
-    double sigma = scale_draws(q, d->average, found, whole, m, &sums->zero);
+    double sigma = scale_draws(q, d->average, drawn, whole, m, &sums->zero);
     for (int64_t k = 0; k < whole; ++k) to[k] = (float)q[k];
     for (int64_t k = whole; k < whole + PAD; ++k) to[k] = 0.0f;  // put_back reads ahead
-    sums->gated += found;
+    sums->gated += drawn;
     sums->square += square_of(q, whole);
     sums->sigma_max = sigma > sums->sigma_max ? sigma : sums->sigma_max;
     d->waiting = 0;
-    return found;
+    return drawn;
 }
 
 // The open gates of a tile. With AVX-512 they are picked from the words as these are made.
@@ -148,15 +148,15 @@ static int64_t pick_tile(uint16_t *where, uint32_t *open, float *chosen, int64_t
         const __m512i top = _mm512_set1_epi32((int32_t)limit);
         philox_vector product[PHILOX_CHAINS], word[2 * PHILOX_CHAINS];
         const philox_vector stride = philox_begin(product, block);
-        int64_t found = 0;
+        int64_t gates = 0;
         for (int64_t i = 0; i < PATS_TILE;) {
             philox_lanes(word, product, &k);
             for (int c = 0; c < PHILOX_CHAINS; ++c) product[c] = philox_add(product[c], stride);
             for (int v = 0; v < 2 * PHILOX_CHAINS; ++v, i += ROW)
-                found += pick_vector(where + i / ROW, open + found, chosen + found,
+                gates += pick_vector(where + i / ROW, open + gates, chosen + gates,
                                      _mm512_cmple_epu32_mask(word[v], top), word[v], _mm512_loadu_ps(average + i));
         }
-        return found;
+        return gates;
     }
 #endif
     uint32_t room[PATS_TILE + PAD];
@@ -174,10 +174,10 @@ static int64_t draw(draws *d, const pats_matrix *m, int64_t begin, int64_t end, 
         if (at % PATS_BLOCK == 0 && (tile == TILES || q - d->q > MOST_DRAWS - PATS_BLOCK)) break;
         int64_t count = end - at < PATS_TILE ? end - at : PATS_TILE;
         updated_soon(m, at);
-        int64_t found = pick_tile(where, d->word + d->waiting, d->average + d->waiting, at, count, m);
-        where += marks(count, found);
-        d->found[tile] = found;
-        d->waiting += found;
+        int64_t gates = pick_tile(where, d->word + d->waiting, d->average + d->waiting, at, count, m);
+        where += marks(count, gates);
+        d->gates[tile] = gates;
+        d->waiting += gates;
         at += count;
         if (at % PATS_DRAW == 0 || at == end) q += draw_waiting(d, q, m, sums + (at - 1 - begin) / PATS_BLOCK);
     }

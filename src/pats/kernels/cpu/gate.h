@@ -10,7 +10,7 @@
 typedef struct {
     const float *picked;  // may be read a row beyond its end
     const uint16_t *where;
-    int64_t found;
+    int64_t gates;  // that are open
 } noise;
 
 #if defined(PATS_AVX512)
@@ -23,15 +23,15 @@ static inline int64_t pick_vector(uint16_t *where, uint32_t *open, float *chosen
                                   __m512 average) {
     const __m512i words = _mm512_maskz_compress_epi32(mask, word);
     const __m512 averages = _mm512_maskz_compress_ps(mask, average);
-    const int found = ones(mask);
+    const int gates = ones(mask);
     _mm256_storeu_si256((__m256i *)open, _mm512_castsi512_si256(words));
     _mm256_storeu_ps(chosen, _mm512_castps512_ps256(averages));
-    if (found > 8) {
+    if (gates > 8) {
         _mm256_storeu_si256((__m256i *)open + 1, _mm512_extracti64x4_epi64(words, 1));
         _mm256_storeu_ps(chosen + 8, _mm512_extractf32x8_ps(averages, 1));
     }
     *where = mask;
-    return found;
+    return gates;
 }
 
 static inline int64_t pick_row(uint16_t *where, uint32_t *open, float *chosen, const uint32_t *word,
@@ -89,11 +89,11 @@ static inline row put_back_row(uint32_t mask, const float *picked) {
     const int low = ones(mask & 15u);
     const __m128i front = _mm_loadu_si128((const __m128i *)picked);
     const __m128i back = _mm_loadu_si128((const __m128i *)(picked + low));
-    const __m256i found = _mm256_inserti128_si256(_mm256_castsi128_si256(shuffled(FROM_FRONT[mask & 15u], front)),
+    const __m256i values = _mm256_inserti128_si256(_mm256_castsi128_si256(shuffled(FROM_FRONT[mask & 15u], front)),
                                                   shuffled(FROM_FRONT[mask >> 4], back), 1);
     const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
     const __m256i is_open = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int32_t)mask), bit), bit);
-    return _mm256_blendv_ps(row_of(-0.0f), _mm256_castsi256_ps(found), _mm256_castsi256_ps(is_open));
+    return _mm256_blendv_ps(row_of(-0.0f), _mm256_castsi256_ps(values), _mm256_castsi256_ps(is_open));
 }
 
 #else
@@ -112,35 +112,35 @@ static inline row put_back_row(uint32_t mask, const float *picked) {
 #endif
 
 // How many marks a tile has in `where`.
-static inline int64_t marks(int64_t count, int64_t found) {
-    return GATE_MASKS ? (count + ROW - 1) / ROW : found;
+static inline int64_t marks(int64_t count, int64_t gates) {
+    return GATE_MASKS ? (count + ROW - 1) / ROW : gates;
 }
 
-// Words of the open gates (word <= limit) and the averages that stand there; returns how many.
+// Words of the open gates (word <= limit) and the averages that belong to them; returns how many.
 static int64_t pick_open(uint16_t *restrict where, uint32_t *restrict open, float *restrict chosen,
                          const uint32_t *restrict word, const float *restrict average, int64_t count,
                          uint32_t limit) {
-    int64_t found = 0, i = 0;
+    int64_t gates = 0, i = 0;
     if (GATE_MASKS) {
         for (; i + ROW <= count; i += ROW)
-            found += pick_row(where + i / ROW, open + found, chosen + found, word + i, average + i, limit);
-        if (i == count) return found;
+            gates += pick_row(where + i / ROW, open + gates, chosen + gates, word + i, average + i, limit);
+        if (i == count) return gates;
         uint32_t last[ROW];  // filled up with gates that are closed; limit is below the largest word, or all are open
         float rest[ROW] = {0};
         memcpy(rest, average + i, (size_t)(count - i) * sizeof *rest);
         for (int l = 0; l < ROW; ++l) last[l] = i + l < count ? word[i + l] : UINT32_MAX;
-        const int64_t all = pick_row(where + i / ROW, open + found, chosen + found, last, rest, limit);
+        const int64_t all = pick_row(where + i / ROW, open + gates, chosen + gates, last, rest, limit);
         const uint32_t valid = (1u << (count - i)) - 1u;
         where[i / ROW] &= (uint16_t)valid;
-        return found + (limit == UINT32_MAX ? count - i : all);
+        return gates + (limit == UINT32_MAX ? count - i : all);
     }
     for (; i < count; ++i) {
-        where[found] = (uint16_t)i;
-        open[found] = word[i];
-        chosen[found] = average[i];
-        found += word[i] <= limit;
+        where[gates] = (uint16_t)i;
+        open[gates] = word[i];
+        chosen[gates] = average[i];
+        gates += word[i] <= limit;
     }
-    return found;
+    return gates;
 }
 
 // The noise of a tile, entry by entry: -0 where the gate is closed, which changes nothing that it is added to.
@@ -155,7 +155,7 @@ static void put_back(float *restrict dense, noise n, int64_t count) {
         return;
     }
     for (int64_t i = 0; i < count; ++i) dense[i] = -0.0f;
-    for (int64_t k = 0; k < n.found; ++k) dense[n.where[k]] = n.picked[k];
+    for (int64_t k = 0; k < n.gates; ++k) dense[n.where[k]] = n.picked[k];
 }
 
 // The noise of the next row of a tile: from the picked values themselves, or as it was put back.

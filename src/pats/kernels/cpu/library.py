@@ -60,7 +60,7 @@ PACKED = Struct("@" + "".join(GIVEN.values()))
 
 
 def results(matrices: "ctypes.Array[Matrix]", names: Sequence[str]) -> Tensor:
-    """A row for every matrix: results that stand beside each other in the record."""
+    """A row for every matrix: results that lie beside each other in the record."""
     words = ctypes.sizeof(Matrix) // 8
     first = getattr(Matrix, names[0]).offset // 8
     table = torch.frombuffer(matrices, dtype=torch.float64).view(-1, words)
@@ -99,8 +99,8 @@ def _parallel_for() -> int | None:
     """Address of torch's ``torch_parallel_for``; None, which means serial, where torch does not show it."""
     try:
         name = "torch_cpu.dll" if os.name == "nt" else "libtorch_cpu"
-        found = glob.glob(str(Path(torch.__file__).parent / "lib" / f"{name}*"))
-        return ctypes.cast(ctypes.CDLL(found[0]).torch_parallel_for, c_void_p).value
+        paths = glob.glob(str(Path(torch.__file__).parent / "lib" / f"{name}*"))
+        return ctypes.cast(ctypes.CDLL(paths[0]).torch_parallel_for, c_void_p).value
     except (OSError, AttributeError, IndexError):
         return None
 

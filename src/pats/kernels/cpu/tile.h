@@ -105,11 +105,11 @@ static void update(const pats_matrix *m, int64_t begin, int64_t end, pats_partia
         if (noisy) n.picked = d.q, n.where = d.where;
         for (int64_t tile = 0; at < drawn; ++tile) {
             int64_t count = drawn - at < PATS_TILE ? drawn - at : PATS_TILE;
-            n.found = noisy ? d.found[tile] : 0;
+            n.gates = noisy ? d.gates[tile] : 0;
             if (noisy && !(GATE_MASKS && rows)) put_back(dense, n, count);
             // The telemetry of the update looks at one tile of a block.
             update_tile(m, n, dense, rows, at, count, to + (at - begin) / PATS_BLOCK, at % PATS_BLOCK == 0);
-            if (noisy) n.where += marks(count, n.found), n.picked += n.found;
+            if (noisy) n.where += marks(count, n.gates), n.picked += n.gates;
             at += count;
         }
     }

@@ -89,9 +89,9 @@ def step(jobs: Sequence[MatrixJob]) -> tuple[Tensor, Tensor]:
 
 
 def _kernel() -> ModuleType:
-    found = kernels()
-    assert found is not None
-    return found
+    module = kernels()
+    assert module is not None
+    return module
 
 
 @dataclass
@@ -144,9 +144,9 @@ class _Work:
             for piece in job.pieces:
                 number = len(pieces) // len(PieceRow._fields)
                 here = [a + piece.offset * size if a else 0 for a, size in addresses]
-                stands = piece.count, piece.run, piece.stride, piece.start
+                place = piece.count, piece.run, piece.stride, piece.start
                 stream = _signed(key0 | key1 << 32)
-                pieces += PieceRow._make((*here, *stands, owner, stream, gate, flags, _account(job)))
+                pieces += PieceRow._make((*here, *place, owner, stream, gate, flags, _account(job)))
                 consecutive = piece.run >= piece.count and piece.start % 4 == 0
                 aligned = consecutive and piece.count % 16 == 0 and not any(a % 16 for a in here)
                 launch = _Launch.of(job, aligned)
@@ -219,7 +219,7 @@ class _Work:
         write_back(self._jobs, self._copies)
 
     def _total(self, partial: Tensor, owners: list[int], largest: int) -> Tensor:
-        """Rows of programs added up by job; the programs of a job stand together in each launch."""
+        """Rows of programs added up by job; the programs of a job are adjacent in each launch."""
         jobs, columns = len(self._jobs), partial.shape[1]
         out = torch.zeros(jobs, columns, dtype=torch.float64, device=self._device)
         if not owners:
@@ -243,18 +243,18 @@ class _Work:
         """Address and bytes an element of θ, ∇L, s̄, m and u or v."""
         rule = job.rule
         moments = (None, None) if rule is None else (rule.first, rule.second)
-        found = []
+        addresses = []
         for tensor in (job.theta, job.grad, job.average, *moments):
             if tensor is None:
-                found.append((0, 0))
+                addresses.append((0, 0))
                 continue
             dense = tensor if tensor.is_contiguous() else tensor.contiguous()
             if dense is not tensor:
                 self._held.append(dense)
                 if tensor is not job.grad:
                     self._copies.append((tensor, dense))
-            found.append((dense.data_ptr(), dense.element_size()))
-        return found
+            addresses.append((dense.data_ptr(), dense.element_size()))
+        return addresses
 
     def _moving(self) -> Tensor:
         """Learning rate and step of every job: what changes from step to step."""

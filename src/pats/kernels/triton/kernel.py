@@ -370,10 +370,10 @@ def update_kernel(
         draw = tl.where(opened, word, 0)
         q = tl.where(opened, sigma * normal_quantile(draw, threshold), 0.0)
         value = tl.where(q != 0.0, value + q, value)  # -0 stays where nothing is added
-        # With λ = 0 there is no noise and nothing to be told, as on the other paths.
-        told = tl.where(lam != 0.0, 1.0, 0.0).to(tl.float64)
-        tl.store(tally + T_GATED, told * tl.sum(tl.where(opened, 1.0, 0.0).to(tl.float64)))
-        tl.store(tally + T_ZERO, told * tl.sum(tl.where(opened & (sigma == 0.0), 1.0, 0.0).to(tl.float64)))
+        # With λ = 0 there is no noise, and nothing to add to the tally, as on the other paths.
+        adds = tl.where(lam != 0.0, 1.0, 0.0).to(tl.float64)
+        tl.store(tally + T_GATED, adds * tl.sum(tl.where(opened, 1.0, 0.0).to(tl.float64)))
+        tl.store(tally + T_ZERO, adds * tl.sum(tl.where(opened & (sigma == 0.0), 1.0, 0.0).to(tl.float64)))
         tl.store(tally + T_SQUARE, tl.sum(q * q))
         tl.store(tally + T_SIGMA_MAX, tl.max(sigma))
     single = value.to(tl.float32)

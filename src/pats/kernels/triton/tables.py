@@ -11,7 +11,7 @@ SIGNED, STD, BY_LR, ROUNDING, NOISY, BUDGET, BASE = (1 << i for i in range(7))
 
 
 class PieceRow(NamedTuple):
-    """One piece of a job, in int64: addresses, where its elements stand in the matrix, and its stream."""
+    """One piece of a job, in int64: addresses, where its elements are in the matrix, and its stream."""
 
     theta: int
     grad: int
