@@ -20,7 +20,7 @@ sys.path.insert(0, str(TESTS))
 
 from support.matrix_jobs import make_job, make_tensors  # noqa: E402
 
-RUN = ["kernels/test_job.py", "test_state_check.py", "test_loading.py"]
+RUN = ["kernels/test_job.py", "step/test_state.py", "step/test_checkpoint.py"]
 # Words of names of tests that would not reach the C kernel, or reach it as others do.
 NOT_IN_C = ("triton", "eager", "foreach", "reference", "recadam", "momentum", "rmsprop", "mtdnn", "adamw")
 
