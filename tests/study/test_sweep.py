@@ -7,7 +7,6 @@ import pytest
 from pats import InputError, Run, Study, Sweep, sweep
 from pats.run.folder.files import write_atomic
 from pats.study.place import coordinator
-from pats.study.place.worker import work
 from pats.study.plan.space import Range
 from pats.study.store.results import Store
 from support.inline_placer import InlinePlacer
@@ -16,35 +15,28 @@ from support.made_results import make_result
 pytest.importorskip("optuna")
 
 
-class Calculated:
+class Calculated(InlinePlacer):
     """An engine whose runs need no training: their score is a function of their settings."""
 
+    places = 4
+
     def __init__(self, score, stop_after=None):
-        self.score, self.stop_after, self.runs, self.states = score, stop_after, [], {}
+        super().__init__()
+        self.score, self.stop_after, self.runs = score, stop_after, []
+
+    def train(self, run, attempt):
+        self.runs.append(run)
+        score = self.score(run)
+        status = "done" if score is not None else "failed"
+        result = make_result(run, [] if score is None else [score], status=status, error="diverged")
+        write_atomic(attempt / "result.json", result.to_json().encode())
+        (attempt / "model").mkdir()
+        (attempt / "model" / "config.json").write_text("{}")
 
     def submit(self, attempt):
-        def train(run, attempt):
-            self.runs.append(run)
-            score = self.score(run)
-            status = "done" if score is not None else "failed"
-            result = make_result(run, [] if score is None else [score], status=status, error="diverged")
-            write_atomic(attempt / "result.json", result.to_json().encode())
-            (attempt / "model").mkdir()
-            (attempt / "model" / "config.json").write_text("{}")
-
         if self.stop_after is not None and len(self.runs) >= self.stop_after:
             raise KeyboardInterrupt
-        self.states[str(attempt)] = "done" if work(attempt, train) == 0 else "failed"
-        return str(attempt)
-
-    def poll(self, handles):
-        return {handle: self.states.pop(handle) for handle in handles if handle in self.states}
-
-    def cancel(self, handle):
-        pass
-
-    def capacity(self):
-        return 4 - len(self.states)
+        return super().submit(attempt)
 
 
 @pytest.fixture(scope="module")
