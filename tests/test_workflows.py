@@ -1,5 +1,6 @@
 """The workflows against the Makefile and pyproject.toml; that GitHub runs them cannot be shown here."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -85,6 +86,15 @@ def test_linux_runs_what_the_makefile_has(name):
 def test_make_test_requires_the_kernel_and_a_reason_for_a_skip():
     assert re.search(r"^test: export PATS_REQUIRE_KERNEL = 1$", MAKEFILE, re.M)
     assert re.search(r"^test: setup.*\n\t.* -m pytest .*--skips tests/skips.toml$", MAKEFILE, re.M)
+
+
+def test_the_files_that_make_runs_exist():
+    """Those of ``make sanitize`` as well, which lists its tests in a file of its own."""
+    named = re.findall(r"\b(?:tests|benchmarks)/[\w/]+\.\w+", MAKEFILE)
+    listed = re.search(r"^RUN = (\[.*?\])", (ROOT / "tests/soak/sanitized.py").read_text(), re.MULTILINE)
+    files = {*named, *(f"tests/{name}" for name in ast.literal_eval(listed[1]))}
+    assert {"tests/soak/sanitized.py", "tests/soak/kernel_driver.c", "tests/kernels/test_job.py"} <= files
+    assert [name for name in sorted(files) if not (ROOT / name).is_file()] == []
 
 
 def test_lint_and_test_are_the_project_s_own():
