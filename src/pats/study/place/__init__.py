@@ -24,8 +24,8 @@ _BESIDE = ("coordinator", "group", "launch", "loopback", "process", "protocol", 
 @cache
 def registry() -> Mapping[str, type[NamedPlacer]]:
     """Every engine of this package by its name, in alphabetic order of their files."""
-    found = members(__name__, NamedPlacer, _BESIDE)  # type: ignore[type-abstract]
-    return {one.name: one for one in found}
+    engines = members(__name__, NamedPlacer, _BESIDE)  # type: ignore[type-abstract]
+    return {one.name: one for one in engines}
 
 
 def create(
