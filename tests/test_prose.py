@@ -1,7 +1,9 @@
-"""README, docs and help: short sentences, the field's terms, links that lead somewhere, code that runs."""
+"""README, docs, help and comments: short sentences, the field's terms, links to something, code that runs."""
 
+import ast
 import pkgutil
 import re
+import tokenize
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
@@ -17,6 +19,7 @@ PAGES = {
     path.name if path.parent == ROOT else f"docs/{path.name}": path
     for path in [README, *sorted((ROOT / "docs").glob("*.md"))]
 }
+SOURCES = {path.relative_to(ROOT).as_posix(): path for path in sorted((ROOT / "src").rglob("*.py"))}
 LONGEST = 30  # words of a sentence in the README
 
 # Words that a reader stumbles over, and what to write in their place.
@@ -82,6 +85,16 @@ def banned(text):
     return [match[0] for words in BANNED for match in re.finditer(words, text, re.IGNORECASE)]
 
 
+def remarks(path):
+    """The docstrings and comments of a module, without code in backquotes."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield re.sub(r"`[^`]+`", "code", ast.get_docstring(node) or "")
+    with path.open("rb") as file:
+        tokens = tokenize.tokenize(file.readline)
+        yield from (token.string for token in tokens if token.type == tokenize.COMMENT)
+
+
 def test_no_sentence_of_the_readme_is_long():
     assert [" ".join(words) for words in sentences(README.read_text("utf-8")) if len(words) > LONGEST] == []
 
@@ -89,6 +102,11 @@ def test_no_sentence_of_the_readme_is_long():
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_uses_the_terms_of_the_field(name):
     assert banned(prose(PAGES[name].read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_docstrings_and_comments_use_the_terms_of_the_field(name):
+    assert [word for remark in remarks(SOURCES[name]) for word in banned(remark)] == []
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -168,6 +186,15 @@ def test_what_a_link_that_leads_nowhere_is(link, leads, tmp_path):
 )
 def test_what_words_are_banned(text, bad):
     assert banned(text) == bad
+
+
+def test_what_remarks_are(tmp_path):
+    module = tmp_path / "module.py"
+    module.write_text(
+        '''"""Module."""\nA = "text, # text"  # comment\nclass C:\n    """C `code`."""\n    """text"""\n'''
+        '''    async def f(self):\n        """F."""\n        def g():\n            """G."""\n'''
+    )
+    assert sorted(filter(None, remarks(module))) == ["# comment", "C code.", "F.", "G.", "Module."]
 
 
 def help_of(capsys, *argv):

@@ -1,4 +1,4 @@
-"""The one exception for input that the user can mend, and what its messages guess at."""
+"""The one exception for input that the user can mend, and the names that its messages propose."""
 
 from collections.abc import Iterable
 

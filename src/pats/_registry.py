@@ -69,10 +69,10 @@ def of_ones_own(reference: str, base: type[T], what: str, home: str) -> type[T]:
             f"the {what} {reference!r} cannot be used: {error.filename} has a syntax error in line "
             f"{error.lineno} ({error.msg})"
         ) from None
-    found: Any = getattr(module, class_name, None)
-    if not (isinstance(found, type) and issubclass(found, base)):
+    member: Any = getattr(module, class_name, None)
+    if not (isinstance(member, type) and issubclass(member, base)):
         raise InputError(
             f"the {what} {reference!r} cannot be used: {module_name!r} has no subclass of "
             f"{home}.{base.__name__} named {class_name!r}"
         )
-    return found
+    return member

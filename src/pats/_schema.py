@@ -100,7 +100,7 @@ def _checker(shape: Any) -> Check:
     raise TypeError(f"{shape} is no shape that a file can have")
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     text = "null" if value is None else repr(value)
     return text if len(text) <= 40 else f"{text[:40]}..."
 
@@ -113,7 +113,7 @@ def _plain(shapes: Sequence[Any]) -> Check:
     def check(value: Any) -> Any:
         kind = type(value)
         if kind not in kinds or ((kind is int or kind is float) and not -most <= value <= most):
-            raise Misfit(f"is {_told(value)}, but must be {' or '.join(_WORDS[shape] for shape in shapes)}")
+            raise Misfit(f"is {_shown(value)}, but must be {' or '.join(_WORDS[shape] for shape in shapes)}")
         return value
 
     return check
@@ -136,7 +136,7 @@ def _one_of(checks: Sequence[Check]) -> Check:
 def _choice(allowed: Sequence[Any]) -> Check:
     def check(value: Any) -> Any:
         if not isinstance(value, str | int | NoneType) or value not in allowed:
-            raise Misfit(f"is {_told(value)}, but must be one of {', '.join(map(str, allowed))}")
+            raise Misfit(f"is {_shown(value)}, but must be one of {', '.join(map(str, allowed))}")
         return value
 
     return check
@@ -159,7 +159,7 @@ def _mapping(check_value: Check) -> Check:
 def _sequence(check_one: Check, kind: Callable[[list[Any]], Any]) -> Check:
     def check(value: Any) -> Any:
         if not isinstance(value, list | tuple):
-            raise Misfit(f"is {_told(value)}, but must be a list")
+            raise Misfit(f"is {_shown(value)}, but must be a list")
         return kind([_at(place, check_one, one) for place, one in enumerate(value)])
 
     return check
@@ -168,7 +168,7 @@ def _sequence(check_one: Check, kind: Callable[[list[Any]], Any]) -> Check:
 def _fixed(checks: Sequence[Check]) -> Check:
     def check(value: Any) -> Any:
         if not isinstance(value, list | tuple) or len(value) != len(checks):
-            raise Misfit(f"is {_told(value)}, but must be a list of {len(checks)}")
+            raise Misfit(f"is {_shown(value)}, but must be a list of {len(checks)}")
         return tuple(
             _at(place, one, entry) for place, (one, entry) in enumerate(zip(checks, value, strict=True))
         )
@@ -178,7 +178,7 @@ def _fixed(checks: Sequence[Check]) -> Check:
 
 def _keyed(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Misfit(f"is {_told(value)}, but must be an object")
+        raise Misfit(f"is {_shown(value)}, but must be an object")
     return value
 
 
@@ -187,13 +187,13 @@ def _record(shape: Any) -> Check:
     needed = shape.__required_keys__
 
     def check(value: Any) -> Any:
-        found = dict(_keyed(value))
+        entries = dict(_keyed(value))
         for name, one in checks.items():
-            if name in found:
-                found[name] = _at(name, one, found[name])
+            if name in entries:
+                entries[name] = _at(name, one, entries[name])
             elif name in needed:
                 raise Misfit("is missing", f".{name}")
-        return found
+        return entries
 
     return check
 
@@ -207,7 +207,7 @@ def _object(shape: Any) -> Check:
     def check(value: Any) -> Any:
         if isinstance(value, shape):
             return value
-        values, found = _keyed(value), {}
+        values, checked = _keyed(value), {}
         if upgrade is not None:
             try:
                 values = upgrade(values)
@@ -216,12 +216,12 @@ def _object(shape: Any) -> Check:
         for name, one in values.items():
             if name not in checks:
                 raise Misfit("is unknown", f".{name}")
-            found[name] = _at(name, checks[name], one)
+            checked[name] = _at(name, checks[name], one)
         for name in needed:
-            if name not in found:
+            if name not in checked:
                 raise Misfit("is missing", f".{name}")
         try:
-            return shape(**found)
+            return shape(**checked)
         except ValueError as error:  # what the object itself refuses
             raise Misfit(f"cannot be: {error}") from None
 

@@ -108,28 +108,28 @@ def scope(model: nn.Module, scope: Scope = "encoder") -> list[str]:
     if not isinstance(scope, str) and not callable(scope):
         return _listed(named, scope)
     if callable(scope):
-        found, wanted = _called(named, scope), "the callable accepted"
+        names, wanted = _called(named, scope), "the callable accepted"
     elif scope == "all":
-        found, wanted = list(named), "'all' takes trainable floating-point parameters"
+        names, wanted = list(named), "'all' takes trainable floating-point parameters"
     elif scope == "encoder":
-        found, wanted = _encoder(model, named)
+        names, wanted = _encoder(model, named)
     elif scope == "pretrained":
-        found, wanted = _pretrained(model, named)
+        names, wanted = _pretrained(model, named)
     else:
         try:
             pattern = re.compile(scope)
         except re.error as error:
             raise InputError(f"scope {scope!r} is no regular expression: {error}") from None
-        found = [name for name in named if pattern.search(name)]
+        names = [name for name in named if pattern.search(name)]
         wanted = f"the regular expression {scope!r} was searched in every parameter's name"
-    if not found:
+    if not names:
         examples = ", ".join(list(named)[:3]) or "none at all"
         raise InputError(
             f"no parameter is in scope: {wanted}, and found none among the {len(named)} trainable "
             f'parameters of {type(model).__name__} ({examples}); pass "all", a regular expression, a '
             "callable or a list of names"
         )
-    return found
+    return names
 
 
 def param_groups(
@@ -208,10 +208,10 @@ def _encoder(model: nn.Module, named: dict[str, nn.Parameter]) -> tuple[list[str
     norms = _names_in(model, _only_scales)
     tables = _names_in(model, lambda module: isinstance(module, nn.Embedding))
     counted = [name for name in named if name not in norms and name not in tables]
-    found = [name for name in counted if any(name.startswith(f"{block}.") for block in blocks)]
-    if 0 < len(found) < _LITTLE * len(counted):
+    names = [name for name in counted if any(name.startswith(f"{block}.") for block in blocks)]
+    if 0 < len(names) < _LITTLE * len(counted):
         warnings.warn(
-            f"scope 'encoder' covers {len(found)} of the {len(counted)} parameters of "
+            f"scope 'encoder' covers {len(names)} of the {len(counted)} parameters of "
             f"{type(model).__name__} that are neither norms nor embeddings, those inside "
             f'{", ".join(blocks)}: pass "all", a regular expression, a callable or a list of names if '
             "more is meant",
@@ -223,7 +223,7 @@ def _encoder(model: nn.Module, named: dict[str, nn.Parameter]) -> tuple[list[str
         else "'encoder' looks for repeated blocks, a ModuleList or Sequential of composite modules "
         "with weight matrices inside the base model"
     )
-    return found, wanted
+    return names, wanted
 
 
 def _pretrained(model: nn.Module, named: dict[str, nn.Parameter]) -> tuple[list[str], str]:
@@ -254,8 +254,8 @@ def _base_models(model: nn.Module) -> list[tuple[str, nn.Module]]:
     bases: list[nn.Module] = [base] if isinstance(base, nn.Module) else []
     if not bases and _TASK_MODEL.search(type(outer).__name__):
         bases = [child for child in outer.children() if _is_transformers(child)]
-    found = {id(module) for module in bases or [outer]}
-    return [(name, module) for name, module in model.named_modules() if id(module) in found]
+    base_ids = {id(module) for module in bases or [outer]}
+    return [(name, module) for name, module in model.named_modules() if id(module) in base_ids]
 
 
 def _is_transformers(module: nn.Module) -> bool:

@@ -189,4 +189,4 @@ def test_a_gradient_that_is_not_finite_moves_nothing():
         model.head.weight.fill_(1e200)
     with Trial("smart", {"radius_mode": "paper"}, model) as trial:
         trial.loss()
-        assert trial.method._told["largest_max"] <= 1e-5
+        assert trial.method._adversary_figures["largest_max"] <= 1e-5

@@ -116,7 +116,7 @@ def _as_flags(path: str) -> list[list[str]]:
 
 
 def _depth(value: Any, limit: int = _DEEPEST + 1) -> int:
-    """How many lists and mappings stand in each other, counted up to a limit: YAML's may hold themselves."""
+    """How deep lists and mappings are nested, counted up to a limit: YAML's may hold themselves."""
     inner = list(value.values()) if isinstance(value, Mapping) else value
     if not isinstance(inner, list | tuple | set | frozenset):
         return 0

@@ -144,7 +144,7 @@ def _path_on(device: str) -> dict[str, str | None]:
 
 
 def _variables() -> dict[str, str | None]:
-    """Variables that are set; None stands for a value that is not shown."""
+    """Variables that are set; None is a value that is not shown."""
     relevant = sorted(name for name in os.environ if name in SHOWN or name.upper().startswith(NAMED))
     return {name: os.environ[name] if name in SHOWN else None for name in relevant}
 

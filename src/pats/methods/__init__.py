@@ -37,7 +37,7 @@ __all__ = [
 @cache
 def registry() -> Mapping[str, type[Method[Any]]]:
     """Every method of this package by its name, in alphabetic order."""
-    return {found.name: found for found in sorted(members(__name__, Method), key=lambda one: one.name)}
+    return {method.name: method for method in sorted(members(__name__, Method), key=lambda one: one.name)}
 
 
 def noisy() -> tuple[str, ...]:
@@ -90,11 +90,11 @@ def find(name: str) -> type[Method[Any]]:
 
 
 def _of_ones_own(reference: str) -> type[Method[Any]]:
-    found = of_ones_own(reference, Method, "method", __name__)
-    for aspect in found.changes:
+    method = of_ones_own(reference, Method, "method", __name__)
+    for aspect in method.changes:
         if aspect not in ASPECTS:
             raise InputError(
                 f"the method {reference!r} says that it changes {aspect!r}, but must choose from: "
                 f"{', '.join(ASPECTS)}"
             )
-    return found
+    return method

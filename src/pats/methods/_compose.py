@@ -89,8 +89,8 @@ class Composite(Method[Any]):
         return {k: v for part in self.parts.values() for k, v in part.telemetry(optimizer).items()}
 
     def _of(self, aspect: str) -> Method[Any]:
-        found = (part for part in self.parts.values() if aspect in part.changes)
-        return next(found, next(iter(self.parts.values())))
+        owners = (part for part in self.parts.values() if aspect in part.changes)
+        return next(owners, next(iter(self.parts.values())))
 
 
 def _check(parts: Mapping[str, type[Method[Any]]]) -> None:

@@ -112,18 +112,18 @@ class Mixout(Method[MixoutOptions]):
         """Linear layers in scope, with the canonical names of their weights."""
         named = named_parameters(model)
         inside = {id(named[name]): name for name in names_in(model, self.options.scope)}
-        found = {
+        layers = {
             module: inside[id(module.weight)]
             for module in model.modules()
             if (isinstance(module, nn.Linear) or type(module).__name__ == _TRANSPOSED)
             and id(module.weight) in inside
         }
-        if not found:
+        if not layers:
             raise InputError(
                 f"mixout's scope {self.options.scope!r} holds no weight of a linear layer of "
                 f"{type(model).__name__}: pass all, encoder, or a regular expression that finds some"
             )
-        return found
+        return layers
 
     def _forward(self, layer: nn.Module, name: str, masks: "_Masks") -> Callable[[Tensor], Tensor]:
         weight_of, anchor, options = layer._parameters, self.anchors[name], self.options

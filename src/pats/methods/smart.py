@@ -100,7 +100,7 @@ class Smart(Method[SmartOptions]):
         super().__init__(options)
         self.teacher: dict[str, Tensor] = {}
         self._at = 1  # the step for which the teacher is right
-        self._told: dict[str, Tensor] = {}
+        self._adversary_figures: dict[str, Tensor] = {}
 
     @contextmanager
     def attached(self, model: nn.Module, training: Training, clock: PassClock) -> Iterator[None]:
@@ -180,13 +180,13 @@ class Smart(Method[SmartOptions]):
             else:
                 noise = noise + options.eta * grad
                 noise = noise / (noise.abs().amax(2, keepdim=True) + _TINY)
-            self._told = {"cosine": _cosine(noise, grad), "largest_max": noise.abs().max()}
+            self._adversary_figures = {"cosine": _cosine(noise, grad), "largest_max": noise.abs().max()}
         return noise.detach()
 
     def telemetry(self, optimizer: Optimizer) -> dict[str, dict[str, float]]:
         """Of the last step: cosine between adversary and gradient, and its largest entry."""
-        told = {key: float(value) for key, value in self._told.items()}
-        return {"adversary": told} if told else {}
+        figures = {key: float(value) for key, value in self._adversary_figures.items()}
+        return {"adversary": figures} if figures else {}
 
 
 def _harm(logits: Tensor, target: Tensor, regression: bool, paper: bool) -> Tensor:

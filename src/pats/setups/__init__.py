@@ -37,15 +37,15 @@ def setups() -> Mapping[str, Setup]:
 @cache
 def optimizers() -> Mapping[str, BaseOptimizer]:
     """Every optimizer of a run by its name."""
-    found = members(__name__, BaseOptimizer)  # type: ignore[type-abstract]
-    return {one.name: one() for one in _plain_first(found)}
+    classes = members(__name__, BaseOptimizer)  # type: ignore[type-abstract]
+    return {one.name: one() for one in _plain_first(classes)}
 
 
 @cache
 def schedules() -> Mapping[str, Schedule]:
     """Every schedule of the learning rate by its name."""
-    found = members(__name__, Schedule)  # type: ignore[type-abstract]
-    return {one.name: one() for one in _plain_first(found)}
+    classes = members(__name__, Schedule)  # type: ignore[type-abstract]
+    return {one.name: one() for one in _plain_first(classes)}
 
 
 @cache
@@ -54,6 +54,6 @@ def presets() -> Mapping[str, Preset]:
     return {name: preset for setup in setups().values() for name, preset in setup.presets.items()}
 
 
-def _plain_first(found: list[type[T]]) -> list[type[T]]:
+def _plain_first(classes: list[type[T]]) -> list[type[T]]:
     """The classes of ``plain`` first, as they come first in help and messages."""
-    return sorted(found, key=lambda one: one.__module__ != f"{__name__}.plain")
+    return sorted(classes, key=lambda one: one.__module__ != f"{__name__}.plain")

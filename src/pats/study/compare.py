@@ -33,7 +33,7 @@ def compare(
     Runs with a result are never made again: a finished study started again prints the same table, one
     that was stopped or killed goes on, and a larger one runs what is new. Weights of a run are deleted
     as soon as another one of its cell is better on dev; in the end only the chosen model stays, in
-    ``OUT/model`` (``OUT/model/<task>`` for several tasks). A model of other runs that stands there
+    ``OUT/model`` (``OUT/model/<task>`` for several tasks). A model of other runs that is there
     is kept under another name.
 
     Args:

@@ -39,7 +39,7 @@ def _begun(store: Store) -> list[PlannedCell]:
     try:
         return store.cells()
     except InputError:
-        return []  # a new study, or one whose file is to be written anew
+        return []  # a new study, or one whose file is to be written again
 
 
 def _made(store: Store, cells: list[PlannedCell]) -> list[float]:

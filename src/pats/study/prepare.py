@@ -144,7 +144,7 @@ def take_folder(store: Store, study: Study, data: StudyData) -> None:
     try:
         cells = store.cells()
     except InputError:
-        return  # cut short: the study writes it anew, and finds results by their runs
+        return  # cut short: the study writes it again, and finds results by their runs
     before = {(cell.task, run.data_seed): run.fingerprint for cell in cells for run in cell.runs}
     tasks = dict.fromkeys(cell.task for cell in cells)
     if not set(tasks) & set(study.task_list):

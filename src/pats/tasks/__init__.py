@@ -21,7 +21,7 @@ __all__ = ["GLUE", "Asked", "Split", "Task", "TaskData", "find", "load", "regist
 @cache
 def registry() -> Mapping[str, Task]:
     """Every task of this package by its name; tables, which are named by their files, are not among them."""
-    every = [task for found in members(__name__, Task) for task in found.every()]
+    every = [task for kind in members(__name__, Task) for task in kind.every()]
     return {task.name: task for task in every if task.name}
 
 

@@ -21,7 +21,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What a user said of a task's data; None and empty where nothing was said.
+    """What a user specifies of a task's data; None and empty for what is not specified.
 
     Args:
         data: A folder or a table.
@@ -89,7 +89,7 @@ class Task:
         """The examples, from where the user says that they are.
 
         Raises:
-            InputError: Something was said that this task does not take, or the data are missing or damaged.
+            InputError: The user specifies what this task does not take, or the data are missing or damaged.
         """
         self._check(asked)
         fits = [one for one in self.sources if ("data" in SOURCES[one]) == (asked.data is not None)]

@@ -107,24 +107,24 @@ def spellings(rows: Sequence[Row], classes: Sequence[str]) -> list[Finding]:
     groups: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
     for row, name in zip(rows, classes, strict=True):
         groups[key(name)][name, row.cell] += 1
-    told: list[str] = []
+    lookalikes: list[str] = []
     apart = 0
     for group in groups.values():
         names = {name for name, _ in group}
         if len(group) > 1:
             apart += len(names) > 1
             end = f"stay {len(names)} classes" if len(names) > 1 else f"are read as {shown(*names)}"
-            told.append(f"{_listed({cell: count for (_, cell), count in group.items()})} {end}")
-    if not told:
+            lookalikes.append(f"{_listed({cell: count for (_, cell), count in group.items()})} {end}")
+    if not lookalikes:
         return []
-    more = f"; and {len(told) - SHOWN} more such groups" if len(told) > SHOWN else ""
+    more = f"; and {len(lookalikes) - SHOWN} more such groups" if len(lookalikes) > SHOWN else ""
     message = (
-        f"Some labels look alike: {'; '.join(told[:SHOWN])}{more}. Blanks around labels are removed "
+        f"Some labels look alike: {'; '.join(lookalikes[:SHOWN])}{more}. Blanks around labels are removed "
         "and Unicode forms are unified (NFC), but case is never folded."
     )
     if apart:
         message += " Where classes mean the same, write them alike."
-    return [Finding("label-spellings", message, {"groups": len(told), "apart": apart}, WARNING)]
+    return [Finding("label-spellings", message, {"groups": len(lookalikes), "apart": apart}, WARNING)]
 
 
 def _listed(counts: Mapping[str, int]) -> str:
@@ -135,7 +135,7 @@ def several_labels(labels: Sequence[str]) -> list[Finding]:
     """Cells that hold several labels each, such as ``a,b`` beside ``a`` and ``b``."""
     for separator in _SEPARATORS:
         parts = {label: _parts(label, separator) for label in set(labels)}
-        seen = Counter(part for found in parts.values() for part in found)
+        seen = Counter(part for pieces in parts.values() for part in pieces)
         joint = [label for label in labels if len(parts[label]) > 1]
         used = {part for label in joint for part in parts[label]}
         # The parts of "Paris, France" and "Lyon, France" hardly recur, those of lists of labels do.
@@ -186,20 +186,20 @@ def two_labels(rows: Sequence[Row], labels: Sequence[float], regression: bool) -
         exact[row.texts][label] += 1
         alike[row.key].add(label)
     what = "scores" if regression else "labels"
-    same = [found for found in exact.values() if len(found) > 1]
-    near = sum(len(found) > 1 for found in alike.values())
-    told = []
+    same = [tally for tally in exact.values() if len(tally) > 1]
+    near = sum(len(values) > 1 for values in alike.values())
+    clauses = []
     if same:
         two = "two" if max(map(len, same)) == 2 else "two or more"
-        told.append(f"{_count(len(same), 'text has', 'texts have')} {two} {what}")
+        clauses.append(f"{_count(len(same), 'text has', 'texts have')} {two} {what}")
         if not regression:
-            best = sum(max(found.values()) for found in exact.values()) / len(rows)
-            told[0] += f": no method can be above {100 * best:.4g} % accuracy"
+            best = sum(max(tally.values()) for tally in exact.values()) / len(rows)
+            clauses[0] += f": no method can be above {100 * best:.4g} % accuracy"
     if near > len(same):
         more = _count(near - len(same), "text has", "texts have")
-        told.append(f"{more} two {what} or more where case, blanks and invisible characters are set aside")
+        clauses.append(f"{more} two {what} or more where case, blanks and invisible characters are set aside")
     counts = {"texts": len(same), "alike": near}
-    return [Finding("two-labels", f"{'; '.join(told)}.", counts, WARNING)] if told else []
+    return [Finding("two-labels", f"{'; '.join(clauses)}.", counts, WARNING)] if clauses else []
 
 
 def across(rows: Sequence[Row], parts: Mapping[str, Sequence[int]]) -> list[Finding]:
@@ -211,7 +211,7 @@ def across(rows: Sequence[Row], parts: Mapping[str, Sequence[int]]) -> list[Find
     """
     seen: set[tuple[str, ...]] = set()
     before: list[str] = []
-    found = []
+    findings = []
     for part, members in parts.items():
         keys = [rows[i].key for i in members]
         count = sum(own in seen for own in keys)
@@ -221,10 +221,10 @@ def across(rows: Sequence[Row], parts: Mapping[str, Sequence[int]]) -> list[Find
                 f"{' or '.join(before)}, but for case, blanks and invisible characters: scores on {part} "
                 "are flattered."
             )
-            found.append(Finding("twins-across", message, {"rows": count}, WARNING))
+            findings.append(Finding("twins-across", message, {"rows": count}, WARNING))
         seen.update(keys)
         before.append(part)
-    return found
+    return findings
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -105,7 +105,7 @@ def _by_usual_name(names: Sequence[str]) -> dict[str, str]:
 def _refuse_marks(table: Table, names: Sequence[str]) -> None:
     """Refuse a table with one column of 0 and 1 for every label."""
     cells = {name: {cell.lower() for cell in _cells(table, name)} for name in names}
-    marks = [name for name, found in cells.items() if found <= _MARKS and found != {""}]
+    marks = [name for name, values in cells.items() if values <= _MARKS and values != {""}]
     if len(marks) > 1:
         raise InputError(
             f"columns {', '.join(map(repr, marks))} of {table.path} hold 0 and 1 alone: this looks like a "
@@ -117,8 +117,8 @@ def _refuse_marks(table: Table, names: Sequence[str]) -> None:
 def _proposal(table: Table, names: Sequence[str], flag: str) -> str:
     """A column that looks right by its content, in words; empty where none does."""
     cells = {name: [cell for cell in _cells(table, name) if cell] for name in names if name}
-    values = {name: len(set(found)) for name, found in cells.items()}
-    recurring = [name for name, found in cells.items() if 2 <= values[name] <= len(found) / 3]
+    values = {name: len(set(filled)) for name, filled in cells.items()}
+    recurring = [name for name, filled in cells.items() if 2 <= values[name] <= len(filled) / 3]
     if flag == "--label":
         best = min(recurring, key=values.__getitem__, default=None)
     else:

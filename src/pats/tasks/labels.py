@@ -54,13 +54,13 @@ def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Findi
                 f"{row.place} has the label {row.label!r}: write a class or a finite number, or "
                 "remove the row"
             )
-    found: list[Finding] = []
+    findings: list[Finding] = []
     if kind is None:
         names = [row.label for row in rows]
         kind, finding = _detect(names, scores if numeric else None)
-        found = [*several_labels(names), finding]
+        findings = [*several_labels(names), finding]
     if kind == "regression":
-        return Labels((), scores), found
+        return Labels((), scores), findings
     # 1e3 is no name that anybody would know again as 1000.
     plain = numeric and not any("e" in row.label.lower() for row in rows)
     whole = plain and all(score.is_integer() for score in scores)
@@ -68,7 +68,7 @@ def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Findi
     index = {key: float(place) for place, key in enumerate(sorted(set(keys)))}
     return Labels(
         tuple(str(int(key) if whole else key) for key in index), [index[key] for key in keys]
-    ), found
+    ), findings
 
 
 def _detect(names: Sequence[str], scores: Sequence[float] | None) -> tuple[str, Finding]:
@@ -82,14 +82,14 @@ def _detect(names: Sequence[str], scores: Sequence[float] | None) -> tuple[str, 
             what += f" ({shown(code)} {why})"
     else:
         whole = all(score.is_integer() for score in scores)
-        what, told = f"{count} different {'whole ' if whole else ''}numbers", _kind(scores)
-        if told is None:
+        what, detected = f"{count} different {'whole ' if whole else ''}numbers", _kind(scores)
+        if detected is None:
             message = (
                 f"its labels are {what}, which may be classes or scores; say --kind classification or "
                 "--kind regression"
             )
             return "classification", Finding("kind", message, {"labels": count}, ERROR)
-        kind = told
+        kind = detected
     message = f"The labels are {what}: this is {kind}; kind (--kind) overrides it."
     return kind, Finding("kind", message, {"labels": count})
 

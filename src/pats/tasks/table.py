@@ -131,37 +131,37 @@ def examine(
     columns, detected_columns = choose(next(iter(tables.values())), text, text_pair, label)
     given = {"text": text, "second text": text_pair, "label": label}
     named = [f"The {what} is column {name!r}, as named." for what, name in given.items() if name is not None]
-    found = [Finding("columns", note) for note in (*named, *detected_columns)]
-    rows = _rows(tables, columns, found)
+    findings = [Finding("columns", note) for note in (*named, *detected_columns)]
+    rows = _rows(tables, columns, findings)
     if not rows:
         raise InputError(f"{path} holds blank rows only: check that this is the file you mean")
     labels, detected = interpret(rows, kind)
-    found += detected + audit.audit(rows, *labels, divided=not any(row.split == "dev" for row in rows))
-    return Examined(columns, rows, labels, found)
+    findings += detected + audit.audit(rows, *labels, divided=not any(row.split == "dev" for row in rows))
+    return Examined(columns, rows, labels, findings)
 
 
 def _tables(path: Path) -> dict[str | None, Table]:
     """The table under no split, or a folder's tables by split, train first."""
     if not path.is_dir():
         return {None: read(path)}
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for file in sorted(path.iterdir()):
         split = _SPLITS.get(file.stem.lower())
         if split is not None and file.suffix.lower() in FORMATS:
-            if split in found:
-                raise InputError(f"{path} has {found[split].name} and {file.name}: keep one")
-            found[split] = file
-    if "train" not in found:
+            if split in files:
+                raise InputError(f"{path} has {files[split].name} and {file.name}: keep one")
+            files[split] = file
+    if "train" not in files:
         raise InputError(
             f"{path} has no train table: put train.csv there (or {', '.join(FORMATS)}), or name "
             "the task if this is a GLUE folder"
         )
-    if len(found) == 1:
-        return {None: read(found["train"])}
-    return {split: read(found[split]) for split in ("train", "dev", "test") if split in found}
+    if len(files) == 1:
+        return {None: read(files["train"])}
+    return {split: read(files[split]) for split in ("train", "dev", "test") if split in files}
 
 
-def _rows(tables: Mapping[str | None, Table], columns: Columns, found: list[Finding]) -> list[Row]:
+def _rows(tables: Mapping[str | None, Table], columns: Columns, findings: list[Finding]) -> list[Row]:
     """All examples, in the order of the files, without a test split that has no labels."""
     rows: list[Row] = []
     blank = 0
@@ -177,25 +177,25 @@ def _rows(tables: Mapping[str | None, Table], columns: Columns, found: list[Find
             cells = _label_cells(table, str(columns.label))
         splits: Sequence[str | None] = [file_split] * count
         if file_split is None:
-            splits = _split_column(table, columns, found) or splits
+            splits = _split_column(table, columns, findings) or splits
         if first:
-            found += audit.left_out(table, columns, _split_columns(table) if file_split is None else ())
+            findings += audit.left_out(table, columns, _split_columns(table) if file_split is None else ())
             first = False
         for i, words in enumerate(zip(*texts, strict=True)):
             rows.append(Row(words, cells[i], _label(cells[i]), table.where(i), splits[i]))
     if blank:
-        found.append(Finding("blank-rows", f"{blank} blank rows are skipped.", {"rows": blank}))
+        findings.append(Finding("blank-rows", f"{blank} blank rows are skipped.", {"rows": blank}))
     tests = [row for row in rows if row.split == "test"]
     if tests and not any(row.label for row in tests):
         rows = [row for row in rows if row.split != "test"]
         message = f"The test split has no labels: its {len(tests)} rows are left out."
-        found.append(Finding("test-without-labels", message, {"rows": len(tests)}))
+        findings.append(Finding("test-without-labels", message, {"rows": len(tests)}))
     for row in rows:
         if not row.label:
             raise InputError(f"{row.place} has no label: give it one, or remove the row")
     empty = sum(not any(text.strip() for text in row.texts) for row in rows)
     if empty:
-        found.append(Finding("no-text", f"{empty} rows have no text.", {"rows": empty}))
+        findings.append(Finding("no-text", f"{empty} rows have no text.", {"rows": empty}))
     return rows
 
 
@@ -218,7 +218,7 @@ def _split_columns(table: Table) -> list[str]:
     return [name for name in table.columns if usual(name) in SPLIT_COLUMNS]
 
 
-def _split_column(table: Table, columns: Columns, found: list[Finding]) -> list[str] | None:
+def _split_column(table: Table, columns: Columns, findings: list[Finding]) -> list[str] | None:
     """The split of every row, if the table has a column for it."""
     for name in _split_columns(table):
         if name in columns:
@@ -227,14 +227,14 @@ def _split_column(table: Table, columns: Columns, found: list[Finding]) -> list[
         splits = [_SPLITS.get(cell.lower()) for cell in cells]
         if not any(splits):
             message = f"Column {name!r} is not used: it does not hold {', '.join(_SPLITS)}."
-            found.append(Finding("splits", message))
+            findings.append(Finding("splits", message))
             continue
         for i, split in enumerate(splits):
             if split is None:
                 raise InputError(
                     f"{table.where(i)} has {cells[i]!r} in column {name!r}: write one of {', '.join(_SPLITS)}"
                 )
-        found.append(Finding("splits", f"The splits are those of column {name!r}."))
+        findings.append(Finding("splits", f"The splits are those of column {name!r}."))
         return [split for split in splits if split is not None]
     return None
 
@@ -247,7 +247,7 @@ def _parts(
     path: Path,
 ) -> tuple[dict[str, list[int]], list[Finding]]:
     """Rows of every split, and findings about them; missing splits are made by the seed."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     parts: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         parts.setdefault(row.split or "train", []).append(i)
@@ -268,13 +268,13 @@ def _parts(
         parts |= {part: [members[i] for i in chosen] for part, chosen in divided.items()}
         sizes = ", ".join(f"{len(parts[part])} {part}" for part in shares)
         message = f"The rows were divided into {sizes}, by split seed {seed}: all runs share them."
-        found.append(Finding("divided", message, {part: len(parts[part]) for part in shares}))
+        findings.append(Finding("divided", message, {part: len(parts[part]) for part in shares}))
     parts = {part: parts[part] for part in ("train", "dev", "test") if part in parts}
-    found += audit.across(rows, parts)
+    findings += audit.across(rows, parts)
     if "test" not in parts:
         message = "There is no test split: the verdict is from dev, on which epochs are chosen."
-        found.append(Finding("no-test", message, severity=audit.WARNING))
-    return parts, found
+        findings.append(Finding("no-test", message, severity=audit.WARNING))
+    return parts, findings
 
 
 def _check_classes(

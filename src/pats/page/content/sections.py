@@ -225,7 +225,7 @@ def sensitivities(groups: Sequence[Group], measured: Mapping[str, Any] | None) -
     text = (
         "The moving averages of the sensitivity at the last step, as the optimizer of these methods holds "
         "them; mean over seeds. Methods without such averages have no row: pats sensitivity measures any "
-        "trained model, and its figure then stands here."
+        "trained model, and this section then shows its figure."
     )
     return Section("sensitivity", "Sensitivities", text, (Grid("Concentration", heads, tuple(rows)),))
 
@@ -315,7 +315,7 @@ def troubles(groups: Sequence[Group]) -> Section:
 
 
 def finished(groups: Sequence[Group]) -> str | None:
-    """When the last run ended, in ISO format; None where no run says so."""
+    """When the last run ended, in ISO format; None if no run reports it."""
     times = [str(result.environment["time"]) for result in _all(groups) if "time" in result.environment]
     return max(times, default=None)
 
@@ -377,7 +377,7 @@ def provenance(groups: Sequence[Group], command: str, settings: Mapping[str, Any
         grids.append(Grid("Versions and hardware", ("what", "value"), tuple(made)))
     text = (
         "The command makes the study again, or goes on with it: runs that are done are not made twice. "
-        "Learning rates stand in the tables of results."
+        "The tables of results list the learning rates."
     )
     return Section("made", "How this was made", text, tuple(grids))
 

@@ -22,7 +22,7 @@ def html(document: Document) -> str:
         for section in document.sections
         for number, chart in enumerate(section.charts, 1)
     }
-    # "<" would end the script element early, wherever it stands in a text.
+    # "<" would end the script element early, wherever a text has it.
     packed = json.dumps(specs, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     packed = packed.replace("<", "\\u003c")
     environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)

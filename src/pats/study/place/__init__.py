@@ -17,15 +17,15 @@ __all__ = ["DEFAULT", "Flag", "NamedPlacer", "Placer", "create", "registry"]
 
 DEFAULT = "local"
 
-# What stands here beside engines; some of it takes long to import, or is made for another process.
+# The modules here that hold no engine; some take long to import, or are made for another process.
 _BESIDE = ("coordinator", "group", "launch", "loopback", "process", "protocol", "resources", "worker")
 
 
 @cache
 def registry() -> Mapping[str, type[NamedPlacer]]:
     """Every engine of this package by its name, in alphabetic order of their files."""
-    found = members(__name__, NamedPlacer, _BESIDE)  # type: ignore[type-abstract]
-    return {one.name: one for one in found}
+    engines = members(__name__, NamedPlacer, _BESIDE)  # type: ignore[type-abstract]
+    return {one.name: one for one in engines}
 
 
 def create(
@@ -41,7 +41,7 @@ def create(
     """An engine by its name.
 
     Args:
-        name: One of ``registry()``, or ``my_module:MyEngine`` for a class of one's own, which is looked for
+        name: One of ``registry()``, or ``my_module:MyEngine`` for a class of your own, which is looked for
             in Python's path and the current folder.
         out: Folder of the study, which all nodes must see.
         workers: Runs at a time; None is as many as fit.

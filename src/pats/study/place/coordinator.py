@@ -84,7 +84,7 @@ def execute(
 class _Sign:
     """The last sign of life of something, and when it was seen by this process's own clock.
 
-    Only changes count, so clocks that differ do no harm; and the clock stands still while the machine
+    Only changes count, so clocks that differ do no harm; and the clock stops while the machine
     sleeps.
     """
 

@@ -1,4 +1,4 @@
-"""What the study asks of whoever places its runs: four verbs, and no results."""
+"""What the study asks of the engine that places its runs: four verbs, and no results."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -41,7 +41,7 @@ class Flag(NamedTuple):
 
     Args:
         name: The flag.
-        metavar: What stands for its value in the help.
+        metavar: The word for its value in the help.
         help: What it is.
         pairs: It takes one or more ``KEY=VALUE``, which become a mapping.
     """

@@ -1,6 +1,6 @@
 """Slurm as the engine, through submitit: every run is a job.
 
-Jobs outlive the process that submitted them. Their ids stand in the store, so that the same command
+Jobs outlive the process that submitted them. The store holds their ids, so that the same command
 started again goes on with them.
 """
 

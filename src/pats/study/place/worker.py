@@ -33,7 +33,7 @@ def work(attempt: Path, train: Callable[..., Any] | None = None) -> int:
     spec = read_spec(attempt)
 
     def mine() -> bool:
-        # Occupied first, asked second: whoever supersedes an attempt marks it first and looks second.
+        # Occupied first, asked second: a process that supersedes an attempt marks it first and looks second.
         return bool(spec) and occupy(attempt) and ended(attempt) is None
 
     writes = True

@@ -81,7 +81,7 @@ class Store:
             ) from None
         except ValueError as error:
             raise InputError(
-                f"{path} cannot be read ({error}): start the comparison again, which writes it anew"
+                f"{path} cannot be read ({error}): start the comparison again, which writes it again"
             ) from None
 
     def plan(self) -> Study:
@@ -116,7 +116,7 @@ class Store:
         except _schema.Misfit as misfit:
             raise InputError(
                 f"{self.root}/study.json is not a comparison's ({misfit}): start the comparison again, which "
-                "writes it anew"
+                "writes it again"
             ) from None
 
     def study_key(self) -> _Key | None:

@@ -62,12 +62,12 @@ class Lexicon:
 
     def lemmas(self) -> dict[str, str]:
         """The lemma of every word form in lower case."""
-        found: dict[str, str] = {}
+        lemma_of: dict[str, str] = {}
         for member in fields(self):
             for word in getattr(self, member.name):
                 forms = (word,) if isinstance(word, str) else tuple(vars(word).values())
-                found |= {form.lower(): forms[0].lower() for form in forms}
-        return found
+                lemma_of |= {form.lower(): forms[0].lower() for form in forms}
+        return lemma_of
 
     def halves(self, rng: Random) -> "tuple[Lexicon, Lexicon]":
         """Two lexicons without a common lemma: every class shuffled and cut in the middle."""

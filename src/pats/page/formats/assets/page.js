@@ -46,7 +46,7 @@
 
   async function draw(place) {
     drawn.add(place);
-    place.style.minHeight = place.offsetHeight + "px"; // the page does not jump while it is drawn anew
+    place.style.minHeight = place.offsetHeight + "px"; // the page does not jump while it is drawn again
     try {
       await vegaEmbed(place, specs[place.dataset.spec], {
         mode: "vega-lite", renderer: "svg", actions: false, config: theme(),
@@ -97,7 +97,7 @@
   folds.forEach((fold) => (fold.open = false));
   addEventListener("beforeprint", () => folds.forEach((fold) => (fold.open = true)));
 
-  // ---- tables: a column of words stands left, every head sorts
+  // ---- tables: a column of words is aligned left, every head sorts
 
   const first = /[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?/i;
 

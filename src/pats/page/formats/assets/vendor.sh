@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings the three chart libraries of the page anew: sh vendor.sh  (needs npm; writes beside itself).
+# Fetches the three chart libraries of the page again: sh vendor.sh  (needs npm; writes beside itself).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
