@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,8 @@ done
 @pytest.fixture(scope="module")
 def script(tmp_path_factory):
     path = tmp_path_factory.mktemp("completion") / "pats.bash"
-    done = subprocess.run(["pats", "completion", "bash"], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "pats.cli", "completion", "bash"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     path.write_text(done.stdout)
     return path
 

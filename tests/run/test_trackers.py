@@ -36,7 +36,8 @@ def test_a_folder_of_the_users_own_is_kept(settings, tmp_path, monkeypatch):
 
 
 def test_unknown_and_missing_trackers(monkeypatch):
-    with pytest.raises(InputError, match=r"no tracker 'tensorbord'; those of Trainer are: .*tensorboard"):
+    said = r"no tracker 'tensorbord' \(did you mean 'tensorboard'\?\); those of Trainer are: .*tensorboard"
+    with pytest.raises(InputError, match=said):
         trackers.check_installed(["tensorbord"])
     monkeypatch.setattr(trackers, "available", list)
     with pytest.raises(InputError, match=r"not installed: pip install \"pats-finetune\[trackers\]\""):

@@ -98,7 +98,8 @@ def test_an_engine_of_ones_own(inputs, tmp_path, monkeypatch, capsys):
         (
             "there",
             {},
-            "engine is 'there', but must be one of: here, local, ray, slurm, or my_module:MyEngine",
+            r"engine is 'there' \(did you mean 'here'\?\), but must be one of: "
+            "here, local, ray, slurm, or my_module:MyEngine",
         ),
         ("json:dumps", {}, "no subclass of pats.study.place.NamedPlacer named 'dumps'"),
     ],
