@@ -72,6 +72,7 @@ _HOMES = {
     "Report": "pats.study.report",
     "report": "pats.study.report",
 }
+# Packages and modules that users reach as attributes after `import pats` alone.
 _MODULES = ("hf", "kernels", "measure", "methods", "optim", "philox", "step")
 
 

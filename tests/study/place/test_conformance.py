@@ -1,4 +1,4 @@
-"""What every engine must stand, whoever it is: the same cases on local processes, Ray and Slurm's jobs."""
+"""What every engine must pass: the same cases on local processes, Ray and Slurm's jobs."""
 
 import json
 import os
