@@ -1,10 +1,7 @@
 """The Triton kernels: one grid over the blocks of all matrices.
 
 Every program reads which piece of which matrix is its own from tables of integers and of float64 scalars, so
-that nothing is recompiled when a learning rate or a step changes. Offsets are int64. First moments, draws and
-the sum θ - Δ + q are float64 and rounded once, since they cancel; everything else is float32.
-
-``pats/kernels/cpu`` is the same in C; the quantile's polynomials are its own.
+that nothing is recompiled when a learning rate or a step changes. Offsets are int64.
 """
 
 import math
@@ -18,6 +15,16 @@ import triton.language as tl
 from pats._budget import ROW
 from pats.kernels.job import SUMS, TALLY
 from pats.kernels.triton import tables
+from pats.kernels.triton.arithmetic import (
+    FLOAT32_MAX,
+    base_update,
+    cut_off,
+    half_unit,
+    intensity,
+    normal_quantile,
+    rounded,
+    words_of_blocks,
+)
 from pats.kernels.triton.tables import JobRow, PieceRow
 from pats.kernels.update import ADAMW
 
@@ -48,9 +55,6 @@ ROUNDING, NOISY = tl.constexpr(tables.ROUNDING), tl.constexpr(tables.NOISY)
 BUDGETED = tl.constexpr(tables.BUDGET)
 BASE_CODE, ADAMW_CODE = tl.constexpr(tables.BASE), tl.constexpr(ADAMW.code)
 FADING = tl.constexpr(-math.expm1(-1 / 500))  # as in pats._budget
-FLOAT32_MAX = tl.constexpr(3.4028234663852886e38)
-FLOAT64_MAX = tl.constexpr(1.7976931348623157e308)
-C0 = tl.constexpr(1.2533141373155003)
 
 
 @triton.jit
@@ -73,14 +77,6 @@ def local_indices(row, off, ALIGNED: tl.constexpr, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def words_of_blocks(block, key, step, purpose: tl.constexpr):
-    """The four words (uint32) of every block of the stream."""
-    zero = (block * 0).to(tl.uint32)
-    c0, c1 = (block & 0xFFFFFFFF).to(tl.uint32), (block >> 32).to(tl.uint32)
-    return tl.philox(key, c0, c1, zero + step, zero + purpose)
-
-
-@triton.jit
 def stream_words(row, off, step, purpose: tl.constexpr, ALIGNED: tl.constexpr, BLOCK: tl.constexpr):
     """Words (uint32) of the local elements off to off + BLOCK - 1 of a piece."""
     run, stride, start, key = (
@@ -99,52 +95,6 @@ def stream_words(row, off, step, purpose: tl.constexpr, ALIGNED: tl.constexpr, B
         lane = index % 4
         word = tl.where(lane == 0, w0, tl.where(lane == 1, w1, tl.where(lane == 2, w2, w3)))
     return word
-
-
-@triton.jit
-def normal_quantile(word, threshold):
-    """Normal quantile of (word + 1/2) / T in float64; see ``normal.h``."""
-    total = threshold.to(tl.float64)
-    from_centre = (2 * word.to(tl.int64) + 1 - threshold).to(tl.float64)
-    x = from_centre / total
-    nearer = (total - tl.abs(from_centre)) / total
-    y = (nearer * (2.0 - nearer)).to(tl.float32)
-    # -log(y) from the bits, so that it does not depend on the device's logarithm.
-    bits = y.to(tl.int32, bitcast=True)
-    exponent = (bits - 0x3F3504F3) >> 23
-    f = (bits - (exponent << 23)).to(tl.float32, bitcast=True) - 1.0
-    e = exponent.to(tl.float32)
-    r = -0.07860532402992249 * f + 0.12882572412490845
-    r = r * f - 0.13128849864006042
-    r = r * f + 0.14181074500083923
-    r = r * f - 0.16624534130096436
-    r = r * f + 0.20002290606498718
-    r = r * f - 0.25000810623168945
-    r = r * f + 0.33333316445350647
-    r = f * f * (r * f - 0.5)
-    w = -(e * 0.693115234375 + (f + (r + e * 3.194618329871446e-05)))
-    q = 8.767846448876071e-10 * w - 3.402194082013921e-08
-    q = q * w + 5.377657430472027e-07
-    q = q * w - 4.09026006309432e-06
-    q = q * w + 1.0112968084285967e-05
-    q = q * w + 5.34899954800494e-05
-    q = q * w - 0.00016802168102003634
-    q = q * w - 0.003310166299343109
-    q = q * w + 0.016335543245077133
-    q = q * w + 0.32811665534973145
-    s = tl.sqrt(tl.maximum(w, 0.0).to(tl.float64))
-    t = 1.3530603699021931e-06 * s - 5.679241705201471e-05
-    t = t * s + 0.0010654250090163673
-    t = t * s - 0.011757641737060495
-    t = t * s + 0.08442778166993067
-    t = t * s - 0.4112736532597046
-    t = t * s + 1.3708519426911863
-    t = t * s - 3.0643862476098276
-    t = t * s + 4.339809133309703
-    t = t * s - 3.483066356525774
-    t = t * s + 1.5495426127398646
-    q64 = tl.where(w > 6.0, t, q.to(tl.float64))
-    return x * (C0 + w.to(tl.float64) * q64)
 
 
 @triton.jit
@@ -266,57 +216,6 @@ def total_kernel(partial, ranges, out, COLUMNS: tl.constexpr, LARGEST: tl.conste
 
 
 @triton.jit
-def intensity(average, mean, job, flags, lam, ceiling):
-    """Eq. 4: σ_j in float64."""
-    eps = tl.load(job + J_EPS_ABSOLUTE) + tl.load(job + J_EPS_RELATIVE) * tl.abs(mean)
-    r = (mean / (average.to(tl.float64) + eps) - tl.load(job + J_GAMMA)) * lam
-    r = tl.where((r > 0.0) & (r <= FLOAT64_MAX), r, 0.0)  # false for NaN
-    return tl.minimum(tl.where((flags & STD) != 0, r, tl.sqrt(r)), ceiling)
-
-
-@triton.jit
-def base_update(theta, grad, first, second, job, flags, lr, step):
-    """Δ in float64, m, and u or v; see ``pats.kernels.update``."""
-    beta1, beta2 = tl.load(job + J_BETA1), tl.load(job + J_BETA2)
-    eps, decay = tl.load(job + J_EPS), tl.load(job + J_DECAY)
-    factor = tl.load(job + J_FACTOR)
-    size = lr / (1.0 - tl.exp(step * tl.load(job + J_LOG_BETA1)))
-    adamw = flags // BASE_CODE == ADAMW_CODE
-    g = grad.to(tl.float64) * factor + tl.where(adamw, 0.0, decay) * theta.to(tl.float64)
-    mean = beta1 * first.to(tl.float64) + (1.0 - beta1) * g
-    faded = beta2 * second.to(tl.float64)
-    largest = tl.abs(g) + eps
-    largest = tl.where((faded > largest) | (faded != faded), faded, largest)  # a NaN stays
-    spread = tl.where(adamw, faded + (1.0 - beta2) * (g * g), largest)
-    root = tl.sqrt(1.0 - tl.exp(step * tl.load(job + J_LOG_BETA2)))
-    spread = spread.to(tl.float32).to(tl.float64)  # torch divides by what it has stored
-    norm = tl.where(adamw, tl.sqrt(spread) / root + eps, spread)
-    change = size * mean / norm + tl.where(adamw, lr * decay, 0.0) * theta.to(tl.float64)
-    return change, mean, spread
-
-
-@triton.jit
-def half_unit(value):
-    """What, added to the bits of a float32 and cut off, rounds to the nearest bfloat16, ties to even."""
-    return 0x7FFF + ((value.to(tl.uint32, bitcast=True) >> 16) & 1)
-
-
-@triton.jit
-def cut_off(value, added):
-    """A float32 that is a bfloat16: bits and ``added``, cut off; what is not finite keeps its value."""
-    bits = ((value.to(tl.uint32, bitcast=True) + added) >> 16) << 16
-    return tl.where(tl.abs(value) <= FLOAT32_MAX, bits.to(tl.float32, bitcast=True), value)
-
-
-@triton.jit
-def rounded(value, DTYPE: tl.constexpr):
-    """A float32 in another dtype, to the nearest; the interpreter's own cast to bfloat16 cuts off."""
-    if tl.bfloat16 == DTYPE:
-        value = cut_off(value, half_unit(value))
-    return value.to(DTYPE)
-
-
-@triton.jit
 def update_kernel(
     pieces,
     scalars,
@@ -350,7 +249,22 @@ def update_kernel(
         where_first = entry(row, P_FIRST, STATE, ALIGNED) + i
         where_second = entry(row, P_SECOND, STATE, ALIGNED) + i
         first, second = tl.load(where_first, inside, 0.0), tl.load(where_second, inside, 1.0)
-        change, first64, second64 = base_update(theta, grad, first, second, job, flags, lr, step)
+        change, first64, second64 = base_update(
+            theta,
+            grad,
+            first,
+            second,
+            tl.load(job + J_FACTOR),
+            lr,
+            step,
+            flags // BASE_CODE == ADAMW_CODE,
+            tl.load(job + J_BETA1),
+            tl.load(job + J_BETA2),
+            tl.load(job + J_LOG_BETA1),
+            tl.load(job + J_LOG_BETA2),
+            tl.load(job + J_EPS),
+            tl.load(job + J_DECAY),
+        )
         tl.store(where_first, rounded(first64.to(tl.float32), STATE), inside)
         tl.store(where_second, rounded(second64.to(tl.float32), STATE), inside)
         value -= change
@@ -366,7 +280,10 @@ def update_kernel(
         word = stream_words(row, off, count, 0, ALIGNED, BLOCK)
         opened = inside & (word.to(tl.int64) < tl.where(noisy, threshold, 0))
         average = tl.load(entry(row, P_AVERAGE, tl.float32, ALIGNED) + i, opened, 0.0)
-        sigma = tl.where(opened, intensity(average, mean, job, flags, lam, ceiling), 0.0)
+        eps_absolute, eps_relative = tl.load(job + J_EPS_ABSOLUTE), tl.load(job + J_EPS_RELATIVE)
+        std, gamma = (flags & STD) != 0, tl.load(job + J_GAMMA)
+        sigma = intensity(average, mean, eps_absolute, eps_relative, gamma, std, lam, ceiling)
+        sigma = tl.where(opened, sigma, 0.0)
         draw = tl.where(opened, word, 0)
         q = tl.where(opened, sigma * normal_quantile(draw, threshold), 0.0)
         value = tl.where(q != 0.0, value + q, value)  # -0 stays where nothing is added
