@@ -16,8 +16,8 @@ from pats.run.folder import owned
 from pats.run.folder.files import write_atomic
 from pats.run.model import classifier, exported
 from pats.tasks import Split
-from pats.tasks.columns import Columns, choose
-from pats.tasks.folder import Table, read
+from pats.tasks.columns import Columns, Text, choose, names_of, text_of
+from pats.tasks.reading import Table, open_table
 
 MAX_LENGTH = 128  # of a model that was not exported by PATS
 
@@ -76,7 +76,7 @@ def predict(
         _check_out(Path(out), Path(data), Path(folder))
     trained = classifier.load_trained(str(folder))
     card = exported.read_card(Path(folder)) or {}
-    rows = read(data)
+    rows = open_table(data)
     columns, notes = _columns(rows, text, text_pair, card, str(folder))
     names = list(columns.texts)
     if "pair" in card:
@@ -113,21 +113,22 @@ def _columns(
 ) -> tuple[Columns, list[str]]:
     """The columns of the texts (those named, else those of the training, else detected), and notes."""
     given = {"text": text, "text_pair": text_pair}
-    trained = {key: card[key] for key in given if isinstance(card.get(key), str)}
+    trained: dict[str, Text] = {key: text_of(card[key]) for key in given if card.get(key)}
     taken = {key: column for key, column in trained.items() if given[key] is None}
-    if any(column not in rows.columns for column in taken.values()):
+    if not {name for column in taken.values() for name in names_of(column)} <= set(rows.columns):
         flags = " and ".join(f"--{key.replace('_', '-')}" for key in taken)
         raise InputError(
             f"the model {folder!r} was trained on {' and '.join(map(repr, trained.values()))}, but "
-            f"{rows.path} has the columns {', '.join(rows.columns)}: name those to read with {flags}"
+            f"{rows.name} has the columns {', '.join(rows.columns)}: name those to read with {flags}"
         )
     words = {"text": "text", "text_pair": "second text"}
     notes = [f"The {words[key]} is column {column!r}, as in training." for key, column in taken.items()]
-    columns, detected = choose(rows, **(given | taken), labelled=False)
+    wanted: dict[str, Any] = given | taken
+    columns, detected = choose(rows, **wanted, labelled=False)
     return columns, notes + detected
 
 
-def _matching(names: list[str], pair: bool, folder: str) -> list[str]:
+def _matching(names: list[Text], pair: bool, folder: str) -> list[Text]:
     if pair and len(names) == 1:
         raise InputError(
             f"the model {folder!r} was trained on pairs of texts, but only the column {names[0]!r} was "
@@ -159,7 +160,7 @@ def _write(path: Path, rows: Table, labels: Sequence[str], predictions: Sequence
     writer = csv.writer(text)  # whose usual line ends make it quote a carriage return within a cell
     ours = ["row", "prediction", *(f"p_{label}" for label in labels)]
     writer.writerow([*rows.columns, *(_free(name, rows) for name in ours)])
-    table = zip(*rows.columns.values(), strict=True)
+    table = zip(*rows.cells.values(), strict=True)
     for number, (cells, one) in enumerate(zip(table, predictions, strict=True), 1):
         scores = [f"{score:.7g}" for score in one.scores.values()]
         said = scores if one.label is None else [one.label, *scores]
