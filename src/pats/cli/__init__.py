@@ -16,6 +16,7 @@ VERBS = {
     "run": "fine-tune one model",
     "compare": "compare methods on tasks and models over several seeds",
     "sweep": "search hyper-parameters with equal budgets, then compare the winners on fresh seeds",
+    "inspect": "show what a table holds, and what is wrong with it, before training",
     "predict": "label the rows of a table with a fine-tuned model",
     "check": "show how much noise a run would accumulate",
     "bench": "time a step of the optimizers on this machine, with PATS and without",

@@ -109,7 +109,8 @@ def _other(raw: bytes, name: str, error: UnicodeDecodeError) -> Encoding:
         raise InputError(
             f"{name} is no text: save the table as CSV in UTF-8, or pass it as .xlsx or .parquet"
         )
-    if _UTF8.search(sample):
+    high = sum(byte > 127 for byte in sample)
+    if 2 * sum(map(len, _UTF8.findall(sample))) > high:
         raise damaged(_line(raw, error.start), name, "utf-8")
     text = sample.decode("cp1252", "replace").replace("\ufffd", "\x81")
     line = _line(raw, error.start)
