@@ -107,7 +107,7 @@ def _lines(found: Any) -> Iterator[str]:
         low, mean, high = found.scores
         yield from ("", "Scores", f"  {low:g} to {high:g}, {mean:.4g} on average")
     for severity, title in ((ERROR, "Errors"), (WARNING, "Warnings"), (NOTE, "Notes")):
-        # What the columns were taken for stands above.
+        # What the columns were taken for is shown above.
         spoken = "columns" if severity == NOTE else ""
         messages = [one.message for one in found.findings if one.severity == severity and one.code != spoken]
         if messages:

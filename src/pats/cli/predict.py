@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     """Predict as the flags say."""
     parser = _parser.Parser("predict", SUMMARY, EXAMPLE)
     parser.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model")
-    parser.add_argument("table", metavar="TABLE", help="CSV, TSV, JSONL or Parquet; it needs no labels")
+    parser.add_argument("table", metavar="TABLE", help="a table, as for pats compare; it needs no labels")
     parser.add_argument("--out", metavar="FILE", help="CSV to write (default: TABLE.predicted.csv)")
     parser.add_argument("--text", metavar="COL", help="column of the first text (default: the training's)")
     parser.add_argument("--text-pair", metavar="COL", help="column of the second text (as for --text)")

@@ -16,7 +16,7 @@ from pats.run.folder import owned
 from pats.run.folder.files import write_atomic
 from pats.run.model import classifier, exported
 from pats.tasks import Split
-from pats.tasks.columns import Columns, Text, choose, names_of, text_of
+from pats.tasks.columns import Columns, Text, choose, names_of, spoken, text_of
 from pats.tasks.reading import Table, open_table
 
 MAX_LENGTH = 128  # of a model that was not exported by PATS
@@ -51,7 +51,7 @@ def predict(
 
     Args:
         folder: A model folder that ``finetune`` exported, or another fine-tuned sequence classifier.
-        data: A CSV, TSV, JSONL or Parquet table; it needs no label. Missing texts are empty texts.
+        data: A table that ``pats.tasks.reading`` reads; it needs no label. Missing texts are empty texts.
         text: Column of the first text; None takes the column that the model was trained on. Where the
             model names none, it is detected by its usual names.
         text_pair: Column of the second text, found in the same way, for a model trained on pairs.
@@ -122,7 +122,7 @@ def _columns(
             f"{rows.name} has the columns {', '.join(rows.columns)}: name those to read with {flags}"
         )
     words = {"text": "text", "text_pair": "second text"}
-    notes = [f"The {words[key]} is column {column!r}, as in training." for key, column in taken.items()]
+    notes = [f"The {words[key]} is {spoken(column)}, as in training." for key, column in taken.items()]
     wanted: dict[str, Any] = given | taken
     columns, detected = choose(rows, **wanted, labelled=False)
     return columns, notes + detected

@@ -67,7 +67,7 @@ def load_tasks(study: Study, searched: Iterable[int] = ()) -> StudyData:
 
 
 def write_tables(store: Store, data: StudyData) -> None:
-    """Write what is known of the study's tables into its folder, for whoever reads its page."""
+    """Write what is known of the study's tables into its folder, for readers of its page."""
     if data.tables:
         content = {task: table.to_dict() for task, table in data.tables.items()}
         write(store.root / TABLES, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

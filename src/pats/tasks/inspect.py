@@ -46,7 +46,7 @@ class Inspection:
         name: What messages call it.
         rows: Its rows, those without anything in them excepted.
         columns: Its columns.
-        kind: ``"classification"`` or ``"regression"``; None where it cannot be told.
+        kind: ``"classification"`` or ``"regression"``; None where it is open.
         metric: The metric that would decide.
         classes: Rows of every class, the largest first.
         scores: Smallest, mean and largest score, of regression.

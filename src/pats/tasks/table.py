@@ -9,7 +9,7 @@ from pats.tasks import audit
 from pats.tasks._data import Split, TaskData
 from pats.tasks._task import Asked, Task
 from pats.tasks.audit import Finding, Row
-from pats.tasks.columns import Columns, Text, choose
+from pats.tasks.columns import Columns, Text, choose, spoken
 from pats.tasks.labels import Labels, interpret
 from pats.tasks.reading import STDIN, Table, is_frame, stem
 from pats.tasks.rows import rows_of, tables_of
@@ -152,7 +152,7 @@ def choose_columns(table: Table, asked: Asked) -> tuple[Columns, list[Finding]]:
     """
     columns, detected = choose(table, asked.text, asked.text_pair, asked.label)
     given: Mapping[str, Any] = {"text": asked.text, "second text": asked.text_pair, "label": asked.label}
-    named = [f"The {what} is {_spoken(name)}, as named." for what, name in given.items() if name is not None]
+    named = [f"The {what} is {spoken(name)}, as named." for what, name in given.items() if name is not None]
     return columns, [Finding("columns", note) for note in (*named, *detected)]
 
 
@@ -172,9 +172,3 @@ def task_name(data: Any) -> str:
         return "table"
     path = Path(data)
     return path.resolve().name if path.is_dir() else stem(path)
-
-
-def _spoken(name: Text) -> str:
-    if isinstance(name, str):
-        return f"column {name!r}"
-    return f"columns {', '.join(map(repr, name))}, joined by line feeds"

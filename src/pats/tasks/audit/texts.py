@@ -10,7 +10,7 @@ from pats.tasks.audit.finding import WARNING, Finding, Row, count
 
 _MARKUP = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,6}|#x[0-9a-fA-F]{1,6});|</?[a-zA-Z][^<>]{0,200}>")
 _NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)*\s*")
-_LETTERS = 20_000  # by which the script is told
+_LETTERS = 20_000  # which show the script
 _FOREIGN = 0.3  # the share of letters of another script that is worth a word
 
 

@@ -21,7 +21,7 @@ _LONGEST = 1 << 28  # characters of a cell of a file that is not held whole
 
 
 class Record(NamedTuple):
-    """A row of cells, and the lines that it stands in."""
+    """A row of cells, and the lines that it fills."""
 
     start: int
     end: int
@@ -206,7 +206,7 @@ def _dialects(separator: str, quoting: str | None, text: str, skip: int) -> Iter
 
 
 def _quoted_all_the_same(read: Read) -> bool:
-    """Whether quotes stand around many cells of a text that was read as if they were plain characters."""
+    """Whether there are quotes around many cells of a text that was read as if they were plain characters."""
     if read.dialect.quoting != "none":
         return False
     around = sum(
