@@ -130,10 +130,11 @@ def _inspected(
     _, rows, (classes, values), findings = examined
     findings = list(findings)
     parts: Mapping[str, Sequence[int]] = {}
+    undecided = any(one.severity == audit.ERROR and one.code in _UNDECIDED for one in findings)
     if len(rows) < MIN_ROWS:
         message = f"{name} has {len(rows)} labelled rows: add some, {MIN_ROWS} are needed"
         findings.append(Finding("too-few", message, {"rows": len(rows)}, audit.ERROR))
-    else:
+    elif not undecided:
         try:
             parts, divided = parts_of(rows, classes, values, asked.seed, name)
             findings += divided
@@ -142,7 +143,6 @@ def _inspected(
             findings.append(_error("splits", error))
     read = tokens.measure([row.texts for row in rows], counter)
     findings += tokens.lengths(read, limit, exact=counter is not None)
-    undecided = any(one.severity == audit.ERROR and one.code in _UNDECIDED for one in findings)
     counts = Counter(classes[int(value)] for value in values) if classes else Counter[str]()
     return Inspection(
         name,

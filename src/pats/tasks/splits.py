@@ -96,7 +96,7 @@ def _check_classes(rows: Sequence[Row], names: Sequence[str], name: str) -> None
     if not rare:
         return
     first, texts = next(iter(rare.items()))
-    more = f", as has {count(len(rare) - 1, 'other class', 'other classes')}" if len(rare) > 1 else ""
+    more = f" ({count(len(rare) - 1, 'other class', 'other classes')} likewise)" if len(rare) > 1 else ""
     every = len(rare) == len(set(names))
     mend = "with other texts" if every else "of it, or leave out such classes with --drop-rare"
     doubt = ", or name the right column with --label" if len(rare) > len(set(names)) / 2 else ""

@@ -86,3 +86,7 @@ def test_one_column_is_a_table_too(tmp_path):
     (tmp_path / "a.csv").write_text("text\nnew; or old\nother\n")
     table = open_table(tmp_path / "a.csv")
     assert (table.columns, table.cells["text"]) == (["text"], ["new; or old", "other"])
+
+
+def test_line_ends_in_many_cells_are_no_fault(tmp_path):
+    assert open_table(written(tmp_path, ",", '"first, part\nsecond",x\n' * 20)).notes == []

@@ -26,7 +26,7 @@ def test_cells_of_a_sheet_are_texts_and_plain_numbers(tmp_path):
     assert table.texts("label") == ["1", "2"]
 
 
-SHEETS = {"empty": [], "first": [["text"], ["a"]], "second": [["text"], ["b"]]}
+SHEETS = {"empty": [], "remark": [["read me"]], "first": [["text"], ["a"]], "second": [["text"], ["b"]]}
 
 
 @pytest.mark.parametrize(("sheet", "text"), [(None, "a"), ("first", "a"), ("second", "b")])
@@ -38,10 +38,17 @@ def test_a_sheet_is_chosen_and_said(tmp_path, sheet, text):
 
 
 def test_a_sheet_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match="no sheet 'third': its sheets are empty, first, second"):
+    with pytest.raises(InputError, match="no sheet 'third': its sheets are empty, remark, first, second"):
         open_table(write_workbook(tmp_path / "a.xlsx", SHEETS), sheet="third")
 
 
 def test_a_table_below_blank_rows_has_the_rows_of_the_sheet(tmp_path):
     table = open_table(write_workbook(tmp_path / "a.xlsx", {"s": [[], [], ["text", "label"], ["a", "x"]]}))
     assert (table.columns, table.places[0]) == (["text", "label"], 4)
+
+
+def test_titles_above_the_header_are_skipped_and_said(tmp_path):
+    rows = [["A survey"], ["of 2024"], [], ["text", "label"], ["a", "x"]]
+    table = open_table(write_workbook(tmp_path / "a.xlsx", {"s": rows}))
+    assert (table.columns, list(table.places)) == (["text", "label"], [5])
+    assert table.notes == ["The names of the columns are in row 4: what is above is a title."]
