@@ -64,8 +64,8 @@ def watch_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             if self.state.global_step > 2 and tensor.data_ptr() not in {one.data_ptr() for one in counters}:
                 events.append(where)
 
-        with _Reads(found):  # type: ignore[no-untyped-call]
-            run_epoch(self, *args, **kwargs)
+        with _Reads(found):
+            run_epoch(self, *args, **kwargs)  # type: ignore[no-untyped-call]
 
     monkeypatch.setattr(RunTrainer, "training_step", step)
     monkeypatch.setattr(RunTrainer, "_run_epoch", epoch)
