@@ -171,7 +171,7 @@ class RunTrainer(Trainer):
             return self._method.loss(batch)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """Trainer's estimate, without counting the weights anew at every step."""
+        """Trainer's estimate, without counting the weights again at every step."""
         return 6 * int(inputs["input_ids"].numel()) * self._weights
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Order:
