@@ -264,7 +264,7 @@ INFOS = [
 def test_info_names_the_card_and_what_was_measured_on_it(monkeypatch, kernel):
     monkeypatch.delenv("PATS_KERNEL", raising=False)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "NVIDIA H100 80GB HBM3")
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda number: "NVIDIA H100 80GB HBM3")
     monkeypatch.setattr(kernels.triton, "missing", lambda device, dtype: None if kernel else "no Triton")
     found = kernels.info("cuda")
     assert (found.path, found.card) == ("triton" if kernel else "eager", "NVIDIA H100 80GB HBM3")

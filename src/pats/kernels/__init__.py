@@ -87,7 +87,7 @@ def info(device: str = "cpu") -> Info:
         InputError: ``PATS_KERNEL`` asks for a path that does not exist, or is not there.
     """
     wanted, threads = forced(), torch.get_num_threads()
-    card = torch.cuda.get_device_name() if device == "cuda" and torch.cuda.is_available() else None
+    card = torch.cuda.get_device_name(0) if device == "cuda" and torch.cuda.is_available() else None
     path = _kernel_for(device, wanted)
     why = _FORCED if wanted == "eager" else path.missing(device, torch.float32)
     if why:

@@ -78,7 +78,8 @@ def finetune(
 
     Returns:
         The result, with ``run.fingerprint`` filled in. Its status is ``"failed"`` where the loss or a
-        weight became non-finite; the last good checkpoint then stays.
+        weight became non-finite; the last good checkpoint then stays. On a GPU that is found at most one step
+        late.
 
     Raises:
         InputError: The data, model or method cannot be used as asked; ``out`` holds another run, or what is
