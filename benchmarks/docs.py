@@ -11,10 +11,11 @@ import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, get_type_hints
 
-from benchmarks import record
+from benchmarks import record, tables
 from benchmarks.record import Origin, Results
+from benchmarks.tables import beside, on_cpu, rows_of, table
 from pats import methods
 from pats.cli._flags import _help
 from pats.methods._options import default_of, in_words
@@ -25,13 +26,6 @@ README = record.ROOT / "README.md"
 METHODS, NOISE, PERFORMANCE, REPORT = (
     DOCS / f"{name}.md" for name in ("methods", "noise", "performance", "report")
 )
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A Markdown table."""
-    head = list(head)
-    lines = [head, ["---"] * len(head), *([str(cell) for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def where(origin: Origin) -> str:
@@ -59,10 +53,6 @@ def origins(results: Results) -> str:
     return "\n\n" + "  \n".join(f"*{line}*" for line in sorted({where(one) for one in results.origins}))
 
 
-def _rows(results: Results) -> list[dict[str, Any]]:
-    return [cast(dict[str, Any], row) for row in results.rows]
-
-
 # ------------------------------------------------------------------------------------- README.md
 
 
@@ -79,7 +69,7 @@ DEMO = {
 def demo(results: Results) -> str:
     """Scores of every method, and their differences to plain fine-tuning, paired by seed."""
     found: dict[str, list[float]] = {}
-    for row in sorted(_rows(results), key=lambda row: row["seed"]):
+    for row in sorted(rows_of(results), key=lambda row: row["seed"]):
         found.setdefault(row["method"], []).append(100 * row["best"])
     lines = []
     for method, name in DEMO.items():
@@ -134,7 +124,7 @@ def costs(results: Results) -> str:
             f"{row['time']:.2f} ({row['time_range'][0]:.2f} to {row['time_range'][1]:.2f})",
             f"{row['held']:.2f}",
         ]
-        for row in sorted(_rows(results), key=lambda row: str(row["method"]))
+        for row in sorted(rows_of(results), key=lambda row: str(row["method"]))
     ]
     heads = ["method", "forward passes", "time of a step, median (range)", "tensors held"]
     settings = results.settings
@@ -145,7 +135,7 @@ def costs(results: Results) -> str:
 def training(results: Results) -> str:
     """Best dev scores of every method on each kind of task."""
     kinds = list(results.settings["least"])
-    found = {(row["method"], row["kind"]): row for row in _rows(results)}
+    found = {(row["method"], row["kind"]): row for row in rows_of(results)}
     rows = []
     for name in methods.registry():
         cells = [found.get((name, kind)) for kind in kinds]
@@ -162,7 +152,7 @@ def training(results: Results) -> str:
 
 def step(results: Results) -> str:
     """Ratios, milliseconds and bandwidth, apart for memory that goes back to the system and that is kept."""
-    rows, parts = _rows(results), []
+    rows, parts = on_cpu(results), []
     for memory in ("returned", "kept"):
         here = [row for row in rows if row["memory"] == memory]
         here.sort(key=lambda row: (row["parameters"], row["threads"]))
@@ -176,29 +166,40 @@ def step(results: Results) -> str:
             names = list(dict.fromkeys(name for row in here for name in row[kind]))
             cells = ([name, *(row[kind].get(name, "") for row in here)] for name in names)
             parts.append(table([title, *named], cells))
-    return "\n\n".join(parts)
+    return beside(results, "\n\n".join(parts), tables.step)
 
 
 def memory(results: Results) -> str:
     """State, and peak on top."""
-    return table(
-        ["optimizer", "shapes", "state, bytes a parameter", "peak on top, bytes a parameter", "on top, MB"],
-        (
-            [
-                row["optimizer"],
-                row["shapes"],
-                row["state_bytes_per_parameter"],
-                row["peak_bytes_on_top_per_parameter"],
-                round(row["peak_bytes_on_top"] / 2**20, 1),
-            ]
-            for row in _rows(results)
-        ),
-    )
+
+    def made(rows: Iterable[Mapping[str, Any]]) -> str:
+        heads = [
+            "optimizer",
+            "shapes",
+            "state, bytes a parameter",
+            "peak on top, bytes a parameter",
+            "on top, MB",
+        ]
+        return table(
+            heads,
+            (
+                [
+                    row["optimizer"],
+                    row["shapes"],
+                    row["state_bytes_per_parameter"],
+                    row["peak_bytes_on_top_per_parameter"],
+                    round(row["peak_bytes_on_top"] / 2**20, 1),
+                ]
+                for row in rows
+            ),
+        )
+
+    return beside(results, made(on_cpu(results)), made)
 
 
 def scaling(results: Results) -> str:
     """Nanoseconds a parameter by size."""
-    return table(
+    cpu = table(
         ["parameters", "of", "threads", "ns a parameter", "over the smallest"],
         (
             [
@@ -208,21 +209,31 @@ def scaling(results: Results) -> str:
                 row["ns_per_parameter"],
                 row["over the smallest"],
             ]
-            for row in _rows(results)
+            for row in on_cpu(results)
         ),
     )
+    return beside(results, cpu, tables.scaling)
 
 
 def end_to_end(results: Results) -> str:
     """Ratios of whole training steps."""
     names = ("PATS, fused / without noise", "PATS, torch's update / without noise")
-    return table(
-        ["task", "threads", "ms without noise", *names],
-        (
-            [row["task"], row["threads"], row["median_ms"]["without noise"], *(row[name] for name in names)]
-            for row in _rows(results)
-        ),
-    )
+
+    def made(rows: Iterable[Mapping[str, Any]]) -> str:
+        return table(
+            ["task", "threads", "ms without noise", *names],
+            (
+                [
+                    row["task"],
+                    row["threads"],
+                    row["median_ms"]["without noise"],
+                    *(row[name] for name in names),
+                ]
+                for row in rows
+            ),
+        )
+
+    return beside(results, made(on_cpu(results)), made)
 
 
 # ----------------------------------------------------------------------------------- docs/report.md
@@ -244,7 +255,7 @@ def statistics_null(results: Results) -> str:
         heads,
         (
             [NULLS[row["null"]], row["seeds"], *(f"{100 * row[key]:.1f} %" for key in keys)]
-            for row in _rows(results)
+            for row in rows_of(results)
         ),
     )
 
@@ -252,7 +263,7 @@ def statistics_null(results: Results) -> str:
 def data_size(results: Results) -> str:
     """Mean scores and coefficients of variation by size."""
     found: dict[int, dict[str, list[dict[str, Any]]]] = {}
-    for row in _rows(results):
+    for row in rows_of(results):
         found.setdefault(row["examples"], {}).setdefault(row["method"], []).append(row)
     lines = []
     for examples, by_method in sorted(found.items()):
@@ -286,7 +297,7 @@ READINGS: Mapping[str, Mapping[str, Any]] = {
 
 
 def _runs(results: Results, name: str, task: str) -> list[dict[str, Any]]:
-    found = [row for row in _rows(results) if row["task"] == task and row["options"] == READINGS[name]]
+    found = [row for row in rows_of(results) if row["task"] == task and row["options"] == READINGS[name]]
     return sorted(found, key=lambda row: int(row["seed"]))
 
 
@@ -318,7 +329,13 @@ BLOCKS: Mapping[Path, Sequence[tuple[str, Callable[[Results], str]]]] = {
     README: [("demo", demo)],
     METHODS: [("methods", costs), ("methods_train", training)],
     NOISE: [("readings", readings), ("readings", more_seeds)],
-    PERFORMANCE: [("step", step), ("memory", memory), ("scaling", scaling), ("end_to_end", end_to_end)],
+    PERFORMANCE: [
+        ("step", step),
+        ("memory", memory),
+        ("scaling", scaling),
+        ("end_to_end", end_to_end),
+        ("gpu_before", tables.before),
+    ],
     REPORT: [("statistics_null", statistics_null), ("data_size", data_size)],
 }
 REGISTRY = {"overview": overview, "options": options}

@@ -4,7 +4,8 @@
 
 Every path runs in a process of its own, with the allocator returning freed memory at once. What stays is
 counted from the optimizer's state; the peak is the process's highest resident memory during later steps minus
-what was resident before them. Writes ``benchmarks/results/memory.json``.
+what was resident before them, on a GPU (``--device cuda``) that of torch's allocator. Writes
+``benchmarks/results/memory.json``.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import record
+from benchmarks import record, timing
 from benchmarks.common import SHAPES, Encoder, groups
 from pats import Noise, optim, perturb
 
@@ -49,10 +50,9 @@ def resident(field: str) -> int:
     raise RuntimeError(f"the system does not tell {field}")
 
 
-def alone(name: str, shape: str) -> dict[str, Any]:
+def alone(name: str, shape: str, device: str) -> dict[str, Any]:
     """Measure one path in this process."""
     torch.set_num_threads(1)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     model = Encoder(*SHAPES[shape][:3], device=device)
     optimizer = PATHS[name](model)
     for _ in range(2):
@@ -72,7 +72,7 @@ def alone(name: str, shape: str) -> dict[str, Any]:
     largest = max(p.numel() for p in model.parameters())
     return {
         "shapes": shape,
-        "device": device,
+        "device": timing.named(device),
         "optimizer": name,
         "parameters": model.numel,
         "largest_matrix_bytes": 4 * largest,
@@ -87,19 +87,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["bert-base"])
     parser.add_argument("--alone", choices=PATHS, help=argparse.SUPPRESS)
+    timing.add_device(parser)
     arguments = parser.parse_args()
     if arguments.alone:
-        print(json.dumps(alone(arguments.alone, arguments.shapes[0])))
+        print(json.dumps(alone(arguments.alone, arguments.shapes[0], arguments.device)))
         return
-    recording, rows = record.start("memory"), []
+    recording = record.start("memory", **timing.ready(arguments.device))
     environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_MMAP_THRESHOLD_": "65536"}
     for shape in arguments.shapes:
         for name in PATHS:
-            command = [sys.executable, "-m", "benchmarks.memory", "--shapes", shape, "--alone", name]
+            here = ["--shapes", shape, "--device", arguments.device]
+            command = [sys.executable, "-m", "benchmarks.memory", *here, "--alone", name]
             done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-            rows.append(json.loads(done.stdout))
+            recording.put([json.loads(done.stdout)], key=("shapes", "optimizer", "device"))
             print(done.stdout, end="")
-    recording.put(rows, key=("shapes", "optimizer", "device"))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
     recording.put(rows, key=("shapes", "threads"))
 
 Rows take the place of earlier ones of equal key. ``PATS_TRY=1`` tries a benchmark out, on a checkout with
-changes too; its rows go to ``out/results``.
+changes too; its rows go to ``out/results``. ``PATS_COMMIT`` then names the commit of a copy without git.
 """
 
 import dataclasses
@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 TRIED = ROOT / "out" / "results"
 TRY = "PATS_TRY"
+COMMIT = "PATS_COMMIT"
 SWAY = ("PATS_", "RAY_worker", "OMP_NUM_THREADS")  # variables that change what is measured
 GLUE = "PATS_GLUE"  # names the folder of GLUE, which commands call GLUE
 
@@ -171,7 +172,7 @@ def here(name: str, packages: Sequence[str] = (), **conditions: Plain) -> Origin
     return Origin(
         typed(name),
         told["time"],
-        git("rev-parse", "HEAD"),
+        (os.environ.get(TRY) and os.environ.get(COMMIT)) or git("rev-parse", "HEAD"),
         bool(changes()),
         fingerprint(name),
         Machine(told["system"], told["cpu"], told["cores"], round(memory / 2**30, 1), told["accelerator"]),
@@ -193,7 +194,7 @@ def typed(name: str) -> str:
     sway = [
         f"{key}={value}"
         for key, value in sorted(os.environ.items())
-        if key.startswith(SWAY) and key not in (TRY, GLUE) and not command.startswith(f"{key}=")
+        if key.startswith(SWAY) and key not in (TRY, GLUE, COMMIT) and not command.startswith(f"{key}=")
     ]
     return " ".join([*sway, command])
 

@@ -260,6 +260,19 @@ INFOS = [
 ]
 
 
+@pytest.mark.parametrize("kernel", [True, False])
+def test_info_names_the_card_and_what_was_measured_on_it(monkeypatch, kernel):
+    monkeypatch.delenv("PATS_KERNEL", raising=False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda number: "NVIDIA H100 80GB HBM3")
+    monkeypatch.setattr(kernels.triton, "missing", lambda device, dtype: None if kernel else "no Triton")
+    found = kernels.info("cuda")
+    assert (found.path, found.card) == ("triton" if kernel else "eager", "NVIDIA H100 80GB HBM3")
+    assert str(found).startswith(f"{found.path} (NVIDIA H100 80GB HBM3), ")
+    assert ("not been measured" in (found.measured or "")) is kernel
+    assert kernels.info("cpu").card is kernels.info("cpu").measured is None
+
+
 @built
 @pytest.mark.parametrize(("wanted", "device", "path", "why"), INFOS)
 def test_info_tells_why_no_kernel_runs(monkeypatch, wanted, device, path, why):
@@ -278,6 +291,7 @@ def test_without_the_library(monkeypatch):
         "isa": None,
         "threads": torch.get_num_threads(),
         "why": "the C kernel has not been built: install a C compiler and reinstall pats-finetune",
+        "card": None,
     }
     theta, grad, average = make_tensors((9, 9))
     assert not torch.equal(chosen(theta, grad, average, Noise())[0], theta)

@@ -1,12 +1,14 @@
 """The model that a study keeps: never another study's, never one that cannot be loaded."""
 
 import hashlib
+import io
 import json
 import os
 from dataclasses import replace
 from functools import partial
 
 import pytest
+from rich.console import Console
 
 import pats
 from pats import InputError, Run, Study, _schema
@@ -128,3 +130,36 @@ def test_a_study_of_the_first_version_goes_on(study, first):
     assert compare(study, out, engine=InlinePlacer()).page == first[0].page
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert json.loads((out / "pats.json").read_text()) == {"format": 1, "what": "study"}
+
+
+class Sharing(InlinePlacer):
+    """Says how many runs a GPU takes."""
+
+    def __init__(self, events):
+        super().__init__()
+        self.events = events
+
+    def share_gpus(self, bytes_a_run):
+        self.events.append(bytes_a_run)
+        return "3 runs at a time on each GPU."
+
+    def submit(self, attempt):
+        self.events.append("run")
+        return super().submit(attempt)
+
+
+def test_how_many_runs_share_a_gpu_is_said_before_the_first_one(study, tmp_path):
+    events = []
+
+    class Screen(Console):
+        def print(self, *words, **how):
+            events.extend(word for word in words if "each GPU" in str(word))
+
+    screen = Screen(file=io.StringIO())
+    study = replace(study, methods=("vanilla", "pats"))
+    compare(study, tmp_path, engine=Sharing(events), console=screen)
+    need, *rest = events
+    assert need > 700 << 20
+    assert rest == ["3 runs at a time on each GPU.", "run", "run"]
+    compare(study, tmp_path, engine=Sharing(events), console=screen)
+    assert len(events) == 4  # nothing was left to run

@@ -87,7 +87,12 @@ def add_engine(parser: Parser) -> None:
     add("--engine", metavar="NAME", help=engines)
     add("--workers", type=whole, metavar="N", help="runs at a time (default: what fits)")
     add("--cpus", type=whole, metavar="N", help="cores a run (default: what fits; on ray, slurm 1 a process)")
-    add("--gpus", type=number, metavar="X", help="GPUs a run: a whole number, a share such as 0.5, or 0")
+    add(
+        "--gpus",
+        type=number,
+        metavar="X",
+        help="GPUs a run: a whole number, a share such as 0.5, or 0 (default: what a GPU holds)",
+    )
     add("--processes", type=whole, metavar="N", help="processes that share a run's batches (one a GPU)")
     for flag in _of_engines():
         many: dict[str, Any] = {"action": "extend", "nargs": "+"} if flag.pairs else {}

@@ -52,6 +52,7 @@ def _words(times: Bench) -> str:
         f"{times.model}: {times.parameters:,} parameters, {times.perturbed:,} of them perturbed; {where}, "
         f"torch {times.environment['packages']['torch']}",
         f"PATS runs on the path {times.kernel}",
+        *([f"note: {times.measured}"] if times.measured else []),
         *(f"not on {name}: {why}" for name, why in times.others.items()),
         *(f"left out: {step} ({why})" for step, why in times.left_out.items()),
     ]

@@ -38,6 +38,7 @@ def main(argv: Sequence[str]) -> int:
     ]
     width = max((len(name) for name in measured.accumulated), default=0)
     lines += [f"  {name:{width}}  {value:.3g}" for name, value in measured.accumulated.items()]
+    lines += [f"Note: {measured.measured}."] if measured.measured else []
     lines += [f"Warning: {warning}" for warning in measured.warnings]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0

@@ -1,7 +1,7 @@
 """``pats run``: one fine-tuning."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -80,8 +80,15 @@ def _words(result: Result, out: str) -> str:
     if result.test is not None:
         lines.append(f"test      {metric} {100 * result.test[result.metric]:.1f}")
     if result.status == "done":
-        lines += [f"time      {result.timings['total']:.0f} s", f"model     {out}/model"]
+        lines += [f"time      {_time(result.timings)}", f"model     {out}/model"]
     return "\n".join(lines) + "\n"
+
+
+def _time(timings: Mapping[str, float]) -> str:
+    """The whole, and the parts that are half a second or more."""
+    parts = ("load", "train", "evaluate", "save", "predict")
+    told = [f"{part} {timings[part]:.0f}" for part in parts if timings.get(part, 0.0) >= 0.5]
+    return f"{timings['total']:.0f} s" + (f" ({', '.join(told)})" if told else "")
 
 
 class _Bar:

@@ -42,6 +42,10 @@ __all__ = [
 
 _PATHS = ("eager", "cpu", "triton")
 _EAGER = cast(Path, eager)
+_MEASURED = (
+    "the time of this path on a GPU has not been measured since it was rewritten; what it took before is in "
+    "docs/performance.md"
+)
 _FORCED = "the environment variable PATS_KERNEL asks for eager"
 
 
@@ -54,15 +58,22 @@ class Info:
         isa: Instruction set of the C path: ``"avx512"``, ``"avx2"`` or ``"baseline"``; None without it.
         threads: Threads that torch lends.
         why: Why it is the plain path; None where a kernel runs.
+        card: The GPU that it runs on; None on any other device.
     """
 
     path: str
     isa: str | None
     threads: int
     why: str | None = None
+    card: str | None = None
+
+    @property
+    def measured(self) -> str | None:
+        """What is known of the path's time where it is not what runs now, in a sentence; else None."""
+        return _MEASURED if self.path == "triton" and self.card else None
 
     def __str__(self) -> str:
-        of = f" ({self.isa})" if self.isa else ""
+        of = f" ({self.isa or self.card})" if self.isa or self.card else ""
         return f"{self.path}{of}, {self.threads} thread{'s' if self.threads != 1 else ''}"
 
 
@@ -76,12 +87,13 @@ def info(device: str = "cpu") -> Info:
         InputError: ``PATS_KERNEL`` asks for a path that does not exist, or is not there.
     """
     wanted, threads = forced(), torch.get_num_threads()
+    card = torch.cuda.get_device_name(0) if device == "cuda" and torch.cuda.is_available() else None
     path = _kernel_for(device, wanted)
     why = _FORCED if wanted == "eager" else path.missing(device, torch.float32)
     if why:
-        return Info("eager", None, threads, why)
+        return Info("eager", None, threads, why, card)
     if path is triton or library.LIBRARY is None:
-        return Info("triton", None, threads)
+        return Info("triton", None, threads, card=card)
     return Info("cpu", library.LIBRARY.pats_isa_name().decode(), threads)
 
 

@@ -129,6 +129,7 @@ class Bench:
         perturbed: Those in scope, which PATS perturbs.
         rounds: Turns, after two to warm up.
         kernel: The execution path of PATS on this machine.
+        measured: What is known of that path's time from elsewhere; None where nothing is to be said.
         others: Why each other path is not taken.
         left_out: Why steps were left out, by name.
         costs: One for every step and number of threads.
@@ -140,6 +141,7 @@ class Bench:
     perturbed: int
     rounds: int
     kernel: str
+    measured: str | None
     others: Mapping[str, str]
     left_out: Mapping[str, str]
     costs: tuple[Cost, ...]
@@ -203,7 +205,8 @@ def bench(
     finally:
         torch.set_num_threads(before)
     described = environment.describe(device, False)
-    return Bench(name, total, perturbed, rounds, kernel, others, left_out, tuple(costs), described)
+    measured = kernels.info(device.type).measured
+    return Bench(name, total, perturbed, rounds, kernel, measured, others, left_out, tuple(costs), described)
 
 
 def _costs(times: Mapping[str, list[float]], threads: int) -> Iterator[Cost]:

@@ -34,6 +34,7 @@ class Check:
         steps: Optimizer steps of the run.
         batches: Batches that were measured.
         path: Execution path of the noise.
+        measured: What is known of that path's time; None where nothing is to be said.
         warnings: Sentences for the user; empty if there is nothing to warn about.
     """
 
@@ -41,6 +42,7 @@ class Check:
     steps: int
     batches: int
     path: str
+    measured: str | None
     warnings: tuple[str, ...]
 
 
@@ -90,8 +92,8 @@ def check(run: Run, *, count: int = 8) -> Check:
         walked = _spent(weight, mean, noise, steps) if budget else _walk(weight, average, mean, noise, power)
         accumulated[kind(name)] = max(accumulated.get(kind(name), 0.0), walked)
     measured = min(count, math.ceil(len(train) / run.batch_size))
-    path = str(kernels.info(environment.device().type))
-    return Check(accumulated, steps, measured, path, _warnings(accumulated))
+    kernel = kernels.info(environment.device().type)
+    return Check(accumulated, steps, measured, str(kernel), kernel.measured, _warnings(accumulated))
 
 
 def _averages(

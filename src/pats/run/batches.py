@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from pats.run import ranks
+from pats.run.model import masks
 from pats.tasks import Split
 
 Feature = dict[str, Any]
@@ -100,14 +101,21 @@ def scores(
         rows = [dict(features[row]) for row in order[start : start + batch_size]]
         for row in rows:
             row.pop("labels", None)
-        batch = {key: value.to(device) for key, value in collate(rows).items()}
-        with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
-            parts[start] = model(**batch).logits.float().cpu()
+        padded = collate(rows)
+        batch = {key: _sent(value, device) for key, value in padded.items()}
+        with masks.known(masks.padded(padded)), torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
+            parts[start] = model(**batch).logits.float()
     model.train(training)
+    parts = {start: part.cpu() for start, part in parts.items()}  # only now is the device waited for
     outputs = {start: part for each in ranks.every(parts) for start, part in each.items()}
     out = np.empty((len(order), outputs[0].shape[1]), np.float32)
     out[order] = torch.cat([outputs[start] for start in starts]).numpy()
     return out
+
+
+def _sent(value: Tensor, device: torch.device) -> Tensor:
+    """On the device; an accelerator goes on meanwhile with what it has to do."""
+    return value if device.type == "cpu" else value.pin_memory().to(device, non_blocking=True)
 
 
 def predictions(outputs: NDArray[np.float32], regression: bool) -> NDArray[Any]:

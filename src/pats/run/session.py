@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,14 @@ from pats.run.folder import checkpoint, owned, resume
 from pats.run.folder.checkpoint import Progress
 from pats.run.folder.events import Journal, Listener
 from pats.run.folder.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, SEAL, remove, write_atomic
+from pats.run.losses import Diverged, check_weights
 from pats.run.model import classifier, exported
 from pats.run.model.weights import identified
 from pats.run.result import Epoch, Result
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
-from pats.run.trainer import Diverged, Monitor, RunTrainer, arguments
-from pats.step.shard import local
+from pats.run.timings import Timings
+from pats.run.trainer import Monitor, RunTrainer, arguments
 
 FRESH = 20  # names of weights drawn at random that a result lists
 
@@ -77,7 +78,8 @@ def finetune(
 
     Returns:
         The result, with ``run.fingerprint`` filled in. Its status is ``"failed"`` where the loss or a
-        weight became non-finite; the last good checkpoint then stays.
+        weight became non-finite; the last good checkpoint then stays. On a GPU that is found at most one step
+        late.
 
     Raises:
         InputError: The data, model or method cannot be used as asked; ``out`` holds another run, or what is
@@ -123,12 +125,13 @@ class _Session:
     resumable: bool
     save_steps: int | None = None
     report_to: tuple[str, ...] = ()
-    seconds: dict[str, float] = field(default_factory=dict)
+    timings: Timings = field(default_factory=Timings)
     resumed_at: int = 0
 
     def __post_init__(self) -> None:
+        self.began = time.perf_counter()
         self.setup = setups.setups()[self.run.setup]
-        with self._timed("load"):
+        with self.timings.part("load"):
             self.device = environment.device()
             self.in_bf16 = environment.bf16(self.run.precision, self.device)
             self.loaded = classifier.load(
@@ -156,13 +159,15 @@ class _Session:
 
     def perform(self, keep_model: bool) -> Result:
         """Train, score the best epoch's weights, write everything down."""
-        started = time.perf_counter()
-        trainer = self._trainer()
+        with self.timings.part("load"):
+            trainer = self._trainer()
         error = None
         try:
             self._train(trainer)
         except Diverged as diverged:
             error = str(diverged)
+        if trainer.args.device.type != "cpu":
+            self.timings.seconds["waited"] = trainer.losses.waited
         optimizer = getattr(trainer.optimizer, "optimizer", trainer.optimizer)
         trained_steps = trainer.state.global_step - self.resumed_at
         sensitivity: dict[str, Any] = {}
@@ -181,8 +186,8 @@ class _Session:
             remove(self.folder / MODEL)
             best.rename(self.folder / MODEL)
             (self.folder / MODEL / SEAL).unlink(missing_ok=True)
-        self.seconds["total"] = time.perf_counter() - started + self.seconds["load"]
-        train_seconds = self.seconds.get("train", 0.0)
+        seconds = self.timings.seconds | {"total": time.perf_counter() - self.began}
+        train_seconds = seconds.get("train", 0.0)
         examples = trained_steps * self.run.batch_size
         made = Result(
             run=self.run,
@@ -199,7 +204,7 @@ class _Session:
             sensitivity=sensitivity,
             telemetry=telemetry,
             predictions=predictions,
-            timings={name: round(value, 3) for name, value in self.seconds.items()}
+            timings={name: round(value, 3) for name, value in seconds.items()}
             | {"examples_per_second": round(examples / train_seconds, 2) if train_seconds else 0.0},
             environment=environment.describe(self.device, self.in_bf16),
             about_method=self.method.about(),
@@ -244,6 +249,7 @@ class _Session:
             judge=self._judge,
             callback=monitor,
             progress=self.progress,
+            timings=self.timings,
         )
         monitor.trainer = trainer
         trackers.place(trainer, self.folder)
@@ -267,20 +273,18 @@ class _Session:
             precision="bf16" if self.in_bf16 else "fp32",
         )
         set_seed(self.run.data_seed)
-        evaluated = self.seconds.setdefault("evaluate", 0.0)
         with ExitStack() as stack:
             stack.enter_context(trainer.attached())
             if source:
                 checkpoint.load_state(self.method, Path(source))
             stack.enter_context(classifier.quiet())
-            stack.enter_context(self._timed("train"))
+            stack.enter_context(self.timings.part("train"))
             trainer.train(resume_from_checkpoint=source)
-        self.seconds["train"] -= self.seconds["evaluate"] - evaluated
 
     def _judge(self, state: TrainerState, train_loss: float) -> dict[str, float]:
         """Evaluate on every dev split; keep the weights where they are the first best ones."""
-        with self._timed("evaluate"):
-            self._check_weights(state.global_step)
+        with self.timings.part("evaluate"):
+            check_weights(self.loaded.model, state.global_step)
             metrics, degenerate = self._on_dev(self.loaded.model)
             epoch = Epoch(state.epoch or 0.0, state.global_step, train_loss, metrics, degenerate)
             epochs, best = self.progress.epochs, self.progress.best
@@ -289,7 +293,8 @@ class _Session:
             improved = best is None or metrics[key] > epochs[best].metrics[key]
             if improved:
                 self.progress.best = len(epochs) - 1
-                self._export(epoch.step)
+                with self.timings.part("save"):
+                    self._export(epoch.step)
         self.journal.emit(
             "epoch",
             epoch=round(epoch.epoch, 4),
@@ -301,16 +306,6 @@ class _Session:
             degenerate=degenerate,
         )
         return metrics
-
-    def _check_weights(self, step: int) -> None:
-        shards = ((name, local(parameter)) for name, parameter in self.loaded.model.named_parameters())
-        broken = next((name for name, shard in shards if not bool(torch.isfinite(shard).all())), None)
-        for name in ranks.every(broken):
-            if name is not None:
-                raise Diverged(
-                    f"the parameter {name!r} is not finite after step {step}: lower the learning rate "
-                    "or the noise"
-                )
 
     def _on_dev(self, module: torch.nn.Module) -> tuple[dict[str, float], bool]:
         outputs = {name: self._scores(module, name) for name in self.data.dev_splits}
@@ -345,7 +340,7 @@ class _Session:
 
     def _predict(self, best: Path) -> tuple[Mapping[str, float] | None, dict[str, str]]:
         """Score dev and test with the exported weights, which also proves that they load."""
-        with self._timed("predict"), classifier.quiet():
+        with self.timings.part("predict"), classifier.quiet():
             module = AutoModelForSequenceClassification.from_pretrained(
                 best, dtype=torch.float32, use_safetensors=True
             ).to(self.device)
@@ -357,12 +352,6 @@ class _Session:
             file = self.folder / PREDICTIONS
             digest = ranks.first(lambda: outcome.write_predictions(file, self.data, outputs))
         return test, {"file": PREDICTIONS, "blake2b": digest}
-
-    @contextmanager
-    def _timed(self, part: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - started
 
 
 def check_sharing(run: Run, save_steps: int | None) -> None:

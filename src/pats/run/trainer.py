@@ -28,13 +28,12 @@ from pats.run.batches import Collate, Feature
 from pats.run.folder import checkpoint
 from pats.run.folder.checkpoint import Progress
 from pats.run.folder.events import Journal
+from pats.run.losses import Losses, check_weights
+from pats.run.model import masks
 from pats.run.spec import Run
+from pats.run.timings import Timings
 
 PROGRESS = 2.0  # seconds between two progress events, at least
-
-
-class Diverged(Exception):
-    """The loss or a weight is not finite; the message is a sentence for the user."""
 
 
 class Order(LengthGroupedSampler):
@@ -62,6 +61,8 @@ class Order(LengthGroupedSampler):
 class RunTrainer(Trainer):
     """Trainer with the method's optimizer, our evaluation, and a stop at what is not finite.
 
+    On an accelerator a training step waits for nothing: the host prepares the next one while this one runs.
+
     Args:
         model: The classifier.
         arguments: From ``arguments``.
@@ -73,6 +74,7 @@ class RunTrainer(Trainer):
         judge: Evaluates at the end of an epoch, given the mean training loss.
         callback: Progress and checkpoints.
         progress: Of a run that is resumed.
+        timings: Where the time of checkpoints counts.
     """
 
     def __init__(
@@ -87,10 +89,11 @@ class RunTrainer(Trainer):
         judge: Callable[[TrainerState, float], dict[str, float]],
         callback: TrainerCallback,
         progress: Progress,
+        timings: Timings,
     ) -> None:
         self._method, self._training, self._judge, self._classifier = method, training, judge, model
         self._run, self._setup, self.clock = run, setups.setups()[run.setup], methods.PassClock()
-        self.losses = list(progress.losses)
+        self.losses, self.timings = Losses(progress.losses), timings
         self.order = Order(arguments.train_batch_size, lengths=[len(row["input_ids"]) for row in train])
         if progress.order is not None:
             self.order.resumed = torch.frombuffer(bytearray.fromhex(progress.order), dtype=torch.uint8)
@@ -99,12 +102,13 @@ class RunTrainer(Trainer):
             args=arguments,
             train_dataset=train,
             eval_dataset=[],
-            data_collator=collate,
+            data_collator=masks.marked(collate),
             callbacks=[callback],
         )
         # The loss of a micro-batch is its own mean, so that a method can add to it.
         self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)  # it prints Trainer's logs where the bar is off
+        self._weights = model.num_parameters(exclude_embeddings=True)
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         """The method's optimizer, once."""
@@ -130,7 +134,12 @@ class RunTrainer(Trainer):
         batches = self._setup.batches(len(rows), self.args.train_batch_size, self._run.data_seed)
         if batches is None:
             return super().get_train_dataloader()
-        loader = DataLoader(rows, batch_sampler=batches, collate_fn=self.data_collator)
+        loader = DataLoader(
+            rows,
+            batch_sampler=batches,
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
 
@@ -147,6 +156,7 @@ class RunTrainer(Trainer):
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """The method's, of one or more passes."""
         accelerator, micro_batches = self.accelerator, self.current_gradient_accumulation_steps
+        padded = inputs.pop(masks.PADDED)
         self.clock.begin(self.state.global_step + 1, self.state.max_steps, accelerator.process_index)
         batch = methods.MicroBatch(
             model,
@@ -157,27 +167,38 @@ class RunTrainer(Trainer):
             backward=lambda loss: accelerator.backward(loss / micro_batches),
             unsynced=lambda: accelerator.no_sync(model),
         )
-        return self._method.loss(batch)
+        with masks.known(padded):
+            return self._method.loss(batch)
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Trainer's estimate, without counting the weights again at every step."""
+        return 6 * int(inputs["input_ids"].numel()) * self._weights
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Order:
         return self.order
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Trainer's, and a stop before the optimizer sees a loss that is not finite."""
+        """Trainer's, and a stop at a loss that is not finite: on a CPU before the optimizer sees it.
+
+        On an accelerator the loss of the step before is read while this one runs: the stop is one step late.
+        """
         loss = super().training_step(*args, **kwargs)
-        value = float(ranks.mean(loss))
-        if not math.isfinite(value):
-            raise Diverged(
-                f"the training loss became {value} at step {self.state.global_step + 1}: lower the "
-                "learning rate or the noise"
-            )
-        self.losses.append(value)
+        self.losses.add(loss, self.state.global_step + 1)
         return loss
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Trainer's, of losses and weights that are finite: a diverged run goes back to it."""
+        self.losses.settle()
+        check_weights(self._classifier, self.state.global_step)
+        with self.timings.part("save"):
+            super()._save_checkpoint(*args, **kwargs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Our evaluation of every dev split in place of Trainer's."""
-        mean = math.fsum(self.losses) / max(len(self.losses), 1)
-        self.losses.clear()
+        self.losses.settle()
+        values = self.losses.values
+        mean = math.fsum(values) / max(len(values), 1)
+        values.clear()
         metrics = self._judge(self.state, mean)
         if self.args.report_to:
             self.log({f"eval_{name}": value for name, value in metrics.items()})
@@ -207,6 +228,7 @@ class Monitor(TrainerCallback):
         self._journal, self._progress, self._folder = journal, progress, folder
         self._method = method
         self._batch_size = batch_size
+        self._due = False
         self._reported_at, self._reported_step = time.monotonic(), 0
         self.trainer: RunTrainer | None = None
 
@@ -218,20 +240,29 @@ class Monitor(TrainerCallback):
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    ) -> TrainerControl:
+        """A checkpoint due at an epoch's end waits for the evaluation, which a resume would skip."""
+        self._report(state, kwargs["optimizer"])
+        if state.global_step >= state.max_steps or float(state.epoch or 0.5).is_integer():
+            self._due, control.should_save = control.should_save, False
+        return control
+
+    def _report(self, state: TrainerState, optimizer: Optimizer) -> None:
         """Record how far it is, at most every few seconds."""
         now = time.monotonic()
         seconds, steps = now - self._reported_at, state.global_step - self._reported_step
         if seconds < PROGRESS or self.trainer is None:
             return
-        recent = self.trainer.losses[-steps:]
+        recent = self.trainer.losses.values[-steps:]
+        if not recent:  # the first one is still on its way
+            return
         self._journal.emit(
             "progress",
             step=state.global_step,
             steps=state.max_steps,
             epoch=round(state.epoch or 0.0, 4),
             loss=math.fsum(recent) / len(recent),
-            lr=kwargs["optimizer"].param_groups[0]["lr"],
+            lr=optimizer.param_groups[0]["lr"],
             examples_per_second=round(steps * self._batch_size / seconds, 2),
         )
         self._reported_at, self._reported_step = now, state.global_step
@@ -240,8 +271,8 @@ class Monitor(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
         """The last epoch leaves no checkpoint: nothing would continue from it."""
-        if state.global_step >= state.max_steps:
-            control.should_save = False
+        control.should_save = (control.should_save or self._due) and state.global_step < state.max_steps
+        self._due = False
         return control
 
     def on_save(
@@ -251,12 +282,14 @@ class Monitor(TrainerCallback):
         assert self.trainer is not None
         self._progress.checkpoint = f"checkpoint-{state.global_step}"
         self._progress.step = state.global_step
-        self._progress.losses = self.trainer.losses
-        start = self.trainer.order.start if self.trainer.losses else None  # evaluation clears the losses
+        self._progress.losses = self.trainer.losses.values
+        # Evaluation clears the losses.
+        start = self.trainer.order.start if self.trainer.losses.values else None
         self._progress.order = None if start is None else bytes(start.tolist()).hex()
-        ranks.wait()  # until every process has written its part
-        if ranks.is_first():
-            checkpoint.save(self._progress, self._method, self._folder)
+        with self.trainer.timings.part("save"):
+            ranks.wait()  # until every process has written its part
+            if ranks.is_first():
+                checkpoint.save(self._progress, self._method, self._folder)
 
 
 def arguments(
@@ -291,13 +324,14 @@ def arguments(
         save_steps=save_steps or 500,
         logging_strategy="steps" if report_to else "no",
         logging_steps=trackers.SHARE,
-        logging_nan_inf_filter=False,
+        logging_nan_inf_filter=False,  # it would read every loss
         report_to=list(report_to) or "none",
         run_name=trackers.name(run),
         disable_tqdm=True,
         remove_unused_columns=False,
         use_cpu=device.type == "cpu",
         dataloader_pin_memory=device.type == "cuda",
+        accelerator_config={"non_blocking": device.type == "cuda"},  # from pinned memory: else a copy waits
     )
     ranks.allow_shards(made.distributed_state)
     made._n_gpu = min(made.n_gpu, 1)  # more would be DataParallel, with a larger batch than asked for

@@ -10,6 +10,7 @@ from pats import methods
 from pats._errors import InputError
 from pats.run.folder import owned
 from pats.run.folder.files import MODEL, RESULT
+from pats.study.place import sharing
 from pats.study.place.protocol import Placer
 from pats.study.plan.grid import Study
 from pats.study.store.files import write
@@ -117,8 +118,11 @@ def check_sharing(study: Study, engine: Placer) -> None:
         )
 
 
-def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:
+def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> int | None:
     """Load every model once, and let every row build its optimizer and attach itself.
+
+    Returns:
+        Bytes of a GPU that a run of the largest model takes; None where a model does not tell.
 
     Raises:
         InputError: A model cannot be used, or a scope matches nothing in it.
@@ -126,7 +130,7 @@ def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:
     from pats.run.model import classifier
     from pats.run.seeds import own_generators
 
-    classes = next(iter(labels.values()))
+    classes, needs = next(iter(labels.values())), []
     for name in study.model_list:
         run = replace(study.run, model=name)
         with own_generators():
@@ -141,6 +145,11 @@ def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> None:
             method.optimizer(loaded.model, training)
             with method.attached(loaded.model, training, methods.PassClock()):
                 pass
+        numel = sum(parameter.numel() for parameter in loaded.model.parameters())
+        sizes = loaded.model.config.to_dict()
+        needs.append(sharing.need(numel, sizes, run.batch_size, loaded.max_length))
+    known = [need for need in needs if need is not None]
+    return max(known) if len(known) == len(needs) else None
 
 
 def take_folder(store: Store, study: Study, data: StudyData) -> None:

@@ -113,7 +113,7 @@ class StudyRun:
         """Bring runs to their results, keeping the weights of each cell's best alone."""
         self.store.save_study({"study": self.study.to_dict(), "cells": [cell.to_dict() for cell in cells]})
         if not self.checked and any(self.store.result(run.id) is None for run in runs):
-            prepare.check_models(self.study, self.data.labels)
+            self._share_gpus(prepare.check_models(self.study, self.data.labels))
             self.checked = True
         members = {run.id: [run.id for run in cell.runs] for cell in cells for run in cell.runs}
         with Display(self.store, cells, self.options.console) as display:
@@ -131,6 +131,13 @@ class StudyRun:
                 on_tick=display.tick,
                 report_to=self.options.report_to,
             )
+
+    def _share_gpus(self, bytes_a_run: int | None) -> None:
+        """Let the engine choose how many runs a GPU takes, and say it."""
+        share = getattr(self.engine, "share_gpus", None)  # one of the user's own may have none
+        sentence = share(bytes_a_run) if share is not None else None
+        if sentence is not None and self.options.console is not None:
+            self.options.console.print(sentence, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     def _prune(self, run_ids: Sequence[str]) -> None:
         best = choose.best(self.store, run_ids)

@@ -71,7 +71,7 @@ def alone(run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stopped(run, tmp_path_factory):
-    """A run that was stopped in its second epoch, with checkpoints at steps 8 and 10 and the best at 5."""
+    """A run that was stopped in its second epoch, with checkpoints at steps 6 and 8 and the best at 5."""
     out = tmp_path_factory.mktemp("stopped")
     with pytest.raises(Stop):
         finetune(run, out, on_event=stop_at("epoch", 2), save_steps=2)
@@ -96,27 +96,27 @@ def _known(stopped, alone):
 
 def test_two_checkpoints_are_kept_and_sealed(out):
     found = sorted(path.name for path in (out / "checkpoint").iterdir())
-    assert found == ["best-5", "checkpoint-10", "checkpoint-8", "progress.json"]
+    assert found == ["best-5", "checkpoint-6", "checkpoint-8", "progress.json"]
     for name in found[:3]:
         assert checkpoint.broken(out / "checkpoint" / name) is None
-    listed = json.loads((out / "checkpoint" / "checkpoint-10" / SEAL).read_text())["files"]
+    listed = json.loads((out / "checkpoint" / "checkpoint-8" / SEAL).read_text())["files"]
     assert set(FILES) <= set(listed)
 
 
 @pytest.mark.parametrize("file", [*FILES, SEAL])
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(out, run, file, damage):
-    damage(out / "checkpoint" / "checkpoint-10" / file)
-    unsealed = not (out / "checkpoint" / "checkpoint-10" / SEAL).exists()
+    damage(out / "checkpoint" / "checkpoint-8" / file)
+    unsealed = not (out / "checkpoint" / "checkpoint-8" / SEAL).exists()
     progress, told = begun(out, run)
     if unsealed:  # as of the first version: its files are well-formed
-        assert (progress.step, told) == (10, ())
+        assert (progress.step, told) == (8, ())
         return
-    assert progress.step == 8
+    assert progress.step == 6
     assert len(told) == 1
-    assert "checkpoint-10/" in told[0]
-    assert "goes on from step 8" in told[0]
-    assert not (out / "checkpoint" / "checkpoint-10").exists()  # Trainer would write into it
+    assert "checkpoint-8/" in told[0]
+    assert "goes on from step 6" in told[0]
+    assert not (out / "checkpoint" / "checkpoint-8").exists()  # Trainer would write into it
     assert begun(out, run) == (progress, ())
 
 
@@ -124,16 +124,16 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(out, run, fil
 def test_a_damaged_progress_file_is_read_from_the_checkpoint(out, run, damage):
     damage(out / "checkpoint" / "progress.json")
     progress, told = begun(out, run)
-    assert (progress.step, told) == (10, ())
+    assert (progress.step, told) == (8, ())
 
 
 @pytest.mark.parametrize(
     "broken",
     [
-        ("checkpoint-8/optimizer.pt", "checkpoint-10/optimizer.pt"),
+        ("checkpoint-6/optimizer.pt", "checkpoint-8/optimizer.pt"),
         ("best-5/model.safetensors",),
         ("best-5/config.json",),
-        ("progress.json", "checkpoint-8/progress.json", "checkpoint-10/progress.json"),
+        ("progress.json", "checkpoint-6/progress.json", "checkpoint-8/progress.json"),
     ],
 )
 @pytest.mark.parametrize("damage", [cut(0), cut(-1), garble])
@@ -149,17 +149,17 @@ def test_without_a_whole_one_a_run_starts_again_and_says_so(out, run, broken, da
 @pytest.mark.parametrize("damage", [cut(0), cut(1 / 3), cut(-3)])
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt", "rng_state.pth", "trainer_state.json"])
 def test_of_a_checkpoint_without_a_seal_the_form_is_checked(out, run, file, damage):
-    for name in ("checkpoint-8", "checkpoint-10", "best-5"):
+    for name in ("checkpoint-6", "checkpoint-8", "best-5"):
         (out / "checkpoint" / name / SEAL).unlink()
         assert checkpoint.broken(out / "checkpoint" / name) is None
-    assert begun(out, run)[0].step == 10
-    damage(out / "checkpoint" / "checkpoint-10" / file)
-    assert checkpoint.broken(out / "checkpoint" / "checkpoint-10") == f"{file} is cut"
+    assert begun(out, run)[0].step == 8
+    damage(out / "checkpoint" / "checkpoint-8" / file)
+    assert checkpoint.broken(out / "checkpoint" / "checkpoint-8") == f"{file} is cut"
 
 
 @pytest.mark.parametrize(
     ("file", "resumed_at"),
-    [("checkpoint-10/optimizer.pt", 8), ("best-5/model.safetensors", 0)],
+    [("checkpoint-8/optimizer.pt", 6), ("best-5/model.safetensors", 0)],
 )
 def test_it_ends_as_a_run_left_alone(out, run, alone, file, resumed_at):
     cut(1 / 3)(out / "checkpoint" / file)
@@ -243,7 +243,7 @@ def test_a_model_that_was_put_into_a_runs_folder_later_is_not_replaced(out, run,
     with pytest.raises(InputError, match="is not of PATS's making, and this run would replace it"):
         begun(out, run)
     assert (out / "model" / "model.safetensors").exists()
-    assert (out / "checkpoint" / "checkpoint-10").exists()
+    assert (out / "checkpoint" / "checkpoint-8").exists()
 
 
 def test_what_a_killed_process_left_is_deleted(run, alone, out):

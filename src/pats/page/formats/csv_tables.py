@@ -62,7 +62,7 @@ def runs_csv(cells: Iterable[Cell]) -> str:
                     "last": result and result.last,
                     "test": result.test[result.metric] if result and result.test else None,
                     "constant": int(result.degenerate) if result else None,
-                    "seconds": sum(result.timings.get(k, 0.0) for k in ("train", "evaluate"))
+                    "seconds": sum(result.timings.get(k, 0.0) for k in ("train", "evaluate", "save"))
                     if result
                     else None,
                     "error": outcome.failure,

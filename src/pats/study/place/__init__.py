@@ -18,7 +18,9 @@ __all__ = ["DEFAULT", "Flag", "NamedPlacer", "Placer", "create", "registry"]
 DEFAULT = "local"
 
 # The modules here that hold no engine; some take long to import, or are made for another process.
-_BESIDE = ("coordinator", "group", "launch", "loopback", "process", "protocol", "resources", "worker")
+_BESIDE = (
+    *("coordinator", "group", "launch", "loopback", "process", "protocol", "resources", "sharing", "worker"),
+)
 
 
 @cache

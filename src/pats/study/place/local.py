@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pats._errors import InputError
-from pats.study.place import process, resources
+from pats.study.place import process, resources, sharing
 from pats.study.place.protocol import Handle, NamedPlacer, State
 
 
@@ -17,7 +17,8 @@ class LocalPlacer(NamedPlacer):
             for, else two on up to eight cores and one for every four cores on more.
         cpus: Cores a run, which are its threads; None divides the cores among the workers.
         gpus: GPUs a run: a whole number, a share such as 0.5 for two runs on one GPU, or 0 for none; None
-            is 1 where there are GPUs. Runs are spread over the GPUs evenly.
+            is 1 where there are GPUs, until ``share_gpus`` knows how large a run is. Runs are spread over the
+            GPUs evenly.
         processes: Processes a run, which share its batches; None is one a GPU.
         command: What runs an attempt.
 
@@ -38,6 +39,7 @@ class LocalPlacer(NamedPlacer):
     ) -> None:
         resources.check_resources(workers, cpus, gpus, processes)
         self._gpus = [] if gpus == 0 else resources.visible_gpus()
+        self._open = bool(self._gpus) and gpus is None and workers is None and processes in (None, 1)
         gpus = gpus or (processes or 1 if self._gpus else 0)
         self.processes = resources.ranks_of(gpus, processes)
         if gpus > len(self._gpus):
@@ -46,13 +48,24 @@ class LocalPlacer(NamedPlacer):
                 f"a run is to have {gpus:g} GPUs, but this machine {has} that torch can use: ask for fewer"
             )
         self._each = max(1, int(gpus))
-        cores = resources.cores()
+        self._cpus, cores = cpus, resources.cores()
         fit = max(1, cores // cpus if cpus else resources.fitting(cores) // self.processes)
         self.workers = workers or (int(len(self._gpus) / gpus) if gpus else fit)
         self.threads = max(1, (cpus or cores // self.workers) // self.processes)
         self._hide = not gpus
         self._command = process.shared(command, self.processes)
         self._running: dict[Handle, tuple[int, subprocess.Popen[bytes]]] = {}
+
+    def share_gpus(self, bytes_a_run: int | None) -> str | None:
+        """As many runs a GPU as it holds, unless ``gpus``, ``workers`` or ``processes`` were given."""
+        if not self._open:
+            return None
+        self._open = False
+        cores, count = resources.cores(), len(self._gpus)
+        chosen = sharing.share(bytes_a_run, self._gpus, max(1, cores // count // (self._cpus or 1)))
+        self.workers = count * chosen.runs
+        self.threads = max(1, self._cpus or cores // self.workers)
+        return chosen.why
 
     def submit(self, attempt: Path) -> Handle:
         """Start a process."""

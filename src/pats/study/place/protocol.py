@@ -80,3 +80,14 @@ class NamedPlacer(Placer):
             InputError: What it needs is not there, or a value is out of its range.
         """
         return cls(**given)
+
+    def share_gpus(self, bytes_a_run: int | None) -> str | None:
+        """Choose how many runs a GPU takes, where nobody said it.
+
+        Args:
+            bytes_a_run: Memory of a GPU that a run takes; None where it is not known.
+
+        Returns:
+            What was chosen and why, in a sentence; None where there was nothing to choose.
+        """
+        return None
