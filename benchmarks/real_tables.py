@@ -5,7 +5,7 @@
     python -m benchmarks.real_tables --list
 
 Each has a folder with ``table.csv`` and a file a split, ``NAME-0.csv`` and so on, whose column ``split``
-says train, dev or test; ``tables.json`` lists them. ``benchmarks/tables/table.py`` has the rule of the splits.
+says train, dev or test; ``tables.json`` lists them. ``benchmarks/tables/table.py`` has the splits' rule.
 Sources come through pip and apt, once, and from GLUE's folder. No text of theirs belongs into the project.
 """
 

@@ -154,7 +154,8 @@ def orange(file: str, text: str, label: str, names: dict[str, str], raw: Path, g
         head, _, _, *rows = csv.reader(lines, delimiter="\t")
     for cells in rows:
         row = dict(zip(head, cells, strict=False))
-        yield Example((row[text][:2000],), names.get(row[label], row[label]))
+        if text in row:
+            yield Example((row[text][:2000],), names.get(row[label], row[label]))
 
 
 def messages(raw: Path, glue: Path) -> Rows:

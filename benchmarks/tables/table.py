@@ -3,8 +3,8 @@
 A source gives more rows than a table has. Texts that differ in case, blanks and Unicode form alone count
 once, and not at all where their labels differ. Of the rest, in alphabetic order, ``Random(0)`` draws the
 table. Classes with fewer than ``RAREST`` rows are left out, since each part needs some. Each of the splits is
-70/15/15, stratified by class or by fifths of the score; its number is its seed. Where a table brings test rows,
-they are the same in all splits, which divide the others 85/15.
+70/15/15, stratified by class or by fifths of the score; its number is its seed. Test rows that a table brings
+are the same in all splits, which divide the others 85/15.
 """
 
 import csv
@@ -104,7 +104,7 @@ def cleaned(examples: Iterable[Example]) -> list[Example]:
         if example.label and all(text.strip() for text in example.texts):
             found.setdefault(key(example.texts), []).append(example)
     agreed = (same for same in found.values() if len({example.label for example in same}) == 1)
-    return sorted(same[0] for same in agreed)
+    return sorted(min(same) for same in agreed)
 
 
 def cut(about: About, examples: Iterable[Example], test: Sequence[Example] = ()) -> list[Example]:
@@ -146,13 +146,13 @@ def divide(
     about: About, rows: Sequence[Example], test: Sequence[Example], seed: int
 ) -> dict[str, list[Example]]:
     """Train, dev and test rows of a split."""
-    share, parts = SHARE, {"test": [*test]}
+    size, parts = round(SHARE * len(rows)), {"test": [*test]}
     places, groups = [*range(len(rows))], strata(about, rows)
     if not test:
-        places, held = train_test_split(places, test_size=SHARE, stratify=groups, random_state=seed)
-        parts["test"], share = [rows[place] for place in held], SHARE / (1 - SHARE)
+        places, held = train_test_split(places, test_size=size, stratify=groups, random_state=seed)
+        parts["test"] = [rows[place] for place in held]
     here = [groups[place] for place in places]
-    train, dev = train_test_split(places, test_size=share, stratify=here, random_state=seed)
+    train, dev = train_test_split(places, test_size=size, stratify=here, random_state=seed)
     return {"train": [rows[i] for i in train], "dev": [rows[i] for i in dev], **parts}
 
 
