@@ -16,6 +16,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -157,6 +158,7 @@ def main() -> int:
     if asked.show:
         show([row for row, _ in kept(folder)], asked.splits)
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the system that runs, too
     recording = record.start("rivals", PACKAGES)
     if asked.tiny:
         tiny(asked.built)

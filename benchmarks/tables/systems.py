@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from benchmarks.tables.table import Table
 PATS = "pats"
 SYSTEMS = (PATS, *rival.SYSTEMS)
 TOLD = 1500  # characters that are kept of what a system says
+PATIENCE = 20.0  # seconds between asking and killing
 EVERY = 0.5  # seconds between two looks at its memory
 TINY_SECONDS = 15
 TINY = {
@@ -41,7 +41,7 @@ class Ended(NamedTuple):
 
 
 def run(command: Sequence[str], limit: float) -> Ended:
-    """Run a command in a group of its own, which is ended at the limit or with us."""
+    """Run a command, which is ended at the limit or with us, and all that it started."""
     offline = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "NO_COLOR": "1"}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         began, peak, code = time.perf_counter(), 0, None
@@ -51,15 +51,29 @@ def run(command: Sequence[str], limit: float) -> Ended:
                 peak = max(peak, resident(process.pid))
                 time.sleep(EVERY)
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            end(process)
         seconds = time.perf_counter() - began
         texts = []
         for file in (out, err):
             file.seek(0)
             texts.append(file.read().decode("utf-8", errors="replace"))
     return Ended(code, seconds, peak / 2**30, *texts)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process that still runs: ask it first, so that it can end its workers, then kill it and them."""
+    if process.poll() is not None:
+        return
+    below = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for worker in below:
+        if worker.is_running():  # false where the number is another process's by now
+            worker.kill()
 
 
 def resident(pid: int) -> int:
