@@ -95,7 +95,7 @@ def said(text: str) -> str:
     ]
     kept = "\n".join(line for line in lines if line.strip() and "%|" not in line)
     kept = kept.replace(str(record.ROOT), ".")
-    return re.sub(r"/(?:[\w.+-]+/)+", ".../", kept)[-TOLD:]
+    return re.sub(r"\.?/(?:[\w.+-]+/)+", ".../", kept)[-TOLD:]
 
 
 def measure(
