@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from benchmarks import record, tables
+from benchmarks.real.page import page as page_of_tables
 from benchmarks.record import Origin, Results
 from benchmarks.tables import beside, on_cpu, rows_of, table
 from pats import methods
@@ -321,6 +322,14 @@ def more_seeds(results: Results) -> str:
     return table(["reading", "every seed", "mean ± std"], rows)
 
 
+# ------------------------------------------------------------------------------- docs/real-tables.md
+
+
+def real_tables(results: Results) -> str:
+    """PATS and other systems on real tables."""
+    return page_of_tables(rows_of(results), results.settings["tables"])
+
+
 # ---------------------------------------------------------------------------------------- all pages
 
 
@@ -338,11 +347,20 @@ BLOCKS: Mapping[Path, Sequence[tuple[str, Callable[[Results], str]]]] = {
     ],
     REPORT: [("statistics_null", statistics_null), ("data_size", data_size)],
 }
+# Pages that are made as a whole, once their result file is there.
+WHOLE: Mapping[Path, tuple[str, Callable[[Results], str]]] = {
+    DOCS / "real-tables.md": ("rivals", real_tables)
+}
 REGISTRY = {"overview": overview, "options": options}
 
 
 def written(page: Path) -> str:
-    """A page with its blocks made anew."""
+    """A page with its blocks made anew, or made as a whole."""
+    if page in WHOLE:
+        name, whole = WHOLE[page]
+        if (found := record.read(name)) is None:
+            raise SystemExit(f"{page.name} needs {name}.json: python -m benchmarks.stale --run {name}")
+        return whole(found)
     text = page.read_text(encoding="utf-8")
     blocks: dict[str, list[str]] = {}
     for name, make in BLOCKS[page]:
@@ -369,7 +387,7 @@ def replaced(text: str, mark: str, blocks: Sequence[str], page: Path) -> str:
 
 def main() -> None:
     """Make all pages anew."""
-    for page in BLOCKS:
+    for page in [*BLOCKS, *(page for page in WHOLE if record.read(WHOLE[page][0]) is not None)]:
         page.write_text(written(page), encoding="utf-8")
         print(f"tables of {page.relative_to(record.ROOT)}")
 

@@ -6,13 +6,14 @@ from datetime import datetime
 import pytest
 
 from benchmarks import record
-from benchmarks.claims import CLAIMS
+from benchmarks.claims import AWAITED, CLAIMS
 
 NAMES = sorted(path.stem for path in record.RESULTS.glob("*.json"))
 
 
 def test_every_claim_has_its_file_and_every_file_its_claim():
-    assert set(NAMES) == set(CLAIMS)
+    assert set(NAMES) == set(CLAIMS) - AWAITED
+    assert set(CLAIMS) >= AWAITED
     assert {path.suffix for path in record.RESULTS.iterdir()} == {".json"}
 
 

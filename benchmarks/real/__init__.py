@@ -1,0 +1,1 @@
+"""Real tables to measure on, and other systems to measure on them beside PATS."""

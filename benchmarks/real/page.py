@@ -1,0 +1,94 @@
+"""The docs' page of the real tables, made from ``rivals.json``."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+from benchmarks.real import accept
+
+PAGE = """# PATS on real tables, beside other systems
+
+<!-- results: rivals.json -->
+Made by `python -m benchmarks.docs` from [`rivals.json`](../benchmarks/results/rivals.json).
+`python -m benchmarks.real_tables --data GLUE` builds the tables, and `python -m benchmarks.rivals` measures.
+Every system got the same train, dev and test rows of each split, on CPUs. `pats compare` had no flag
+but `--data`.
+
+{summary}
+
+## Is it as good as a simple model?
+
+A table counts as passed if PATS is not worse than either simple model by more than one standard error of the
+difference paired by split, or if it recommended a simple model on every split.
+
+{verdicts}
+
+## Scores
+
+Means over the splits × 100, ± standard deviation. A cell is empty where a system was not measured. It says so
+where the system failed, or has no such task.
+
+{scores}
+
+## Time and memory
+
+Mean minutes of a split, and the largest memory of all its processes together in GB.
+
+{costs}
+
+## The tables
+
+{tables}
+"""
+
+
+def tabled(head: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def _cell(rows: Sequence[Mapping[str, Any]]) -> str:
+    done = [100 * row["scores"][row["metric"]] for row in rows if row["status"] == "done"]
+    if not done:
+        return rows[0]["status"] if rows else ""
+    spread = f" ± {stdev(done):.1f}" if len(done) > 1 else ""
+    failed = f" ({len(rows) - len(done)} failed)" if len(done) < len(rows) else ""
+    return f"{fmean(done):.1f}{spread}{failed}"
+
+
+def _cost(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    minutes = fmean(row["seconds"] for row in rows) / 60
+    return f"{minutes:.1f}, {max(row['peak_gb'] for row in rows):.1f} GB"
+
+
+def page(rows: Sequence[Mapping[str, Any]], tables: Sequence[Mapping[str, Any]]) -> str:
+    """The whole page.
+
+    Args:
+        rows: Of the result file.
+        tables: What was measured on, as the file's settings list it.
+    """
+    systems = [*dict.fromkeys(row["system"] for row in rows)]
+    names = [*dict.fromkeys(row["table"] for row in rows)]
+
+    def of(table: str, system: str) -> list[Mapping[str, Any]]:
+        return [row for row in rows if (row["table"], row["system"]) == (table, system)]
+
+    judged = accept.judge(rows)
+    known = [one for one in judged if one.passed is not None]
+    passed = sum(bool(one.passed) for one in known)
+    about = ("name", "rows", "classes", "covers", "language", "licence", "source")
+    return PAGE.format(
+        summary=f"PATS passes on {passed} of {len(known)} tables measured in full.",
+        verdicts=tabled(accept.HEADS, [accept.cells(one) for one in judged]),
+        scores=tabled(
+            ["table", *systems], [[name, *(_cell(of(name, one)) for one in systems)] for name in names]
+        ),
+        costs=tabled(
+            ["table", *systems], [[name, *(_cost(of(name, one)) for one in systems)] for name in names]
+        ),
+        tables=tabled(about, [["" if t[key] is None else t[key] for key in about] for t in tables]),
+    )
