@@ -3,11 +3,15 @@ import json
 import os
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 
+import pats.measure.predict as predict_module
 from pats import InputError
-from pats.measure.predict import predict
+from pats.measure.predict import Labelling, predict
+from pats.measure.trained import Encoder, load_model
 from pats.run import Run, finetune
+from support.tables import write_table
 
 
 @pytest.fixture(scope="module")
@@ -209,20 +213,181 @@ def test_nothing_is_written_into_the_model(trained, reviews, tmp_path, name):
     assert {path.name: path.read_bytes() for path in trained.iterdir()} == before
 
 
-@pytest.mark.parametrize(
-    ("text", "ours"),
-    [
-        ("row,text,prediction\n", True),
-        ("id,text,pats_prediction,p_good\n", True),
-        ("id,text\n1,x\n", False),
-        ("", False),
-    ],
-)
-def test_other_files_are_not_overwritten_and_earlier_predictions_are(trained, reviews, tmp_path, text, ours):
-    (tmp_path / "out.csv").write_text(text)
-    if ours:
-        predict(trained, reviews, out=tmp_path / "out.csv")
-        return
-    with pytest.raises(InputError, match="not of PATS's making"):
-        predict(trained, reviews, out=tmp_path / "out.csv")
-    assert (tmp_path / "out.csv").read_text() == text
+@pytest.mark.parametrize("text", ["row,text,prediction\n", "id,text\n1,x\n", ""])
+def test_no_file_is_replaced_unless_asked(trained, reviews, tmp_path, text):
+    """Not even earlier predictions: nothing tells that they are wanted no more."""
+    out = tmp_path / "out.csv"
+    out.write_text(text)
+    with pytest.raises(InputError, match=r"is there already: .* --force"):
+        predict(trained, reviews, out=out)
+    assert out.read_text() == text
+    predict(trained, reviews, out=out, force=True)
+    assert len(list(csv.reader(out.open(newline="")))) == 101
+
+
+def test_force_replaces_neither_table_nor_model_nor_folder(trained, tmp_path):
+    data = table(tmp_path / "t.csv", ["text"], [["fine"]])
+    (tmp_path / "folder.csv").mkdir()
+    before = {path: path.read_bytes() for path in [data, *trained.iterdir()]}
+    for out in (data, trained / "config.json", tmp_path / "folder.csv"):
+        with pytest.raises(InputError):
+            predict(trained, data, out=out, force=True)
+    assert {path: path.read_bytes() for path in [data, *trained.iterdir()]} == before
+
+
+def read_back(path):
+    """The rows of a written table, as its own format has them."""
+    if path.suffix == ".parquet":
+        return pq.read_table(path).to_pylist()
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    return list(csv.DictReader(path.open(newline=""), delimiter="\t" if path.suffix == ".tsv" else ","))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("source", ["csv", "jsonl", "parquet"])
+def test_every_format_holds_the_same(trained, tmp_path, monkeypatch, source, suffix):
+    """In pieces of two rows; a column that only a later row has is there, and every cell is."""
+    monkeypatch.setattr(predict_module, "PIECE", 2)
+    rows = [{"id": i, "text": f"a {word} day", "é": None} for i, word in enumerate(["fine", "dull", "cold"])]
+    rows[2]["é"] = "=1\t2\n3"
+    if source == "jsonl":
+        rows[0].pop("é")
+    data = write_table(tmp_path / f"t.{source}", rows)
+    found = predict(trained, data, out=tmp_path / f"out.{suffix}")
+    back = read_back(tmp_path / f"out.{suffix}")
+    assert [list(row) for row in back] == 3 * [["id", "text", "é", "row", "prediction", "p_bad", "p_good"]]
+    assert [str(row["id"]) for row in back] == ["0", "1", "2"]
+    assert [row["text"] for row in back] == [one.texts[0] for one in found]
+    assert [row["é"] or None for row in back] == [None, None, "=1\t2\n3"]
+    assert [int(row["row"]) for row in back] == [1, 2, 3]
+    for row, one in zip(back, found, strict=True):
+        assert row["prediction"] == one.label
+        assert float(row["p_good"]) == pytest.approx(one.scores["good"], rel=1e-6)
+    if suffix in ("jsonl", "parquet") and source != "csv":
+        assert [row["id"] for row in back] == [0, 1, 2]  # numbers stay numbers
+
+
+def test_columns_of_mixed_cells_become_text_in_parquet(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict_module, "PIECE", 1)
+    cells = [(1, 1, 0, "x"), (2.5, "b", None, None), (None, [1], 3, {"k": 1})]
+    lines = [json.dumps({"text": "a", **dict(zip("mnop", row, strict=True))}) for row in cells]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    predict(trained, tmp_path / "t.jsonl", out=tmp_path / "o.parquet")
+    written = pq.read_table(tmp_path / "o.parquet").to_pydict()
+    assert written["m"] == [1.0, 2.5, None]
+    assert written["n"] == ["1", "b", "[1]"]
+    assert written["o"] == [0, None, 3]
+    assert written["p"] == ["x", None, '{"k": 1}']
+
+
+@pytest.mark.parametrize("k", [1, 2, 9])
+def test_the_best_few_classes(trained, tmp_path, k):
+    data = table(tmp_path / "t.csv", ["text", "p"], [["the day was superb", ""], ["an awful film", ""]])
+    everything = predict(trained, data)
+    found = predict(trained, data, top_k=k, out=tmp_path / "o.csv")
+    for one, all_of_it in zip(found, everything, strict=True):
+        best = sorted(all_of_it.scores, key=all_of_it.scores.get, reverse=True)
+        assert list(one.scores) == best[:k]
+        assert one.label == all_of_it.label
+    rows = read_back(tmp_path / "o.csv")
+    more = ["prediction_2", "p_2"] if k > 1 else []
+    assert list(rows[0]) == ["text", "p", "row", "prediction", "pats_p", *more]
+    assert [row["prediction"] for row in rows] == [one.label for one in found]
+
+
+def with_card(folder, copy, **changes):
+    """A copy of a model whose stored facts are changed."""
+    shutil.copytree(folder, copy)
+    card = json.loads((copy / "pats.json").read_text())
+    (copy / "pats.json").write_text(json.dumps(card | changes))
+    return copy
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1, 4.0])
+def test_probabilities_are_calibrated(trained, reviews, tmp_path, temperature):
+    plain = predict(trained, reviews)
+    cooled = predict(with_card(trained, tmp_path / "m", temperature=temperature), reviews)
+    for one, other in zip(plain, cooled, strict=True):
+        assert other.label == one.label
+        odds = one.scores["good"] / one.scores["bad"]
+        assert other.scores["good"] / other.scores["bad"] == pytest.approx(
+            odds ** (1 / temperature), rel=1e-4
+        )
+
+
+SENSELESS = {
+    "temperature 0": ({"temperature": 0}, "temperature = 0, but"),
+    "temperature as text": ({"temperature": "1"}, "temperature = '1'"),
+    "temperature NaN": ({"temperature": float("nan")}, "temperature = nan"),
+    "columns of another kind": ({"text": ["a", "b"]}, "text = ['a', 'b'], but that must be the name"),
+    "length": ({"max_length": "long"}, "max_length = 'long'"),
+    "pair": ({"pair": 1}, "pair = 1"),
+}
+
+
+@pytest.mark.parametrize("case", SENSELESS)
+def test_what_is_stored_is_never_guessed_anew(trained, reviews, tmp_path, case):
+    changes, said = SENSELESS[case]
+    with pytest.raises(InputError, match=r"^[^\n]+export the model again$") as error:
+        predict(with_card(trained, tmp_path / "m", **changes), reviews)
+    assert said in str(error.value)
+
+
+def test_formulas_are_defused_where_asked(trained, tmp_path):
+    cells = ["=1+1", "+x", "-2", "-2+3", "@x", "\t=1", "fine", ""]
+    data = table(tmp_path / "t.csv", ["text", "=n"], [[cell, "1"] for cell in cells])
+    predict(trained, data, out=tmp_path / "o.csv", defuse_formulas=True)
+    header, *rows = csv.reader((tmp_path / "o.csv").open(newline=""))
+    assert header[:2] == ["text", "'=n"]
+    assert [row[0] for row in rows] == ["'=1+1", "'+x", "-2", "'-2+3", "'@x", "'\t=1", "fine", ""]
+
+
+def test_a_late_fault_of_the_table_is_found_before_the_work(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict_module, "PIECE", 2)
+    monkeypatch.setattr(Encoder, "predict", lambda *args: pytest.fail("the work has begun"))
+    rows = [{"text": "a"}, {"text": "b"}, {"text": "c"}, {"text": ["d"]}]
+    data = write_table(tmp_path / "t.jsonl", rows)
+    with pytest.raises(InputError, match=r"line 4 of .* no text in column 'text'"):
+        predict(trained, data, out=tmp_path / "o.csv")
+    data.write_text('{"text": "a"}\n{"text": "\\ud83d"}\n')
+    with pytest.raises(InputError, match=r"line 2 of .* has half a character"):
+        predict(trained, data, out=tmp_path / "o.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.jsonl"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, OSError(28, "full")])
+def test_an_interrupted_prediction_leaves_no_file(trained, reviews, tmp_path, monkeypatch, error):
+    monkeypatch.setattr(predict_module, "PIECE", 16)
+    whole, done = Encoder.predict, []
+
+    def stop(self, *args):
+        done.append(1)
+        if len(done) == 2:
+            raise error
+        return whole(self, *args)
+
+    monkeypatch.setattr(Encoder, "predict", stop)
+    with pytest.raises(error if isinstance(error, type) else OSError):
+        predict(trained, reviews, out=tmp_path / "o.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_that_changes_meanwhile_is_noticed(trained, tmp_path):
+    data = table(tmp_path / "t.csv", ["text"], [["fine"], ["dull"]])
+    job = Labelling.of(load_model(trained), data)
+    table(data, ["text"], [["fine"], ["dull"], ["cold"]])
+    with pytest.raises(InputError, match="was changed while it was read"):
+        job.write_file(tmp_path / "o.csv")
+    table(data, ["text"], [["fine"]])
+    with pytest.raises(InputError, match="was changed while it was read"):
+        job.write_file(tmp_path / "o.csv")
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_long_and_odd_texts(trained, tmp_path):
+    texts = ["fine " * 200_000, "a\0b", "\ufeff\u202e", "👩‍👩‍👧" * 50]
+    data = write_table(tmp_path / "t.jsonl", [{"text": text} for text in texts])
+    found = predict(trained, data, out=tmp_path / "o.jsonl")
+    assert [row["text"] for row in read_back(tmp_path / "o.jsonl")] == texts
+    assert all(0 <= score <= 1 for one in found for score in one.scores.values())
