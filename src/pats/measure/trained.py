@@ -47,6 +47,12 @@ class Facts:
     temperature: float
     about: Mapping[str, Any]
 
+    @property
+    def title(self) -> str:
+        """The model's name without the path to it."""
+        path = Path(self.name)
+        return path.parent.name if path.name == "model" and path.parent.name else path.name
+
 
 class Trained(Protocol):
     """A model that answers."""
