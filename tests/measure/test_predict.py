@@ -15,14 +15,8 @@ from support.tables import write_table
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_bert, many_reviews, tmp_path_factory):
-    out = tmp_path_factory.mktemp("trained")
-    run = Run(
-        model=str(tiny_bert), data=str(many_reviews), method="vanilla", lr=3e-3, epochs=6, batch_size=16,
-        precision="fp32", text="text",
-    )  # fmt: skip
-    finetune(run, out)
-    return out / "model"
+def trained(trained_model):
+    return trained_model
 
 
 @pytest.fixture(scope="module")

@@ -199,6 +199,20 @@ class Labelling:
         if count != self.rows:
             raise self._changed()
 
+    def row(self, number: int) -> list[str]:
+        """The one or two texts of a row, counted from 1.
+
+        Raises:
+            InputError: There is no such row.
+        """
+        if not 1 <= number <= self.rows:
+            raise InputError(f"{self.path} has no row {number}: name one from 1 to {self.rows} with --row")
+        for piece in _pieces(self.path):
+            if number <= len(piece.places):
+                return [piece.texts(name)[number - 1] if name in piece.columns else "" for name in self.texts]
+            number -= len(piece.places)
+        raise self._changed()
+
     def _changed(self) -> InputError:
         return InputError(f"{self.path} was changed while it was read: start again when nobody writes to it")
 
