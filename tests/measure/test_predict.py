@@ -314,7 +314,7 @@ SENSELESS = {
     "temperature 0": ({"temperature": 0}, "temperature = 0, but"),
     "temperature as text": ({"temperature": "1"}, "temperature = '1'"),
     "temperature NaN": ({"temperature": float("nan")}, "temperature = nan"),
-    "columns of another kind": ({"text": ["a", "b"]}, "text = ['a', 'b'], but that must be the name"),
+    "columns of another kind": ({"text": {"a": "b"}}, "text = {'a': 'b'}, but that must be the name"),
     "length": ({"max_length": "long"}, "max_length = 'long'"),
     "pair": ({"pair": 1}, "pair = 1"),
 }
@@ -326,6 +326,18 @@ def test_what_is_stored_is_never_guessed_anew(trained, reviews, tmp_path, case):
     with pytest.raises(InputError, match=r"^[^\n]+export the model again$") as error:
         predict(with_card(trained, tmp_path / "m", **changes), reviews)
     assert said in str(error.value)
+
+
+def test_several_columns_of_the_training_are_joined_again(trained, tmp_path):
+    model = with_card(trained, tmp_path / "m", text=["a", "b"])
+    data = table(
+        tmp_path / "t.csv", ["b", "text", "a"], [["superb", "wrong", "the day"], ["", "wrong", "dull"]]
+    )
+    found = predict(model, data, out=tmp_path / "o.csv")
+    assert [one.texts for one in found] == [("the day\nsuperb",), ("dull",)]
+    assert list(read_back(tmp_path / "o.csv")[0])[:3] == ["b", "text", "a"]
+    with pytest.raises(InputError, match="trained on"):
+        predict(model, table(tmp_path / "u.csv", ["a", "text"], [["x", "y"]]))
 
 
 def test_formulas_are_defused_where_asked(trained, tmp_path):

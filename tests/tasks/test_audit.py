@@ -7,7 +7,7 @@ from pats._errors import InputError
 from pats.tasks import audit, load
 from pats.tasks.audit import Row
 from pats.tasks.columns import Columns
-from pats.tasks.folder import read
+from pats.tasks.reading import open_table as read
 from pats.tasks.table import examine
 from support.tables import CSV, labelled_rows, write_table
 

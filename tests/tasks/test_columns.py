@@ -2,7 +2,7 @@ import pytest
 
 from pats._errors import InputError
 from pats.tasks.columns import choose
-from pats.tasks.folder import read
+from pats.tasks.reading import open_table as read
 from support.tables import write_table
 
 

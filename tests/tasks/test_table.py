@@ -8,7 +8,7 @@ import pytest
 
 from pats._errors import InputError
 from pats.tasks import load
-from pats.tasks.folder import read
+from pats.tasks.reading import open_table as read
 from support.tables import CSV, labelled_rows, write_table
 
 ROWS = [{"text": f'said "no", {i}\nand\tleft é', "label": ("neg", "pos", "neu")[i % 3]} for i in range(60)]
@@ -203,7 +203,7 @@ QUOTED = CSV.replace("text 39", '"text, 39"')
     ("name", "content", "options", "parts"),
     [
         ("a.csv", None, {}, ["does not exist"]),
-        ("a.xlsx", CSV, {}, [".csv, .tsv, .jsonl, .json, .parquet"]),
+        ("a.doc", CSV, {}, ["no table", ".csv, .tsv", ".parquet", ".xlsx"]),
         ("a.csv", "", {}, ["no rows"]),
         ("a.csv", "text,label\n", {}, ["no rows"]),
         ("a.csv", "text,label\n,\n , \n", {}, ["blank rows only"]),
@@ -230,11 +230,11 @@ QUOTED = CSV.replace("text 39", '"text, 39"')
         ("a.jsonl", JSONL[:-9], {}, ["line 40", "JSON object", "cut"]),
         ("a.jsonl", JSONL + "[1]\n", {}, ["line 41", "JSON object"]),
         ("a.jsonl", JSONL.replace('"text 7"', '["text"]'), {}, ["line 8", "'text'", "list"]),
-        ("a.csv", CSV.replace("39,b", "39,c"), {}, ["class 'c'", "1 different texts", "train, dev, test"]),
+        ("a.csv", CSV.replace("39,b", "39,c"), {}, ["class 'c'", "1 different text in", "train, dev, test"]),
         ("a.csv", CSV + "new,c\nold,c\nnew,c\n", {}, ["class 'c'", "2 different texts"]),
         ("a.csv", "".join(CSV.splitlines(keepends=True)[:20]), {}, ["19 labelled rows", "20 are needed"]),
-        ("a.csv", CSV.encode().replace(b"text 5", b"t\xe9xt 5"), {}, ["line 7", "UTF-8"]),
-        ("a.csv", CSV.encode("utf-16"), {}, ["line 1", "UTF-8"]),
+        ("a.csv", CSV.encode().replace(b"text 5", "t\xe9xt".encode() + b" \xe9 5"), {}, ["line 7", "UTF-8"]),
+        ("a.csv", CSV.encode("utf-16")[:-1], {}, ["line ", "UTF-16", "save"]),
         ("a.parquet", b"PAR1 and more", {}, ["Parquet", "cut"]),
         ("a.csv", SPLIT.replace("7,b,dev", "7,b,x", 1), {}, ["'x'", "line 9", "validation"]),
         ("a.csv", SPLIT, {}, ["no train rows"]),

@@ -16,9 +16,11 @@ from rich.progress import Progress
 from pats._errors import InputError
 from pats.cli import _flags, _parser
 from pats.measure import written
-from pats.measure.predict import INPUT_FORMATS, STANDARD, Labelling, Prediction, check_out, source
+from pats.measure.predict import Labelling, Prediction, check_out, source
 from pats.measure.trained import load_model
+from pats.tasks.reading import STDIN
 
+STDOUT = "-"  # in place of a file
 EXAMPLE = """
 pats predict out/model new-reviews.csv --out labelled.csv
 cat new-reviews.csv | pats predict out/model - --top-k 3 > labelled.csv
@@ -48,7 +50,6 @@ def main(argv: Sequence[str]) -> int:
     add("--defuse-formulas", action="store_true", help="put an apostrophe before cells that a spreadsheet "
         "would run")  # fmt: skip
     add("--format", choices=written.FORMATS, help="format on standard output (default: csv)")
-    add("--stdin-format", choices=INPUT_FORMATS, help="format of standard input (default: csv)")
     add("--json", action="store_true", help="write the predictions as JSON on stdout")
     add("--quiet", action="store_true", help="show no progress")
     values = parser.read(argv)
@@ -71,19 +72,18 @@ def _predict(
     force: bool = False,
     defuse_formulas: bool = False,
     format: str | None = None,
-    stdin_format: str = "csv",
     json: bool = False,
     quiet: bool = False,
 ) -> int:
     if out is None and not json:
-        out = STANDARD if table == STANDARD else str(Path(table).with_suffix(".predicted.csv"))
-    if json and out == STANDARD:
+        out = STDOUT if table == STDIN else str(Path(table).with_suffix(".predicted.csv"))
+    if json and out == STDOUT:
         raise InputError("--json and --out - both write to standard output: leave one out")
-    if format is not None and out != STANDARD:
+    if format is not None and out != STDOUT:
         raise InputError("--format is for standard output: a file's format is named by its ending")
-    if out is not None and out != STANDARD:
-        check_out(Path(out), None if table == STANDARD else Path(table), Path(model), force)
-    with source(table, stdin_format) as path:
+    if out is not None and out != STDOUT:
+        check_out(Path(out), None if table == STDIN else Path(table), Path(model), force)
+    with source(table) as path:
         job = Labelling.of(load_model(model), path, text, text_pair, top_k, batch_size)
         for note in job.notes:
             sys.stderr.write(f"{note}\n")
@@ -99,7 +99,7 @@ def _predict(
             if out is None:
                 for _, piece in job.pieces():
                     tell(piece)
-            elif out == STANDARD:
+            elif out == STDOUT:
                 stdout = sys.stdout.buffer
                 counts = job.write(stdout, format or "csv", defuse_formulas, on_piece=tell)
                 stdout.flush()
@@ -109,8 +109,8 @@ def _predict(
                 listed.end()
     if out is not None and not json:
         shares = ", ".join(f"{label} {count}" for label, count in counts.most_common())
-        told = sys.stderr if out == STANDARD else sys.stdout
-        where = "written" if out == STANDARD else f"in {out}"
+        told = sys.stderr if out == STDOUT else sys.stdout
+        where = "written" if out == STDOUT else f"in {out}"
         told.write(f"{job.rows} rows {where}{': ' + shares if shares else ''}\n")
     return 0
 

@@ -25,7 +25,21 @@ EXAMPLE = """
 pats sensitivity plain=out/plain/model pats=out/pats/model --task cola --data glue/ --out out/figure2
 pats sensitivity out/reviews/model --data reviews.csv --out out/figure2
 """
-OF_DATA = ("task", "data", "text", "text_pair", "label", "kind", "split_seed", "batch_size", "precision")
+OF_DATA = (
+    "task",
+    "data",
+    "text",
+    "text_pair",
+    "label",
+    "kind",
+    "quoting",
+    "sheet",
+    "drop_rare",
+    "drop_unlabelled",
+    "split_seed",
+    "batch_size",
+    "precision",
+)
 
 
 def main(argv: Sequence[str]) -> int:

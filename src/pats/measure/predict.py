@@ -5,7 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfileobj
 from typing import Any, BinaryIO
@@ -14,14 +14,10 @@ from pats._errors import InputError
 from pats.measure import written
 from pats.measure.trained import Facts, Scores, Trained, load_model
 from pats.run.folder import owned
-from pats.tasks.columns import choose
-from pats.tasks.folder import Table, read
-
-STANDARD = "-"  # in place of a file: standard input, or standard output
-INPUT_FORMATS = ("csv", "tsv", "jsonl", "parquet")  # of standard input
+from pats.tasks.columns import Text, choose, names_of
+from pats.tasks.reading import STDIN, Table, stream
 
 PIECE = 1024  # rows that are held at a time
-_STDIN = "standard input"
 
 Rows = Mapping[str, Sequence[Any]]
 
@@ -115,7 +111,7 @@ class Labelling:
     model: Trained
     path: Path
     table: tuple[str, ...]
-    texts: tuple[str, ...]
+    texts: tuple[Text, ...]
     rows: int
     types: Mapping[str, Any]
     notes: tuple[str, ...]
@@ -148,7 +144,7 @@ class Labelling:
             if not facts.labels:
                 raise InputError(f"the model {facts.name!r} gives one score and no classes: leave out top_k")
             top_k = min(top_k, len(facts.labels))
-        names: tuple[str, ...] = ()
+        names: tuple[Text, ...] = ()
         notes: list[str] = []
         table: dict[str, None] = {}
         types: dict[str, Any] = {}
@@ -156,13 +152,13 @@ class Labelling:
         for piece in _pieces(path):
             if not names:
                 names, notes = _columns(piece, text, text_pair, facts)
+                notes = [*piece.notes, *notes]
             for name in names:
-                if name in piece.columns:
-                    _check_encodable(piece, name)
-            for name, cells in piece.columns.items():
+                _check_encodable(piece, name)
+            for name, cells in piece.cells.items():
                 types[name] = written.arrow_type(cells, types.get(name))
             table |= dict.fromkeys(piece.columns)
-            count += len(piece.places)
+            count += len(piece)
         return cls(model, path, tuple(table), names, count, types, tuple(notes), top_k, batch_size)
 
     @property
@@ -188,11 +184,11 @@ class Labelling:
         """
         count = 0
         for piece in _pieces(self.path):
-            blank = [None] * len(piece.places)
-            rows = {name: piece.columns.get(name, blank) for name in self.table}
-            texts = [piece.texts(name) if name in piece.columns else [""] * len(blank) for name in self.texts]
+            blank = [None] * len(piece)
+            rows = {name: piece.cells.get(name, blank) for name in self.table}
+            texts = [_filled(piece, self.texts).texts(name) for name in self.texts]
             scores = self.model.predict(texts[0], texts[1] if len(texts) > 1 else None, self.batch_size)
-            count += len(blank)
+            count += len(piece)
             if not set(piece.columns) <= set(self.table) or count > self.rows:
                 raise self._changed()
             yield rows, list(self._said(texts, scores))
@@ -208,9 +204,9 @@ class Labelling:
         if not 1 <= number <= self.rows:
             raise InputError(f"{self.path} has no row {number}: name one from 1 to {self.rows} with --row")
         for piece in _pieces(self.path):
-            if number <= len(piece.places):
-                return [piece.texts(name)[number - 1] if name in piece.columns else "" for name in self.texts]
-            number -= len(piece.places)
+            if number <= len(piece):
+                return [_filled(piece, self.texts).texts(name)[number - 1] for name in self.texts]
+            number -= len(piece)
         raise self._changed()
 
     def _changed(self) -> InputError:
@@ -282,49 +278,54 @@ def _told(one: Prediction, best_only: bool) -> tuple[Any, ...]:
 
 
 @contextmanager
-def source(table: str, kind: str = "csv") -> Iterator[Path]:
+def source(table: str) -> Iterator[Path]:
     """The file of a table; standard input, ``"-"``, becomes a temporary one, as it is read twice.
 
     Raises:
         InputError: What is wrong with it, within too.
     """
-    if table != STANDARD:
+    if table != STDIN:
         yield Path(table)
         return
     with tempfile.TemporaryDirectory(prefix="pats-") as folder:
-        path = Path(folder) / f"stdin.{kind}"
+        path = Path(folder) / "stdin"  # its content tells its format
         with path.open("wb") as file:
             copyfileobj(sys.stdin.buffer, file, 1 << 20)
         if not path.stat().st_size:
-            raise InputError(f"{_STDIN} is empty: pipe a table into it")
+            raise InputError("standard input is empty: pipe a table into it")
         try:
             yield path
         except InputError as error:
-            raise InputError(str(error).replace(str(path), _STDIN)) from None
+            raise InputError(str(error).replace(str(path), "standard input")) from None
 
 
 def _pieces(path: Path) -> Iterator[Table]:
-    table = read(path)
-    for start in range(0, len(table.places), PIECE):
-        columns = {name: cells[start : start + PIECE] for name, cells in table.columns.items()}
-        yield Table(path, columns, table.places[start : start + PIECE], table.unit)
+    return stream(path, PIECE)
+
+
+def _filled(piece: Table, texts: Sequence[Text]) -> Table:
+    """A piece with all columns of the texts: JSON lines may leave one out, which is an empty text."""
+    lacking = {name for text in texts for name in names_of(text)} - set(piece.columns)
+    cells = {**piece.cells, **{name: [None] * len(piece) for name in lacking}}
+    return replace(piece, cells=cells) if lacking else piece
 
 
 def _columns(
     piece: Table, text: str | None, text_pair: str | None, facts: Facts
-) -> tuple[tuple[str, ...], list[str]]:
+) -> tuple[tuple[Text, ...], list[str]]:
     """The columns of the texts (those named, else those of the training, else detected), and notes."""
     given = {"text": text, "text_pair": text_pair}
     taken = {key: column for key, column in facts.columns.items() if given[key] is None}
-    if any(column not in piece.columns for column in taken.values()):
+    if not {name for column in taken.values() for name in names_of(column)} <= set(piece.columns):
         flags = " and ".join(f"--{key.replace('_', '-')}" for key in taken)
         raise InputError(
             f"the model {facts.name!r} was trained on {' and '.join(map(repr, facts.columns.values()))}, but "
-            f"{piece.path} has the columns {', '.join(piece.columns)}: name those to read with {flags}"
+            f"{piece.name} has the columns {', '.join(piece.columns)}: name those to read with {flags}"
         )
     words = {"text": "text", "text_pair": "second text"}
     notes = [f"The {words[key]} is column {column!r}, as in training." for key, column in taken.items()]
-    columns, detected = choose(piece, **(given | taken), labelled=False)
+    wanted: dict[str, Any] = given | taken
+    columns, detected = choose(piece, **wanted, labelled=False)
     names = columns.texts
     if facts.pair and len(names) == 1:
         raise InputError(
@@ -334,15 +335,15 @@ def _columns(
     return (names[:1] if facts.pair is False else names), notes + detected
 
 
-def _check_encodable(piece: Table, name: str) -> None:
+def _check_encodable(piece: Table, name: Text) -> None:
     """Refuse texts with half a character, which JSON can have and no tokenizer reads."""
-    texts = piece.texts(name)
+    texts = _filled(piece, [name]).texts(name)
     try:
         "".join(texts).encode()
     except UnicodeEncodeError:
         row = next(row for row, text in enumerate(texts) if not encodable(text))
         raise InputError(
-            f"{piece.where(row)} has half a character (a lone surrogate) in column {name!r}: mend that text"
+            f"{piece.line(row)} has half a character (a lone surrogate) in column {name!r}: mend that text"
         ) from None
 
 

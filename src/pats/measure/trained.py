@@ -18,6 +18,7 @@ from pats._errors import InputError
 from pats.run import batches, environment
 from pats.run.model import classifier, exported
 from pats.tasks import Split
+from pats.tasks.columns import Text, text_of
 
 MAX_LENGTH = 128  # of a model that was not exported by PATS
 
@@ -41,7 +42,7 @@ class Facts:
 
     name: str
     labels: tuple[str, ...]
-    columns: Mapping[str, str]
+    columns: Mapping[str, Text]
     pair: bool | None
     max_length: int
     temperature: float
@@ -132,11 +133,17 @@ def _facts(name: str, labels: tuple[str, ...], about: Mapping[str, Any], longest
     pair = about.get("pair")
     if pair is not None and not isinstance(pair, bool):
         raise _senseless(name, "pair", pair, "true or false")
-    columns = {key: about[key] for key in ("text", "text_pair") if about.get(key) is not None}
-    for key, column in columns.items():  # to guess another one would give wrong answers without a word
-        if not isinstance(column, str):
-            raise _senseless(name, key, column, "the name of a column")
+    columns = {
+        key: _column(name, key, about[key]) for key in ("text", "text_pair") if about.get(key) is not None
+    }
     return Facts(name, labels, columns, pair, min(stored, longest), temperature(name, about), about)
+
+
+def _column(name: str, key: str, stored: Any) -> Text:
+    """A column, or several that are joined; to guess another one would give wrong answers without a word."""
+    if stored and isinstance(stored, str | list) and all(isinstance(one, str) for one in stored):
+        return text_of(stored)
+    raise _senseless(name, key, stored, "the name of a column, or several")
 
 
 def temperature(name: str, about: Mapping[str, Any]) -> float:

@@ -18,6 +18,10 @@ def load_data(run: Run) -> tasks.TaskData:
         text_pair=run.text_pair,
         label=run.label,
         kind=run.kind,
+        quoting=run.quoting,
+        sheet=run.sheet,
+        drop_rare=run.drop_rare,
+        drop_unlabelled=run.drop_unlabelled,
         seed=run.split_seed,
         options=run.task_options,  # type: ignore[arg-type]
     )

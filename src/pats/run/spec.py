@@ -10,10 +10,15 @@ from typing import Any
 
 from pats import setups
 from pats._errors import InputError, did_you_mean
+from pats.tasks.columns import text_of
+from pats.tasks.reading import QUOTINGS
 
 SCHEMA = 1  # part of every id: a change of meaning of any field starts new results
 # Younger than the schema: with these values they are in no id.
-_ADDED = {"allow_missing_weights": False, "split_seed": 0, "weights": None}
+_ADDED = {
+    **{"allow_missing_weights": False, "split_seed": 0, "weights": None},
+    **{"quoting": None, "sheet": None, "drop_rare": False, "drop_unlabelled": False},
+}
 
 # Until version 0.1.0 the paper's literal reading was called ``pats``. Its records are read under its new
 # name, and keep their ids.
@@ -29,6 +34,7 @@ _CHOICES: Mapping[str, Callable[[], Iterable[str | None]]] = {
     "setup": setups.setups,
     "precision": lambda: ("auto", "fp32", "bf16"),
     "kind": lambda: (None, "classification", "regression"),
+    "quoting": lambda: (None, *QUOTINGS),
 }
 
 
@@ -48,10 +54,17 @@ class Run:
         task: One of ``pats.tasks.registry()``, a class of your own as ``"my_module:MyTask"``, or None where
             ``data`` is a table.
         data: A task's folder, such as GLUE's, or a table; None takes GLUE from the hub.
-        text: Column of the first text of a table; None detects it. The same holds for
-            ``text_pair`` and ``label``.
+        text: Column of the first text of a table, or several whose cells are joined by line feeds; None
+            detects it, as it does ``text_pair`` and ``label``.
+        text_pair: Column of the second text.
+        label: Column of the label.
         kind: ``"classification"`` or ``"regression"``; None detects it. If whole numbers
             may be both, it must be given.
+        quoting: What quotes mean in a CSV or TSV: ``"double"`` (they are doubled within a cell),
+            ``"backslash"``, or ``"none"`` (they are plain characters); None detects it.
+        sheet: Sheet of a workbook; None takes the first that holds anything.
+        drop_rare: Leave out the classes of a table that are too rare to be in every split.
+        drop_unlabelled: Leave out the rows of a table that have no label.
         task_options: Options of a task that makes its examples, such as ``{"size": 1000}``.
         fingerprint: Hash of the loaded data. Where given, it replaces ``data`` in the id, and a run
             on other data is refused.
@@ -90,10 +103,14 @@ class Run:
     allow_missing_weights: bool = False
     task: str | None = None
     data: str | None = None
-    text: str | None = None
+    text: str | tuple[str, ...] | None = None
     text_pair: str | None = None
     label: str | None = None
     kind: str | None = None
+    quoting: str | None = None
+    sheet: str | None = None
+    drop_rare: bool = False
+    drop_unlabelled: bool = False
     task_options: Mapping[str, Value] = field(default_factory=dict)
     fingerprint: str | None = None
     weights: str | None = None
@@ -123,6 +140,8 @@ class Run:
         object.__setattr__(self, "task_options", dict(self.task_options))
         object.__setattr__(self, "options", dict(self.options))
         object.__setattr__(self, "betas", tuple(self.betas))
+        if self.text is not None:
+            object.__setattr__(self, "text", text_of(self.text))
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in tuple(allowed()):
                 choices = ", ".join(choice for choice in allowed() if choice is not None)

@@ -5,17 +5,18 @@ Adding one is a file here with one subclass of ``Task``.
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from pats._errors import InputError, did_you_mean
 from pats._registry import members, of_ones_own
 from pats.tasks._data import Split, TaskData
 from pats.tasks._task import Asked, Task
 from pats.tasks.glue import GLUE, canonical
+from pats.tasks.reading import stem
 from pats.tasks.table import UserTable
 
-__all__ = ["GLUE", "Asked", "Split", "Task", "TaskData", "find", "load", "registry", "takes_data"]
+__all__ = ["GLUE", "Asked", "Split", "Task", "TaskData", "find", "load", "registry", "stem", "takes_data"]
 
 
 @cache
@@ -59,15 +60,19 @@ def takes_data(name: str) -> bool:
 
 def load(
     task: str | None = None,
-    data: str | Path | None = None,
+    data: Any = None,
     *,
-    text: str | None = None,
+    text: str | tuple[str, ...] | None = None,
     text_pair: str | None = None,
     label: str | None = None,
     kind: str | None = None,
     seed: int = 0,
     options: Mapping[str, int] = MappingProxyType({}),
     need: Sequence[str] = ("train", "dev"),
+    quoting: str | None = None,
+    sheet: str | None = None,
+    drop_rare: bool = False,
+    drop_unlabelled: bool = False,
 ) -> TaskData:
     """Load a task from its source.
 
@@ -75,20 +80,28 @@ def load(
         task: One of ``registry()``, in any usual spelling; ``my_module:MyTask`` for a class of your own;
             None where ``data`` is a table.
         data: For GLUE a folder in the official layout, or None for the Hugging Face hub. Without a
-            task a table (CSV, TSV, JSONL, Parquet), or a folder with train, dev and test tables.
-        text: Column of the first text of a table; None detects it and reports it in the notes.
+            task a table (see ``pats.tasks.reading``), a folder with train, dev and test tables, or a
+            table that Python holds, such as a frame of pandas.
+        text: Column of the first text of a table, or several to join; None detects it and reports it in
+            the notes.
         text_pair: Column of the second text of a table.
         label: Column of the label of a table; None detects it and reports it in the notes.
         kind: ``"classification"`` or ``"regression"`` for a table; None detects it and reports it.
         seed: Seed of the split of a table that brings none.
         options: Options of the embedded task, such as ``{"size": 1000, "seed": 0}``.
         need: Which of ``"train"`` and ``"dev"`` to read of a GLUE task.
+        quoting: What quotes mean in a CSV or TSV, one of ``pats.tasks.reading.QUOTINGS``; None detects it.
+        sheet: The sheet of a workbook; None takes the first that holds anything.
+        drop_rare: Leave out classes of a table that are too rare to be in every split.
+        drop_unlabelled: Leave out rows of a table without a label.
 
     Raises:
         InputError: The task is unknown, an argument is not for this kind of task, or the data are
             missing or damaged.
     """
-    asked = Asked(data, text, text_pair, label, kind, seed, options, need)
+    asked = Asked(
+        *(data, text, text_pair, label, kind, seed, options, need, quoting, sheet, drop_rare, drop_unlabelled)
+    )
     if task is not None:
         return find(task).load(asked)
     if data is None:

@@ -60,7 +60,8 @@ class TaskData:
         metrics: All metrics to report, ``metric`` first.
         source: ``"folder"``, ``"hub"``, ``"table"`` or ``"embedded"``.
         notes: What was detected or differs from the official data, in sentences for the user.
-        columns: Columns of the one or two texts of a table; empty for other sources.
+        columns: Columns of the one or two texts of a table, several where they are joined; empty for other
+            sources.
     """
 
     name: str
@@ -70,7 +71,7 @@ class TaskData:
     metrics: tuple[str, ...]
     source: str
     notes: tuple[str, ...] = field(default=())
-    columns: tuple[str, ...] = ()
+    columns: tuple[str | tuple[str, ...], ...] = ()
 
     @property
     def regression(self) -> bool:

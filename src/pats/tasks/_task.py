@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from pats._errors import InputError, did_you_mean
 from pats.tasks._data import Split, TaskData
 
-COLUMNS = ("text", "text_pair", "label", "kind")
+COLUMNS = ("text", "text_pair", "label", "kind", "quoting", "sheet", "drop_rare", "drop_unlabelled")
 
 # Where examples come from, and what a user may say of it.
 SOURCES: Mapping[str, tuple[str, ...]] = {
@@ -25,23 +25,31 @@ class Asked:
 
     Args:
         data: A folder or a table.
-        text: Column of the first text of a table.
+        text: Column of the first text of a table, or several whose cells are joined.
         text_pair: Column of its second text.
         label: Column of its label.
         kind: ``"classification"`` or ``"regression"``, of a table.
+        quoting: What quotes mean in a CSV or TSV, one of ``pats.tasks.reading.QUOTINGS``.
+        sheet: The sheet of a workbook.
+        drop_rare: Leave out classes that are too rare to be in every split.
+        drop_unlabelled: Leave out rows without a label.
         seed: Seed of the split of a table that brings none.
         options: Options of the task.
         need: Which of ``"train"`` and ``"dev"`` are needed; a task may bring more.
     """
 
-    data: str | Path | None = None
-    text: str | None = None
+    data: Any = None
+    text: str | tuple[str, ...] | None = None
     text_pair: str | None = None
     label: str | None = None
     kind: str | None = None
     seed: int = 0
     options: Mapping[str, int] = field(default_factory=dict)
     need: Sequence[str] = ("train", "dev")
+    quoting: str | None = None
+    sheet: str | None = None
+    drop_rare: bool = False
+    drop_unlabelled: bool = False
 
 
 class Task:
@@ -104,7 +112,7 @@ class Task:
         if not self.options:
             given |= {f"option {name}": value for name, value in asked.options.items()}
         for name, value in given.items():
-            if value is not None:
+            if value not in (None, False):
                 raise InputError(f"{self.title} takes no {name}, but {value!r} was given: leave it out")
         for name, value in asked.options.items() if self.options else ():
             if name not in self.options:

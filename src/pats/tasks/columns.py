@@ -1,10 +1,11 @@
 """Which columns of a table are the texts and the label."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pats._errors import InputError
-from pats.tasks.folder import Table
+from pats.tasks import multilabel
+from pats.tasks.reading import Table
 
 SPLIT_COLUMNS = ("split", "fold")
 
@@ -13,30 +14,55 @@ _PAIRS = (
     *(("sentence1", "sentence2"), ("question1", "question2"), ("premise", "hypothesis")),
     *(("question", "sentence"), ("question", "answer"), ("question", "context")),
 )
-_TEXTS = ("text", "sentence", "review", "content", "comment", "message", "tweet", "body", "question", "title")
+TEXTS = ("text", "sentence", "review", "content", "comment", "message", "tweet", "body", "question", "title")
 _LABELS = (
     *("label", "labels", "class", "target", "category", "score", "rating", "stars", "y"),
     *("sentiment", "intent", "emotion", "topic", "polarity"),
 )
-_MARKS = {"", "0", "1", "0.0", "1.0", "true", "false"}  # cells of a column that marks one label of many
+
+
+Text = str | tuple[str, ...]  # a column, or several whose cells are joined
+
+_A_NAME, _WORDS = 40, 5  # characters and blanks that no name of a column has
+
+
+def text_of(value: Any) -> Text:
+    """A column, or several, of what JSON or a command line says."""
+    names = [value] if isinstance(value, str) else list(map(str, value))
+    return names[0] if len(names) == 1 else tuple(names)
+
+
+def names_of(text: Text | None) -> tuple[str, ...]:
+    """The columns of a text; none of none."""
+    return (text,) if isinstance(text, str) else text or ()
 
 
 class Columns(NamedTuple):
     """The columns of a table that are used."""
 
-    text: str
+    text: Text
     text_pair: str | None
     label: str | None
 
     @property
-    def texts(self) -> tuple[str, ...]:
+    def texts(self) -> tuple[Text, ...]:
         """The columns of the one or two texts."""
         return (self.text,) if self.text_pair is None else (self.text, self.text_pair)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The columns that make the first text."""
+        return names_of(self.text)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns."""
+        return (*self.parts, *(name for name in (self.text_pair, self.label) if name is not None))
 
 
 def choose(
     table: Table,
-    text: str | None = None,
+    text: Text | None = None,
     text_pair: str | None = None,
     label: str | None = None,
     labelled: bool = True,
@@ -45,7 +71,8 @@ def choose(
 
     Args:
         table: The table.
-        text: Column of the first text; None detects it, and the second unless that is named.
+        text: Column of the first text, or several to join; None detects it, and the second one unless
+            that is named.
         text_pair: Column of the second text.
         label: Column of the label; None detects it.
         labelled: False where no label is needed.
@@ -53,11 +80,13 @@ def choose(
     Raises:
         InputError: A named column is not there, none has a usual name, or one is named twice.
     """
-    named = [name for name in (text, text_pair, label) if name is not None]
+    named = [name for name in (*names_of(text), text_pair, label) if name is not None]
     for name in named:
         table.column(name)
     if len(set(named)) < len(named):
         raise InputError(f"text, text pair and label are {', '.join(named)}: name each column once")
+    if labelled and not named:
+        _check_header(table)
     free = _by_usual_name([name for name in table.columns if name not in named])
     notes: list[str] = []
 
@@ -65,7 +94,7 @@ def choose(
         name = next((name for name in usual if name in free), None)
         if name is None:
             raise InputError(
-                f"{table.path} has no column with a usual name for its {what}: name one with "
+                f"{table.name} has no column with a usual name for its {what}: name one with "
                 f"{flag}{_proposal(table, list(free.values()), flag)}; its columns are "
                 f"{', '.join(table.columns)}"
             )
@@ -74,7 +103,7 @@ def choose(
 
     if label is None and labelled:
         if not any(name in free for name in _LABELS):
-            _refuse_marks(table, list(free.values()))
+            multilabel.check_marks(table, list(free.values()))
         label = detect("label", _LABELS, "--label")
     if text is None:
         pair = next((pair for pair in _PAIRS if pair[0] in free and pair[1] in free), None)
@@ -84,7 +113,7 @@ def choose(
             text_pair = detect("second text", pair[1:], "--text-pair")
         else:
             # The only column left needs no usual name.
-            text = detect("text", _TEXTS if len(rest) > 1 else rest, "--text")
+            text = detect("text", TEXTS if len(rest) > 1 else rest, "--text")
     return Columns(text, text_pair, label), notes
 
 
@@ -102,16 +131,30 @@ def _by_usual_name(names: Sequence[str]) -> dict[str, str]:
     return free
 
 
-def _refuse_marks(table: Table, names: Sequence[str]) -> None:
-    """Refuse a table with one column of 0 and 1 for every label."""
-    cells = {name: {cell.lower() for cell in _cells(table, name)} for name in names}
-    marks = [name for name, values in cells.items() if values <= _MARKS and values != {""}]
-    if len(marks) > 1:
-        raise InputError(
-            f"columns {', '.join(map(repr, marks))} of {table.path} hold 0 and 1 alone: this looks like a "
-            "multi-label table, but a row has one label here; name one of these columns with --label, or "
-            "make one column of them"
-        )
+def _check_header(table: Table) -> None:
+    """Refuse a table whose first row is one of data: no name is usual, and one is what its column holds."""
+    known = {*TEXTS, *_LABELS, *SPLIT_COLUMNS, *(name for pair in _PAIRS for name in pair)}
+    if any(usual(name) in known for name in table.columns):
+        return
+    for name in table.columns:
+        cells = _cells(table, name)
+        recurring = bool(name.strip()) and cells.count(name.strip()) > 1 and len(set(cells)) <= len(cells) / 2
+        number = _is_number(name) and all(map(_is_number, filter(None, cells)))
+        sentence = len(name) > _A_NAME and name.count(" ") >= _WORDS
+        if recurring or number or sentence:
+            first = ", ".join(repr(one[:_A_NAME]) for one in table.columns)
+            raise InputError(
+                f"{table.name} seems to have no header: its first row is {first}, which looks like data; "
+                "write the names of the columns in a first line, such as text and label"
+            )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _proposal(table: Table, names: Sequence[str], flag: str) -> str:

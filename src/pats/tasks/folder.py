@@ -1,23 +1,17 @@
-"""Local files: GLUE in the official layout, and the formats of tables.
+"""GLUE in the official layout, from local files.
 
 The official TSV files have no quoting (a quote character is text), some start with a byte order
 mark, CoLA has no header, and MRPC is distributed as Microsoft's file plus the ids of dev.
 """
 
-import csv
-import io
-import json
 import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pats._errors import InputError, did_you_mean
+from pats._errors import InputError
 from pats.tasks._data import Split, TaskData
 from pats.tasks.glue import GLUE, GlueTask, assemble, canonical, check_need
-from pats.tasks.hub import class_names, read_parquet
 
 _MRPC_ALL = "msr_paraphrase_train.txt"
 _MRPC_DEV = "dev_ids.tsv"
@@ -55,7 +49,7 @@ def load(task: GlueTask, data: str | Path, need: Sequence[str] = ("train", "dev"
     return assemble(task, splits, "folder", notes)
 
 
-def read_text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     """The text of a UTF-8 file, line ends as they are, without a byte order mark.
 
     Raises:
@@ -119,7 +113,7 @@ def _locate(task: GlueTask, data: Path) -> Path:
 
 def _read(path: Path, header: tuple[str, ...] | None, official: int) -> _Tsv:
     """Read a TSV literally: rows end at line feeds, columns at tabs, nothing is quoted."""
-    lines = read_text(path).split("\n")
+    lines = _read_text(path).split("\n")
     ended = lines[-1] == ""
     cells = [line.removesuffix("\r") for line in lines]
     rows = [(number, line.split("\t")) for number, line in enumerate(cells, 1) if line]
@@ -194,162 +188,3 @@ def _mrpc(task: GlueTask, folder: Path, names: Sequence[str]) -> dict[str, Split
         name: everything.take([i for i, here in enumerate(in_dev) if here == (name == "dev")])
         for name in names
     }
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as read: columns of raw cells, and the line or row number of every row."""
-
-    path: Path
-    columns: Mapping[str, Sequence[Any]]
-    places: Sequence[int]
-    unit: str = "line"
-
-    def where(self, row: int) -> str:
-        """The place of a row in words, such as ``"line 7 of reviews.csv"``."""
-        return f"{self.unit} {self.places[row]} of {self.path}"
-
-    def without_blank_rows(self) -> "Table":
-        """The table without the rows in which every cell is empty or blank."""
-        rows = zip(*self.columns.values(), strict=True)
-        kept = [
-            i for i, row in enumerate(rows) if any(cell is not None and str(cell).strip() for cell in row)
-        ]
-        if len(kept) == len(self.places):
-            return self
-        columns = {name: [cells[i] for i in kept] for name, cells in self.columns.items()}
-        return Table(self.path, columns, [self.places[i] for i in kept], self.unit)
-
-    def column(self, name: str) -> Sequence[Any]:
-        """The cells of a column.
-
-        Raises:
-            InputError: There is no such column; those that there are are listed.
-        """
-        if name not in self.columns:
-            perhaps = did_you_mean(name, self.columns)
-            raise InputError(
-                f"{self.path} has no column {name!r}{perhaps}: its columns are {', '.join(self.columns)}"
-            )
-        return self.columns[name]
-
-    def texts(self, name: str) -> list[str]:
-        """The cells of a column as text: a missing one is empty, a number is written out.
-
-        Raises:
-            InputError: There is no such column, or a cell is a list or an object.
-        """
-        cells = self.column(name)
-        for row, cell in enumerate(cells):
-            if isinstance(cell, list | dict | bytes):
-                raise InputError(
-                    f"{self.where(row)} has no text in column {name!r} but a "
-                    f"{type(cell).__name__}: name a column of plain texts"
-                )
-        return ["" if cell is None else str(cell) for cell in cells]
-
-
-def read(path: str | Path) -> Table:
-    """Read a table; its extension says its format.
-
-    Raises:
-        InputError: The file is missing, empty, damaged or cut, or names a column twice.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist: check the path of your data")
-    if not path.is_file():  # a pipe would be waited for, perhaps for ever
-        raise InputError(f"{path} is a folder, a pipe or a device: pass a file that holds the table")
-    reader = FORMATS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path} is no table that can be read: use {', '.join(FORMATS)}")
-    table = reader(path)
-    if not table.places:
-        raise InputError(f"{path} holds no rows: check that this is the file you mean")
-    return table
-
-
-def _delimited(delimiter: str) -> Callable[[Path], Table]:
-    def read_delimited(path: Path) -> Table:
-        content = read_text(path)
-        reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
-        records: list[list[str]] = []
-        places: list[int] = []
-        start = 1
-        # The limit is the process's own; only what is longer than all cells of the file cannot be read.
-        limit = csv.field_size_limit(max(csv.field_size_limit(), len(content)))
-        try:
-            for cells in reader:
-                if cells:
-                    records.append(cells)
-                    places.append(start)
-                start = reader.line_num + 1
-        except csv.Error as error:
-            raise InputError(
-                f"the row from line {start} of {path} on is broken ({error}): mend its quotes, or "
-                "get the file again if it is cut"
-            ) from None
-        finally:
-            csv.field_size_limit(limit)
-        header = _unique(records[0], path) if records else []
-        for place, cells in zip(places, records, strict=True):
-            if len(cells) != len(header):
-                raise InputError(
-                    f"line {place} of {path} has {len(cells)} columns, but its header has "
-                    f"{len(header)}: mend the row, or get the file again if it is cut"
-                )
-        columns = {name: [row[i] for row in records[1:]] for i, name in enumerate(header)}
-        return Table(path, columns, places[1:])
-
-    return read_delimited
-
-
-def _jsonl(path: Path) -> Table:
-    records: list[dict[str, Any]] = []
-    places: list[int] = []
-    for place, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            record = None
-        if not isinstance(record, dict):
-            raise InputError(
-                f"line {place} of {path} is not a JSON object: every line must be one, such as "
-                '{"text": "...", "label": "..."}; get the file again if it is cut'
-            )
-        records.append(record)
-        places.append(place)
-    names = dict.fromkeys(name for record in records for name in record)
-    return Table(path, {name: [record.get(name) for record in records] for name in names}, places)
-
-
-def _parquet(path: Path) -> Table:
-    table = read_parquet(path)
-    columns: dict[str, list[Any]] = {}
-    for name in _unique(table.column_names, path):
-        cells = table.column(name).to_pylist()
-        classes = class_names(table.schema, name)
-        if classes is not None:
-            cells = [classes[cell] if cell in range(len(classes)) else None for cell in cells]
-        columns[name] = cells
-    return Table(path, columns, range(1, table.num_rows + 1), "row")
-
-
-FORMATS: Mapping[str, Callable[[Path], Table]] = {
-    ".csv": _delimited(","),
-    ".tsv": _delimited("\t"),
-    ".jsonl": _jsonl,
-    ".json": _jsonl,
-    ".parquet": _parquet,
-}
-
-
-def _unique(header: Sequence[str], path: Path) -> Sequence[str]:
-    for name, count in Counter(header).items():
-        if count > 1:
-            places = ", ".join(str(place) for place, other in enumerate(header, 1) if other == name)
-            named = f"named {name!r}" if name.strip() else "without a name"
-            raise InputError(f"{path} has {count} columns {named} ({places}): rename or remove all but one")
-    return header

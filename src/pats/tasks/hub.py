@@ -1,6 +1,5 @@
 """GLUE from the Hugging Face hub (``nyu-mll/glue``)."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,8 @@ from pats._errors import InputError
 from pats._imports import try_import
 from pats.tasks._data import Split, TaskData
 from pats.tasks.glue import GlueTask, assemble, check_need
+from pats.tasks.reading import arrow
+from pats.tasks.reading.source import opened
 
 REPO = "nyu-mll/glue"
 
@@ -36,40 +37,6 @@ def load(task: GlueTask, need: Sequence[str] = ("train", "dev"), revision: str |
     return assemble(task, splits, "hub", [f"{REPO} at revision {' and '.join(commits)}."])
 
 
-def class_names(schema: Any, column: str) -> tuple[str, ...] | None:
-    """Class names of a Parquet column, as ``datasets`` writes them; None where it has none.
-
-    Args:
-        schema: A ``pyarrow.Schema``.
-        column: Name of the column.
-    """
-    raw = (schema.metadata or {}).get(b"huggingface")
-    if raw is None:
-        return None
-    try:
-        names = json.loads(raw)["info"]["features"][column]["names"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return tuple(str(name) for name in names)
-
-
-def read_parquet(path: Path) -> Any:
-    """Read a Parquet file as a ``pyarrow.Table``.
-
-    Raises:
-        InputError: The file is not Parquet, or is damaged or cut.
-    """
-    pyarrow = try_import("pyarrow", "run")
-    parquet = try_import("pyarrow.parquet", "run")
-    try:
-        return parquet.read_table(path, partitioning=None)
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise InputError(
-            f"{path} cannot be read as Parquet ({reason}): the file is damaged or cut, get it again"
-        ) from None
-
-
 def _download(task: GlueTask, split: str, revision: str | None) -> Path:
     hub = try_import("huggingface_hub", "run")
     file = f"{task.name}/{split}-00000-of-00001.parquet"
@@ -85,7 +52,8 @@ def _download(task: GlueTask, split: str, revision: str | None) -> Path:
 
 
 def _read(task: GlueTask, path: Path) -> Split:
-    table = read_parquet(path)
+    with opened(path) as source:
+        table = arrow.parquet(source)
     for column in (*task.hub, "label"):
         if column is not None and column not in table.column_names:
             raise InputError(
@@ -101,7 +69,7 @@ def _read(task: GlueTask, path: Path) -> Split:
 def _labels(task: GlueTask, table: Any, path: Path) -> tuple[float, ...]:
     """Labels in the task's own order of classes, mapped by the dataset's names where it has any."""
     values = table.column("label").to_pylist()
-    names = class_names(table.schema, "label") if task.labels else None
+    names = arrow.class_names(table.schema, "label") if task.labels else None
     if names is not None and sorted(names) != sorted(task.labels):
         raise InputError(
             f"{path} of {REPO} has the classes {', '.join(names)}, but {task.name} has "

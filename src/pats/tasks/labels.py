@@ -15,6 +15,7 @@ ROWS_A_CLASS = 3  # on average: one for each of train, dev and test
 RARELY = 1.5  # rows a number below which numbers do not recur
 
 # Read as numbers, 007 would become 7, and of more digits than these some would become others.
+_DECIMAL = re.compile(r"[+-]?\d+(,\d+)?", re.ASCII)
 _CODE = re.compile(r"[+-]?(0\d|\d{16})", re.ASCII)
 
 
@@ -41,7 +42,8 @@ def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Findi
     """
     if kind not in (None, "classification", "regression"):
         raise InputError(f"kind is {kind!r}, but must be classification or regression")
-    numbers = [_number(row.label) for row in rows]
+    commas = kind == "regression" and _decimal_commas([row.label for row in rows])
+    numbers = [_number(row.label.replace(",", ".") if commas else row.label) for row in rows]
     scores = [number for number in numbers if number is not None]
     numeric = len(scores) == len(rows)
     for row, number in zip(rows, numbers, strict=True):
@@ -55,6 +57,8 @@ def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Findi
                 "remove the row"
             )
     findings: list[Finding] = []
+    if commas:
+        findings.append(Finding("decimal-comma", "The commas of the scores are read as decimal commas."))
     if kind is None:
         names = [row.label for row in rows]
         kind, finding = _detect(names, scores if numeric else None)
@@ -106,6 +110,11 @@ def _kind(scores: Sequence[float]) -> str | None:
     # Ids without a gap; but all from 0 to 100 may as well be per cent.
     ids = low in (0, 1) and high - low + 1 == len(counts) and high != 100
     return "classification" if ids and min(counts.values()) > 1 else None
+
+
+def _decimal_commas(labels: Sequence[str]) -> bool:
+    """Whether numbers are written as in 3,5; the comma of 1,000.5 is another."""
+    return all(_DECIMAL.fullmatch(label) for label in labels) and any("," in label for label in labels)
 
 
 def _number(label: str) -> float | None:

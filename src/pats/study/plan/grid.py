@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
@@ -180,7 +179,7 @@ class Study:
         """Names of the tasks; a table is named by its file or folder."""
         if self.tasks:
             return self.tasks
-        return (self.run.task or PurePath(str(self.run.data)).stem,)
+        return (self.run.task or tasks.stem(str(self.run.data)),)
 
     @property
     def model_list(self) -> tuple[str, ...]:

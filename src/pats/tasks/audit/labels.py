@@ -1,0 +1,129 @@
+"""Labels that may not mean what they say."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from pats.tasks import multilabel
+from pats.tasks._text import key, shown
+from pats.tasks.audit.finding import ERROR, SHOWN, WARNING, Finding, Row, count
+
+_DECIMAL = re.compile(r"[+-]?\d+(,\d+)?", re.ASCII)
+_ZEROS = re.compile(r"^([+-]?)0+(?=\d+$)", re.ASCII)
+_TRUTH = ({"true", "1", "yes", "t", "y"}, {"false", "0", "no", "f", "n"})
+_LOST = {"nan", "null", "n/a", "<na>", "#n/a"}  # what programs write where a value is missing
+_DOUBTFUL = _LOST | {"none", "na", "nil", "?", "-"}  # and what may be a class as well
+_MOSTLY = 0.8  # the share of rows from which a class is called large
+
+
+def spellings(rows: Sequence[Row], classes: Sequence[str]) -> list[Finding]:
+    """Labels that differ in case, blanks, invisible characters, Unicode form or leading zeros alone.
+
+    Args:
+        rows: The rows.
+        classes: The class of every row.
+    """
+    groups: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+    for row, name in zip(rows, classes, strict=True):
+        groups[_ZEROS.sub(r"\1", key(name))][name, row.cell] += 1
+    lookalikes: list[str] = []
+    apart = 0
+    for group in groups.values():
+        names = {name for name, _ in group}
+        if len(group) > 1:
+            apart += len(names) > 1
+            end = f"stay {len(names)} classes" if len(names) > 1 else f"are read as {shown(*names)}"
+            lookalikes.append(f"{_listed({cell: rows for (_, cell), rows in group.items()})} {end}")
+    if not lookalikes:
+        return []
+    more = f"; and {len(lookalikes) - SHOWN} more such groups" if len(lookalikes) > SHOWN else ""
+    message = (
+        f"Some labels look alike: {'; '.join(lookalikes[:SHOWN])}{more}. Blanks around labels are removed "
+        "and Unicode forms are unified (NFC), but case is never folded."
+    )
+    if apart:
+        message += " Where classes mean the same, write them alike."
+    return [Finding("label-spellings", message, {"groups": len(lookalikes), "apart": apart}, WARNING)]
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{shown(cell)} ({count(rows, 'row', 'rows')})" for cell, rows in counts.items())
+
+
+def several_labels(labels: Sequence[str]) -> list[Finding]:
+    """Cells that hold several labels each, or a number with a decimal comma: both have to be asked for."""
+    decimal = all(_DECIMAL.fullmatch(label) for label in labels) and any("," in label for label in labels)
+    several = multilabel.separated(labels)
+    if several is not None:
+        kind = " (or its numbers have a decimal comma: then say --kind regression)" if decimal else ""
+        message = multilabel.refused(
+            f"{count(several.rows, 'row has', 'rows have')} several labels, such as {shown(several.example)}",
+            f"keep one of them, or say --kind classification if each cell is one class{kind}",
+        )
+        return [Finding("multi-label", message, {"rows": several.rows}, ERROR)]
+    if not decimal:
+        return []
+    rows = sum("," in label for label in labels)
+    example = next(label for label in labels if "," in label)
+    message = (
+        f"{count(rows, 'label has', 'labels have')} a comma, such as {shown(example)}; say --kind "
+        "regression if it is a decimal comma, or --kind classification if each is the name of a class"
+    )
+    return [Finding("decimal-comma", message, {"rows": rows}, ERROR)]
+
+
+def mixed_truth(classes: Sequence[str]) -> list[Finding]:
+    """True and false that are written in several ways.
+
+    Args:
+        classes: The names of the classes.
+    """
+    sides = [[name for name in classes if key(name) in words] for words in _TRUTH]
+    apart = [{key(name) for name in side} for side in sides]
+    if not all(sides) or max(map(len, apart)) < 2:
+        return []
+    listed = ", ".join(shown(name) for side in sides for name in side)
+    message = (
+        f"True and false are written in several ways: {listed} stay {sum(map(len, sides))} classes. Write "
+        "each in one way."
+    )
+    return [Finding("mixed-booleans", message, {"classes": sum(map(len, sides))}, WARNING)]
+
+
+def lost(label: str) -> bool:
+    """Whether a label is what programs write where a value is missing."""
+    return label.strip().lower() in _LOST
+
+
+def missing_words(classes: Sequence[str]) -> list[Finding]:
+    """Classes whose names read as if the label were missing.
+
+    Args:
+        classes: The class of every row.
+    """
+    named = Counter(name for name in classes if name.lower() in _DOUBTFUL)
+    if not named or len(named) == len(set(classes)):
+        return []
+    listed = ", ".join(f"{shown(name)} ({count(rows, 'row', 'rows')})" for name, rows in named.items())
+    dropped = [shown(name) for name in named if lost(name)]
+    message = f"Read as a class of its own, but perhaps a missing label: {listed}."
+    if dropped:
+        message += f" --drop-unlabelled leaves out the rows of {', '.join(dropped)}."
+    return [Finding("missing-words", message, {"rows": named.total()}, WARNING)]
+
+
+def uneven(classes: Sequence[str]) -> list[Finding]:
+    """A class that has most of the rows.
+
+    Args:
+        classes: The class of every row.
+    """
+    name, rows = next(iter(Counter(classes).most_common(1)), ("", 0))
+    if not _MOSTLY * len(classes) <= rows < len(classes):
+        return []
+    share = rows / len(classes)
+    message = (
+        f"{100 * share:.4g} % of the rows are of class {shown(name)}: a model that says nothing else has "
+        "this accuracy."
+    )
+    return [Finding("uneven", message, {"rows": rows}, WARNING)]

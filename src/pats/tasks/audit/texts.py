@@ -1,0 +1,69 @@
+"""Texts that may not be what a model reads best."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+
+from pats.tasks.audit.finding import WARNING, Finding, Row, count
+
+_MARKUP = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,6}|#x[0-9a-fA-F]{1,6});|</?[a-zA-Z][^<>]{0,200}>")
+_NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)*\s*")
+_LETTERS = 20_000  # by which the script is told
+_FOREIGN = 0.3  # the share of letters of another script that is worth a word
+
+
+def empty(rows: Sequence[Row]) -> list[Finding]:
+    """Rows without a text, and pairs without one of them."""
+    findings = []
+    none = sum(not any(text.strip() for text in row.texts) for row in rows)
+    if none:
+        findings.append(Finding("no-text", f"{none} rows have no text.", {"rows": none}))
+    half = sum(len({bool(text.strip()) for text in row.texts}) > 1 for row in rows)
+    if half:
+        message = f"{count(half, 'pair lacks', 'pairs lack')} one of the two texts."
+        findings.append(Finding("half-pairs", message, {"rows": half}))
+    return findings
+
+
+def markup(rows: Sequence[Row]) -> list[Finding]:
+    """Texts with tags or entities of HTML."""
+    found = [found[0] for row in rows if (found := _MARKUP.findall(" ".join(row.texts)))]
+    if not found:
+        return []
+    common = ", ".join(one for one, _ in Counter(found).most_common(3))
+    message = (
+        f"{count(len(found), 'text holds', 'texts hold')} markup of HTML ({common}), which the model reads "
+        "as text: remove it where it says nothing."
+    )
+    return [Finding("markup", message, {"rows": len(found)})]
+
+
+def numeric(rows: Sequence[Row]) -> list[Finding]:
+    """Texts that are numbers."""
+    numbers = sum(all(_NUMBER.fullmatch(text) for text in row.texts) for row in rows)
+    if numbers < len(rows) / 2:
+        return []
+    message = (
+        f"{numbers} of {count(len(rows), 'text is a number', 'texts are numbers')}: look whether this is "
+        "the column of the texts (--text names another)."
+    )
+    return [Finding("numeric-text", message, {"rows": numbers}, WARNING)]
+
+
+def script(rows: Sequence[Row]) -> list[Finding]:
+    """Texts in another script than the Latin one, in which most models were trained."""
+    letters = islice((one for row in rows for text in row.texts for one in text if one.isalpha()), _LETTERS)
+    scripts = Counter(unicodedata.name(one, "?").partition(" ")[0] for one in letters)
+    if not scripts:
+        return []
+    name, most = max(scripts.items(), key=lambda one: (one[0] != "LATIN", one[1]))
+    share = most / scripts.total()
+    if name == "LATIN" or share < _FOREIGN:
+        return []
+    message = (
+        f"{100 * share:.2g} % of the letters are of the {name.title()} script: look whether the model was "
+        "trained on this language (--model names another)."
+    )
+    return [Finding("script", message, severity=WARNING)]

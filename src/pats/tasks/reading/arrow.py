@@ -1,0 +1,114 @@
+"""Parquet files, and tables that Python holds: of Arrow, pandas and whatever gives itself to Arrow."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pats._errors import InputError
+from pats._imports import try_import
+from pats.tasks.reading.source import Source, seekable
+from pats.tasks.reading.table import Table, unique
+
+_DAMAGED = "the file is damaged or cut, get it again"
+
+
+def read(source: Source) -> Table:
+    """A whole Parquet file.
+
+    Raises:
+        InputError: See ``parquet``.
+    """
+    return of_arrow(parquet(source), source.name, source.notes)
+
+
+def parquet(source: Source) -> Any:
+    """A whole Parquet file as a ``pyarrow.Table``.
+
+    Raises:
+        InputError: The file is not Parquet, or is damaged or cut.
+    """
+    try:
+        return _parquet(source).read()
+    except _errors() as error:
+        raise _broken(source.name, error) from None
+
+
+def stream(source: Source, size: int) -> Iterator[Table]:
+    """A Parquet file in batches; notes are with the first.
+
+    Raises:
+        InputError: See ``read``.
+    """
+    done, notes = 0, source.notes
+    try:
+        file = _parquet(source)
+        for batch in file.iter_batches(size):
+            table = try_import("pyarrow", "run").Table.from_batches([batch], schema=file.schema_arrow)
+            yield of_arrow(table, source.name, notes, done)
+            done, notes = done + table.num_rows, []
+        if not done:
+            yield of_arrow(file.schema_arrow.empty_table(), source.name, notes)
+    except _errors() as error:
+        raise _broken(source.name, error) from None
+
+
+def of_arrow(found: Any, name: str, notes: list[str], before: int = 0) -> Table:
+    """The table of a ``pyarrow.Table``; numbers of classes become their names where ``datasets`` wrote them.
+
+    Raises:
+        InputError: Two columns have the same name.
+    """
+    columns: dict[str, list[Any]] = {}
+    for column in unique(found.column_names, name):
+        cells = found.column(column).to_pylist()
+        classes = class_names(found.schema, column)
+        if classes is not None:
+            cells = [classes[cell] if cell in range(len(classes)) else None for cell in cells]
+        columns[column] = cells
+    return Table(name, columns, range(before + 1, before + found.num_rows + 1), "row", list(notes))
+
+
+def of_frame(frame: Any, name: str) -> Table:
+    """The table of a frame of pandas, or of anything with ``__arrow_c_stream__``, such as one of polars.
+
+    Raises:
+        InputError: Two columns have the same name.
+    """
+    if type(frame).__module__.partition(".")[0] != "pandas":  # may hold what Arrow cannot
+        return of_arrow(try_import("pyarrow", "run").table(frame), name, [])
+    header = unique([str(one) for one in frame.columns], name)
+    cells = {}
+    for i, one in enumerate(header):
+        column = frame.iloc[:, i]
+        cells[one] = column.astype(object).where(column.notna(), None).tolist()
+    return Table(name, cells, range(1, len(frame) + 1), "row")
+
+
+def class_names(schema: Any, column: str) -> tuple[str, ...] | None:
+    """Class names of a Parquet column, as ``datasets`` writes them; None where it has none.
+
+    Args:
+        schema: A ``pyarrow.Schema``.
+        column: Name of the column.
+    """
+    raw = (schema.metadata or {}).get(b"huggingface")
+    if raw is None:
+        return None
+    try:
+        names = json.loads(raw)["info"]["features"][column]["names"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return tuple(str(name) for name in names)
+
+
+def _parquet(source: Source) -> Any:
+    return try_import("pyarrow.parquet", "run").ParquetFile(seekable(source))
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    return (try_import("pyarrow", "run").ArrowException, OSError)
+
+
+def _broken(name: str, error: Exception) -> InputError:
+    reason = str(error).partition("\n")[0].rstrip(".")
+    return InputError(f"{name} cannot be read as Parquet ({reason}): {_DAMAGED}")

@@ -1,0 +1,68 @@
+"""CSV, TSV and their kin."""
+
+import csv
+import io
+from collections.abc import Iterator
+from itertools import islice
+
+from pats._errors import InputError
+from pats.tasks.reading import dialect as dialects
+from pats.tasks.reading.encoding import damaged, decode, detect
+from pats.tasks.reading.source import Source
+from pats.tasks.reading.table import Table, framed, unique
+
+SAMPLE = 1 << 20  # bytes by which a stream's encoding and dialect are told
+
+
+def read(source: Source, quoting: str | None = None) -> Table:
+    """The whole table.
+
+    Raises:
+        InputError: It is no text, or its rows do not fit its header.
+    """
+    text, notes = decode(source.whole(), source.name)
+    found, said = dialects.detect(text, source.name, source.suffix, quoting)
+    header, *rows = found.records or [dialects.Record(1, 1, [])]
+    table = framed(source.name, header.cells, [row.cells for row in rows], [row.start for row in rows])
+    table.notes[:] = [*source.notes, *notes, *said]
+    return table
+
+
+def stream(source: Source, size: int, quoting: str | None = None) -> Iterator[Table]:
+    """The table in batches, the file read as they are asked for; notes are with the first.
+
+    Raises:
+        InputError: See ``read``; also in the middle, where a row does not fit.
+    """
+    sample = source.start(SAMPLE)
+    partial = len(sample) == SAMPLE
+    encoding = detect(sample, source.name, partial)
+    beginning = sample.decode(encoding.codec, "ignore" if partial else "strict")
+    if partial:
+        beginning = beginning[: max(beginning.rfind("\n"), beginning.rfind("\r")) + 1] or beginning
+    found, said = dialects.detect(beginning, source.name, source.suffix, quoting, partial)
+    notes = [*source.notes, *([encoding.note] if encoding.note else []), *said]
+    records = found.dialect.records(io.TextIOWrapper(source.file, encoding.codec, newline=""))
+    header: list[str] = []
+    line, first = 1, True
+    while True:
+        batch: list[dialects.Record] = []
+        try:
+            with dialects.long_cells():
+                for record in islice(records, size + (not header)):
+                    line = record.end + 1
+                    if header:
+                        batch.append(dialects.fitted(record, len(header), source.name))
+                    else:
+                        header = list(unique(record.cells, source.name))
+        except csv.Error as error:
+            raise InputError(dialects.broken(line, source.name, error)) from None
+        except UnicodeDecodeError:
+            raise damaged(line, source.name, encoding.codec) from None
+        if not batch and not first:
+            return
+        columns = {name: [row.cells[i] for row in batch] for i, name in enumerate(header)}
+        yield Table(source.name, columns, [row.start for row in batch], notes=notes if first else [])
+        if len(batch) < size:
+            return
+        first = False

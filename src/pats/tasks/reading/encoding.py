@@ -1,0 +1,132 @@
+"""Which encoding the bytes of a text are in."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pats._errors import InputError
+from pats._imports import try_import
+from pats.tasks.reading.table import WARNING
+
+_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig", None),
+    (b"\xff\xfe\x00\x00", "utf-32", "UTF-32"),
+    (b"\x00\x00\xfe\xff", "utf-32", "UTF-32"),
+    (b"\xff\xfe", "utf-16", "UTF-16"),
+    (b"\xfe\xff", "utf-16", "UTF-16"),
+)
+_SAMPLE = 1 << 16
+
+# A character of several bytes in UTF-8; in Windows-1252 these would be pairs such as "Ã©".
+_UTF8 = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+# What stands next to a letter, or in place of one, in no text of a language of Western Europe.
+_ODD = re.compile(
+    "[A-Za-z][¡¢£¤¥¦§¨¬¯±²³´µ¶¸¹¼½¾¿×÷ˆ‰‹†‡ƒ][A-Za-z]|[À-ÿ]{4}|[¡-¿×÷]{3}|[\x81\x8d\x8f\x90\x9d]"
+)
+_LETTERS = 0.3  # the share of letters beyond ASCII above which a text is not in a language of Western Europe
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """An encoding.
+
+    Args:
+        codec: Its name for Python.
+        note: What to say of it; None where it needs no word.
+    """
+
+    codec: str
+    note: str | None = None
+
+
+def detect(raw: bytes, name: str, partial: bool = False) -> Encoding:
+    """The encoding of a text: a byte order mark says it, else UTF-8, UTF-16 by its zeros, Windows-1252.
+
+    Args:
+        raw: The text, or its beginning.
+        name: What messages call it.
+        partial: It is the beginning alone, which may end within a character.
+
+    Raises:
+        InputError: It is no text, in none of these encodings, or damaged.
+    """
+    for mark, codec, title in _MARKS:
+        if raw.startswith(mark):
+            return Encoding(codec, title and f"The text is in {title}.")
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if not (partial and error.reason == "unexpected end of data"):
+            return _other(raw, name, error)
+    zeros = _zeros(raw)
+    if zeros is not None:
+        return Encoding(zeros, "The text is in UTF-16, without a byte order mark.")
+    return Encoding("utf-8")
+
+
+def decode(raw: bytes, name: str) -> tuple[str, list[str]]:
+    """A whole text, line ends as they are, and notes about its encoding.
+
+    Raises:
+        InputError: See ``detect``.
+    """
+    encoding = detect(raw, name)
+    try:
+        text = raw.decode(encoding.codec)
+    except UnicodeDecodeError as error:
+        raise damaged(_line(raw, error.start), name, encoding.codec) from None
+    return text, [encoding.note] if encoding.note else []
+
+
+def damaged(line: int, name: str, codec: str) -> InputError:
+    """The error that a text has bytes that its encoding has not."""
+    title = "UTF-8" if codec.startswith("utf-8") else codec.upper()
+    return InputError(f"line {line} of {name} holds bytes that are not {title}: save the file as UTF-8")
+
+
+def _line(raw: bytes, place: int) -> int:
+    return raw.count(b"\n", 0, place) + 1
+
+
+def _zeros(raw: bytes) -> str | None:
+    """UTF-16 without a byte order mark: every second byte of plain letters is zero."""
+    sample = raw[:_SAMPLE]
+    half = len(sample) // 2
+    if half < 4:
+        return None
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    if odd > 0.4 * half and even < 0.1 * half:
+        return "utf-16-le"
+    return "utf-16-be" if even > 0.4 * half and odd < 0.1 * half else None
+
+
+def _other(raw: bytes, name: str, error: UnicodeDecodeError) -> Encoding:
+    zeros = _zeros(raw)
+    if zeros is not None:
+        return Encoding(zeros, "The text is in UTF-16, without a byte order mark.")
+    sample = raw[max(0, error.start - _SAMPLE) : error.start + _SAMPLE]
+    if sample.count(0) > 0.002 * len(sample):
+        raise InputError(
+            f"{name} is no text: save the table as CSV in UTF-8, or pass it as .xlsx or .parquet"
+        )
+    if _UTF8.search(sample):
+        raise damaged(_line(raw, error.start), name, "utf-8")
+    text = sample.decode("cp1252", "replace").replace("\ufffd", "\x81")
+    line = _line(raw, error.start)
+    letters = [one for one in text if one.isalpha()]
+    foreign = sum(not one.isascii() for one in letters)
+    if _ODD.search(text) or foreign > _LETTERS * len(letters):
+        raise InputError(
+            f"line {line} of {name} holds bytes that are neither UTF-8 nor "
+            f"Windows-1252{_guess(sample)}: save the file as UTF-8"
+        )
+    return Encoding(
+        "cp1252",
+        f"{WARNING}The text is not UTF-8 (line {line}), and is read as Windows-1252: look whether its "
+        "accents are right.",
+    )
+
+
+def _guess(sample: bytes) -> str:
+    best: Any = try_import("charset_normalizer", "run").from_bytes(sample).best()
+    return "" if best is None else f", perhaps {best.encoding.replace('_', '-')}"

@@ -1,0 +1,64 @@
+"""Workbooks: .xlsx, .xls, .xlsb and .ods, through calamine."""
+
+from datetime import date, datetime
+from typing import Any
+
+from pats._errors import InputError
+from pats._imports import try_import
+from pats.tasks.reading.source import Source, seekable
+from pats.tasks.reading.table import WARNING, Table, blank, framed
+
+
+def read(source: Source, sheet: str | None = None) -> Table:
+    """One sheet: the one that was named, else the first that holds anything.
+
+    Whole numbers lose the ``.0`` with which a workbook keeps them; dates are written as ISO 8601.
+
+    Raises:
+        InputError: It is no workbook, is damaged or has no such sheet.
+    """
+    calamine: Any = try_import("python_calamine", "excel")
+    try:
+        book = calamine.CalamineWorkbook.from_filelike(seekable(source))
+        sheets = {name: book.get_sheet_by_name(name) for name in _worksheets(book, calamine)}
+    except (calamine.CalamineError, OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise InputError(
+            f"{source.name} cannot be read as a workbook ({reason}): it is damaged, cut or has a password; "
+            "save it again, or export the sheet as CSV"
+        ) from None
+    if sheet is not None and sheet not in sheets:
+        raise InputError(f"{source.name} has no sheet {sheet!r}: its sheets are {', '.join(sheets)}")
+    filled = [name for name, one in sheets.items() if one.height] or list(sheets)
+    if not filled:
+        raise InputError(f"{source.name} has no sheet: check that this is the file you mean")
+    table = _sheet(sheets[sheet or filled[0]], source.name)
+    table.notes.extend(source.notes)
+    others = [repr(name) for name in filled[1:]]
+    if sheet is None and others:
+        table.notes.append(
+            f"{WARNING}The sheet {filled[0]!r} is read, and not {', '.join(others)}: --sheet names another."
+        )
+    return table
+
+
+def _worksheets(book: Any, calamine: Any) -> list[str]:
+    return [one.name for one in book.sheets_metadata if one.typ == calamine.SheetTypeEnum.WorkSheet]
+
+
+def _sheet(sheet: Any, name: str) -> Table:
+    top = (sheet.start or (0, 0))[0]
+    rows = [[_cell(cell) for cell in row] for row in sheet.to_python()]
+    header, *rest = rows or [[]]
+    names = ["" if cell is None else str(cell) for cell in header]
+    return framed(name, names, rest, range(top + 2, top + 2 + len(rest)), "row")
+
+
+def _cell(cell: Any) -> Any:
+    if blank(cell):
+        return None
+    if isinstance(cell, float) and cell.is_integer():
+        return int(cell)
+    if isinstance(cell, datetime) and (cell.hour, cell.minute, cell.second) == (0, 0, 0):
+        cell = cell.date()
+    return cell.isoformat() if isinstance(cell, date) else cell

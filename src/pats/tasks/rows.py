@@ -1,0 +1,163 @@
+"""From the files of a table to its rows."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pats._errors import InputError
+from pats.tasks import audit, multilabel
+from pats.tasks._text import key
+from pats.tasks.audit import Finding, Row
+from pats.tasks.audit.labels import lost
+from pats.tasks.columns import SPLIT_COLUMNS, Columns, usual
+from pats.tasks.reading import SUFFIXES, WARNING, Table, is_frame, open_table, readable, stem
+from pats.tasks.splits import NAMES
+
+_TEXT = ".txt"  # which may be a table, but gives way to what surely is one
+_ENDING = re.compile(r"[_. -]([a-z]+)$")
+
+
+def tables_of(data: Any, quoting: str | None = None, sheet: str | None = None) -> dict[str | None, Table]:
+    """The table under no split, or a folder's tables by split, train first.
+
+    Raises:
+        InputError: One cannot be read, or the folder has none for train, or two for a split.
+    """
+    if is_frame(data) or not Path(data).is_dir():
+        return {None: open_table(data, quoting=quoting, sheet=sheet)}
+    folder = Path(data)
+    files = _files(folder)
+    if "train" not in files:
+        raise InputError(
+            f"{folder} has no train table: put train.csv there (or {', '.join(SUFFIXES)}), or name "
+            "the task if this is a GLUE folder"
+        )
+    found: dict[str | None, Table] = {
+        split: open_table(files[split], quoting=quoting, sheet=sheet)
+        for split in ("train", "dev", "test")
+        if split in files
+    }
+    return {None: found["train"]} if len(found) == 1 else found
+
+
+def rows_of(
+    tables: Mapping[str | None, Table],
+    columns: Columns,
+    findings: list[Finding],
+    drop_unlabelled: bool = False,
+) -> list[Row]:
+    """All examples with a label, in the order of the files, without a test split that has no labels.
+
+    Args:
+        tables: The tables, by split.
+        columns: The columns to read.
+        findings: Takes what was found.
+        drop_unlabelled: Rows without a label are left out; else they are an error among the findings.
+
+    Raises:
+        InputError: A table lacks a column, or a cell is no text or holds several labels.
+    """
+    rows: list[Row] = []
+    blank = 0
+    for first, (file_split, whole) in enumerate(tables.items()):
+        findings += [_note(note) for note in whole.notes]
+        table = whole.without_blank_rows()
+        blank += len(whole) - len(table)
+        splits: Sequence[str | None] = [file_split] * len(table)
+        if file_split is None:
+            splits = _split_column(table, columns, findings) or splits
+        if not first:
+            findings += audit.left_out(table, columns, _split_columns(table) if file_split is None else ())
+        rows += _of_table(table, columns, splits)
+    if blank:
+        findings.append(Finding("blank-rows", f"{blank} blank rows are skipped.", {"rows": blank}))
+    tests = [row for row in rows if row.split == "test"]
+    if tests and not any(row.label for row in tests):
+        rows = [row for row in rows if row.split != "test"]
+        message = f"The test split has no labels: its {len(tests)} rows are left out."
+        findings.append(Finding("test-without-labels", message, {"rows": len(tests)}))
+    return _labelled(rows, findings, drop_unlabelled)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The files of the splits: ``train.csv``; where none is called so, ``reviews_train.csv``."""
+    found = sorted(folder.iterdir(), key=lambda file: (file.suffix.lower() == _TEXT, file))
+    named = {file: stem(file).lower() for file in found if readable(file)}
+    ends = {file: ending[1] for file, name in named.items() if (ending := _ENDING.search(name))}
+    files: dict[str, Path] = {}
+    for file, name in (named if any(name in NAMES for name in named.values()) else ends).items():
+        split = NAMES.get(name)
+        if split is not None and not (split in files and file.suffix.lower() == _TEXT):
+            if split in files:
+                raise InputError(f"{folder} has {files[split].name} and {file.name}: keep one")
+            files[split] = file
+    return files
+
+
+def _of_table(table: Table, columns: Columns, splits: Sequence[str | None]) -> list[Row]:
+    texts = [table.texts(name) for name in columns.texts]
+    label = str(columns.label)
+    if "test" in splits and label not in table.columns:
+        cells = [""] * len(table)
+    else:
+        multilabel.check_lists(table, label)
+        cells = table.texts(label)
+    return [
+        Row(words, cells[i], _label(cells[i]), table.line(i), splits[i])
+        for i, words in enumerate(zip(*texts, strict=True))
+    ]
+
+
+def _labelled(rows: list[Row], findings: list[Finding], drop: bool) -> list[Row]:
+    missing = [row for row in rows if not row.label or (drop and lost(row.label))]
+    if not missing:
+        return rows
+    kept = [row for row in rows if row.label and not (drop and lost(row.label))]
+    more = f" (and {len(missing) - 1} more rows have none)" if len(missing) > 1 else ""
+    if drop:
+        message = f"{len(missing)} rows have no label, and are left out."
+        findings.append(Finding("unlabelled", message, {"rows": len(missing)}, audit.WARNING))
+    else:
+        message = (
+            f"{missing[0].place} has no label{more}: give it one, or leave such rows out with "
+            "--drop-unlabelled"
+        )
+        findings.append(Finding("unlabelled", message, {"rows": len(missing)}, audit.ERROR))
+    return kept
+
+
+def _note(note: str) -> Finding:
+    mild = note.removeprefix(WARNING)
+    return Finding("reading", mild, severity=audit.NOTE if mild == note else audit.WARNING)
+
+
+def _label(cell: str) -> str:
+    """A label in one Unicode form, without blanks around it; empty if nothing of it is visible."""
+    return unicodedata.normalize("NFC", cell).strip() if key(cell) else ""
+
+
+def _split_columns(table: Table) -> list[str]:
+    return [name for name in table.columns if usual(name) in SPLIT_COLUMNS]
+
+
+def _split_column(table: Table, columns: Columns, findings: list[Finding]) -> list[str] | None:
+    """The split of every row, if the table has a column for it."""
+    for name in _split_columns(table):
+        if name in columns.names:
+            continue
+        cells = [cell.strip() for cell in table.texts(name)]
+        splits = [NAMES.get(cell.lower()) for cell in cells]
+        if not any(splits):
+            message = f"Column {name!r} is not used: it does not hold {', '.join(NAMES)}."
+            findings.append(Finding("splits", message))
+            continue
+        for i, split in enumerate(splits):
+            if split is None:
+                raise InputError(
+                    f"{table.line(i)} has {cells[i]!r} in column {name!r}: write one of {', '.join(NAMES)}"
+                )
+        findings.append(Finding("splits", f"The splits are those of column {name!r}."))
+        return [split for split in splits if split is not None]
+    return None
