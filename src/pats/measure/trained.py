@@ -4,8 +4,10 @@
 its columns, its longest input or its temperature.
 """
 
+import importlib
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +22,7 @@ from pats.run.model import classifier, exported
 from pats.tasks import Split
 from pats.tasks.columns import Text, text_of
 
+SIMPLE = "pats-model.json"  # in the folder of a model that is no network
 MAX_LENGTH = 128  # of a model that was not exported by PATS
 
 Scores = NDArray[np.float64]
@@ -91,6 +94,34 @@ class Encoder:
         return batches.probabilities(outputs / np.float32(self.facts.temperature))
 
 
+class _SimpleRow(Protocol):
+    """What ``pats.run.model.simple.load_simple`` gives."""
+
+    labels: tuple[str, ...]
+    pair: bool
+    temperature: float
+
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None
+    ) -> tuple[Scores, tuple[str, ...]]: ...
+
+
+@dataclass(frozen=True)
+class Simple:
+    """A model that is no network, such as TF-IDF with logistic regression."""
+
+    facts: Facts
+    model: _SimpleRow
+
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 32
+    ) -> Scores:
+        """Scores of texts, which are taken all at once."""
+        if not texts:
+            return np.empty((0, len(self.facts.labels) or 1))
+        return self.model.predict(texts, pairs)[0]
+
+
 def load_model(folder: str | Path) -> Trained:
     """Load a model to use.
 
@@ -100,16 +131,30 @@ def load_model(folder: str | Path) -> Trained:
     Raises:
         InputError: There is no trained model, or what is stored about it does not make sense.
     """
-    return load_encoder(folder)
+    if not _is_simple(folder):
+        return load_encoder(folder)
+    name = str(folder)
+    simple = importlib.import_module("pats.run.model.simple")
+    model: _SimpleRow = simple.load_simple(folder)
+    about = exported.read_card(Path(name)) or {}
+    facts = replace(
+        _facts(name, model.labels, about, sys.maxsize), temperature=model.temperature, pair=model.pair
+    )
+    return Simple(facts, model)
 
 
 def load_encoder(folder: str | Path) -> Encoder:
     """Load a fine-tuned sequence classifier, onto this machine's device.
 
     Raises:
-        InputError: As ``load_model``.
+        InputError: As ``load_model``; or the model is no network.
     """
     name = str(folder)
+    if _is_simple(folder):
+        raise InputError(
+            f"the model {name!r} is a simple one and no network, so it has neither gradients nor a graph to "
+            "export: use pats predict or pats serve, which read it as any other"
+        )
     loaded = classifier.load_trained(name)
     if loaded.model.config.problem_type == "multi_label_classification":
         raise InputError(
@@ -124,6 +169,11 @@ def load_encoder(folder: str | Path) -> Encoder:
     module: nn.Module = loaded.model
     module.to(environment.device()).eval()
     return Encoder(facts, loaded.model, loaded.tokenizer)
+
+
+def _is_simple(folder: str | Path) -> bool:
+    """Whether a folder holds a model that is no network."""
+    return (Path(folder) / SIMPLE).is_file()
 
 
 def _facts(name: str, labels: tuple[str, ...], about: Mapping[str, Any], longest: int) -> Facts:
