@@ -21,7 +21,7 @@ from benchmarks import record
 
 sys.path.insert(0, str(record.ROOT / "tests"))
 
-from support.tiny_bert import FILLER, GOOD, make_tiny_bert  # noqa: E402
+from support.tiny_bert import FILLER, GOOD, make_tiny_bert
 
 
 def model(folder: Path) -> Path:
