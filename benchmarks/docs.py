@@ -22,8 +22,8 @@ from pats.page.numbers.statistics import interval
 
 DOCS = record.ROOT / "docs"
 README = record.ROOT / "README.md"
-METHODS, NOISE, PERFORMANCE, REPORT = (
-    DOCS / f"{name}.md" for name in ("methods", "noise", "performance", "report")
+METHODS, NOISE, PERFORMANCE, REPORT, USING = (
+    DOCS / f"{name}.md" for name in ("methods", "noise", "performance", "report", "using-a-model")
 )
 
 
@@ -179,6 +179,13 @@ def step(results: Results) -> str:
     return "\n\n".join(parts)
 
 
+def predict_stream(results: Results) -> str:
+    """Peak memory by the size of the table."""
+    rows = sorted(_rows(results), key=lambda row: row["megabytes"])
+    cells = [[f"{row['megabytes']:g}", f"{row['rows']:,}", row["peak_memory_mb"]] for row in rows]
+    return table(["table, MB", "rows", "peak memory, MB"], cells) + origins(results)
+
+
 def memory(results: Results) -> str:
     """State, and peak on top."""
     return table(
@@ -319,6 +326,7 @@ BLOCKS: Mapping[Path, Sequence[tuple[str, Callable[[Results], str]]]] = {
     METHODS: [("methods", costs), ("methods_train", training)],
     NOISE: [("readings", readings), ("readings", more_seeds)],
     PERFORMANCE: [("step", step), ("memory", memory), ("scaling", scaling), ("end_to_end", end_to_end)],
+    USING: [("predict_stream", predict_stream)],
     REPORT: [("statistics_null", statistics_null), ("data_size", data_size)],
 }
 REGISTRY = {"overview": overview, "options": options}

@@ -79,7 +79,7 @@ class _Logits(nn.Module):
 
 
 def default_out(folder: str | Path) -> Path:
-    """Where the file goes unless it is told: a folder beside the model's."""
+    """Where the file goes by itself: a folder beside the model's."""
     path = Path(folder).expanduser()
     return path.with_name(f"{path.name}-onnx") / _NAME
 

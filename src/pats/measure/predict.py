@@ -104,7 +104,7 @@ class Labelling:
         rows: How many rows there are.
         types: Arrow types of the columns.
         notes: What was decided, in sentences.
-        top_k: How many classes are told of a row; None tells all.
+        top_k: How many classes a prediction has; None is all.
         batch_size: Rows a batch.
     """
 

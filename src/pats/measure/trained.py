@@ -190,7 +190,7 @@ def _facts(name: str, labels: tuple[str, ...], about: Mapping[str, Any], longest
 
 
 def _column(name: str, key: str, stored: Any) -> Text:
-    """A column, or several that are joined; to guess another one would give wrong answers without a word."""
+    """A column, or several that are joined; another one would give wrong answers without a word."""
     if stored and isinstance(stored, str | list) and all(isinstance(one, str) for one in stored):
         return text_of(stored)
     raise _senseless(name, key, stored, "the name of a column, or several")

@@ -106,7 +106,7 @@ class Server(ThreadingHTTPServer):
                 self._idle.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has left is no error; anything else is told by its kind, without a traceback."""
+        """A client that has left is no error; anything else is reported by its kind, without a traceback."""
         error = sys.exc_info()[1]
         if not isinstance(error, ConnectionError | TimeoutError):
             sys.stderr.write(f"pats serve: a request failed ({type(error).__name__})\n")
