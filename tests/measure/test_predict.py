@@ -91,6 +91,19 @@ def test_the_column_of_the_training_is_read(guessed, tmp_path):
     assert {row[3] for row in written} <= {"007", "7"}
 
 
+def test_columns_that_were_joined_are_joined_again(guessed, tmp_path):
+    joined = shutil.copytree(guessed, tmp_path / "joined")
+    card = json.loads((joined / "pats.json").read_text())
+    (joined / "pats.json").write_text(json.dumps(card | {"text": ["title", "body"]}))
+    data = table(tmp_path / "new.csv", ["body", "text", "title"], [["good", "x", "a"], ["bad", "x", ""]])
+    notes = []
+    found = predict(joined, data, on_note=notes.append)
+    assert [one.texts for one in found] == [("a\ngood",), ("bad",)]
+    assert notes == ["The text is columns 'title', 'body', joined by line feeds, as in training."]
+    with pytest.raises(InputError, match="name those to read with --text"):
+        predict(joined, table(tmp_path / "less.csv", ["body"], [["good"]]))
+
+
 def test_a_model_without_a_column_guesses(guessed, tmp_path):
     old = shutil.copytree(guessed, tmp_path / "old")
     card = json.loads((old / "pats.json").read_text())

@@ -15,7 +15,7 @@ IDS = {
 def test_ids_of_stored_results_stay(id):
     run = Run(method="pats-paper", **IDS[id])
     assert run.id == id
-    younger = ("split_seed", "allow_missing_weights", "record")
+    younger = ("split_seed", "allow_missing_weights", "record", *(name for name in TABLE if name != "text"))
     old = {name: value for name, value in run.to_dict().items() if name not in younger}
     assert Run.from_dict(old | {"method": "pats"}) == run
     assert Run(**IDS[id]).id != id
@@ -33,6 +33,17 @@ def test_records_of_the_literal_reading_are_read_under_its_new_name():
 def test_the_split_seed_is_part_of_the_id_where_it_is_given():
     assert len({Run(data="a.csv", split_seed=seed).id for seed in range(3)}) == 3
     assert Run(split_seed=5).with_seed(7) == Run(init_seed=7, data_seed=7, noise_seed=7, split_seed=5)
+
+
+TABLE = {"quoting": "none", "sheet": "s", "drop_rare": True, "drop_unlabelled": True, "text": ["a", "b"]}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_how_a_table_is_read_is_part_of_the_id_where_it_is_given(name):
+    plain, asked = Run(data="a.csv"), Run(data="a.csv", **{name: TABLE[name]})
+    assert plain.id != asked.id
+    assert Run.from_dict(asked.to_dict()) == asked
+    assert Run(data="a.csv", text=["a"]) == Run(data="a.csv", text="a")
 
 
 def test_a_split_seed_out_of_its_range_is_refused():

@@ -1,14 +1,18 @@
 """What a comparison and a sweep do alike, before and while their own steps are taken."""
 
+import io
+import json
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from pats import InputError, Run, Study
 from pats.study.conduct import conduct
 from pats.study.store.results import Store
 from pats.study.study_run import Options
 from support.inline_placer import InlinePlacer
+from support.tables import labelled_rows, write_table
 
 STUDY = Study(tasks=("grammar",), methods=("vanilla",), seeds=1, run=Run(task_options={"size": 100}))
 
@@ -47,3 +51,19 @@ def test_what_cannot_be_used_is_refused_before_the_folder_is_taken(tmp_path, stu
     with pytest.raises(InputError, match=said):
         conduct(study, tmp_path / "out", [], lambda _: pytest.fail("it went on"), engine, None, options)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_known_of_a_table_comes_before_training_and_into_the_folder(tmp_path):
+    rows = [{"title": "long " * 99, **row} for row in labelled_rows(["Pos", "neg", "pos"] * 20)]
+    table = write_table(tmp_path / "a.csv", rows)
+    run = Run(data=str(table), text=["title", "text"], quoting="double", max_length=20)
+    told = Console(file=io.StringIO(), width=400)
+    study = Study(methods=("vanilla",), seeds=1, run=run)
+    conduct(study, tmp_path / "out", [], lambda _: None, InlinePlacer(), None, Options(console=told))
+    lines = told.file.getvalue().splitlines()
+    assert lines[0].startswith("a: Warning: Some labels look alike: 'Pos' (20 rows), 'pos' (20 rows)")
+    assert "60 texts exceed the 20 tokens" in lines[1]
+    assert any("columns 'title', 'text', joined" in line for line in lines[2:])
+    known = json.loads((tmp_path / "out" / "data.json").read_text())["a"]
+    assert known["classes"][0] == {"name": "Pos", "rows": 20, "share": pytest.approx(1 / 3)}
+    assert {"label-spellings", "too-long"} <= {one["code"] for one in known["findings"]}

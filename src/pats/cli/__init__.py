@@ -16,6 +16,7 @@ VERBS = {
     "run": "fine-tune one model",
     "compare": "compare methods on tasks and models over several seeds",
     "sweep": "search hyper-parameters with equal budgets, then compare the winners on fresh seeds",
+    "inspect": "show what a table holds, and what is wrong with it, before training",
     "predict": "label the rows of a table with a fine-tuned model",
     "serve": "answer with a model's predictions over HTTP on this machine",
     "explain": "show which words of a text moved a model's scores",

@@ -39,7 +39,11 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser.Parser("predict", SUMMARY, EXAMPLE)
     add = parser.add_argument
     add("model", metavar="MODEL", help="folder of a fine-tuned model")
-    add("table", metavar="TABLE", help="CSV, TSV, JSONL or Parquet, or - for standard input; needs no labels")
+    add(
+        "table",
+        metavar="TABLE",
+        help="a table, as for pats compare, or - for standard input; it needs no labels",
+    )
     add("--out", metavar="FILE", help="file to write, which ends in .csv, .tsv, .jsonl or .parquet, or - for "
         "standard output (default: TABLE.predicted.csv)")  # fmt: skip
     add("--text", metavar="COL", help="column of the first text (default: the training's)")

@@ -14,7 +14,7 @@ from pats._errors import InputError
 from pats.measure import written
 from pats.measure.trained import Facts, Scores, Trained, load_model
 from pats.run.folder import owned
-from pats.tasks.columns import Text, choose, names_of
+from pats.tasks.columns import Text, choose, names_of, spoken
 from pats.tasks.reading import STDIN, Table, stream
 
 PIECE = 1024  # rows that are held at a time
@@ -57,7 +57,7 @@ def predict(
 
     Args:
         folder: A model folder that ``finetune`` exported, or another fine-tuned sequence classifier.
-        data: A table, as for ``finetune``; it needs no label. Missing texts are empty texts.
+        data: A table that ``pats.tasks.reading`` reads; it needs no label. Missing texts are empty texts.
         text: Column of the first text; None takes the column that the model was trained on. Where the
             model names none, it is detected by its usual names.
         text_pair: Column of the second text, found in the same way, for a model trained on pairs.
@@ -323,7 +323,7 @@ def _columns(
             f"{piece.name} has the columns {', '.join(piece.columns)}: name those to read with {flags}"
         )
     words = {"text": "text", "text_pair": "second text"}
-    notes = [f"The {words[key]} is column {column!r}, as in training." for key, column in taken.items()]
+    notes = [f"The {words[key]} is {spoken(column)}, as in training." for key, column in taken.items()]
     wanted: dict[str, Any] = given | taken
     columns, detected = choose(piece, **wanted, labelled=False)
     names = columns.texts

@@ -3,6 +3,24 @@
 from pats import tasks
 from pats._errors import InputError
 from pats.run.spec import Run
+from pats.tasks.audit.tokenizer import counter
+from pats.tasks.inspect import Inspection, inspect
+
+
+def inspect_data(run: Run) -> Inspection:
+    """What is to be known of the table that a run's settings name.
+
+    Raises:
+        InputError: Nothing can be read.
+    """
+    asked = tasks.Asked(
+        *(run.data, run.text, run.text_pair, run.label, run.kind, run.split_seed),
+        quoting=run.quoting,
+        sheet=run.sheet,
+        drop_rare=run.drop_rare,
+        drop_unlabelled=run.drop_unlabelled,
+    )
+    return inspect(asked, run.max_length, counter(run.model, run.revision))
 
 
 def load_data(run: Run) -> tasks.TaskData:

@@ -54,6 +54,7 @@ def conduct(
         prepare.take_folder(store, study, data)
         prepare.show_notes(data, options.console)
         with store.exclusive():
+            prepare.write_tables(store, data)
             identified, notes = identify(study, store)
             study_run = StudyRun(identified, store, engine, data, options, list(notes))
             study_run.announce()

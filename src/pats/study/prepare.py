@@ -1,7 +1,8 @@
 """What is checked before the first run starts, so that bad input fails at once."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
@@ -11,7 +12,11 @@ from pats.run.folder import owned
 from pats.run.folder.files import MODEL, RESULT
 from pats.study.place.protocol import Placer
 from pats.study.plan.grid import Study
+from pats.study.store.files import write
 from pats.study.store.results import Store
+from pats.tasks.inspect import Inspection
+
+TABLES = "data.json"  # what is known of the tables of a study, by task
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,13 @@ class StudyData:
         fingerprints: Of the data, by task and data seed; the seeds of a study share one split.
         labels: Names of the classes by task; empty for regression.
         notes: What was detected, in sentences.
+        tables: What is known of the tables, by task.
     """
 
     fingerprints: Mapping[tuple[str, int], str]
     labels: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...]
+    tables: Mapping[str, Inspection] = field(default_factory=dict)
 
 
 def load_tasks(study: Study, searched: Iterable[int] = ()) -> StudyData:
@@ -39,18 +46,31 @@ def load_tasks(study: Study, searched: Iterable[int] = ()) -> StudyData:
     Raises:
         InputError: A task is unknown, or its data are missing or damaged.
     """
-    from pats.run.data import load_data
+    from pats.run.data import inspect_data, load_data
 
     seeds = (*study.seed_list, *searched)
     fingerprints: dict[tuple[str, int], str] = {}
     labels: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []
+    tables: dict[str, Inspection] = {}
     for task in study.task_list:
-        data = load_data(study.base(task, study.model_list[0]))
+        run = study.base(task, study.model_list[0])
+        data = load_data(run)
         fingerprints |= {(task, seed): data.fingerprint for seed in seeds}
         labels[task] = data.labels
-        notes += [f"{task}: {note}" for note in data.notes]
-    return StudyData(fingerprints, labels, tuple(dict.fromkeys(notes)))
+        found: Sequence[object] = data.notes
+        if data.source == "table":  # a second look, now that it is known to be usable: also at its tokens
+            tables[task] = inspect_data(run)
+            found = tables[task].findings
+        notes += [f"{task}: {note}" for note in found]
+    return StudyData(fingerprints, labels, tuple(dict.fromkeys(notes)), tables)
+
+
+def write_tables(store: Store, data: StudyData) -> None:
+    """Write what is known of the study's tables into its folder, for readers of its page."""
+    if data.tables:
+        content = {task: table.to_dict() for task, table in data.tables.items()}
+        write(store.root / TABLES, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def show_notes(data: StudyData, console: Console | None) -> None:

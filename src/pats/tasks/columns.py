@@ -37,6 +37,13 @@ def names_of(text: Text | None) -> tuple[str, ...]:
     return (text,) if isinstance(text, str) else text or ()
 
 
+def spoken(text: Text) -> str:
+    """A text's columns in words."""
+    if isinstance(text, str):
+        return f"column {text!r}"
+    return f"columns {', '.join(map(repr, text))}, joined by line feeds"
+
+
 class Columns(NamedTuple):
     """The columns of a table that are used."""
 

@@ -1,4 +1,4 @@
-"""Tables in which a row may have several labels: how they are told, and that they are refused."""
+"""Tables in which a row may have several labels: how they are recognised, and that they are refused."""
 
 import re
 from collections import Counter

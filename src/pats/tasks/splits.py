@@ -96,11 +96,13 @@ def _check_classes(rows: Sequence[Row], names: Sequence[str], name: str) -> None
     if not rare:
         return
     first, texts = next(iter(rare.items()))
-    more = f" (and so {count(len(rare) - 1, 'other class', 'other classes')})" if len(rare) > 1 else ""
+    more = f" ({count(len(rare) - 1, 'other class', 'other classes')} likewise)" if len(rare) > 1 else ""
+    every = len(rare) == len(set(names))
+    mend = "with other texts" if every else "of it, or leave out such classes with --drop-rare"
     doubt = ", or name the right column with --label" if len(rare) > len(set(names)) / 2 else ""
     raise InputError(
         f"class {first!r} has {count(texts, 'different text', 'different texts')} in {name}, too few to be "
-        f"in {', '.join(parts)}{more}: add rows, or leave out such classes with --drop-rare{doubt}"
+        f"in {', '.join(parts)}{more}: add rows {mend}{doubt}"
     )
 
 

@@ -1,6 +1,6 @@
 """A user's own table, with or without splits of its own, as a task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,9 +9,9 @@ from pats.tasks import audit
 from pats.tasks._data import Split, TaskData
 from pats.tasks._task import Asked, Task
 from pats.tasks.audit import Finding, Row
-from pats.tasks.columns import Columns, Text, choose
+from pats.tasks.columns import Columns, Text, choose, spoken
 from pats.tasks.labels import Labels, interpret
-from pats.tasks.reading import Table, is_frame, stem
+from pats.tasks.reading import STDIN, Table, is_frame, stem
 from pats.tasks.rows import rows_of, tables_of
 from pats.tasks.splits import check, parts_of, without_rare
 
@@ -83,7 +83,7 @@ def load(asked: Asked) -> TaskData:
         )
         for part, members in parts.items()
     }
-    metrics = ("accuracy", "macro_f1") if classes else ("pearson", "spearman")
+    metrics = metrics_of(classes)
     notes = tuple(map(str, audit.by_weight([*findings, *divided])))
     return TaskData(
         task_name(asked.data), classes, splits, metrics[0], metrics, "table", notes, columns.texts
@@ -117,7 +117,11 @@ def examine(
 
 def examine_asked(asked: Asked) -> Examined:
     """What ``examine`` returns, of what the user asks for."""
-    tables = tables_of(asked.data, asked.quoting, asked.sheet)
+    return examine_tables(tables_of(asked.data, asked.quoting, asked.sheet), asked)
+
+
+def examine_tables(tables: Mapping[str | None, Table], asked: Asked) -> Examined:
+    """What ``examine`` returns, of tables that were read."""
     columns, findings = choose_columns(next(iter(tables.values())), asked)
     rows = rows_of(tables, columns, findings, asked.drop_unlabelled)
     if not rows:
@@ -148,13 +152,18 @@ def choose_columns(table: Table, asked: Asked) -> tuple[Columns, list[Finding]]:
     """
     columns, detected = choose(table, asked.text, asked.text_pair, asked.label)
     given: Mapping[str, Any] = {"text": asked.text, "second text": asked.text_pair, "label": asked.label}
-    named = [f"The {what} is {_spoken(name)}, as named." for what, name in given.items() if name is not None]
+    named = [f"The {what} is {spoken(name)}, as named." for what, name in given.items() if name is not None]
     return columns, [Finding("columns", note) for note in (*named, *detected)]
+
+
+def metrics_of(classes: Sequence[str]) -> tuple[str, ...]:
+    """The metrics of a table with these classes, or with scores, the one that decides first."""
+    return ("accuracy", "macro_f1") if classes else ("pearson", "spearman")
 
 
 def called(data: Any) -> str:
     """What messages call the data."""
-    return "the table" if is_frame(data) else str(data)
+    return "the table" if is_frame(data) else "standard input" if str(data) == STDIN else str(data)
 
 
 def task_name(data: Any) -> str:
@@ -163,9 +172,3 @@ def task_name(data: Any) -> str:
         return "table"
     path = Path(data)
     return path.resolve().name if path.is_dir() else stem(path)
-
-
-def _spoken(name: Text) -> str:
-    if isinstance(name, str):
-        return f"column {name!r}"
-    return f"columns {', '.join(map(repr, name))}, joined by line feeds"

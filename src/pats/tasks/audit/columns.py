@@ -28,6 +28,8 @@ def left_out(table: Table, columns: Columns, others: Sequence[str] = ()) -> list
         message += f" {name!r} differs from {taken[usual(name)]!r}, which is used, in case or blanks alone."
     texts = [name for name in rest if usual(name) in TEXTS and name not in alike]
     if texts:
-        joined = " ".join(map(shlex.quote, (*columns.parts, *texts)))
+        joined = " ".join(
+            map(shlex.quote, (name for name in table.columns if name in (*columns.parts, *texts)))
+        )
         message += f" To read them too, join the columns: --text {joined}."
     return [Finding("left-out", message, {"columns": len(rest)}, WARNING if alike else NOTE)]

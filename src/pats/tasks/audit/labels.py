@@ -53,7 +53,8 @@ def _listed(counts: Mapping[str, int]) -> str:
 def several_labels(labels: Sequence[str]) -> list[Finding]:
     """Cells that hold several labels each, or a number with a decimal comma: both have to be asked for."""
     decimal = all(_DECIMAL.fullmatch(label) for label in labels) and any("," in label for label in labels)
-    several = multilabel.separated(labels)
+    every = decimal and all("," in label for label in labels)
+    several = None if every else multilabel.separated(labels)
     if several is not None:
         kind = " (or its numbers have a decimal comma: then say --kind regression)" if decimal else ""
         message = multilabel.refused(

@@ -4,13 +4,13 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from pats.tasks.audit.finding import WARNING, Finding, Row, count
 
 _MARKUP = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,6}|#x[0-9a-fA-F]{1,6});|</?[a-zA-Z][^<>]{0,200}>")
 _NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)*\s*")
-_LETTERS = 20_000  # by which the script is told
+_LETTERS = 20_000  # which show the script
 _FOREIGN = 0.3  # the share of letters of another script that is worth a word
 
 
@@ -29,10 +29,10 @@ def empty(rows: Sequence[Row]) -> list[Finding]:
 
 def markup(rows: Sequence[Row]) -> list[Finding]:
     """Texts with tags or entities of HTML."""
-    found = [found[0] for row in rows if (found := _MARKUP.findall(" ".join(row.texts)))]
+    found = [set(marks) for row in rows if (marks := _MARKUP.findall(" ".join(row.texts)))]
     if not found:
         return []
-    common = ", ".join(one for one, _ in Counter(found).most_common(3))
+    common = ", ".join(one for one, _ in Counter(sorted(chain.from_iterable(found))).most_common(3))
     message = (
         f"{count(len(found), 'text holds', 'texts hold')} markup of HTML ({common}), which the model reads "
         "as text: remove it where it says nothing."

@@ -1,4 +1,4 @@
-"""Texts that stand in several rows."""
+"""Texts that are in several rows."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence

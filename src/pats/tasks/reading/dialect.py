@@ -17,11 +17,12 @@ _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _FIRST = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}  # the separator that a name promises
 _EXCEL = re.compile(r"sep=(.)\r?(?:\n|\r|$)", re.IGNORECASE)
 _SPACED = re.compile(r'[,;\t|] +"')
+_FEW = 0.05  # the share of rows up to which rows of several lines look like a fault
 _LONGEST = 1 << 28  # characters of a cell of a file that is not held whole
 
 
 class Record(NamedTuple):
-    """A row of cells, and the lines that it stands in."""
+    """A row of cells, and the lines that it fills."""
 
     start: int
     end: int
@@ -206,7 +207,7 @@ def _dialects(separator: str, quoting: str | None, text: str, skip: int) -> Iter
 
 
 def _quoted_all_the_same(read: Read) -> bool:
-    """Whether quotes stand around many cells of a text that was read as if they were plain characters."""
+    """Whether there are quotes around many cells of a text that was read as if they were plain characters."""
     if read.dialect.quoting != "none":
         return False
     around = sum(
@@ -225,23 +226,22 @@ def _literal_quotes(read: Read, text: str, name: str, partial: bool) -> tuple[Re
         return read, []
     separator = read.dialect.separator
     lines = text.splitlines() if text.isascii() else re.split(r"\r\n|\n|\r", text)
-    swallowed = next(
-        (
-            span
-            for span in read.spans
-            if all(line.count(separator) == read.width - 1 for line in lines[span.start - 1 : span.end])
-        ),
-        None,
-    )
-    if swallowed is None:
+    swallowed = [
+        span
+        for span in read.spans
+        if all(line.count(separator) == read.width - 1 for line in lines[span.start - 1 : span.end])
+    ]
+    if not swallowed:
         return read, []
     plain = attempt(text, replace(read.dialect, quoting="none"), name, partial)
     if separator == "\t" and plain.problem is None and not _quoted_all_the_same(plain):
         return plain, []
+    if len(swallowed) > max(1, _FEW * len(read.records)):  # a quote is seldom missing, line ends may be usual
+        return read, []
     return read, [
-        f"{WARNING}The row in lines {swallowed.start} to {swallowed.end} is one because of its quotes, but "
-        "each of these lines looks like a row: look whether a quote is missing (--quoting none takes quotes "
-        "for plain characters)."
+        f"{WARNING}The row in lines {swallowed[0].start} to {swallowed[0].end} is one because of its "
+        "quotes, but each of these lines looks like a row: look whether a quote is missing (--quoting none "
+        "takes quotes for plain characters)."
     ]
 
 

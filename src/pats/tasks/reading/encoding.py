@@ -19,7 +19,7 @@ _SAMPLE = 1 << 16
 
 # A character of several bytes in UTF-8; in Windows-1252 these would be pairs such as "Ã©".
 _UTF8 = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-# What stands next to a letter, or in place of one, in no text of a language of Western Europe.
+# What is next to a letter, or in place of one, in no text of a language of Western Europe.
 _ODD = re.compile(
     "[A-Za-z][¡¢£¤¥¦§¨¬¯±²³´µ¶¸¹¼½¾¿×÷ˆ‰‹†‡ƒ][A-Za-z]|[À-ÿ]{4}|[¡-¿×÷]{3}|[\x81\x8d\x8f\x90\x9d]"
 )
@@ -109,7 +109,8 @@ def _other(raw: bytes, name: str, error: UnicodeDecodeError) -> Encoding:
         raise InputError(
             f"{name} is no text: save the table as CSV in UTF-8, or pass it as .xlsx or .parquet"
         )
-    if _UTF8.search(sample):
+    high = sum(byte > 127 for byte in sample)
+    if 2 * sum(map(len, _UTF8.findall(sample))) > high:
         raise damaged(_line(raw, error.start), name, "utf-8")
     text = sample.decode("cp1252", "replace").replace("\ufffd", "\x81")
     line = _line(raw, error.start)

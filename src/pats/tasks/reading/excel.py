@@ -1,5 +1,6 @@
 """Workbooks: .xlsx, .xls, .xlsb and .ods, through calamine."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -29,7 +30,10 @@ def read(source: Source, sheet: str | None = None) -> Table:
         ) from None
     if sheet is not None and sheet not in sheets:
         raise InputError(f"{source.name} has no sheet {sheet!r}: its sheets are {', '.join(sheets)}")
-    filled = [name for name, one in sheets.items() if one.height] or list(sheets)
+    heights = {name: one.height for name, one in sheets.items()}
+    # One row is a remark, and no table.
+    filled = [name for name in heights if heights[name] > 1] or [name for name in heights if heights[name]]
+    filled = filled or list(sheets)
     if not filled:
         raise InputError(f"{source.name} has no sheet: check that this is the file you mean")
     table = _sheet(sheets[sheet or filled[0]], source.name)
@@ -49,9 +53,20 @@ def _worksheets(book: Any, calamine: Any) -> list[str]:
 def _sheet(sheet: Any, name: str) -> Table:
     top = (sheet.start or (0, 0))[0]
     rows = [[_cell(cell) for cell in row] for row in sheet.to_python()]
-    header, *rest = rows or [[]]
+    titles = _titles(rows)
+    header, *rest = rows[titles:] or [[]]
     names = ["" if cell is None else str(cell) for cell in header]
-    return framed(name, names, rest, range(top + 2, top + 2 + len(rest)), "row")
+    first = top + titles + 2
+    table = framed(name, names, rest, range(first, first + len(rest)), "row")
+    if titles:
+        table.notes.append(f"The names of the columns are in row {first - 1}: what is above is a title.")
+    return table
+
+
+def _titles(rows: Sequence[Sequence[Any]]) -> int:
+    """The rows above the header: of a sheet of several columns, those with one cell at most."""
+    filled = [sum(cell is not None for cell in row) for row in rows]
+    return next((i for i, cells in enumerate(filled) if cells > 1), 0)
 
 
 def _cell(cell: Any) -> Any:

@@ -86,7 +86,7 @@ def _table(text: str, source: Source) -> Table:
 
 
 def _lines(text: str, source: Source) -> bool:
-    """Whether every line is to be a record: the name says so, or the first line is one and others follow."""
+    """Whether every line is to be a record, by the name or because the first line is one."""
     if text[:1] == "[":
         return False
     if source.suffix in (".jsonl", ".ndjson") or not text.strip():

@@ -1,0 +1,84 @@
+import pytest
+
+from pats._errors import InputError
+from pats.tasks import load
+from pats.tasks.audit import labels
+from support.tables import labelled_rows, write_table
+
+
+@pytest.mark.parametrize(
+    ("classes", "apart"),
+    [
+        (["True", "False", "1"], 3),
+        (["yes", "No", "true"], 3),
+        (["0", "1", "False", "TRUE"], 4),
+        (["True", "False"], None),
+        (["0", "1"], None),
+        (["yes", "true"], None),
+        (["0", "1", "2"], None),
+        (["True", "true", "False"], None),  # a spelling, which has a finding of its own
+    ],
+)
+def test_true_and_false_in_several_ways(classes, apart):
+    found = labels.mixed_truth(classes)
+    assert [one.counts["classes"] for one in found] == ([] if apart is None else [apart])
+
+
+@pytest.mark.parametrize(
+    ("word", "named", "dropped"),
+    [
+        ("NULL", True, True),
+        ("n/a", True, True),
+        ("None", True, False),
+        ("na", True, False),
+        ("nil?", False, False),
+    ],
+)
+def test_labels_that_read_as_missing(tmp_path, word, named, dropped):
+    path = write_table(tmp_path / "a.csv", labelled_rows(["a", "b", word] * 20))
+    data = load(data=path)
+    assert len(data.labels) == 3
+    assert any("perhaps a missing label" in note for note in data.notes) is named
+    assert len(load(data=path, drop_unlabelled=True).labels) == 3 - dropped
+
+
+def test_nan_is_a_lost_value_wherever_it_stands(tmp_path):
+    path = write_table(tmp_path / "a.csv", labelled_rows([*["1", "0"] * 20, "nan", ""]))
+    with pytest.raises(InputError, match=r"line 42 .* 'nan'"):
+        load(data=path)
+    data = load(data=path, drop_unlabelled=True)
+    assert data.labels == ("0", "1")
+    assert "Warning: 2 rows have no label, and are left out." in data.notes
+
+
+@pytest.mark.parametrize(
+    ("rows", "share"),
+    [
+        ({"ham": 98, "spam": 2}, "98 %"),
+        ({"a": 80, "b": 20}, "80 %"),
+        ({"a": 79, "b": 21}, None),
+        ({"a": 9}, None),
+    ],
+)
+def test_a_class_that_has_most_rows(rows, share):
+    found = labels.uneven([name for name, count in rows.items() for _ in range(count)])
+    assert [share in one.message for one in found] == ([] if share is None else [True])
+
+
+@pytest.mark.parametrize("cells", [["3,5", "4", "2,25"], ["0,1", "0,2", "0,35"]])
+def test_decimal_commas_are_a_question(tmp_path, cells):
+    path = write_table(
+        tmp_path / "a.tsv", labelled_rows([f"{cell}{i % 9}" for i, cell in enumerate(cells * 20)])
+    )
+    with pytest.raises(InputError, match=r"--kind regression"):
+        load(data=path)
+    data = load(data=path, kind="regression")
+    assert data.regression
+    assert max(score for split in data.splits.values() for score in split.label) < 50
+    assert any("decimal commas" in note for note in data.notes)
+
+
+def test_codes_that_differ_in_leading_zeros_stay_and_are_named(tmp_path):
+    data = load(data=write_table(tmp_path / "a.csv", labelled_rows(["007", "7", "0012", "abc"] * 20)))
+    assert data.labels == ("0012", "007", "7", "abc")
+    assert any("'007' (20 rows), '7' (20 rows) stay 2 classes" in note for note in data.notes)

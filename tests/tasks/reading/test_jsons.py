@@ -1,0 +1,59 @@
+import json
+
+import pytest
+
+from pats._errors import InputError
+from pats.tasks.reading import open_table, stream
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ('[{"a": 1}, 2]', ["record 2", "no object"]),
+        ("[1, 2]", ["record 1", "no object"]),
+        ('["a"]', ["record 1", "no object"]),
+        ('[{"a": 1},\n {"a": 2', ["line 2", "no JSON", "cut"]),
+        ('{"a": [1, 2], "b": [1]}', ["different lengths (1, 2)"]),
+        ('{"columns": ["a", "b"], "data": [[1, 2], [3]]}', ["record 2", "1 cells", "2 columns"]),
+        ('[["a", "b"], ["x", 1], ["y"]]', ["record 3", "1 cells"]),
+        ("[[1, 2], [3, 4]]", ["no list of names"]),
+        ("[" * 100_000, ["nested too deeply"]),
+        ("true", ["no table"]),
+    ],
+)
+def test_json_that_is_no_table(tmp_path, text, parts):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError) as error:
+        open_table(tmp_path / "a.json")
+    assert all(part in str(error.value) for part in ["a.json", *parts]), str(error.value)
+
+
+def test_nested_cells_stay_and_are_no_texts(tmp_path):
+    row = {"text": "x", "meta": {"id": 1}, "tags": ["a", "b"], "n": 10**30, "ok": True}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
+    table = open_table(tmp_path / "a.jsonl")
+    assert list(table.rows()) == [row]
+    assert table.texts("n") == [str(10**30)]
+    with pytest.raises(InputError, match=r"line 1 .* 'meta' but a dict"):
+        table.texts("meta")
+
+
+def test_records_may_lack_keys(tmp_path):
+    (tmp_path / "a.json").write_text('[{"text": "x"}, {"label": "a", "text": null}]')
+    assert list(open_table(tmp_path / "a.json").rows()) == [
+        {"text": "x", "label": None},
+        {"text": None, "label": "a"},
+    ]
+
+
+def test_a_large_file_is_streamed_by_line(tmp_path):
+    rows = [{"text": f"t {i} " * 20, "label": i} for i in range(2000)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    batches = stream(path, rows=300)
+    assert list(next(batches).rows()) == rows[:300]
+    assert [row for batch in batches for row in batch.rows()] == rows[300:]
+    with path.open("a") as file:
+        file.write('{"text": "x", "new": 1}\n')
+    with pytest.raises(InputError, match=r"line 2001 .* new key 'new'"):
+        list(stream(path, rows=300))

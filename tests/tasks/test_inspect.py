@@ -1,0 +1,224 @@
+import io
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pats.cli import main
+from pats.tasks import Asked, load
+from pats.tasks.inspect import inspect
+from support.tables import CSV, labelled_rows, write_table
+
+AB = ["a", "b"]
+
+
+def texts(*forms, column="text", label=lambda i: AB[i % 2]):
+    return [{column: forms[i % len(forms)].format(i), "label": label(i)} for i in range(40)]
+
+
+def pairs(second):
+    return [{"sentence1": f"a {i}", "sentence2": second(i), "label": AB[i % 2]} for i in range(40)]
+
+
+# Rows, and for every code that must be found its severity and a part of its message.
+FOUND = {
+    "long": (texts("{} " + "word " * 200), {"too-long": ("warning", "40 texts exceed the 128 tokens")}),
+    "spellings": (
+        labelled_rows(["Pos", "pos", "neg"] * 20),
+        {"label-spellings": ("warning", "'Pos' (20 rows)")},
+    ),
+    "uneven": (labelled_rows(["spam"] * 4 + ["ham"] * 96), {"uneven": ("warning", "96 % of the rows")}),
+    "booleans": (
+        labelled_rows(["True", "False", "1"] * 20),
+        {"mixed-booleans": ("warning", "'1', 'True', 'False' stay 3")},
+    ),
+    "lost": (labelled_rows(["a", "b", "NULL"] * 20), {"missing-words": ("warning", "'NULL' (20 rows)")}),
+    "twins": (labelled_rows(AB * 20) * 2, {"twins": ("note", "80 rows hold 40 texts")}),
+    "two labels": (
+        labelled_rows(AB * 20) + labelled_rows(AB[::-1] * 20),
+        {"two-labels": ("warning", "50 %")},
+    ),
+    "markup": (
+        texts("we &amp; they<br />{}", "so {}"),
+        {"markup": ("note", "20 texts hold markup of HTML (&amp;, ")},
+    ),
+    "no text": (texts(*["{}x"] * 9, " "), {"no-text": ("note", "4 rows have no text")}),
+    "numbers": (texts("{}", "{}.5"), {"numeric-text": ("warning", "40 of 40 texts are numbers")}),
+    "script": (texts("это был фильм номер {}"), {"script": ("warning", "Cyrillic")}),
+    "right to left": (texts("זה היה סרט {}"), {"script": ("warning", "Hebrew")}),
+    "swapped": (
+        [
+            {"sentence1": f"a {(i, -i)[i % 2]}", "sentence2": f"a {(-i, i)[i % 2]}", "label": AB[i % 2]}
+            for i in range(1, 31)
+        ]
+        + [{"sentence1": f"a {-i}", "sentence2": f"a {i}", "label": "a"} for i in range(2, 31, 2)],
+        {"swapped": ("warning", "15 pairs are also there with the two texts swapped, with the same label")},
+    ),
+    "half pairs": (
+        pairs(lambda i: "" if i % 4 == 0 else f"b {i}"),
+        {"half-pairs": ("note", "10 pairs lack one")},
+    ),
+    "left out": (
+        [{"id": i, **row, "title": "x"} for i, row in enumerate(texts("film {}"))],
+        {"left-out": ("note", "'id', 'title'. To read them too, join the columns: --text text title.")},
+    ),
+    "unlabelled": (
+        labelled_rows([*AB * 20, "", " "]),
+        {"unlabelled": ("error", "line 42 of {path} has no label (and 1 more rows have none)")},
+    ),
+    "rare": (
+        labelled_rows([*AB * 20, "c"]),
+        {"splits": ("error", "class 'c' has 1 different text in {path}")},
+    ),
+    "the wrong label": (labelled_rows([f"c{i}" for i in range(40)]), {"splits": ("error", "--label")}),
+    "few": (labelled_rows(AB * 6), {"too-few": ("error", "12 labelled rows")}),
+    "classes or scores": (labelled_rows([18 + i % 60 for i in range(600)]), {"kind": ("error", "--kind")}),
+    "several labels": (
+        labelled_rows(["a", "b", "a;b"] * 10),
+        {"multi-label": ("error", "10 rows have several")},
+    ),
+    "nan": (
+        labelled_rows([*["1", "2"] * 20, "nan"]),
+        {"labels": ("error", "line 42 of {path} has the label 'nan'")},
+    ),
+    "no usual name": (
+        [{"id": i, "said": f"so it was {i}", "mood": AB[i % 2]} for i in range(40)],
+        {"columns": ("error", "--label, perhaps 'mood'")},
+    ),
+    "marks": (
+        [{"text": f"t {i}", "rude": i % 2, "kind": i % 3 % 2} for i in range(40)],
+        {"columns": ("error", "multi-label")},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FOUND)
+def test_what_is_found_before_training(tmp_path, capsys, kind):
+    rows, codes = FOUND[kind]
+    path = write_table(tmp_path / "a.csv", rows)
+    found = inspect(Asked(path))
+    for code, (severity, part) in codes.items():
+        fits = [one for one in found.findings if one.code == code and part.format(path=path) in one.message]
+        assert [one.severity for one in fits] == [severity], [str(one) for one in found.findings]
+    weights = [("error", "warning", "note").index(one.severity) for one in found.findings]
+    assert weights == sorted(weights)
+    assert found.usable is not any(severity == "error" for severity, _ in codes.values())
+    assert main(["inspect", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert all(part.format(path=path) in shown for _, part in codes.values())
+    assert ("Nothing, before the errors are mended" in shown) is not found.usable
+    assert main(["inspect", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {one["code"] for one in told["findings"]} >= set(codes)
+    assert (told["usable"], told["rows"]) == (found.usable, len(rows))
+
+
+def test_a_clean_table_has_no_warning(tmp_path):
+    found = inspect(Asked(write_table(tmp_path / "a.csv", texts("a fine film {}"))))
+    assert {one.severity for one in found.findings} == {"note"}
+    assert (found.kind, found.metric, found.classes) == ("classification", "accuracy", {"a": 20, "b": 20})
+    assert found.splits == {"train": 28, "dev": 6, "test": 6}
+    roles = [
+        (column.name, column.role, column.why, column.filled, column.different) for column in found.columns
+    ]
+    assert roles == [("text", "text", "by its name", 40, 40), ("label", "label", "by its name", 40, 2)]
+
+
+def test_scores_have_their_range(tmp_path):
+    found = inspect(Asked(write_table(tmp_path / "a.csv", labelled_rows([i / 2 for i in range(40)]))))
+    assert (found.kind, found.metric, found.scores, found.classes) == (
+        "regression",
+        "pearson",
+        (0, 9.75, 19.5),
+        {},
+    )
+
+
+def test_findings_come_before_training_in_order_of_weight(tmp_path):
+    rows = [{"id": i, **row} for i, row in enumerate(labelled_rows(["Pos", "pos", "neg"] * 20))]
+    notes = load(data=write_table(tmp_path / "a.csv", rows)).notes
+    assert notes[0].startswith("Warning: Some labels look alike")
+    assert not any(note.startswith("Warning") for note in notes[1:])
+
+
+def test_two_texts_of_other_splits_are_counted(tmp_path):
+    for name in ("reviews_train", "reviews-test"):
+        write_table(tmp_path / f"{name}.csv", labelled_rows(AB * 20))
+    found = inspect(Asked(tmp_path))
+    assert set(found.splits) == {"train", "dev", "test"}
+    assert [one.counts["rows"] for one in found.findings if one.code == "twins-across"] == [40]
+
+
+@pytest.mark.parametrize(
+    ("lines", "header"),
+    [
+        ([f"{i} was a film,{AB[i % 2]}" for i in range(40)], "'0 was a film', 'a'"),
+        ([f"film,{i / 2}" for i in range(40)], "'film', '0.0'"),
+        ([f"I have never seen such a film as number {i},c{i % 3}" for i in range(40)], "'c0'"),
+    ],
+)
+def test_a_missing_header_is_told(tmp_path, capsys, lines, header):
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    found = inspect(Asked(tmp_path / "a.csv"))
+    assert [(one.code, one.severity) for one in found.findings] == [("columns", "error")]
+    assert "no header" in found.findings[0].message
+    assert header in found.findings[0].message
+
+
+def test_what_is_left_out_on_request(tmp_path):
+    rows = labelled_rows([*AB * 20, "c", "", "NULL"])
+    path = write_table(tmp_path / "a.csv", rows)
+    assert not inspect(Asked(path)).usable
+    found = inspect(Asked(path, drop_rare=True, drop_unlabelled=True))
+    assert found.usable
+    assert found.classes == {"a": 20, "b": 20}
+    said = {one.code: one.message for one in found.findings}
+    assert said["rare"] == "1 class is too rare, and left out with 1 row: 'c'."
+    assert said["unlabelled"] == "2 rows have no label, and are left out."
+    data = load(data=path, drop_rare=True, drop_unlabelled=True)
+    assert (data.labels, sum(map(len, data.splits.values()))) == (("a", "b"), 40)
+
+
+def test_columns_are_joined_on_request(tmp_path):
+    rows = [{"title": f"t {i}", "body": "" if i % 2 else f"b {i}", "label": AB[i % 2]} for i in range(40)]
+    data = load(data=write_table(tmp_path / "a.csv", rows), text=("title", "body"))
+    assert {text for split in data.splits.values() for text in split.text} >= {"t 0\nb 0", "t 1"}
+    assert data.columns == (("title", "body"),)
+    assert "The text is columns 'title', 'body', joined by line feeds, as named." in data.notes
+
+
+def test_standard_input_and_flags(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(CSV.replace(",", "|").encode())))
+    assert main(["inspect", "-", "--text", "text", "--label", "label", "--kind", "classification"]) == 0
+    shown = capsys.readouterr().out
+    assert "standard input: 40 rows, 2 columns" in shown
+    assert "The separator is a vertical bar." in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere.csv"], "does not exist"),
+        (["https://example.org/a.csv"], "URL"),
+        ([], "TABLE"),
+        (["a.csv", "--kind", "ranking"], "ranking"),
+    ],
+)
+def test_what_cannot_be_read_ends_with_2(capsys, arguments, said):
+    assert main(["inspect", *arguments]) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_help_is_quick():
+    command = [sys.executable, "-X", "importtime", "-m", "pats.cli", "inspect", "--help"]
+    start = time.process_time()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert time.process_time() - start < 5
+    assert "--drop-unlabelled" in done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not loaded & {"torch", "transformers", "numpy", "pyarrow", "pats.tasks"}
