@@ -6,8 +6,6 @@ from pats._errors import InputError
 from pats.tasks.reading import open_table
 from support.workbooks import write_workbook
 
-pytest.importorskip("python_calamine")
-
 
 def test_cells_of_a_sheet_are_texts_and_plain_numbers(tmp_path):
     rows = [
