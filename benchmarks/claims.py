@@ -156,6 +156,12 @@ CLAIMS: Mapping[str, Claim] = {
         3,
         (*REPORT, "tests/soak/page.mjs"),
     ),
+    "predict_stream": Claim(
+        "peak memory of pats predict on tables of growing size",
+        ("python -m benchmarks.predict_stream --megabytes 1 50",),
+        ("src/pats/measure", "src/pats/tasks/reading", "benchmarks/predict_stream.py"),
+        2,
+    ),
     "rank_kills": _soak(
         "a comparison whose ranks are killed ends with the table and results of one left alone",
         "compare_kills",

@@ -24,8 +24,8 @@ from pats.page.numbers.statistics import interval
 
 DOCS = record.ROOT / "docs"
 README = record.ROOT / "README.md"
-METHODS, NOISE, PERFORMANCE, REPORT = (
-    DOCS / f"{name}.md" for name in ("methods", "noise", "performance", "report")
+METHODS, NOISE, PERFORMANCE, REPORT, USING = (
+    DOCS / f"{name}.md" for name in ("methods", "noise", "performance", "report", "using-a-model")
 )
 
 
@@ -345,6 +345,7 @@ BLOCKS: Mapping[Path, Sequence[tuple[str, Callable[[Results], str]]]] = {
         ("end_to_end", end_to_end),
         ("gpu_before", tables.before),
     ],
+    USING: [("predict_stream", tables.predict_stream)],
     REPORT: [("statistics_null", statistics_null), ("data_size", data_size)],
 }
 # Pages that are made as a whole, once their result file is there.
@@ -367,7 +368,7 @@ def written(page: Path) -> str:
         results = record.read(name)
         if results is None:
             raise SystemExit(f"{page.name} needs {name}.json: python -m benchmarks.stale --run {name}")
-        told = origins(results) if page == PERFORMANCE else ""
+        told = origins(results) if page in (PERFORMANCE, USING) else ""
         blocks.setdefault(f"results: {name}.json", []).append(make(results) + told)
     if page == METHODS:
         blocks |= {name: [tell()] for name, tell in REGISTRY.items()}

@@ -100,3 +100,10 @@ def before(results: Results) -> str:
             table(["MPNet-base, batch 32, ten runs at a time", "ms a step, median", "runs"], real),
         ]
     )
+
+
+def predict_stream(results: Results) -> str:
+    """Peak memory by the size of the table."""
+    rows = sorted(rows_of(results), key=lambda row: row["megabytes"])
+    cells = [[f"{row['megabytes']:g}", f"{row['rows']:,}", row["peak_memory_mb"]] for row in rows]
+    return table(["table, MB", "rows", "peak memory, MB"], cells)

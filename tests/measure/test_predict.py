@@ -5,20 +5,18 @@ import shutil
 
 import pytest
 
+import pats.measure.predict as predict_module
 from pats import InputError
-from pats.measure.predict import predict
+from pats.measure.predict import Labelling, predict
+from pats.measure.trained import Encoder, load_model
 from pats.run import Run, finetune
+from support.tables import write_table
+from support.written_tables import read_back, table
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_bert, many_reviews, tmp_path_factory):
-    out = tmp_path_factory.mktemp("trained")
-    run = Run(
-        model=str(tiny_bert), data=str(many_reviews), method="vanilla", lr=3e-3, epochs=6, batch_size=16,
-        precision="fp32", text="text",
-    )  # fmt: skip
-    finetune(run, out)
-    return out / "model"
+def trained(trained_model):
+    return trained_model
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +24,6 @@ def scored(tiny_bert, ratings, tmp_path_factory):
     out = tmp_path_factory.mktemp("scored")
     finetune(Run(model=str(tiny_bert), data=str(ratings), epochs=1, precision="fp32"), out)
     return out / "model"
-
-
-def table(path, header, rows):
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    return path
 
 
 def test_classes(trained, tmp_path):
@@ -126,35 +118,6 @@ def test_an_old_model_of_pairs_asks_for_the_second_text(scored, tmp_path):
         predict(old, table(tmp_path / "t.csv", ["note"], [["fine"]]))
 
 
-WRITTEN = {
-    "formulas": (["text", "=1+1"], [["=cmd|calc", "-2"], ["+1", "@x"]]),
-    "names that are taken": (["prediction", "text", "row", "p_bad"], [["a", "b", "c", "d"]]),
-    "a name without letters": (["", "text"], [["0", "b"]]),
-    "line ends and quotes": (["text", "note"], [["a\rb", 'say "x",\ny'], ["c\r\nd", ""]]),
-    "a blank row": (["text", "note"], [["a", "b"], ["", ""], ["c", "d"]]),
-}
-
-
-@pytest.mark.parametrize("case", WRITTEN)
-def test_every_column_is_written_again(trained, tmp_path, case):
-    header, rows = WRITTEN[case]
-    predict(trained, table(tmp_path / "t.csv", header, rows), out=tmp_path / "o.csv")
-    written, *found = csv.reader((tmp_path / "o.csv").open(newline=""), strict=True)
-    assert written[: len(header)] == header
-    assert [row[: len(header)] for row in found] == rows
-    assert len(set(written)) == len(written) == len(header) + 4
-    if case == "names that are taken":
-        assert written[4:] == ["pats_row", "pats_prediction", "pats_p_bad", "p_good"]
-
-
-def test_cells_of_jsonl_are_written_as_text(trained, tmp_path):
-    rows = [{"text": "a", "n": 1, "tags": ["x", "é"]}, {"text": None, "n": None, "tags": {"k": 1}}]
-    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    predict(trained, tmp_path / "t.jsonl", out=tmp_path / "o.csv")
-    _, *found = csv.reader((tmp_path / "o.csv").open(newline=""))
-    assert [row[:3] for row in found] == [["a", "1", '["x", "é"]'], ["", "", '{"k": 1}']]
-
-
 def test_another_column(trained, tmp_path):
     data = table(tmp_path / "t.csv", ["note", "opinion"], [["x", "a superb day"]])
     assert predict(trained, data, text="opinion")[0].texts == ("a superb day",)
@@ -222,20 +185,113 @@ def test_nothing_is_written_into_the_model(trained, reviews, tmp_path, name):
     assert {path.name: path.read_bytes() for path in trained.iterdir()} == before
 
 
-@pytest.mark.parametrize(
-    ("text", "ours"),
-    [
-        ("row,text,prediction\n", True),
-        ("id,text,pats_prediction,p_good\n", True),
-        ("id,text\n1,x\n", False),
-        ("", False),
-    ],
-)
-def test_other_files_are_not_overwritten_and_earlier_predictions_are(trained, reviews, tmp_path, text, ours):
-    (tmp_path / "out.csv").write_text(text)
-    if ours:
-        predict(trained, reviews, out=tmp_path / "out.csv")
-        return
-    with pytest.raises(InputError, match="not of PATS's making"):
-        predict(trained, reviews, out=tmp_path / "out.csv")
-    assert (tmp_path / "out.csv").read_text() == text
+@pytest.mark.parametrize("text", ["row,text,prediction\n", "id,text\n1,x\n", ""])
+def test_no_file_is_replaced_unless_asked(trained, reviews, tmp_path, text):
+    """Not even earlier predictions: nothing tells that they are wanted no more."""
+    out = tmp_path / "out.csv"
+    out.write_text(text)
+    with pytest.raises(InputError, match=r"is there already: .* --force"):
+        predict(trained, reviews, out=out)
+    assert out.read_text() == text
+    predict(trained, reviews, out=out, force=True)
+    assert len(list(csv.reader(out.open(newline="")))) == 101
+
+
+def test_force_replaces_neither_table_nor_model_nor_folder(trained, tmp_path):
+    data = table(tmp_path / "t.csv", ["text"], [["fine"]])
+    (tmp_path / "folder.csv").mkdir()
+    before = {path: path.read_bytes() for path in [data, *trained.iterdir()]}
+    for out in (data, trained / "config.json", tmp_path / "folder.csv"):
+        with pytest.raises(InputError):
+            predict(trained, data, out=out, force=True)
+    assert {path: path.read_bytes() for path in [data, *trained.iterdir()]} == before
+
+
+@pytest.mark.parametrize("k", [1, 2, 9])
+def test_the_best_few_classes(trained, tmp_path, k):
+    data = table(tmp_path / "t.csv", ["text", "p"], [["the day was superb", ""], ["an awful film", ""]])
+    everything = predict(trained, data)
+    found = predict(trained, data, top_k=k, out=tmp_path / "o.csv")
+    for one, all_of_it in zip(found, everything, strict=True):
+        best = sorted(all_of_it.scores, key=all_of_it.scores.get, reverse=True)
+        assert list(one.scores) == best[:k]
+        assert one.label == all_of_it.label
+    rows = read_back(tmp_path / "o.csv")
+    more = ["prediction_2", "p_2"] if k > 1 else []
+    assert list(rows[0]) == ["text", "p", "row", "prediction", "pats_p", *more]
+    assert [row["prediction"] for row in rows] == [one.label for one in found]
+
+
+def with_card(folder, copy, **changes):
+    """A copy of a model whose stored facts are changed."""
+    shutil.copytree(folder, copy)
+    card = json.loads((copy / "pats.json").read_text())
+    (copy / "pats.json").write_text(json.dumps(card | changes))
+    return copy
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1, 4.0])
+def test_probabilities_are_calibrated(trained, reviews, tmp_path, temperature):
+    plain = predict(trained, reviews)
+    cooled = predict(with_card(trained, tmp_path / "m", temperature=temperature), reviews)
+    for one, other in zip(plain, cooled, strict=True):
+        assert other.label == one.label
+        odds = one.scores["good"] / one.scores["bad"]
+        assert other.scores["good"] / other.scores["bad"] == pytest.approx(
+            odds ** (1 / temperature), rel=1e-4
+        )
+
+
+SENSELESS = {
+    "temperature 0": ({"temperature": 0}, "temperature = 0, but"),
+    "temperature as text": ({"temperature": "1"}, "temperature = '1'"),
+    "temperature NaN": ({"temperature": float("nan")}, "temperature = nan"),
+    "columns of another kind": ({"text": {"a": "b"}}, "text = {'a': 'b'}, but that must be the name"),
+    "length": ({"max_length": "long"}, "max_length = 'long'"),
+    "pair": ({"pair": 1}, "pair = 1"),
+}
+
+
+@pytest.mark.parametrize("case", SENSELESS)
+def test_what_is_stored_is_never_guessed_anew(trained, reviews, tmp_path, case):
+    changes, said = SENSELESS[case]
+    with pytest.raises(InputError, match=r"^[^\n]+export the model again$") as error:
+        predict(with_card(trained, tmp_path / "m", **changes), reviews)
+    assert said in str(error.value)
+
+
+def test_several_columns_of_the_training_are_joined_again(trained, tmp_path):
+    model = with_card(trained, tmp_path / "m", text=["a", "b"])
+    data = table(
+        tmp_path / "t.csv", ["b", "text", "a"], [["superb", "wrong", "the day"], ["", "wrong", "dull"]]
+    )
+    found = predict(model, data, out=tmp_path / "o.csv")
+    assert [one.texts for one in found] == [("the day\nsuperb",), ("dull",)]
+    assert list(read_back(tmp_path / "o.csv")[0])[:3] == ["b", "text", "a"]
+    with pytest.raises(InputError, match="trained on"):
+        predict(model, table(tmp_path / "u.csv", ["a", "text"], [["x", "y"]]))
+
+
+def test_a_late_fault_of_the_table_is_found_before_the_work(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict_module, "PIECE", 2)
+    monkeypatch.setattr(Encoder, "predict", lambda *args: pytest.fail("the work has begun"))
+    rows = [{"text": "a"}, {"text": "b"}, {"text": "c"}, {"text": ["d"]}]
+    data = write_table(tmp_path / "t.jsonl", rows)
+    with pytest.raises(InputError, match=r"line 4 of .* no text in column 'text'"):
+        predict(trained, data, out=tmp_path / "o.csv")
+    data.write_text('{"text": "a"}\n{"text": "\\ud83d"}\n')
+    with pytest.raises(InputError, match=r"line 2 of .* has half a character"):
+        predict(trained, data, out=tmp_path / "o.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.jsonl"]
+
+
+def test_a_table_that_changes_meanwhile_is_noticed(trained, tmp_path):
+    data = table(tmp_path / "t.csv", ["text"], [["fine"], ["dull"]])
+    job = Labelling.of(load_model(trained), data)
+    table(data, ["text"], [["fine"], ["dull"], ["cold"]])
+    with pytest.raises(InputError, match="was changed while it was read"):
+        job.write_file(tmp_path / "o.csv")
+    table(data, ["text"], [["fine"]])
+    with pytest.raises(InputError, match="was changed while it was read"):
+        job.write_file(tmp_path / "o.csv")
+    assert not (tmp_path / "o.csv").exists()

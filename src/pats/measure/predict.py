@@ -1,25 +1,25 @@
-"""``predict``: labels and scores of an exported model for a table."""
+"""``predict``: labels and scores of a trained model for a table, which may be larger than memory."""
 
-import csv
-import io
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from shutil import copyfileobj
+from typing import Any, BinaryIO
 
 from pats._errors import InputError
-from pats.run import batches, environment
+from pats.measure import written
+from pats.measure.trained import Facts, Scores, Trained, load_model
 from pats.run.folder import owned
-from pats.run.folder.files import write_atomic
-from pats.run.model import classifier, exported
-from pats.tasks import Split
-from pats.tasks.columns import Columns, Text, choose, names_of, spoken, text_of
-from pats.tasks.reading import Table, open_table
+from pats.tasks.columns import Text, choose, names_of, spoken
+from pats.tasks.reading import STDIN, Table, stream
 
-MAX_LENGTH = 128  # of a model that was not exported by PATS
+PIECE = 1024  # rows that are held at a time
+
+Rows = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Prediction:
     Args:
         texts: The one or two texts that the model saw.
         label: The most probable class; None for regression.
-        scores: Probability of every class, or the one value ``"score"`` for regression.
+        scores: Probability of every class, or the one value ``"score"`` for regression. Where the best few
+            classes were asked for they alone, the best first.
     """
 
     texts: tuple[str, ...]
@@ -46,8 +47,13 @@ def predict(
     batch_size: int = 32,
     out: str | Path | None = None,
     on_note: Callable[[str], None] = lambda note: None,
+    top_k: int | None = None,
+    force: bool = False,
+    defuse_formulas: bool = False,
 ) -> list[Prediction]:
     """Label the rows of a table with a fine-tuned model.
+
+    The predictions are held in memory; ``Labelling`` gives them a piece at a time.
 
     Args:
         folder: A model folder that ``finetune`` exported, or another fine-tuned sequence classifier.
@@ -56,125 +62,311 @@ def predict(
             model names none, it is detected by its usual names.
         text_pair: Column of the second text, found in the same way, for a model trained on pairs.
         batch_size: Rows a batch; it does not change the results beyond rounding.
-        out: CSV file to write: every column of the table in its order, then ``row`` (counted from 1),
-            ``prediction``, and for classes ``p_<class>``. Where the table has a column of such a name,
-            ours begins with ``pats_``. Cells are written as they are: a spreadsheet runs those that begin
-            with ``=``, ``+``, ``-`` or ``@`` unless they are imported as text.
+        out: File to write, which ends in .csv, .tsv, .jsonl or .parquet: every column of the table in its
+            order, then ``row`` (counted from 1), ``prediction``, and for classes ``p_<class>``. Where the
+            table has a column of such a name, ours begins with ``pats_``.
         on_note: Called with what was decided, such as the columns that are read, in sentences.
+        top_k: Give this many of the most probable classes in place of all.
+        force: Replace ``out`` where it exists; the table and the model are never replaced.
+        defuse_formulas: Put an apostrophe before cells that a spreadsheet would run as formulas, those that
+            begin with ``=``, ``+``, ``-`` or ``@`` and are no numbers. Without it cells stay as they are.
 
     Returns:
         One prediction a row, in the table's order.
 
     Raises:
         InputError: The folder holds no fine-tuned classifier, the table cannot be read, or a column is
-            not there; ``out`` is the table, lies in the model's folder, or is another file that predictions
-            would replace.
+            not there; ``out`` is the table, lies in the model's folder, or is there already.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size is {batch_size!r}, but must be a whole number from 1")
     if out is not None:
-        _check_out(Path(out), Path(data), Path(folder))
-    trained = classifier.load_trained(str(folder))
-    card = exported.read_card(Path(folder)) or {}
-    rows = open_table(data)
-    columns, notes = _columns(rows, text, text_pair, card, str(folder))
-    names = list(columns.texts)
-    if "pair" in card:
-        names = _matching(names, bool(card["pair"]), str(folder))
-    for note in notes:
+        check_out(Path(out), Path(data), Path(folder), force)
+    job = Labelling.of(load_model(folder), Path(data), text, text_pair, top_k, batch_size)
+    for note in job.notes:
         on_note(note)
-    texts = [tuple(rows.texts(name)) for name in names]
-    split = Split(texts[0], texts[1] if len(texts) > 1 else None)
-    device = environment.device()
-    limit = min(int(card.get("max_length", MAX_LENGTH)), trained.max_length)
-    features = batches.encode(trained.tokenizer, split, limit, regression=False)
-    collate = batches.collator(trained.tokenizer)
-    module: nn.Module = trained.model
-    outputs = batches.scores(module.to(device), features, collate, batch_size)
-    labels = classifier.labels_of(trained.model)
-    seen = zip(*texts, strict=True)
-    if labels:
-        shares = batches.probabilities(outputs)
-        predictions = [
-            Prediction(pair, labels[row.argmax()], dict(zip(labels, row.tolist(), strict=True)))
-            for pair, row in zip(seen, shares, strict=True)
-        ]
+    predictions: list[Prediction] = []
+    if out is None:
+        for _, piece in job.pieces():
+            predictions += piece
     else:
-        predictions = [
-            Prediction(pair, None, {"score": float(row[0])}) for pair, row in zip(seen, outputs, strict=True)
-        ]
-    if out is not None:
-        _write(Path(out), rows, labels, predictions)
+        job.write_file(Path(out), defuse_formulas, on_piece=predictions.extend)
     return predictions
 
 
+@dataclass(frozen=True)
+class Labelling:
+    """A table that a model can label: its columns are chosen, and every row was looked at once.
+
+    Args:
+        model: The model.
+        path: The table.
+        table: Names of all its columns.
+        texts: The columns of the one or two texts.
+        rows: How many rows there are.
+        types: Arrow types of the columns.
+        notes: What was decided, in sentences.
+        top_k: How many classes a prediction has; None is all.
+        batch_size: Rows a batch.
+    """
+
+    model: Trained
+    path: Path
+    table: tuple[str, ...]
+    texts: tuple[Text, ...]
+    rows: int
+    types: Mapping[str, Any]
+    notes: tuple[str, ...]
+    top_k: int | None
+    batch_size: int
+
+    @classmethod
+    def of(
+        cls,
+        model: Trained,
+        path: Path,
+        text: str | None = None,
+        text_pair: str | None = None,
+        top_k: int | None = None,
+        batch_size: int = 32,
+    ) -> "Labelling":
+        """Choose the columns, and read the table once to its end.
+
+        What is wrong with a late row is thus known before the work, and so are the columns of JSON lines.
+
+        Raises:
+            InputError: As ``predict``.
+        """
+        facts = model.facts
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size!r}, but must be a whole number from 1")
+        if top_k is not None:
+            if top_k < 1:
+                raise InputError(f"top_k is {top_k!r}, but must be a whole number from 1")
+            if not facts.labels:
+                raise InputError(f"the model {facts.name!r} gives one score and no classes: leave out top_k")
+            top_k = min(top_k, len(facts.labels))
+        names: tuple[Text, ...] = ()
+        notes: list[str] = []
+        table: dict[str, None] = {}
+        types: dict[str, Any] = {}
+        count = 0
+        for piece in _pieces(path):
+            if not names:
+                names, notes = _columns(piece, text, text_pair, facts)
+                notes = [*piece.notes, *notes]
+            for name in names:
+                _check_encodable(piece, name)
+            for name, cells in piece.cells.items():
+                types[name] = written.arrow_type(cells, types.get(name))
+            table |= dict.fromkeys(piece.columns)
+            count += len(piece)
+        return cls(model, path, tuple(table), names, count, types, tuple(notes), top_k, batch_size)
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """The names of our columns, which differ from those of the table."""
+        classes = self.model.facts.labels
+        if self.top_k is None:
+            scores = [f"p_{label}" for label in classes]
+        else:
+            scores = ["p", *(f"{name}_{i}" for i in range(2, self.top_k + 1) for name in ("prediction", "p"))]
+        return tuple(self._free(name) for name in ("row", "prediction", *scores))
+
+    def _free(self, name: str) -> str:
+        while name in self.table:
+            name = f"pats_{name}"
+        return name
+
+    def pieces(self) -> Iterator[tuple[Rows, list[Prediction]]]:
+        """Some rows at a time, with what the model says of them.
+
+        Raises:
+            InputError: The table has changed meanwhile.
+        """
+        count = 0
+        for piece in _pieces(self.path):
+            blank = [None] * len(piece)
+            rows = {name: piece.cells.get(name, blank) for name in self.table}
+            texts = [_filled(piece, self.texts).texts(name) for name in self.texts]
+            scores = self.model.predict(texts[0], texts[1] if len(texts) > 1 else None, self.batch_size)
+            count += len(piece)
+            if not set(piece.columns) <= set(self.table) or count > self.rows:
+                raise self._changed()
+            yield rows, list(self._said(texts, scores))
+        if count != self.rows:
+            raise self._changed()
+
+    def row(self, number: int) -> list[str]:
+        """The one or two texts of a row, counted from 1.
+
+        Raises:
+            InputError: There is no such row.
+        """
+        if not 1 <= number <= self.rows:
+            raise InputError(f"{self.path} has no row {number}: name one from 1 to {self.rows} with --row")
+        for piece in _pieces(self.path):
+            if number <= len(piece):
+                return [_filled(piece, self.texts).texts(name)[number - 1] for name in self.texts]
+            number -= len(piece)
+        raise self._changed()
+
+    def _changed(self) -> InputError:
+        return InputError(f"{self.path} was changed while it was read: start again when nobody writes to it")
+
+    def _said(self, texts: Sequence[Sequence[str]], scores: Scores) -> Iterator[Prediction]:
+        for seen, row in zip(zip(*texts, strict=True), scores, strict=True):
+            yield prediction(seen, row, self.model.facts.labels, self.top_k)
+
+    def write_file(
+        self,
+        out: Path,
+        defuse: bool = False,
+        on_piece: Callable[[list[Prediction]], None] = lambda piece: None,
+    ) -> Counter[str]:
+        """Write the labelled table in the format that the file's ending names; it appears when it is whole.
+
+        Args:
+            out: The file.
+            defuse: As ``predict``'s ``defuse_formulas``.
+            on_piece: Called with the predictions of some rows when they are written.
+
+        Returns:
+            How often each class was predicted.
+        """
+        with owned.writing(out), written.whole(out) as file:
+            return self.write(file, written.format_of(out), defuse, on_piece)
+
+    def write(
+        self,
+        file: BinaryIO,
+        kind: str,
+        defuse: bool = False,
+        on_piece: Callable[[list[Prediction]], None] = lambda piece: None,
+    ) -> Counter[str]:
+        """Write the labelled table to an open file, in one of ``written.FORMATS``; else as ``write_file``."""
+        counts: Counter[str] = Counter()
+        writer = written.writer(file, kind, defuse, self.types)
+        done = 0
+        for rows, said in self.pieces():
+            ours = [_told(one, self.top_k is not None) for one in said]
+            numbered = [(done + place, *cells) for place, cells in enumerate(ours, 1)]
+            writer.write({**rows, **dict(zip(self.added, zip(*numbered, strict=True), strict=True))})
+            counts.update(one.label for one in said if one.label is not None)
+            done += len(said)
+            on_piece(said)
+        writer.close()
+        return counts
+
+
+def prediction(
+    texts: tuple[str, ...], scores: Sequence[float] | Scores, labels: Sequence[str], top_k: int | None = None
+) -> Prediction:
+    """What a row of scores says."""
+    if not labels:
+        return Prediction(texts, None, {"score": float(scores[0])})
+    found = [float(score) for score in scores]
+    order = sorted(range(len(labels)), key=lambda place: -found[place])  # the first of equal ones, as argmax
+    places = range(len(labels)) if top_k is None else order[:top_k]
+    return Prediction(texts, labels[order[0]], {labels[place]: found[place] for place in places})
+
+
+def _told(one: Prediction, best_only: bool) -> tuple[Any, ...]:
+    """The cells of a prediction, to seven digits."""
+    scores = [float(f"{score:.7g}") for score in one.scores.values()]
+    if not best_only:
+        return tuple(scores) if one.label is None else (one.label, *scores)
+    return tuple(cell for pair in zip(one.scores, scores, strict=True) for cell in pair)
+
+
+@contextmanager
+def source(table: str) -> Iterator[Path]:
+    """The file of a table; standard input, ``"-"``, becomes a temporary one, as it is read twice.
+
+    Raises:
+        InputError: What is wrong with it, within too.
+    """
+    if table != STDIN:
+        yield Path(table)
+        return
+    with tempfile.TemporaryDirectory(prefix="pats-") as folder:
+        path = Path(folder) / "stdin"  # its content tells its format
+        with path.open("wb") as file:
+            copyfileobj(sys.stdin.buffer, file, 1 << 20)
+        if not path.stat().st_size:
+            raise InputError("standard input is empty: pipe a table into it")
+        try:
+            yield path
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), "standard input")) from None
+
+
+def _pieces(path: Path) -> Iterator[Table]:
+    return stream(path, PIECE)
+
+
+def _filled(piece: Table, texts: Sequence[Text]) -> Table:
+    """A piece with all columns of the texts: JSON lines may leave one out, which is an empty text."""
+    lacking = {name for text in texts for name in names_of(text)} - set(piece.columns)
+    cells = {**piece.cells, **{name: [None] * len(piece) for name in lacking}}
+    return replace(piece, cells=cells) if lacking else piece
+
+
 def _columns(
-    rows: Table, text: str | None, text_pair: str | None, card: Mapping[str, Any], folder: str
-) -> tuple[Columns, list[str]]:
+    piece: Table, text: str | None, text_pair: str | None, facts: Facts
+) -> tuple[tuple[Text, ...], list[str]]:
     """The columns of the texts (those named, else those of the training, else detected), and notes."""
     given = {"text": text, "text_pair": text_pair}
-    trained: dict[str, Text] = {key: text_of(card[key]) for key in given if card.get(key)}
-    taken = {key: column for key, column in trained.items() if given[key] is None}
-    if not {name for column in taken.values() for name in names_of(column)} <= set(rows.columns):
+    taken = {key: column for key, column in facts.columns.items() if given[key] is None}
+    if not {name for column in taken.values() for name in names_of(column)} <= set(piece.columns):
         flags = " and ".join(f"--{key.replace('_', '-')}" for key in taken)
         raise InputError(
-            f"the model {folder!r} was trained on {' and '.join(map(repr, trained.values()))}, but "
-            f"{rows.name} has the columns {', '.join(rows.columns)}: name those to read with {flags}"
+            f"the model {facts.name!r} was trained on {' and '.join(map(repr, facts.columns.values()))}, but "
+            f"{piece.name} has the columns {', '.join(piece.columns)}: name those to read with {flags}"
         )
     words = {"text": "text", "text_pair": "second text"}
     notes = [f"The {words[key]} is {spoken(column)}, as in training." for key, column in taken.items()]
     wanted: dict[str, Any] = given | taken
-    columns, detected = choose(rows, **wanted, labelled=False)
-    return columns, notes + detected
-
-
-def _matching(names: list[Text], pair: bool, folder: str) -> list[Text]:
-    if pair and len(names) == 1:
+    columns, detected = choose(piece, **wanted, labelled=False)
+    names = columns.texts
+    if facts.pair and len(names) == 1:
         raise InputError(
-            f"the model {folder!r} was trained on pairs of texts, but only the column {names[0]!r} was "
+            f"the model {facts.name!r} was trained on pairs of texts, but only the column {names[0]!r} was "
             "found: name the second one with --text-pair"
         )
-    return names if pair else names[:1]
+    return (names[:1] if facts.pair is False else names), notes + detected
 
 
-def _check_out(out: Path, table: Path, folder: Path) -> None:
-    """Refuse to replace the table, a file of the model, or anything but predictions."""
+def _check_encodable(piece: Table, name: Text) -> None:
+    """Refuse texts with half a character, which JSON can have and no tokenizer reads."""
+    texts = _filled(piece, [name]).texts(name)
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        row = next(row for row, text in enumerate(texts) if not encodable(text))
+        raise InputError(
+            f"{piece.line(row)} has half a character (a lone surrogate) in column {name!r}: mend that text"
+        ) from None
+
+
+def encodable(text: str) -> bool:
+    """Whether a text has whole characters alone."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_out(out: Path, table: Path | None, folder: Path, force: bool = False) -> None:
+    """Refuse to replace the table, a file of the model, or without ``force`` anything else.
+
+    Raises:
+        InputError: The file would replace such a one, cannot be written, or its ending names no format.
+    """
     with owned.writing(out):
         if owned.inside(out, folder):
             raise InputError(f"{out} lies in the model's folder: name a file elsewhere with --out")
-        inputs = [table, *(file for file in folder.rglob("*") if file.is_file())]
+        inputs = [*([] if table is None else [table]), *(one for one in folder.rglob("*") if one.is_file())]
         if out.exists() and any(out.samefile(file) for file in inputs if file.exists()):
             raise InputError(f"{out} is the table or a file of the model: name another file with --out")
-    owned.file(out, _is_ours)
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a file is a table of predictions."""
-    with path.open("rb") as file:
-        header = next(csv.reader([file.readline(1 << 16).decode("utf-8", "replace")]), [])
-    return bool({"prediction", "pats_prediction"} & set(header))
-
-
-def _write(path: Path, rows: Table, labels: Sequence[str], predictions: Sequence[Prediction]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text)  # whose usual line ends make it quote a carriage return within a cell
-    ours = ["row", "prediction", *(f"p_{label}" for label in labels)]
-    writer.writerow([*rows.columns, *(_free(name, rows) for name in ours)])
-    table = zip(*rows.cells.values(), strict=True)
-    for number, (cells, one) in enumerate(zip(table, predictions, strict=True), 1):
-        scores = [f"{score:.7g}" for score in one.scores.values()]
-        said = scores if one.label is None else [one.label, *scores]
-        writer.writerow([*map(_cell, cells), number, *said])
-    write_atomic(path, text.getvalue().encode())
-
-
-def _free(name: str, rows: Table) -> str:
-    while name in rows.columns:
-        name = f"pats_{name}"
-    return name
-
-
-def _cell(cell: Any) -> str:
-    if isinstance(cell, list | dict):
-        return json.dumps(cell, ensure_ascii=False, default=str)
-    return "" if cell is None else str(cell)
+    written.format_of(out)
+    written.check(out, force)

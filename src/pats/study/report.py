@@ -13,7 +13,7 @@ from pats.page.formats import card, csv_tables
 from pats.page.formats.html import html
 from pats.page.formats.latex import latex
 from pats.page.formats.markdown import markdown
-from pats.page.numbers import tables
+from pats.page.numbers import reading, tables
 from pats.results.shapes import SHAPES
 from pats.run.folder import owned
 from pats.run.folder.files import MODEL, write_atomic
@@ -83,7 +83,7 @@ def report(
         write_atomic(target / name, text.encode())
         files.append(target / name)
     if target.resolve() == store.root.resolve():
-        files += _write_cards(store, groups)
+        files += _write_cards(store, groups, cells)
     return Report(page.verdict, tuple(files))
 
 
@@ -135,16 +135,17 @@ def _source(
     )
 
 
-def _write_cards(store: Store, groups: Sequence[tables.Group]) -> list[Path]:
+def _write_cards(store: Store, groups: Sequence[tables.Group], cells: Sequence[results.Cell]) -> list[Path]:
     """A model card in every exported model of the study."""
     if not (store.root / MODEL).is_dir():
         return []
     from pats.run.model.exported import read_card  # which brings transformers, and that takes seconds
 
     written = []
+    read = reading.read(groups, predictions(store, cells))
     for folder in [store.root / MODEL, *sorted((store.root / MODEL).glob("*/"))]:
         about = read_card(folder)
-        text = about and card.card(about, groups)
+        text = about and card.card(about, groups, read)
         file = folder / CARD
         ours = not file.exists() or b"pats-finetune" in file.read_bytes()  # else somebody wrote their own
         if text and ours:

@@ -1,0 +1,215 @@
+"""A trained model to use: what it reads, what it answers, and its scores.
+
+``predict``, ``serve``, ``explain`` and ``export-onnx`` all load a model here, so they cannot disagree about
+its columns, its longest input or its temperature.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pats._errors import InputError
+from pats.run import batches, environment
+from pats.run.model import classifier, exported
+from pats.tasks import Split
+from pats.tasks.columns import Text, text_of
+
+SIMPLE = "pats-model.json"  # in the folder of a model that is no network
+MAX_LENGTH = 128  # of a model that was not exported by PATS
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the training stored about a model.
+
+    Args:
+        name: The model as the user named it, for messages.
+        labels: The classes, in the order of the scores; empty for regression.
+        columns: The training's text columns by ``"text"`` and ``"text_pair"``; those that are not known are
+            not there.
+        pair: Whether it reads two texts; None where nothing says so.
+        max_length: Longest input in tokens.
+        temperature: What the outputs are divided by before they become probabilities.
+        about: All of ``pats.json``; empty for a model that PATS did not export.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    columns: Mapping[str, Text]
+    pair: bool | None
+    max_length: int
+    temperature: float
+    about: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """The model's name without the path to it."""
+        path = Path(self.name)
+        return path.parent.name if path.name == "model" and path.parent.name else path.name
+
+
+class Trained(Protocol):
+    """A model that answers."""
+
+    @property
+    def facts(self) -> Facts:
+        """What is known about it."""
+
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 32
+    ) -> Scores:
+        """Scores of shape (texts, classes): calibrated probabilities; for regression (texts, 1)."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A fine-tuned sequence classifier of transformers."""
+
+    facts: Facts
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 32
+    ) -> Scores:
+        """Scores of texts; the batch size does not change them beyond rounding."""
+        if not texts:
+            return np.empty((0, len(self.facts.labels) or 1))
+        split = Split(tuple(texts), None if pairs is None else tuple(pairs))
+        features = batches.encode(self.tokenizer, split, self.facts.max_length, regression=False)
+        module: nn.Module = self.model
+        outputs = batches.scores(module, features, batches.collator(self.tokenizer), batch_size)
+        if not self.facts.labels:
+            return outputs.astype(np.float64)
+        return batches.probabilities(outputs / np.float32(self.facts.temperature))
+
+
+class _SimpleRow(Protocol):
+    """What ``pats.run.model.simple.load_simple`` gives."""
+
+    labels: tuple[str, ...]
+    pair: bool
+    temperature: float
+
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None
+    ) -> tuple[Scores, tuple[str, ...]]: ...
+
+
+@dataclass(frozen=True)
+class Simple:
+    """A model that is no network, such as TF-IDF with logistic regression."""
+
+    facts: Facts
+    model: _SimpleRow
+
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 32
+    ) -> Scores:
+        """Scores of texts, which are taken all at once."""
+        if not texts:
+            return np.empty((0, len(self.facts.labels) or 1))
+        return self.model.predict(texts, pairs)[0]
+
+
+def load_model(folder: str | Path) -> Trained:
+    """Load a model to use.
+
+    Args:
+        folder: What ``pats run`` or ``pats compare`` exported, or another fine-tuned sequence classifier.
+
+    Raises:
+        InputError: There is no trained model, or what is stored about it does not make sense.
+    """
+    if not _is_simple(folder):
+        return load_encoder(folder)
+    name = str(folder)
+    simple = importlib.import_module("pats.run.model.simple")
+    model: _SimpleRow = simple.load_simple(folder)
+    about = exported.read_card(Path(name)) or {}
+    facts = replace(
+        _facts(name, model.labels, about, sys.maxsize), temperature=model.temperature, pair=model.pair
+    )
+    return Simple(facts, model)
+
+
+def load_encoder(folder: str | Path) -> Encoder:
+    """Load a fine-tuned sequence classifier, onto this machine's device.
+
+    Raises:
+        InputError: As ``load_model``; or the model is no network.
+    """
+    name = str(folder)
+    if _is_simple(folder):
+        raise InputError(
+            f"the model {name!r} is a simple one and no network, so it has neither gradients nor a graph to "
+            "export: use pats predict or pats serve, which read it as any other"
+        )
+    loaded = classifier.load_trained(name)
+    if loaded.model.config.problem_type == "multi_label_classification":
+        raise InputError(
+            f"the model {name!r} gives a text several labels at once, which PATS does not read: pass a model "
+            "whose classes exclude each other"
+        )
+    about = exported.read_card(Path(name)) or {}
+    labels = classifier.labels_of(loaded.model)
+    if len(set(labels)) < len(labels):
+        raise InputError(f"config.json of the model {name!r} names two classes alike: give each its own name")
+    facts = _facts(name, labels, about, loaded.max_length)
+    module: nn.Module = loaded.model
+    module.to(environment.device()).eval()
+    return Encoder(facts, loaded.model, loaded.tokenizer)
+
+
+def _is_simple(folder: str | Path) -> bool:
+    """Whether a folder holds a model that is no network."""
+    return (Path(folder) / SIMPLE).is_file()
+
+
+def _facts(name: str, labels: tuple[str, ...], about: Mapping[str, Any], longest: int) -> Facts:
+    stored = about.get("max_length", MAX_LENGTH)
+    if type(stored) is not int or stored < 1:
+        raise _senseless(name, "max_length", stored, "a whole number from 1")
+    pair = about.get("pair")
+    if pair is not None and not isinstance(pair, bool):
+        raise _senseless(name, "pair", pair, "true or false")
+    columns = {
+        key: _column(name, key, about[key]) for key in ("text", "text_pair") if about.get(key) is not None
+    }
+    return Facts(name, labels, columns, pair, min(stored, longest), temperature(name, about), about)
+
+
+def _column(name: str, key: str, stored: Any) -> Text:
+    """A column, or several that are joined; another one would give wrong answers without a word."""
+    if stored and isinstance(stored, str | list) and all(isinstance(one, str) for one in stored):
+        return text_of(stored)
+    raise _senseless(name, key, stored, "the name of a column, or several")
+
+
+def temperature(name: str, about: Mapping[str, Any]) -> float:
+    """The temperature that is stored with a model; 1 where none is.
+
+    Raises:
+        InputError: It is no number above 0.
+    """
+    stored = about.get("temperature", 1.0)
+    if isinstance(stored, bool) or not isinstance(stored, int | float) or not 1e-3 <= stored <= 1e3:
+        raise _senseless(name, "temperature", stored, "a number from 0.001 to 1000")
+    return float(stored)
+
+
+def _senseless(name: str, key: str, value: Any, allowed: str) -> InputError:
+    return InputError(
+        f"pats.json of the model {name!r} says {key} = {value!r:.40}, but that must be {allowed}: export the "
+        "model again"
+    )
