@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from pats._errors import InputError
 from pats.run import batches, environment
 from pats.run.folder import owned
 from pats.run.folder.files import write_atomic
-from pats.run.model import classifier, exported
+from pats.run.model import classifier, exported, simple
 from pats.tasks import Split
 from pats.tasks.columns import Columns, Text, choose, names_of, spoken, text_of
 from pats.tasks.reading import Table, open_table
@@ -74,7 +76,8 @@ def predict(
         raise InputError(f"batch_size is {batch_size!r}, but must be a whole number from 1")
     if out is not None:
         _check_out(Path(out), Path(data), Path(folder))
-    trained = classifier.load_trained(str(folder))
+    simple_model = simple.load_simple(folder) if simple.is_simple(folder) else None
+    trained = classifier.load_trained(str(folder)) if simple_model is None else None
     card = exported.read_card(Path(folder)) or {}
     rows = open_table(data)
     columns, notes = _columns(rows, text, text_pair, card, str(folder))
@@ -85,6 +88,28 @@ def predict(
         on_note(note)
     texts = [tuple(rows.texts(name)) for name in names]
     split = Split(texts[0], texts[1] if len(texts) > 1 else None)
+    if simple_model is not None:
+        shares, labels = simple_model.predict(*texts)
+    else:
+        assert trained is not None
+        shares, labels = _of_classifier(trained, split, card, batch_size)
+    seen = zip(*texts, strict=True)
+    predictions = [_prediction(pair, row, labels) for pair, row in zip(seen, shares, strict=True)]
+    if out is not None:
+        _write(Path(out), rows, labels, predictions)
+    return predictions
+
+
+def _prediction(texts: tuple[str, ...], row: NDArray[np.float64], labels: Sequence[str]) -> Prediction:
+    if not labels:
+        return Prediction(texts, None, {"score": float(row[0])})
+    return Prediction(texts, labels[int(row.argmax())], dict(zip(labels, row.tolist(), strict=True)))
+
+
+def _of_classifier(
+    trained: classifier.Loaded, split: Split, card: Mapping[str, Any], batch_size: int
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Probabilities of the classes, or scores, and the classes."""
     device = environment.device()
     limit = min(int(card.get("max_length", MAX_LENGTH)), trained.max_length)
     features = batches.encode(trained.tokenizer, split, limit, regression=False)
@@ -92,20 +117,7 @@ def predict(
     module: nn.Module = trained.model
     outputs = batches.scores(module.to(device), features, collate, batch_size)
     labels = classifier.labels_of(trained.model)
-    seen = zip(*texts, strict=True)
-    if labels:
-        shares = batches.probabilities(outputs)
-        predictions = [
-            Prediction(pair, labels[row.argmax()], dict(zip(labels, row.tolist(), strict=True)))
-            for pair, row in zip(seen, shares, strict=True)
-        ]
-    else:
-        predictions = [
-            Prediction(pair, None, {"score": float(row[0])}) for pair, row in zip(seen, outputs, strict=True)
-        ]
-    if out is not None:
-        _write(Path(out), rows, labels, predictions)
-    return predictions
+    return (batches.probabilities(outputs) if labels else outputs.astype(np.float64)), labels
 
 
 def _columns(

@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pats import paper
+from pats import baselines, paper
 from pats.page.content.verdict import gap
 from pats.page.content.words import CURE, METRICS, count, name_of, number
 from pats.page.numbers.tables import Group, Line
 from pats.results import Result
+
+# Baselines that read no pretrained model.
+WITHOUT_ENCODER = [name for name, one in baselines.registry().items() if not one.encoder]
 
 
 def card(about: Mapping[str, Any], groups: Sequence[Group]) -> str | None:
@@ -34,7 +37,6 @@ def _card(about: Mapping[str, Any], group: Group, line: Line, result: Result) ->
     labels = ", ".join(f"`{label}`" for label in result.labels)
     what = f"{len(result.labels)} classes: {labels}" if result.labels else "one score"
     method = result.about_method.get("sentence", run.method)  # older results do not say
-    best = 0 if result.best_epoch is None else result.best_epoch
     scores = [
         f"dev {metric} {number(100 * (result.best or 0))} (best of {count(len(result.epochs), 'epoch')})"
     ]
@@ -43,10 +45,10 @@ def _card(about: Mapping[str, Any], group: Group, line: Line, result: Result) ->
     texts = 'tokenizer("first text", "second text"' if about.get("pair") else 'tokenizer("a text"'
     front = [
         "---",
-        "library_name: transformers",
+        f"library_name: {'pats-finetune' if line.cell.simple else 'transformers'}",
         "pipeline_tag: text-classification",
         f"tags: [pats-finetune, {_yaml(run.method)}, {_yaml(task)}]",
-        *([f"base_model: {_yaml(run.model)}"] if _on_hub(run.model) else []),
+        *([f"base_model: {_yaml(run.model)}"] if _on_hub(run.model) and not line.cell.simple else []),
         "model-index:",
         f"- name: {_yaml(f'{name}-{task}-{line.cell.label}')}",
         "  results:",
@@ -62,15 +64,16 @@ def _card(about: Mapping[str, Any], group: Group, line: Line, result: Result) ->
         "---",
     ]
     body = [
-        f"# {name} fine-tuned on {task}",
+        f"# {line.cell.label} on {task}" if line.cell.simple else f"# {name} fine-tuned on {task}",
         "",
         *(
             [f"**Nothing was learned: on dev this model predicts one constant.** To mend it, {CURE}.", ""]
             if result.degenerate
             else []
         ),
-        f"A sequence classifier for {pair}, {what}. Made by `pats compare` with {method}, seed "
-        f"{run.data_seed}; "
+        f"A {'simple' if line.cell.simple else 'sequence'} classifier for {pair}, {what}. Made by "
+        f"`pats compare` with {method}"
+        f"{', fitted again on all labelled rows' if line.cell.simple else f', seed {run.data_seed}'}; "
         f"{'; '.join(scores)}.",
         "",
         "## Use",
@@ -79,38 +82,24 @@ def _card(about: Mapping[str, Any], group: Group, line: Line, result: Result) ->
         "pats predict MODEL TABLE",
         "```",
         "",
-        "```python",
-        "from transformers import AutoModelForSequenceClassification, AutoTokenizer",
-        "",
-        'model = AutoModelForSequenceClassification.from_pretrained("MODEL")',
-        'tokenizer = AutoTokenizer.from_pretrained("MODEL")',
-        f'logits = model(**{texts}, return_tensors="pt", truncation=True, max_length='
-        f"{about.get('max_length', run.max_length)})).logits",
-        "```",
-        "",
+        *([] if line.cell.simple else _in_python(texts, int(about.get("max_length", run.max_length)))),
         "## How it was made",
         "",
         "| setting | value |",
         "| --- | --- |",
-        f"| pretrained model | {name} |",
+        f"| pretrained model | {'none' if line.cell.method in WITHOUT_ENCODER else name} |",
         f"| training data | {task}, {result.sizes.get('train', 0):,} examples"
         + (f" ({100 * run.fraction:g} % of the training set)" if run.fraction < 1 else "")
         + " |",
-        f"| method | {method}{_options(run.options)} |",
-        f"| optimizer | {run.optimizer}, learning rate {run.lr:g}, {run.schedule} decay, "
-        f"{100 * run.warmup:g} % warm-up, weight decay {run.weight_decay:g}, clipping {run.clip:g} |",
-        f"| schedule | {_length(result)}; batch size {run.batch_size}, {run.max_length} tokens |",
-        f"| weights kept | epoch {result.epochs[best].epoch:g}, the best one on dev |"
-        if result.epochs
-        else "| weights kept | the last |",
+        *([f"| method | {method} |"] if line.cell.simple else _training(result, method)),
         f"| precision | {result.environment.get('precision', run.precision)} |",
         f"| versions | {_versions(result)} |",
         f"| run | {result.run_id} |",
         "",
         "## How good the method is, and how sure that is",
         "",
-        f"One seed was kept of {count(len(line.cell.outcomes), 'seed')}, the best on dev; "
-        f"over all seeds, × 100 on {group.split}:",
+        ("" if line.cell.simple else f"One seed was kept of {_seeds(line)}, the best on dev; ")
+        + f"over all seeds, × 100 on {group.split}:",
         "",
         "| method | mean ± std | every seed | difference to plain [95 %] |",
         "| --- | --- | --- | --- |",
@@ -119,6 +108,37 @@ def _card(about: Mapping[str, Any], group: Group, line: Line, result: Result) ->
         *_limits(group, line),
     ]
     return "\n".join([*front, "", *body]) + "\n"
+
+
+def _in_python(texts: str, max_length: int) -> list[str]:
+    return [
+        "```python",
+        "from transformers import AutoModelForSequenceClassification, AutoTokenizer",
+        "",
+        'model = AutoModelForSequenceClassification.from_pretrained("MODEL")',
+        'tokenizer = AutoTokenizer.from_pretrained("MODEL")',
+        f'logits = model(**{texts}, return_tensors="pt", truncation=True, max_length={max_length})).logits',
+        "```",
+        "",
+    ]
+
+
+def _training(result: Result, method: str) -> list[str]:
+    """Rows of the table of settings that say how it was fine-tuned."""
+    run, best = result.run, result.best_epoch or 0
+    return [
+        f"| method | {method}{_options(run.options)} |",
+        f"| optimizer | {run.optimizer}, learning rate {run.lr:g}, {run.schedule} decay, "
+        f"{100 * run.warmup:g} % warm-up, weight decay {run.weight_decay:g}, clipping {run.clip:g} |",
+        f"| schedule | {_length(result)}; batch size {run.batch_size}, {run.max_length} tokens |",
+        f"| weights kept | epoch {result.epochs[best].epoch:g}, the best one on dev |"
+        if result.epochs
+        else "| weights kept | the last |",
+    ]
+
+
+def _seeds(line: Line) -> str:
+    return count(len(line.cell.outcomes), "seed")
 
 
 def _row(line: Line) -> str:
