@@ -19,7 +19,7 @@ STOREYS = (
     "optim",
     "_perturb",
     "hf",
-    "methods setups tasks",
+    "methods setups tasks baselines",
     "run",
     "measure",
     "results",

@@ -8,7 +8,19 @@ from pats.cli import main
 @pytest.mark.usefixtures("inline")
 def test_compare_and_watch(inputs, tmp_path, capsys):
     arguments = ["--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--seeds", "1"]
-    arguments += ["--method", "vanilla", "--epochs", "1", "--lr", "1e-3", "--out", str(tmp_path), "--json"]
+    arguments += [
+        "--baselines",
+        "none",
+        "--method",
+        "vanilla",
+        "--epochs",
+        "1",
+        "--lr",
+        "1e-3",
+        "--out",
+        str(tmp_path),
+        "--json",
+    ]
     assert main(["compare", *arguments]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["cells"][0]["method"] == "vanilla"

@@ -57,3 +57,14 @@ def test_a_split_seed_out_of_its_range_is_refused():
 )
 def test_value_of(text, value):
     assert (value_of(text), type(value_of(text))) == (value, type(value))
+
+
+def test_metric_and_weights_of_classes_are_in_no_id_unless_they_are_named():
+    plain = Run(task="rte")
+    assert plain.id == "7347476813333e88"  # as it was before there were such settings
+    others = {Run(task="rte", metric="macro_f1").id, Run(task="rte", class_weights="balanced").id}
+    assert len(others | {plain.id}) == 3
+    with pytest.raises(InputError, match="metric is 'bleu', but must be one of: accuracy"):
+        Run(task="rte", metric="bleu")
+    with pytest.raises(InputError, match="class_weights is 'even', but must be one of: balanced"):
+        Run(task="rte", class_weights="even")

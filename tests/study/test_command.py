@@ -11,6 +11,8 @@ STUDIES = {
     "the least": Study(tasks=("rte",)),
     "a table": Study(run=Run(data="my reviews.csv", text="body", label="stars")),
     "lists": Study(tasks=("cola", "rte"), models=("a/b", "c"), methods=("vanilla", "std=pats"), seeds=(3, 5)),
+    "baselines": Study(run=Run(data="a.csv"), baselines=("tfidf",)),
+    "no baselines": Study(run=Run(data="a.csv", metric="mae"), baselines=()),
     "rates": Study(tasks=("cola",), lr_grid=(1e-5, 3e-4), tuning_seed=7, control=False, seeds=3),
     "settings": Study(
         tasks=("cola",),
@@ -40,7 +42,7 @@ def test_what_is_typed_is_the_study(name):
 def parsed(argv):
     """As the verb reads it."""
     parser = _parser.Parser("compare", "", "")
-    for name in ("tasks", "models", "methods", "option"):
+    for name in ("tasks", "models", "methods", "baselines", "option"):
         parser.add_argument(f"--{name}", nargs="+", action="extend" if name == "option" else "store")
     parser.add_argument("--seeds", nargs="+", type=_flags.whole)
     parser.add_argument("--lr-grid", nargs="+", type=_flags.number)

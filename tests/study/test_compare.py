@@ -7,8 +7,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from pats import InputError, Run, Study, compare
+from pats import InputError, Run, Study, compare, finetune, report
+from pats.measure.predict import predict
+from pats.run.folder import owned
 from pats.run.model.exported import read_card
+from pats.study.prepare import load_tasks
 from pats.study.store.results import Store
 from support.inline_placer import InlinePlacer
 
@@ -16,7 +19,9 @@ from support.inline_placer import InlinePlacer
 @pytest.fixture(scope="module")
 def study(study_inputs):
     run = Run(data=str(study_inputs / "texts.csv"), epochs=1, lr=1e-3, batch_size=16)
-    return Study(models=(str(study_inputs / "bert"),), methods=("vanilla", "std=pats"), seeds=1, run=run)
+    return Study(
+        models=(str(study_inputs / "bert"),), methods=("vanilla", "std=pats"), seeds=1, run=run, baselines=()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +173,83 @@ def test_bad_input_fails_before_any_run(study, tmp_path, change, said):
     with pytest.raises(InputError, match=said):
         compare(replace(study, **change), tmp_path)
     assert not (tmp_path / "runs").exists()
+
+
+UNEVEN = "text,label\n" + "".join(f"day {i},{'common' if i % 6 else 'rare'}\n" for i in range(90))
+
+
+@pytest.fixture(scope="module")
+def with_baselines(study, tmp_path_factory):
+    """One epoch teaches the model nothing, and words tell the classes."""
+    out = tmp_path_factory.mktemp("baselines") / "out"
+    plan = replace(study, methods=("vanilla",), lr=1e-4, seeds=2, baselines=None)
+    return compare(plan, out, engine=InlinePlacer())
+
+
+def test_a_table_has_baselines_of_one_run_each(with_baselines):
+    (group,) = with_baselines.groups
+    runs = {line.cell.label: len(line.cell.outcomes) for line in group.lines}
+    assert runs == {"vanilla": 2, "majority": 1, "tfidf": 1, "frozen": 1}
+    assert with_baselines.failures == 0
+    assert group.family == 0
+    assert [line.p for line in group.lines] == [None] * 4
+
+
+def test_use_the_simple_one_is_a_verdict_and_a_model(with_baselines):
+    out, said = with_baselines.out, with_baselines.page.verdict
+    assert said[0].startswith("Nothing was learned by fine-tuning: its 2 runs all predict one constant")
+    assert said[1].startswith(f"Use the simple model {with_baselines.chosen['texts'].label}: it scores ")
+    assert "Never predicted" not in said[2]
+    assert with_baselines.chosen["texts"].label == "tfidf"
+    assert read_card(out / "model")["run_id"] == with_baselines.chosen["texts"].run_id
+    assert any("tfidf, refitted on all labelled rows" in note for note in with_baselines.page.notes)
+    assert predict(out / "model", with_baselines.study.run.data)[0].label in ("good", "bad")
+    report(out)
+    text = (out / "report.md").read_text()
+    assert "# tfidf on texts" in (out / "model" / "README.md").read_text()
+    assert "expected calibration error" in text
+    assert "precision, recall and F1 × 100 on test" in text
+    assert "rows that all methods get wrong" in text
+
+
+def test_a_study_with_baselines_is_made_once(with_baselines):
+    before = {path: path.stat().st_mtime_ns for path in with_baselines.out.glob("runs/*/result.json")}
+    again = compare(with_baselines.study, with_baselines.out, engine=InlinePlacer())
+    assert again.page == with_baselines.page
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_uneven_classes_are_judged_alike_by_every_run(study, tmp_path):
+    table = tmp_path / "uneven.csv"
+    table.write_text(UNEVEN)
+    run = replace(study.run, data=str(table), steps=1)
+    plan = replace(study, run=run, methods=("vanilla",), lr=1e-4, baselines=("majority",))
+    result = compare(plan, tmp_path / "out", engine=InlinePlacer(), force=True)
+    assert {line.cell.metric for line in result.groups[0].lines} == {"macro_f1"}
+    assert any("The classes are uneven (common has 75 rows, rare 15" in note for note in result.page.notes)
+    asked = compare(
+        replace(plan, run=replace(run, metric="accuracy")),
+        tmp_path / "named",
+        engine=InlinePlacer(),
+        force=True,
+    )
+    assert asked.groups[0].majority == pytest.approx(100 * 13 / 15, abs=8)
+
+
+def test_a_study_of_before_goes_on_with_its_metric(study, tmp_path):
+    """Its runs were planned without one, and are not made again for another."""
+    table = tmp_path / "uneven.csv"
+    table.write_text(UNEVEN)
+    run = replace(study.run, data=str(table))
+    plan = replace(study, run=run, methods=("tfidf",), baselines=())
+    data = load_tasks(plan)
+    store = Store(tmp_path / "out")
+    (cell,) = plan.cells(data.fingerprints)
+    store.save_study({"study": plan.to_dict(), "cells": [cell.to_dict()]})
+    attempt = store.claim(cell.runs[0])
+    finetune(cell.runs[0], attempt)
+    assert store.commit(attempt, cell.runs[0].id)
+    owned.claim(store.root, owned.STUDY)
+    result = compare(plan, store.root, engine=InlinePlacer(), force=True)
+    assert [o.run_id for c in result.cells for o in c.outcomes] == [cell.runs[0].id]
+    assert result.groups[0].lines[0].cell.metric == "accuracy"

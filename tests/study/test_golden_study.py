@@ -66,7 +66,9 @@ def page(out, capsys):
 def again(capsys, seeds=2):
     """What ``pats compare`` tells of a study that it finds finished, or makes larger; prose left out."""
     flags = [word for flag, value in ARGUMENTS.items() for word in (flag, *value.split())]
-    found = told(["compare", *flags, "--seeds", str(seeds), "--quiet", "--json"], capsys)
+    found = told(
+        ["compare", *flags, "--seeds", str(seeds), "--baselines", "none", "--quiet", "--json"], capsys
+    )
     return {key: found[key] for key in ("cells", "chosen", "unscored")}
 
 

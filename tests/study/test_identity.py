@@ -18,7 +18,7 @@ from support.tiny_bert import make_tiny_bert
 def study(study_inputs, tmp_path):
     model = Path(shutil.copytree(study_inputs / "bert", tmp_path / "bert"))
     run = Run(data=str(study_inputs / "texts.csv"), steps=1, lr=1e-3, batch_size=16)
-    return Study(models=(str(model), "minilm"), methods=("vanilla",), seeds=1, run=run)
+    return Study(models=(str(model), "minilm"), methods=("vanilla",), seeds=1, run=run, baselines=())
 
 
 def begin(store, study, when=None):

@@ -27,7 +27,9 @@ def digest(folder):
 @pytest.fixture(scope="module")
 def study(study_inputs):
     run = Run(data=str(study_inputs / "texts.csv"), steps=2, batch_size=16, max_length=16, precision="fp32")
-    return Study(models=(str(study_inputs / "bert"),), methods=("vanilla",), seeds=1, run=run, lr=1e-3)
+    return Study(
+        models=(str(study_inputs / "bert"),), methods=("vanilla",), seeds=1, run=run, lr=1e-3, baselines=()
+    )
 
 
 @pytest.fixture

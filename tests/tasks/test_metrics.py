@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pats.tasks import GLUE
-from pats.tasks.metrics import METRICS, compute, degenerate
+from pats.tasks.metrics import ABOUT, METRICS, OF_PROBABILITIES, about, compute, degenerate, sign
 
 RANDOM = np.random.default_rng(0)
 CLASSES = [RANDOM.integers(0, k, (2, 60)) for k in (2, 2, 3, 5)]
@@ -53,6 +53,14 @@ def spearman_of(predicted, true):
         ("f1", lambda predicted, true: f1_of(1, predicted, true)),
         ("macro_f1", macro_f1_of),
         ("matthews", matthews_of),
+        (
+            "weighted_f1",
+            lambda predicted, true: sum(np.mean(true == k) * f1_of(k, predicted, true) for k in set(true)),
+        ),
+        (
+            "balanced_accuracy",
+            lambda predicted, true: np.mean([np.mean(predicted[true == k] == k) for k in set(true)]),
+        ),
     ],
 )
 @pytest.mark.parametrize("pair", CLASSES)
@@ -148,3 +156,69 @@ def test_degenerate(predictions, expected):
 
 def test_every_metric_of_glue_exists():
     assert {name for task in GLUE.values() for name in task.metrics} <= set(METRICS)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mae", lambda predicted, true: np.abs(predicted - true).sum() / len(true)),
+        ("rmse", lambda predicted, true: np.linalg.norm(predicted - true) / math.sqrt(len(true))),
+        (
+            "r2",
+            lambda predicted, true: 1 - np.sum((true - predicted) ** 2) / np.sum((true - true.mean()) ** 2),
+        ),
+    ],
+)
+@pytest.mark.parametrize("pair", SCORES[:2])
+def test_errors_are_those_of_the_formulas(name, expected, pair):
+    assert METRICS[name](*pair) == pytest.approx(expected(*pair), abs=1e-12)
+
+
+def ranked_above(shares, true):
+    """The probability that a positive has the larger score than a negative, ties counting half."""
+    positive, negative = shares[true][:, None], shares[~true]
+    return np.mean((positive > negative) + (positive == negative) / 2)
+
+
+def precision_at_hits(shares, true):
+    ordered = true[np.argsort(-shares)]
+    return np.mean([ordered[: k + 1].mean() for k in np.flatnonzero(ordered)])
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_metrics_of_probabilities_are_those_of_the_formulas(classes):
+    draw = np.random.default_rng(classes)
+    shares, true = draw.dirichlet([1] * classes, 80), draw.integers(0, classes, 80)
+    rest = [1] if classes == 2 else range(classes)
+    for name, one in (("auroc", ranked_above), ("average_precision", precision_at_hits)):
+        expected = np.mean([one(shares[:, k], true == k) for k in rest])
+        assert OF_PROBABILITIES[name](shares, true) == pytest.approx(expected)
+    expected = -np.mean(np.log(shares[np.arange(80), true]))
+    assert OF_PROBABILITIES["log_loss"](shares, true) == pytest.approx(expected)
+    found = compute(["accuracy", "log_loss"], shares.argmax(1), true, shares)
+    assert found == {"accuracy": np.mean(shares.argmax(1) == true), "log_loss": pytest.approx(expected)}
+
+
+@pytest.mark.parametrize(
+    ("name", "shares", "true", "expected"),
+    [
+        ("auroc", [[0.5, 0.5], [0.1, 0.9]], [1, 1], 0.5),
+        ("auroc", [[1, 0, 0], [0, 1, 0], [0, 1, 0]], [0, 1, 1], 1.0),  # a class that does not occur
+        ("average_precision", [[0.5, 0.5]], [0], 0.0),
+        ("log_loss", [[0.5, 0.5], [0.5, 0.5]], [1, 1], math.log(2)),
+        ("log_loss", [[0.3333333, 0.3333333, 0.3333333]], [2], math.log(3)),
+    ],
+)
+def test_probabilities_at_the_edges_without_a_warning(name, shares, true, expected):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert OF_PROBABILITIES[name](shares, true) == pytest.approx(expected)
+
+
+def test_every_metric_says_what_it_is():
+    assert set(ABOUT) == {*METRICS, *OF_PROBABILITIES}
+    assert {name for name in ABOUT if sign(name) < 0} == {"log_loss", "mae", "rmse"}
+    assert about("log_loss").limits == (0, math.inf)
+    assert about("bleu").limits == (-1, 1)
+    with pytest.raises(KeyError):
+        compute(["auroc"], [1], [1])

@@ -156,10 +156,11 @@ def add_methods(parser: Parser) -> None:
 
 def methods_help(more: str = "pats is the default") -> str:
     """What can be named as a method."""
-    from pats import methods
+    from pats import baselines, methods
 
     return (
-        f"{', '.join(methods.registry())}; several joined by +, such as noisytune+pats; my_module:MyMethod "
+        f"{', '.join(methods.registry())}; {', '.join(baselines.registry())}, which are no fine-tuning; "
+        f"several joined by +, such as noisytune+pats; my_module:MyMethod "
         f"for a class of your own; {more}"
     )
 

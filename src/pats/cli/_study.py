@@ -80,6 +80,9 @@ def build(values: dict[str, Any]) -> Study:
     given: dict[str, Any] = {key: tuple(values.pop(key)) for key in LISTS if key in values}
     seeds = values.pop("seeds", [None])
     given |= {"lr": lr, "seeds": seeds[0] if len(seeds) == 1 else tuple(seeds)}
+    if "baselines" in values:
+        named = tuple(values.pop("baselines"))
+        given["baselines"] = () if named == ("none",) else named
     given["control"] = not values.pop("no_control", False)
     if "tuning_seed" in values:
         given["tuning_seed"] = values.pop("tuning_seed")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pats import baselines
 from pats.cli import _flags, _parser, _study
 from pats.study import Study
 from pats.study.compare import compare
@@ -27,6 +28,9 @@ def main(argv: Sequence[str]) -> int:
     add = parser.add_argument
     add("--lr-grid", nargs="+", type=_flags.number, metavar="X", help="rates to tune over, one run each")
     add("--no-control", action="store_true", help="leave out plain fine-tuning at the rate of PATS")
+    simple = ", ".join(baselines.registry())
+    sentence = f"rows that are no fine-tuning ({simple}), or none; default: all on a table, none on tasks"
+    add("--baselines", nargs="+", metavar="NAME", help=sentence)
     _study.add_rest(parser)
     return _study.perform(parser.read(argv), _study.build, _do)
 

@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pats._errors import InputError
+from pats.baselines import is_simple
 from pats.cli import _flags, _parser, _settings
 from pats.page.content.words import CURE, METRICS
+from pats.page.numbers.tables import CONSTANT
 from pats.run import Result, Run, finetune, ranks
 
 EXAMPLE = """
@@ -70,13 +72,17 @@ def build(values: dict[str, Any]) -> Run:
 
 def _words(result: Result, out: str) -> str:
     run, metric = result.run, METRICS.get(result.metric, result.metric)
+    simple = is_simple(run.method)
     head = f"{run.task or run.data}: {run.method} on {run.model}, lr {run.lr:g}"
-    nothing = [f"Nothing was learned: the model predicts one constant; {CURE}."] if result.degenerate else []
+    head = f"{run.task or run.data}: {result.about_method['sentence']}" if simple else head
+    constant = result.degenerate and run.method != CONSTANT
+    nothing = [f"Nothing was learned: the model predicts one constant; {CURE}."] if constant else []
     lines = [*nothing, head, f"status    {result.status}"]
     if result.best_epoch is not None and result.best is not None and result.last is not None:
         best = result.epochs[result.best_epoch]
-        lines.append(f"dev       {metric} {100 * result.best:.1f} at epoch {best.epoch:g}, the best one")
-        lines.append(f"          {100 * result.last:.1f} at the last epoch")
+        when = "" if simple else f" at epoch {best.epoch:g}, the best one"
+        lines.append(f"dev       {metric} {100 * result.best:.1f}{when}")
+        lines += [] if simple else [f"          {100 * result.last:.1f} at the last epoch"]
     if result.test is not None:
         lines.append(f"test      {metric} {100 * result.test[result.metric]:.1f}")
     if result.status == "done":

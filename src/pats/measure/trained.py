@@ -4,7 +4,6 @@
 its columns, its longest input or its temperature.
 """
 
-import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,11 +17,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pats._errors import InputError
 from pats.run import batches, environment
-from pats.run.model import classifier, exported
+from pats.run.model import classifier, exported, simple
 from pats.tasks import Split
 from pats.tasks.columns import Text, text_of
 
-SIMPLE = "pats-model.json"  # in the folder of a model that is no network
 MAX_LENGTH = 128  # of a model that was not exported by PATS
 
 Scores = NDArray[np.float64]
@@ -94,24 +92,12 @@ class Encoder:
         return batches.probabilities(outputs / np.float32(self.facts.temperature))
 
 
-class _SimpleRow(Protocol):
-    """What ``pats.run.model.simple.load_simple`` gives."""
-
-    labels: tuple[str, ...]
-    pair: bool
-    temperature: float
-
-    def predict(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None
-    ) -> tuple[Scores, tuple[str, ...]]: ...
-
-
 @dataclass(frozen=True)
 class Simple:
     """A model that is no network, such as TF-IDF with logistic regression."""
 
     facts: Facts
-    model: _SimpleRow
+    model: simple.Simple
 
     def predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 32
@@ -131,11 +117,10 @@ def load_model(folder: str | Path) -> Trained:
     Raises:
         InputError: There is no trained model, or what is stored about it does not make sense.
     """
-    if not _is_simple(folder):
+    if not simple.is_simple(folder):
         return load_encoder(folder)
     name = str(folder)
-    simple = importlib.import_module("pats.run.model.simple")
-    model: _SimpleRow = simple.load_simple(folder)
+    model = simple.load_simple(folder)
     about = exported.read_card(Path(name)) or {}
     facts = replace(
         _facts(name, model.labels, about, sys.maxsize), temperature=model.temperature, pair=model.pair
@@ -150,7 +135,7 @@ def load_encoder(folder: str | Path) -> Encoder:
         InputError: As ``load_model``; or the model is no network.
     """
     name = str(folder)
-    if _is_simple(folder):
+    if simple.is_simple(folder):
         raise InputError(
             f"the model {name!r} is a simple one and no network, so it has neither gradients nor a graph to "
             "export: use pats predict or pats serve, which read it as any other"
@@ -169,11 +154,6 @@ def load_encoder(folder: str | Path) -> Encoder:
     module: nn.Module = loaded.model
     module.to(environment.device()).eval()
     return Encoder(facts, loaded.model, loaded.tokenizer)
-
-
-def _is_simple(folder: str | Path) -> bool:
-    """Whether a folder holds a model that is no network."""
-    return (Path(folder) / SIMPLE).is_file()
 
 
 def _facts(name: str, labels: tuple[str, ...], about: Mapping[str, Any], longest: int) -> Facts:

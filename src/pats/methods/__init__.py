@@ -81,12 +81,21 @@ def find(name: str) -> type[Method[Any]]:
         return _of_ones_own(name)
     methods = registry()
     if name not in methods:
-        raise InputError(
-            f"there is no method {name!r}{did_you_mean(name, methods)}; the methods are: "
-            f"{', '.join(methods)}, several of them joined by '+', or my_module:MyMethod for a class of "
-            "your own"
-        )
+        raise _unknown(name)
     return methods[name]
+
+
+def _unknown(name: str) -> InputError:
+    from pats import baselines  # which needs numpy, as this package does not
+
+    simple = baselines.registry()
+    if name in simple:
+        return InputError(f"{name!r} is no fine-tuning: name it by itself, in pats run or pats compare")
+    return InputError(
+        f"there is no method {name!r}{did_you_mean(name, [*registry(), *simple])}; the methods are: "
+        f"{', '.join(registry())}, several of them joined by '+', or my_module:MyMethod for a class of "
+        f"your own; and {', '.join(simple)}, which are no fine-tuning"
+    )
 
 
 def _of_ones_own(reference: str) -> type[Method[Any]]:

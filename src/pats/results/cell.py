@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from pats.baselines import is_simple
 from pats.run.result import Result
 from pats.run.spec import of_now
 
@@ -55,6 +56,11 @@ class Cell:
     lr: float
     outcomes: tuple[Outcome, ...]
     control: bool = False
+
+    @property
+    def simple(self) -> bool:
+        """It is a baseline that is no fine-tuning: one run, whose score is the same whatever the seed."""
+        return is_simple(self.method)
 
     @property
     def in_print(self) -> str:

@@ -1,8 +1,11 @@
-"""The data of a run, checked against what it was planned with."""
+"""The data of a run, checked against what it was planned with, and how they are judged."""
+
+from dataclasses import replace
 
 from pats import tasks
 from pats._errors import InputError
 from pats.run.spec import Run
+from pats.tasks import judging
 from pats.tasks.audit.tokenizer import counter
 from pats.tasks.inspect import Inspection, inspect
 
@@ -24,10 +27,11 @@ def inspect_data(run: Run) -> Inspection:
 
 
 def load_data(run: Run) -> tasks.TaskData:
-    """The data that a run's settings name.
+    """The data that a run's settings name, with the metric that decides on them.
 
     Raises:
-        InputError: They cannot be read, or have changed since the run was planned.
+        InputError: They cannot be read, have changed since the run was planned, or cannot be judged or
+            weighted as asked.
     """
     data = tasks.load(
         run.task,
@@ -48,4 +52,37 @@ def load_data(run: Run) -> tasks.TaskData:
             f"the data of {data.name!r} have changed since this run was planned (fingerprint "
             f"{data.fingerprint}, expected {run.fingerprint}): bring the old data back, or plan the run again"
         )
-    return data
+    if run.class_weights is not None and data.regression:
+        raise InputError(
+            f"class_weights is {run.class_weights!r}, but the labels of {data.name!r} are scores, not "
+            "classes: leave it out"
+        )
+    return _judged(run, data)
+
+
+def _judged(run: Run, data: tasks.TaskData) -> tasks.TaskData:
+    """The data with the metric that decides: the named one; of a planned run without one, the usual one."""
+    if data.source != "table":
+        if run.metric is not None:
+            raise InputError(
+                f"metric is {run.metric!r}, but the task {data.name!r} has its own ({data.metric}): a "
+                "metric is for tables, leave it out"
+            )
+        return data
+    metric = run.metric
+    if metric is None and run.fingerprint is not None:
+        metric = judging.USUAL[data.regression][0]
+    if metric is None:
+        return data
+    return replace(data, metric=metric, metrics=judging.named(metric, data.metrics, data.labels))
+
+
+def settled(run: Run, data: tasks.TaskData) -> Run:
+    """The run with the metric named where it is not the usual one: another metric is another run.
+
+    A run that was planned has a fingerprint, and is left as it is.
+    """
+    usual = data.source != "table" or data.metric == judging.USUAL[data.regression][0]
+    if run.fingerprint is not None or run.metric is not None or usual:
+        return run
+    return replace(run, metric=data.metric)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -39,28 +39,35 @@ def judge(data: TaskData, outputs: Outputs) -> tuple[dict[str, float], bool]:
         The task's metrics, over several splits their mean; each split's own under
         ``"<split>/<metric>"`` where there are several, each group's under ``"<group>/<metric>"``.
     """
-    predicted = {name: predictions(out, data.regression) for name, out in outputs.items()}
     by_split = {
-        name: metrics.compute(data.metrics, values, _labels(data.splits[name]))
-        for name, values in predicted.items()
+        name: computed(data, data.metrics, out, np.asarray(_labels(data.splits[name])))
+        for name, out in outputs.items()
     }
     merged = {metric: fmean(own[metric] for own in by_split.values()) for metric in data.metrics}
     if len(by_split) > 1:
         for name, own in by_split.items():
             merged |= {f"{name}/{metric}": value for metric, value in own.items()}
-    for name, values in predicted.items():
-        merged |= _by_group(data, data.splits[name], values)
-    constant = all(metrics.degenerate(values) for values in predicted.values())
+    for name, out in outputs.items():
+        merged |= _by_group(data, data.splits[name], out)
+    constant = all(metrics.degenerate(predictions(out, data.regression)) for out in outputs.values())
     return merged, constant
 
 
-def _by_group(data: TaskData, split: Split, predicted: NDArray[Any]) -> dict[str, float]:
+def computed(
+    data: TaskData, names: Sequence[str], outputs: NDArray[np.float32], labels: NDArray[Any]
+) -> dict[str, float]:
+    """Metrics of a model's outputs."""
+    shares = None if data.regression else probabilities(outputs)
+    return metrics.compute(names, predictions(outputs, data.regression), labels, shares)
+
+
+def _by_group(data: TaskData, split: Split, outputs: NDArray[np.float32]) -> dict[str, float]:
     if split.group is None:
         return {}
     groups, labels = np.asarray(split.group), np.asarray(_labels(split))
     return {
-        f"{group}/{data.metric}": metrics.compute(
-            [data.metric], predicted[groups == group], labels[groups == group]
+        f"{group}/{data.metric}": computed(
+            data, [data.metric], outputs[groups == group], labels[groups == group]
         )[data.metric]
         for group in sorted(set(split.group))
     }

@@ -8,8 +8,9 @@ from typing import Any, Literal, TypedDict
 
 from pats import _schema
 from pats.run.spec import Run
+from pats.tasks.metrics import about
 
-LARGEST_SCORE = 1.0 + 1e-6  # every metric is a fraction or a correlation
+ROUNDING = 1e-6  # by which a score may be beyond its metric's limits
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ class Result:
             if self.metric not in metrics:
                 raise _schema.Misfit(f"has no {self.metric!r}, which is what decides", place)
             for name, value in metrics.items():
-                if abs(value) > LARGEST_SCORE:
+                low, high = about(name.rpartition("/")[2]).limits
+                if not low - ROUNDING <= value <= high + ROUNDING:
                     raise _schema.Misfit(f"is {value}, which no metric reaches", f"{place}.{name}")
         if "time" in self.environment:
             try:

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, TrainerState, set_seed
 
-from pats import methods, setups, tasks
+from pats import baselines, methods, setups, tasks
 from pats._errors import InputError
-from pats.run import batches, environment, outcome, ranks, trackers
-from pats.run.data import load_data
+from pats.run import batches, environment, outcome, ranks, simple, trackers, weighting
+from pats.run.data import load_data, settled
 from pats.run.folder import checkpoint, owned, resume
 from pats.run.folder.checkpoint import Progress
 from pats.run.folder.events import Journal, Listener
@@ -31,6 +31,7 @@ from pats.run.seeds import own_generators
 from pats.run.spec import Run
 from pats.run.timings import Timings
 from pats.run.trainer import Monitor, RunTrainer, arguments
+from pats.tasks.metrics import sign
 
 FRESH = 20  # names of weights drawn at random that a result lists
 
@@ -91,9 +92,12 @@ def finetune(
         ranks.join(environment.device())
         made = None if out else stack.enter_context(TemporaryDirectory(prefix="pats-"))
         folder = Path(ranks.first(lambda: str(out or made)))
-        method = methods.create(run.method, run.options)
+        baseline = baselines.is_simple(run.method)
+        if baseline:
+            baselines.check_options(run.method, run.options)
+        method = methods.create("vanilla" if baseline else run.method, run.options)
         data = load_data(run)
-        run = ranks.first(partial(identified, run, data.fingerprint, folder))
+        run = ranks.first(partial(identified, settled(run, data), data.fingerprint, folder))
         finished = ranks.first(lambda: resume.finished(folder, run, keep_model))
         if finished is not None:
             return finished
@@ -105,6 +109,9 @@ def finetune(
         stack.enter_context(own_generators())
         stack.enter_context(owned.full_disk_as_oserror(folder))
         resumable, notes = out is not None, (*damages, *data.notes)
+        if baseline:
+            fit = partial(simple.perform, run, data, folder, journal, notes, keep_model)
+            return ranks.first(fit)
         session = _Session(
             run, method, data, folder, progress, journal, notes, resumable, save_steps, tuple(report_to)
         )
@@ -275,26 +282,34 @@ class _Session:
         set_seed(self.run.data_seed)
         with ExitStack() as stack:
             stack.enter_context(trainer.attached())
+            stack.enter_context(weighting.attached(self.loaded.model, self._class_weights()))
             if source:
                 checkpoint.load_state(self.method, Path(source))
             stack.enter_context(classifier.quiet())
             stack.enter_context(self.timings.part("train"))
             trainer.train(resume_from_checkpoint=source)
 
+    def _class_weights(self) -> tuple[float, ...] | None:
+        if self.run.class_weights is None:
+            return None
+        return weighting.balanced(self.splits["train"], len(self.data.labels))
+
     def _judge(self, state: TrainerState, train_loss: float) -> dict[str, float]:
         """Evaluate on every dev split; keep the weights where they are the first best ones."""
         with self.timings.part("evaluate"):
             check_weights(self.loaded.model, state.global_step)
-            metrics, degenerate = self._on_dev(self.loaded.model)
+            outputs = {name: self._scores(self.loaded.model, name) for name in self.data.dev_splits}
+            metrics, degenerate = outcome.judge(self.data, outputs)
             epoch = Epoch(state.epoch or 0.0, state.global_step, train_loss, metrics, degenerate)
             epochs, best = self.progress.epochs, self.progress.best
             epochs.append(epoch)
             key = self.data.metric
-            improved = best is None or metrics[key] > epochs[best].metrics[key]
+            better = sign(key)
+            improved = best is None or better * metrics[key] > better * epochs[best].metrics[key]
             if improved:
                 self.progress.best = len(epochs) - 1
                 with self.timings.part("save"):
-                    self._export(epoch.step)
+                    self._export(epoch.step, simple.temperature(self.data, outputs))
         self.journal.emit(
             "epoch",
             epoch=round(epoch.epoch, 4),
@@ -307,29 +322,14 @@ class _Session:
         )
         return metrics
 
-    def _on_dev(self, module: torch.nn.Module) -> tuple[dict[str, float], bool]:
-        outputs = {name: self._scores(module, name) for name in self.data.dev_splits}
-        return outcome.judge(self.data, outputs)
-
     def _scores(self, module: torch.nn.Module, split: str) -> NDArray[np.float32]:
         return batches.scores(
             module, self.features[split], self.collate, 4 * self.run.batch_size, self.in_bf16
         )
 
-    def _export(self, step: int) -> None:
+    def _export(self, step: int, temperature: float) -> None:
         checkpoints = self.folder / CHECKPOINT
-        train = self.data.splits["train"]
-        text, text_pair, *_ = (*self.data.columns, None, None)
-        card = {
-            "run_id": self.run.id,
-            "step": step,
-            "task": self.data.name,
-            "labels": list(self.data.labels),
-            "pair": train.text_pair is not None,
-            "text": text,
-            "text_pair": text_pair,
-            "max_length": self.loaded.max_length,
-        }
+        card = exported.card(self.run, self.data, step, self.loaded.max_length, temperature)
         weights = self.setup.exported(self.loaded.model, exported.whole_weights(self.loaded.model))
         if ranks.is_first():
             checkpoints.mkdir(exist_ok=True)

@@ -11,12 +11,19 @@ from typing import Any
 from pats import setups
 from pats._errors import InputError, did_you_mean
 from pats.tasks.columns import text_of
+from pats.tasks.metrics import ABOUT
 from pats.tasks.reading import QUOTINGS
 
 SCHEMA = 1  # part of every id: a change of meaning of any field starts new results
 # Younger than the schema: with these values they are in no id.
 _ADDED = {
-    **{"allow_missing_weights": False, "split_seed": 0, "weights": None},
+    **{
+        "allow_missing_weights": False,
+        "split_seed": 0,
+        "weights": None,
+        "metric": None,
+        "class_weights": None,
+    },
     **{"quoting": None, "sheet": None, "drop_rare": False, "drop_unlabelled": False},
 }
 
@@ -35,6 +42,8 @@ _CHOICES: Mapping[str, Callable[[], Iterable[str | None]]] = {
     "precision": lambda: ("auto", "fp32", "bf16"),
     "kind": lambda: (None, "classification", "regression"),
     "quoting": lambda: (None, *QUOTINGS),
+    "metric": lambda: (None, *ABOUT),
+    "class_weights": lambda: (None, "balanced"),
 }
 
 
@@ -65,6 +74,11 @@ class Run:
         sheet: Sheet of a workbook; None takes the first that holds anything.
         drop_rare: Leave out the classes of a table that are too rare to be in every split.
         drop_unlabelled: Leave out the rows of a table that have no label.
+        metric: What decides on a table: which epoch, which method, what is exported; accuracy, macro_f1,
+            weighted_f1, balanced_accuracy, f1, matthews, auroc, average_precision or log_loss of classes,
+            pearson, spearman, mae, rmse or r2 of scores. None is accuracy, macro_f1 if the most frequent
+            class has three times the rows of the rarest, or pearson.
+        class_weights: ``"balanced"`` weights every class in the loss by the inverse of its share.
         task_options: Options of a task that makes its examples, such as ``{"size": 1000}``.
         fingerprint: Hash of the loaded data. Where given, it replaces ``data`` in the id, and a run
             on other data is refused.
@@ -111,6 +125,8 @@ class Run:
     sheet: str | None = None
     drop_rare: bool = False
     drop_unlabelled: bool = False
+    metric: str | None = None
+    class_weights: str | None = None
     task_options: Mapping[str, Value] = field(default_factory=dict)
     fingerprint: str | None = None
     weights: str | None = None

@@ -35,6 +35,17 @@ def outcome(store: Store, run: Run) -> results.Outcome:
     return results.Outcome(run.data_seed, run.id, result, error)
 
 
+def row_file(store: Store, task: str) -> Path:
+    """Where a study keeps the rows of a table that its models are judged on."""
+    return store.root / "rows" / f"{task}.csv.gz"
+
+
+def row_files(store: Store, cells: Iterable[results.Cell]) -> dict[str, Path]:
+    """These files by task, of the tasks that have one."""
+    files = {cell.task: row_file(store, cell.task) for cell in cells}
+    return {task: file for task, file in files.items() if file.is_file()}
+
+
 def predictions(store: Store, cells: Iterable[results.Cell]) -> dict[str, Path]:
     """Where the predictions of every run are, or would be, by the run's id."""
     ids = (outcome.run_id for cell in cells for outcome in cell.outcomes)

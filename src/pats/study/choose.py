@@ -10,6 +10,7 @@ from pats.run.folder.files import remove
 from pats.run.model.exported import read_card
 from pats.study.store.files import link_tree
 from pats.study.store.results import Store
+from pats.tasks.metrics import sign
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,10 @@ def choose(cells: Sequence[Cell], task: str) -> Chosen | None:
         return None
     able = [cell for cell in scored if _learned(cell)] or scored
     whole = [cell for cell in able if len(cell.dev) == len(cell.outcomes)]
-    cell = max(whole or able, key=lambda cell: round(fmean(cell.dev.values()), 6))  # rounding chooses nothing
-    seed = max(_learned(cell) or cell.dev, key=lambda seed: cell.dev[seed])
+    way = sign(str(scored[0].metric))
+    # Rounding chooses nothing, and of equals the simpler one is chosen.
+    cell = max(whole or able, key=lambda cell: (round(way * fmean(cell.dev.values()), 6), cell.simple))
+    seed = max(_learned(cell) or cell.dev, key=lambda seed: way * cell.dev[seed])
     run_id = next(outcome.run_id for outcome in cell.outcomes if outcome.seed == seed)
     constant = cell.results[seed].degenerate
     return Chosen(task, cell.model, cell.label, seed, run_id, cell.dev[seed], cell.test.get(seed), constant)
@@ -64,7 +67,11 @@ def _learned(cell: Cell) -> list[int]:
 def best(store: Store, run_ids: Sequence[str]) -> str | None:
     """Of a cell's runs the first one that is best on dev so far; one that predicts a constant comes last."""
     results = [(run_id, store.result(run_id)) for run_id in run_ids]
-    scores = {i: (not r.degenerate, r.best) for i, r in results if r is not None and r.best is not None}
+    scores = {
+        i: (not r.degenerate, sign(r.metric) * r.best)
+        for i, r in results
+        if r is not None and r.best is not None
+    }
     return max(scores, key=lambda run_id: scores[run_id]) if scores else None
 
 

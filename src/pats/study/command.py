@@ -50,6 +50,8 @@ def command(study: Study, out: str, verb: str = "compare", extra: Mapping[str, A
         words += ["--tuning-seed", str(study.tuning_seed)]
     if not study.control and verb == "compare":  # no other verb has control rows
         words.append("--no-control")
+    if study.baselines is not None and verb == "compare":
+        words += ["--baselines", *(study.baselines or ("none",))]
     for field in fields(Run):
         value = getattr(study.run, field.name)
         if field.name in _SKIPPED or value == getattr(plain.run, field.name):

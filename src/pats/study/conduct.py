@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pats.run import ranks
 from pats.study import prepare
-from pats.study.identity import identify
+from pats.study.identity import identify, judged
 from pats.study.place.group import together
 from pats.study.place.local import LocalPlacer
 from pats.study.place.protocol import Placer
@@ -55,7 +55,7 @@ def conduct(
         prepare.show_notes(data, options.console)
         with store.exclusive():
             prepare.write_tables(store, data)
-            identified, notes = identify(study, store)
+            identified, notes = identify(judged(study, store, data.metric), store)
             study_run = StudyRun(identified, store, engine, data, options, list(notes))
             study_run.announce()
             return steps(study_run)

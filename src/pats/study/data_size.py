@@ -22,6 +22,7 @@ from pats.run import Run, ranks
 from pats.run.folder import owned
 from pats.study import Study
 from pats.study.compare import compare
+from pats.study.plan.grid import without_baselines
 from pats.study.result import StudyResult
 from pats.study.store.files import read_json, write
 from pats.study.store.results import Store
@@ -87,6 +88,7 @@ def data_size(
     """
     if len(study.task_list) > 1 or len(study.model_list) > 1:
         raise InputError("data-size takes one task and one model: run it once for each")
+    study = without_baselines(study, "the measuring of sensitivities")
     shares = sorted({float(share) for share in fractions})
     if not shares or not all(0 < share <= 1 for share in shares):
         raise InputError(f"fractions are {list(fractions)}, but each must be above 0 and at most 1")

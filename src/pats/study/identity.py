@@ -1,4 +1,4 @@
-"""Which models a study is about: the hashes of local ones, which are part of its runs' ids."""
+"""What a study finds out before its runs have ids: hashes of local models, and the metric that decides."""
 
 from dataclasses import replace
 
@@ -33,6 +33,19 @@ def identify(study: Study, store: Store) -> tuple[Study, tuple[str, ...]]:
                 f"{store.root} that tell no weights: these are not counted, and their runs are made again."
             )
     return replace(study, weights=hashes), tuple(notes)
+
+
+def judged(study: Study, store: Store, metric: str | None) -> Study:
+    """The study with the metric that decides on its table, where it is not the usual one.
+
+    A study that was begun before such a metric was chosen goes on with the usual one.
+    """
+    if metric is None or study.run.metric is not None:
+        return study
+    runs = [run for cell in _begun(store) for run in cell.runs]
+    if any(run.metric is None and store.result(run.id) is not None for run in runs):
+        return study
+    return replace(study, run=replace(study.run, metric=metric))
 
 
 def _begun(store: Store) -> list[PlannedCell]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
-from pats import methods
+from pats import baselines, methods
 from pats._errors import InputError
 from pats.run.folder import owned
 from pats.run.folder.files import MODEL, RESULT
@@ -15,6 +15,7 @@ from pats.study.place.protocol import Placer
 from pats.study.plan.grid import Study
 from pats.study.store.files import write
 from pats.study.store.results import Store
+from pats.tasks import TaskData
 from pats.tasks.inspect import Inspection
 
 TABLES = "data.json"  # what is known of the tables of a study, by task
@@ -29,12 +30,16 @@ class StudyData:
         labels: Names of the classes by task; empty for regression.
         notes: What was detected, in sentences.
         tables: What is known of the tables, by task.
+        metric: What decides on a table if nobody names it and it is not the usual one, as on uneven classes.
+        tasks: The loaded tasks by name.
     """
 
     fingerprints: Mapping[tuple[str, int], str]
     labels: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...]
     tables: Mapping[str, Inspection] = field(default_factory=dict)
+    metric: str | None = None
+    tasks: Mapping[str, TaskData] = field(default_factory=dict)
 
 
 def load_tasks(study: Study, searched: Iterable[int] = ()) -> StudyData:
@@ -47,16 +52,19 @@ def load_tasks(study: Study, searched: Iterable[int] = ()) -> StudyData:
     Raises:
         InputError: A task is unknown, or its data are missing or damaged.
     """
-    from pats.run.data import inspect_data, load_data
+    from pats.run.data import inspect_data, load_data, settled
 
     seeds = (*study.seed_list, *searched)
     fingerprints: dict[tuple[str, int], str] = {}
     labels: dict[str, tuple[str, ...]] = {}
+    loaded: dict[str, TaskData] = {}
+    metric: str | None = None
     notes: list[str] = []
     tables: dict[str, Inspection] = {}
     for task in study.task_list:
         run = study.base(task, study.model_list[0])
-        data = load_data(run)
+        data = loaded[task] = load_data(run)
+        metric = settled(run, data).metric
         fingerprints |= {(task, seed): data.fingerprint for seed in seeds}
         labels[task] = data.labels
         found: Sequence[object] = data.notes
@@ -64,7 +72,7 @@ def load_tasks(study: Study, searched: Iterable[int] = ()) -> StudyData:
             tables[task] = inspect_data(run)
             found = tables[task].findings
         notes += [f"{task}: {note}" for note in found]
-    return StudyData(fingerprints, labels, tuple(dict.fromkeys(notes)), tables)
+    return StudyData(fingerprints, labels, tuple(dict.fromkeys(notes)), tables, metric, loaded)
 
 
 def write_tables(store: Store, data: StudyData) -> None:
@@ -90,7 +98,10 @@ def check_methods(study: Study) -> None:
         InputError: A method is unknown, or one of its options is unknown or out of its range.
     """
     for label, method in study.rows:
-        methods.create(method, study.options.get(label))
+        if baselines.is_simple(method):
+            baselines.check_options(method, study.options.get(label))
+        else:
+            methods.create(method, study.options.get(label))
 
 
 def check_trackers(names: Sequence[str]) -> None:
@@ -141,6 +152,8 @@ def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> int | N
             optimizer=run.optimizer, lr=study.lr or run.lr, fresh=loaded.fresh, regression=not classes
         )
         for label, name in study.rows:
+            if baselines.is_simple(name):
+                continue
             method = methods.create(name, study.options.get(label))
             method.optimizer(loaded.model, training)
             with method.attached(loaded.model, training, methods.PassClock()):

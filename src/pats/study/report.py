@@ -17,7 +17,7 @@ from pats.page.numbers import reading, tables
 from pats.results.shapes import SHAPES
 from pats.run.folder import owned
 from pats.run.folder.files import MODEL, write_atomic
-from pats.study.cells import predictions, with_results
+from pats.study.cells import predictions, row_files, with_results
 from pats.study.command import command
 from pats.study.store.results import Store
 
@@ -132,6 +132,7 @@ def _source(
         figures["data-size"],
         tuple(store.problems),
         out,
+        row_files(store, cells),
     )
 
 

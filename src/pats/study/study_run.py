@@ -7,17 +7,18 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pats.baselines import is_simple
 from pats.page.content.summary import summary_of
 from pats.page.content.verdict import too_few
 from pats.page.content.words import CURE
 from pats.page.formats import csv_tables
 from pats.page.formats.markdown import markdown
-from pats.page.numbers import reading, tables
-from pats.run.folder.files import MARK, MODEL, remove
+from pats.page.numbers import reading, rows, tables
+from pats.run.folder.files import MARK, MODEL, remove, write_atomic
 from pats.run.model.exported import damage, read_card
 from pats.run.spec import Run
 from pats.study import choose, prepare
-from pats.study.cells import outcome, predictions, with_results
+from pats.study.cells import outcome, predictions, row_file, with_results
 from pats.study.choose import Chosen
 from pats.study.place.coordinator import execute
 from pats.study.place.protocol import Placer
@@ -26,6 +27,7 @@ from pats.study.result import StudyResult
 from pats.study.store.files import write
 from pats.study.store.results import Store
 from pats.study.watch import Display
+from pats.tasks import Split
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,21 @@ class StudyRun:
         choice_notes = [self._choice_note(choice) for choice in chosen.values()]
         notes = (*self.data.notes, *self.notes, *choice_notes, *self.store.problems)
         summary = summary_of(groups, notes, readings)
+        self._write_rows()
         write(self.store.root / "table1.md", markdown(summary))
         write(self.store.root / "table1.csv", csv_tables.table_csv(groups))
         write(self.store.root / "runs.csv", csv_tables.runs_csv(cells))
         return StudyResult(self.study, self.store.root, cells, groups, summary, exported, self.unscored)
+
+    def _write_rows(self) -> None:
+        """Keep the rows of a table that its models are judged on, so that a page can show them."""
+        for task, data in self.data.tasks.items():
+            judging = [name for name in data.splits if name == "test" or name in data.dev_splits]
+            if data.source == "table":
+                file = row_file(self.store, task)
+                file.parent.mkdir(exist_ok=True)
+                content = rows.packed([(name, _rows(data.splits[name])) for name in judging])
+                write_atomic(file, content)
 
     def announce(self) -> None:
         """Say before the runs what they cannot show."""
@@ -207,7 +220,7 @@ class StudyRun:
         card = read_card(target) or {}
         run_id = card.get("run_id", uuid.uuid4().hex[:8])
         aside = target.with_name(f"{target.name}-{run_id}")
-        if run_id in planned or aside.exists() or not any(target.glob("*.safetensors")):
+        if run_id in planned or aside.exists() or not _holds_weights(target):
             return
         target.rename(aside)
         self.notes.append(f"The model that stood in {target}, of other runs than these, is now in {aside}.")
@@ -228,7 +241,18 @@ class StudyRun:
             return f"Chosen on dev for {choice.task}: {choice.label}; its weights could not be made again."
         where = "" if len(self.study.model_list) == 1 else f" with {choice.model}"
         test = "" if choice.test is None else f", test {choice.test:.1f}"
+        simple = any(choice.label == label and is_simple(name) for label, name in self.study.rows)
+        of_seed = ", refitted on all labelled rows" if simple else f", seed {choice.seed}"
         return (
-            f"Chosen on dev for {choice.task}: {choice.label}{where}, seed {choice.seed} (dev "
+            f"Chosen on dev for {choice.task}: {choice.label}{where}{of_seed} (dev "
             f"{choice.dev:.1f}{test}), in {target}{'; it predicts one constant' if choice.constant else ''}."
         )
+
+
+def _rows(split: Split) -> rows.Rows:
+    texts = zip(split.text, split.text_pair, strict=True) if split.text_pair else zip(split.text)
+    return rows.Rows(tuple(texts), split.group or ())
+
+
+def _holds_weights(folder: Path) -> bool:
+    return any(file.suffix in (".safetensors", ".npz") for file in folder.glob("*"))

@@ -16,12 +16,13 @@ from pats.run.spec import Run
 from pats.study.conduct import conduct
 from pats.study.place.protocol import Placer
 from pats.study.plan import propose
-from pats.study.plan.grid import Place, PlannedCell, Study
+from pats.study.plan.grid import Place, PlannedCell, Study, without_baselines
 from pats.study.plan.search import Search, Trial, in_words
 from pats.study.plan.space import Dimension, Params, Space, check_space, default, split
 from pats.study.result import StudyResult
 from pats.study.store.files import write
 from pats.study.study_run import Options, StudyRun
+from pats.tasks.metrics import sign
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Sweep:
             whole = isinstance(value, int) and not isinstance(value, bool) and value >= low
             if not whole and not (value is None and name in ("batch", "halving")):
                 raise InputError(f"{name} is {value!r}, but must be a whole number from {low}")
+        object.__setattr__(self, "study", without_baselines(self.study, "a search"))
         labels = [label for label, _ in self.study.rows]
         for label in self.space:
             if label not in labels:
@@ -269,7 +271,7 @@ class _Search:
         before = self.plan.epochs[rung - 1]
         there = sorted(
             (trial for trial in trials if before in trial.scores),
-            key=lambda trial: (trial.constant, -trial.scores[before]),
+            key=lambda trial: (trial.constant, -trial.sign * trial.scores[before]),
         )
         started = sum(len(trial.runs) >= rung for trial in trials)
         return there[: max(1, started // (self.plan.halving or 1))]
@@ -295,12 +297,15 @@ class _Search:
         result = study_run.store.result(run_id)
         if trial.failure is None and result is not None and result.best is not None:
             trial.scores[self.plan.epochs[rung]] = 100 * result.best
+            trial.sign = sign(result.metric)
             trial.constant = result.degenerate
 
     def tell(self, trials: list[Trial]) -> None:
         for trial in trials:
-            score = trial.score(self.plan.epochs[-1])
-            self._proposer.tell(trial.number, score, {} if trial.failed else trial.scores)
+            worth = {epochs: trial.sign * score for epochs, score in trial.scores.items()}
+            self._proposer.tell(
+                trial.number, trial.worth(self.plan.epochs[-1]), {} if trial.failed else worth
+            )
 
     def cell(self) -> PlannedCell:
         """All runs of the search so far, for those who watch it."""
@@ -311,14 +316,14 @@ class _Search:
     def finished(self) -> Search:
         """What the search found, once all its trials have scores."""
         full = self.plan.epochs[-1]
-        scores: dict[str, list[float]] = {}
+        worths: dict[str, list[float]] = {}
         points: dict[str, Params] = {}
         for trial in self.trials:
             key = json.dumps(trial.params, sort_keys=True)
             points.setdefault(key, trial.params)
-            score = trial.score(full)
-            if score is not None:
-                scores.setdefault(key, []).append(score)
+            worth = trial.worth(full)
+            if worth is not None:
+                worths.setdefault(key, []).append(worth)
         # A mean over the seeds that survived would favour a point whose other seeds failed.
         failed = {json.dumps(trial.params, sort_keys=True) for trial in self.trials if trial.failed}
         learned = {
@@ -326,16 +331,19 @@ class _Search:
             for trial in self.trials
             if trial.score(full) is not None and not trial.constant
         }
-        able = [key for key in scores if key in learned] or list(scores)
+        able = [key for key in worths if key in learned] or list(worths)
         whole = [key for key in able if key not in failed] or able
-        best = max(whole, key=lambda key: fmean(scores[key]), default=None)
+        best = max(whole, key=lambda key: fmean(worths[key]), default=None)
+        way = self.trials[0].sign
         return Search(
             self.place,
             tuple(self.trials),
             # Where every trial failed, the first point is run, and its failures are shown.
             self.trials[0].params if best is None else points[best],
-            None if best is None else fmean(scores[best]),
-            tuple(propose.expected_maximum([score for repeated in scores.values() for score in repeated])),
+            None if best is None else way * fmean(worths[best]),
+            tuple(
+                way * one for one in propose.expected_maximum([w for same in worths.values() for w in same])
+            ),
             self._proposer.importance(),
             math.fsum(run.epochs for trial in self.trials for run in trial.runs),
         )

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pats._errors import InputError
-from pats.tasks import audit
+from pats.tasks import audit, judging
 from pats.tasks._task import Asked
 from pats.tasks.audit import Finding, tokens
 from pats.tasks.columns import SPLIT_COLUMNS, Columns, usual
 from pats.tasks.reading import Table, blank
 from pats.tasks.rows import tables_of
 from pats.tasks.splits import check, parts_of
-from pats.tasks.table import MIN_ROWS, Examined, called, choose_columns, examine_tables, metrics_of
+from pats.tasks.table import MIN_ROWS, Examined, called, choose_columns, examine_tables
 
 _LEFT_OUT = "left out"
 
@@ -141,6 +141,8 @@ def _inspected(
             check(parts, classes, values, name)
         except InputError as error:
             findings.append(_error("splits", error))
+    metrics, said = judging.chosen(classes, values)
+    findings += [] if undecided else said
     read = tokens.measure([row.texts for row in rows], counter)
     findings += tokens.lengths(read, limit, exact=counter is not None)
     counts = Counter(classes[int(value)] for value in values) if classes else Counter[str]()
@@ -149,7 +151,7 @@ def _inspected(
         size,
         described,
         None if undecided else "classification" if classes else "regression",
-        None if undecided else metrics_of(classes)[0],
+        None if undecided else metrics[0],
         dict(counts.most_common()),
         None if classes else (min(values), sum(values) / len(values), max(values)),
         {part: len(members) for part, members in parts.items()},

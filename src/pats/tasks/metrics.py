@@ -1,13 +1,16 @@
-"""Metrics, computed locally from predictions and labels.
+"""Metrics, computed locally from predictions or probabilities, and labels.
 
-Every metric takes two sequences of the same length N ≥ 1: class indices (classification) or scores
-(regression). It returns a fraction, in [0, 1] or, for ``matthews``, ``pearson`` and ``spearman``,
-in [-1, 1]. Cases that a formula leaves at 0/0 are 0, so that a run that predicts one class or one
-score has a result, and a bad one; ``degenerate`` recognises such runs. The formulas are scikit-learn's and
-scipy's, which are imported when a metric is computed: they take seconds.
+A metric of ``METRICS`` takes two sequences of the same length N ≥ 1: class indices (classification) or scores
+(regression). One of ``OF_PROBABILITIES`` takes a probability of every class in place of the predictions.
+Cases that a formula leaves at 0/0 are 0, so that a run that predicts one class or one score has a result, a
+bad one; ``degenerate`` recognises such runs. The formulas are scikit-learn's and scipy's, which are imported
+when a metric is computed: they take seconds. ``ABOUT`` says of every metric what it is for, whether lower is
+better, and between which values it lies.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,19 +58,146 @@ def spearman(predictions: ArrayLike, labels: ArrayLike) -> float:
     return pearson(*map(rankdata, _checked(predictions, labels)))
 
 
+def weighted_f1(predictions: ArrayLike, labels: ArrayLike) -> float:
+    """Mean of the F1 of every class, weighted by how many labels it has."""
+    from sklearn.metrics import f1_score
+
+    predicted, true = _checked(predictions, labels)
+    return float(f1_score(true, predicted, average="weighted", zero_division=0))
+
+
+def balanced_accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
+    """Mean over the classes that occur among the labels of the share that is found (recall)."""
+    from sklearn.metrics import recall_score
+
+    predicted, true = _checked(predictions, labels)
+    return float(recall_score(true, predicted, labels=np.unique(true), average="macro", zero_division=0))
+
+
+def mae(predictions: ArrayLike, labels: ArrayLike) -> float:
+    """Mean absolute error."""
+    predicted, true = _checked(predictions, labels)
+    return float(np.mean(np.abs(predicted - true)))
+
+
+def rmse(predictions: ArrayLike, labels: ArrayLike) -> float:
+    """Root of the mean squared error."""
+    predicted, true = _checked(predictions, labels)
+    return float(np.sqrt(np.mean((predicted - true) ** 2)))
+
+
+def r2(predictions: ArrayLike, labels: ArrayLike) -> float:
+    """Share of the labels' variance that is explained; below 0 where their mean does better."""
+    from sklearn.metrics import r2_score
+
+    predicted, true = _checked(predictions, labels)
+    return 0.0 if _constant(true) else float(r2_score(true, predicted))
+
+
+def auroc(probabilities: ArrayLike, labels: ArrayLike) -> float:
+    """Area under the ROC curve of class 1; of more classes the mean of each against the rest.
+
+    Classes that do not occur, and one that is alone, are left out; 0.5 where none remains.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    return _against_the_rest(roc_auc_score, probabilities, labels, 0.5)
+
+
+def average_precision(probabilities: ArrayLike, labels: ArrayLike) -> float:
+    """Average precision of class 1; of more classes the mean of each against the rest, as ``auroc``."""
+    from sklearn.metrics import average_precision_score
+
+    return _against_the_rest(average_precision_score, probabilities, labels, 0.0)
+
+
+def log_loss(probabilities: ArrayLike, labels: ArrayLike) -> float:
+    """Mean negative logarithm of the probability of the label."""
+    from sklearn.metrics import log_loss as loss
+
+    shares, true = _checked_shares(probabilities, labels)
+    rounded = shares / shares.sum(axis=1, keepdims=True)  # what a file gives with seven digits
+    return float(loss(true, rounded, labels=np.arange(shares.shape[1])))
+
+
 METRICS: Mapping[str, Metric] = {
-    metric.__name__: metric for metric in (accuracy, f1, macro_f1, matthews, pearson, spearman)
+    metric.__name__: metric
+    for metric in (
+        *(accuracy, f1, macro_f1, matthews, weighted_f1, balanced_accuracy),
+        *(pearson, spearman, mae, rmse, r2),
+    )
+}
+OF_PROBABILITIES: Mapping[str, Metric] = {m.__name__: m for m in (auroc, average_precision, log_loss)}
+
+
+@dataclass(frozen=True)
+class About:
+    """What a metric is.
+
+    Args:
+        words: Its name in words.
+        regression: It is of scores, not of classes.
+        limits: Its lowest and highest value.
+        lower: Lower is better.
+    """
+
+    words: str
+    regression: bool = False
+    limits: tuple[float, float] = (0.0, 1.0)
+    lower: bool = False
+
+
+_CORRELATION, _ERROR = (-1.0, 1.0), (0.0, math.inf)
+
+ABOUT: Mapping[str, About] = {
+    "accuracy": About("accuracy"),
+    "f1": About("F1"),
+    "macro_f1": About("macro F1"),
+    "matthews": About("Matthews correlation", limits=_CORRELATION),
+    "weighted_f1": About("weighted F1"),
+    "balanced_accuracy": About("balanced accuracy"),
+    "auroc": About("AUROC"),
+    "average_precision": About("average precision"),
+    "log_loss": About("log-loss", limits=_ERROR, lower=True),
+    "pearson": About("Pearson correlation", True, _CORRELATION),
+    "spearman": About("Spearman correlation", True, _CORRELATION),
+    "mae": About("mean absolute error", True, _ERROR, lower=True),
+    "rmse": About("root mean squared error", True, _ERROR, lower=True),
+    "r2": About("R²", True, (-math.inf, 1.0)),
 }
 
 
-def compute(names: Sequence[str], predictions: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+def about(name: str) -> About:
+    """What a metric is; of one that nobody knows, that it lies between -1 and 1."""
+    return ABOUT.get(name, About(name, limits=_CORRELATION))
+
+
+def sign(name: str) -> int:
+    """1, or -1 where lower is better: times this, the larger score is the better one."""
+    return -1 if about(name).lower else 1
+
+
+def compute(
+    names: Sequence[str], predictions: ArrayLike, labels: ArrayLike, probabilities: ArrayLike | None = None
+) -> dict[str, float]:
     """Several metrics of the same predictions, in the order of ``names``.
 
+    Args:
+        names: Some of ``METRICS``, and with probabilities of ``OF_PROBABILITIES``.
+        predictions: Class indices, or scores.
+        labels: As many.
+        probabilities: One of every class a row; None for scores.
+
     Raises:
-        KeyError: A name is not in ``METRICS``.
+        KeyError: A name is no metric, or needs probabilities.
         ValueError: The sequences are empty, of different lengths, or hold NaN or infinity.
     """
-    return {name: METRICS[name](predictions, labels) for name in names}
+    return {
+        name: OF_PROBABILITIES[name](probabilities, labels)
+        if probabilities is not None and name in OF_PROBABILITIES
+        else METRICS[name](predictions, labels)
+        for name in names
+    }
 
 
 def degenerate(predictions: ArrayLike) -> bool:
@@ -105,3 +235,24 @@ def _f1(predictions: ArrayLike, labels: ArrayLike, classes: list[int] | None) ->
 def _constant(*columns: _Array) -> bool:
     """Whether one column holds one value alone: scikit-learn and scipy warn of it."""
     return any(np.ptp(column) == 0 for column in columns)
+
+
+def _checked_shares(probabilities: ArrayLike, labels: ArrayLike) -> tuple[_Array, _Array]:
+    shares = np.asarray(probabilities, np.float64)
+    if shares.ndim != 2 or not np.isfinite(shares).all():
+        raise ValueError("probabilities must be finite, one of every class a row")
+    _, true = _checked(np.zeros(len(shares)), labels)
+    return shares, true
+
+
+def _against_the_rest(
+    score: Callable[[_Array, _Array], float], probabilities: ArrayLike, labels: ArrayLike, nothing: float
+) -> float:
+    shares, true = _checked_shares(probabilities, labels)
+    classes = [1] if shares.shape[1] == 2 else range(shares.shape[1])
+    parts = [
+        float(score(true == number, shares[:, number]))
+        for number in classes
+        if 0 < np.count_nonzero(true == number) < true.size
+    ]
+    return float(np.mean(parts)) if parts else nothing

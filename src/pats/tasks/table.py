@@ -1,11 +1,11 @@
 """A user's own table, with or without splits of its own, as a task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pats._errors import InputError
-from pats.tasks import audit
+from pats.tasks import audit, judging
 from pats.tasks._data import Split, TaskData
 from pats.tasks._task import Asked, Task
 from pats.tasks.audit import Finding, Row
@@ -83,8 +83,8 @@ def load(asked: Asked) -> TaskData:
         )
         for part, members in parts.items()
     }
-    metrics = metrics_of(classes)
-    notes = tuple(map(str, audit.by_weight([*findings, *divided])))
+    metrics, said = judging.chosen(classes, values)
+    notes = tuple(map(str, audit.by_weight([*findings, *divided, *said])))
     return TaskData(
         task_name(asked.data), classes, splits, metrics[0], metrics, "table", notes, columns.texts
     )
@@ -154,11 +154,6 @@ def choose_columns(table: Table, asked: Asked) -> tuple[Columns, list[Finding]]:
     given: Mapping[str, Any] = {"text": asked.text, "second text": asked.text_pair, "label": asked.label}
     named = [f"The {what} is {spoken(name)}, as named." for what, name in given.items() if name is not None]
     return columns, [Finding("columns", note) for note in (*named, *detected)]
-
-
-def metrics_of(classes: Sequence[str]) -> tuple[str, ...]:
-    """The metrics of a table with these classes, or with scores, the one that decides first."""
-    return ("accuracy", "macro_f1") if classes else ("pearson", "spearman")
 
 
 def called(data: Any) -> str:

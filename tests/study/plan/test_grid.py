@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from pats import InputError, _schema
 from pats.run.spec import Run
 from pats.study import Study
-from pats.study.plan.grid import PlannedCell
+from pats.study.plan.grid import PlannedCell, without_baselines
 
 BERT = "bert-base-uncased"
 
@@ -150,3 +151,56 @@ def test_bad_values_are_one_sentence(values, said):
 def test_unknown_setting():
     with pytest.raises(_schema.Misfit, match="task is unknown"):
         _schema.build(Study, {"task": "rte"})
+
+
+TABLE = Run(data="texts.csv")
+
+
+@pytest.mark.parametrize(
+    ("study", "labels"),
+    [
+        (Study(methods=("vanilla",), run=TABLE), ["vanilla", "majority", "tfidf", "frozen"]),
+        (Study(methods=("tfidf", "vanilla"), run=TABLE), ["tfidf", "vanilla", "majority", "frozen"]),
+        (Study(methods=("vanilla",), run=TABLE, baselines=()), ["vanilla"]),
+        (Study(methods=("vanilla",), run=TABLE, baselines=("tfidf",)), ["vanilla", "tfidf"]),
+        (Study(tasks=("rte",), methods=("vanilla",)), ["vanilla"]),
+        (Study(tasks=("rte",), methods=("vanilla", "words=tfidf")), ["vanilla", "words"]),
+        (Study(tasks=("rte",), methods=("vanilla",), baselines=("frozen",)), ["vanilla", "frozen"]),
+    ],
+)
+def test_rows_of_baselines(study, labels):
+    assert [cell.label for cell in study.cells()] == labels
+    assert study.family == 0
+    simple = [cell for cell in study.cells() if cell.label != "vanilla"]
+    assert [len(cell.runs) for cell in simple] == [1] * len(simple)
+    assert study.runs()[: len(simple)] == [cell.runs[0] for cell in simple]
+    assert len(study.runs()) == len(simple) + 5
+
+
+def test_a_baseline_is_the_same_run_whatever_the_training():
+    runs = [replace(TABLE, epochs=epochs, optimizer="adamw") for epochs in (1, 2)]
+    studies = [Study(run=run, lr_grid=(1e-4,) * (run.epochs > 1)) for run in runs]
+    ids = [[c.runs[0].id for c in study.cells(tuned=Always()) if c.label == "frozen"] for study in studies]
+    assert ids[0] == ids[1]
+    assert all(label != "frozen" for _, _, label in studies[1].tuning())
+
+
+class Always(dict):
+    def __missing__(self, place):
+        return 1e-4
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Study(run=TABLE, baselines=("tfdif",)), r"no baseline 'tfdif' \(did you mean 'tfidf'\?\)"),
+        (lambda: Study(run=TABLE, baselines="tfidf"), "baselines is 'tfidf', but must be a list"),
+        (
+            lambda: without_baselines(Study(run=TABLE, methods=("vanilla", "tfidf")), "a search"),
+            "'tfidf' is no fine-tuning, and a search is not for it",
+        ),
+    ],
+)
+def test_baselines_that_cannot_be_rows(make, said):
+    with pytest.raises(InputError, match=said):
+        make()

@@ -180,7 +180,7 @@ def curves(group: Group, labels: Sequence[str], title: str) -> Chart | None:
     """The deciding dev metric by epoch: the mean over seeds, and every seed; None below two epochs."""
     means: list[Row] = []
     every: list[Row] = []
-    for line in group.lines:
+    for line in group.tuned:
         columns: dict[float, list[float]] = {}
         for seed, result in line.cell.results.items():
             for epoch in result.epochs:

@@ -1,4 +1,4 @@
-"""The section on classes: how well each one is found, and which are never predicted."""
+"""The section on classes: how well each one is found, what it is taken for, and which are never predicted."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,38 @@ import numpy as np
 
 from pats.page.content.blocks import Grid, Section
 from pats.page.content.words import name_of, number
-from pats.page.numbers.reading import Readings
+from pats.page.numbers.judged import confusions, per_class
+from pats.page.numbers.reading import Reading, Readings
 from pats.page.numbers.tables import Group
+
+MATRIX = 12  # classes up to which the whole confusion matrix is shown
 
 
 def classes(groups: Sequence[Group], read: Readings) -> Section | None:
-    """F1 of every class, mean over the runs whose predictions were read; None where none were."""
-    grids = []
+    """The classes over the runs whose predictions were read; None where none were."""
+    tables = grids(groups, read)
+    shown = min(len(tables), 8)
+    if not tables:
+        return None
     for group in groups:
-        reading = read[group.task, group.model]
-        if not reading.counts:
+        reading, where = read[group.task, group.model], _place(group, groups)
+        for row, counts in reading.counts.items():
+            tables.append(_detail(reading, counts[0], f"{where}: {row}", group.split))
+            tables.append(_matrix(reading, counts[0], f"{where}: {row}"))
+    text = (
+        "F1: means over the runs whose predictions were read; the numbers of examples are the first run's, "
+        "and so are precision, recall and confusions. A high accuracy may hide a class that is never "
+        "predicted, where that class is rare."
+    )
+    return Section("classes", "Classes", text, tuple(tables), shown=shown)
+
+
+def grids(groups: Sequence[Group], read: Readings, most: int = 1000) -> list[Grid]:
+    """F1 of every class by method, one table a group; none for more than ``most`` classes."""
+    tables = []
+    for group in groups:
+        reading = read.get((group.task, group.model), Reading())
+        if not reading.counts or len(reading.labels) > most:
             continue
         first = next(iter(reading.counts.values()))[0]
         rows = []
@@ -23,17 +45,43 @@ def classes(groups: Sequence[Group], read: Readings) -> Section | None:
             cells = [_cell(counts, place) for counts in reading.counts.values()]
             share = 100 * first[place].sum() / max(first.sum(), 1)
             rows.append((label, f"{first[place].sum():,}", f"{share:.1f} %", *cells))
-        models = {other.model for other in groups}
-        where = group.task if len(models) == 1 else f"{group.task} · {name_of(group.model)}"
         heads = ("class", "examples", "share", *reading.counts)
-        grids.append(Grid(f"{where}: F1 × 100 of each class on {group.split}", heads, tuple(rows)))
-    if not grids:
-        return None
-    text = (
-        "Means over the runs whose predictions were read; the numbers of examples are the first run's. A "
-        "high accuracy may hide a class that is never predicted, where that class is rare."
+        where = _place(group, groups)
+        tables.append(Grid(f"{where}: F1 × 100 of each class on {group.split}", heads, tuple(rows)))
+    return tables
+
+
+def _place(group: Group, groups: Sequence[Group]) -> str:
+    models = {other.model for other in groups}
+    return group.task if len(models) == 1 else f"{group.task} · {name_of(group.model)}"
+
+
+def _detail(reading: Reading, counts: np.ndarray, where: str, split: str) -> Grid:
+    rows = tuple(
+        (
+            one.label,
+            f"{one.count:,}",
+            f"{one.predicted:,}" if one.predicted else "never",
+            number(one.precision),
+            number(one.recall),
+            number(one.f1),
+        )
+        for one in per_class(reading.labels, counts)
     )
-    return Section("classes", "Classes", text, tuple(grids), shown=8)
+    heads = ("class", "examples", "predicted", "precision", "recall", "F1")
+    return Grid(f"{where}, first run: precision, recall and F1 × 100 on {split}", heads, rows)
+
+
+def _matrix(reading: Reading, counts: np.ndarray, where: str) -> Grid:
+    if len(reading.labels) > MATRIX:
+        found = confusions(reading.labels, counts, most=20)
+        rows = tuple((label, predicted, str(many)) for label, predicted, many in found)
+        heads: tuple[str, ...] = ("label", "predicted as", "examples")
+        return Grid(f"{where}, first run: the commonest confusions", heads, rows)
+    table = tuple(
+        (label, *(f"{many:,}" for many in own)) for label, own in zip(reading.labels, counts, strict=True)
+    )
+    return Grid(f"{where}, first run: examples by label and prediction", ("label", *reading.labels), table)
 
 
 def _cell(counts: Sequence[np.ndarray], place: int) -> str:

@@ -6,11 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pats.page.content import classes, paper_figures, sections
+from pats.page.content import answers, classes, paper_figures, sections, uncertainty
 from pats.page.content.blocks import Grid, Section
 from pats.page.content.summary import Summary, summary_of
 from pats.page.content.words import count, listed, name_of, title_of
-from pats.page.numbers import reading
+from pats.page.numbers import reading, rows
 from pats.page.numbers.tables import Group
 from pats.results import Distribution
 
@@ -27,6 +27,7 @@ class Source:
         data_size: What ``pats data-size`` wrote; None without.
         notes: Sentences about the data.
         folder: Where the study lies, as it is to be shown.
+        rows: The rows of tables, by task: files that ``numbers.rows`` reads.
     """
 
     command: str
@@ -36,6 +37,7 @@ class Source:
     data_size: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()
     folder: str = ""
+    rows: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def document(groups: Sequence[Group], source: Source) -> Document:
     """
     read = reading.read(groups, source.predictions)
     summary = summary_of(groups, source.notes, read)
+    known = {task: rows.read(path) for task, path in source.rows.items()}
     models = list(dict.fromkeys(name_of(group.model) for group in groups))
     tasks = list(dict.fromkeys(group.task for group in groups))
     ended = sections.finished(groups)
@@ -87,7 +90,9 @@ def document(groups: Sequence[Group], source: Source) -> Document:
     parts: list[Section | None] = [
         sections.results(groups, summary.grids, labels),
         classes.classes(groups, read),
-        sections.uncertainty(groups, read),
+        answers.doubts(groups, read, known),
+        answers.trust(groups, read),
+        uncertainty.uncertainty(groups, read),
         sections.learning(groups, labels),
         sections.added_noise(groups, labels),
         sections.sensitivities(groups, source.sensitivity),

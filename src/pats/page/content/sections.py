@@ -9,9 +9,7 @@ import numpy as np
 from pats.page.content import charts, paper_figures
 from pats.page.content.blocks import Grid, Section
 from pats.page.content.charts import Chart
-from pats.page.content.words import between, count, duration, listed, name_of, number, short
-from pats.page.numbers import statistics
-from pats.page.numbers.reading import Readings
+from pats.page.content.words import count, duration, listed, name_of, number, short
 from pats.page.numbers.tables import Group, Line
 from pats.results import Result, Run
 
@@ -31,7 +29,7 @@ def labels_of(groups: Sequence[Group]) -> list[str]:
     return list(dict.fromkeys(line.cell.label for group in groups for line in group.lines))
 
 
-def _place(group: Group, groups: Sequence[Group]) -> str:
+def place_of(group: Group, groups: Sequence[Group]) -> str:
     """What distinguishes a group from the others."""
     models = {other.model for other in groups}
     return group.task if len(models) == 1 else f"{group.task} · {name_of(group.model)}"
@@ -43,7 +41,7 @@ def results(groups: Sequence[Group], grids: Sequence[Grid], labels: Sequence[str
     for group in groups:
         if not any(line.scores for line in group.lines):
             continue
-        place = _place(group, groups)
+        place = place_of(group, groups)
         drawn.append(charts.seeds(group, labels, f"{place}: every seed"))
         gaps = charts.differences(group, labels, f"{place}: against plain fine-tuning")
         drawn += [gaps] if gaps is not None else []
@@ -57,96 +55,16 @@ def results(groups: Sequence[Group], grids: Sequence[Grid], labels: Sequence[str
     return Section("results", "Results", text, tuple(grids), tuple(drawn))
 
 
-def uncertainty(groups: Sequence[Group], read: Readings) -> Section:
-    """How sure the numbers are: over seeds, and over examples."""
-    heads: tuple[str, ...] = (
-        *("method", "seeds", "mean", "median", "IQM", "lowest", "highest", "mean over seeds [95 %]"),
-        *("one seed's score over examples [95 %]", "P(better)", "could show", "no better than a constant"),
-    )
-    ordered = any(_ordered(line, group.baseline) for group in groups for line in group.lines)
-    heads += ("ε_min",) if ordered else ()
-    grids = []
-    for group in groups:
-        plain = group.baseline
-        rows = []
-        for line in group.lines:
-            values = list(line.scores.values())
-            examples = read[group.task, group.model].first.get(line.cell.label)
-            chance = None
-            if plain is not None and line is not plain and values and plain.scores:
-                chance = statistics.probability_of_improvement(values, list(plain.scores.values()))
-            useless = None
-            if examples is not None and examples.majority is not None:
-                useless = sum(value <= examples.majority + 1e-9 for value in values)
-            rows.append(
-                (
-                    line.cell.label,
-                    str(len(values)),
-                    number(line.mean),
-                    number(float(np.median(values)) if values else None),
-                    number(statistics.iqm(values) if values else None),
-                    number(min(values, default=None)),
-                    number(max(values, default=None)),
-                    between(statistics.interval(values, limits=line.limits)) if values else "-",
-                    between(examples.interval) if examples else "-",
-                    number(chance, digits=2),
-                    _least(line),
-                    str(line.degenerate) if useless is None else str(useless),
-                    *([_order(line, plain)] if ordered else []),
-                )
-            )
-        grids.append(Grid(f"{_place(group, groups)}: scores × 100 on {group.split}", heads, tuple(rows)))
-    text = (
-        "Two different doubts. Over seeds: would another head and another order of the data give the same? "
-        "Over examples: would other examples of the same kind? The second is of the first seed's "
-        "predictions, resampled; it says nothing about seeds. P(better): probability that a run beats one of "
-        "plain fine-tuning. 'Could show': the smallest true difference that this number of seeds would have "
-        "shown in 80 % of studies ('-': so many seeds can show none whatever the scores, or the differences "
-        "are all equal; 'none': not even the largest that the metric's scale allows). 'No better than a "
-        "constant': runs at or below the score of always "
-        "answering the most frequent class (without predictions: runs that did answer one class)."
-    )
-    if ordered:
-        text += (
-            " ε_min: how far almost stochastic order over plain fine-tuning is violated (0 never, below 0.5 "
-            "almost better, below 0.2 strictly so); shown from ten seeds a side on."
-        )
-    return Section("uncertainty", "How sure is that?", text, tuple(grids))
-
-
-def _ordered(line: Line, plain: Line | None) -> bool:
-    """Whether both have seeds enough for almost stochastic order."""
-    if plain is None or line is plain:
-        return False
-    return min(len(line.scores), len(plain.scores)) >= statistics.ASO_FROM
-
-
-def _order(line: Line, plain: Line | None) -> str:
-    if plain is None or not _ordered(line, plain):
-        return "-"
-    ours, theirs = list(line.scores.values()), list(plain.scores.values())
-    return number(statistics.almost_stochastic_order(ours, theirs), digits=2)
-
-
-def _least(line: Line) -> str:
-    difference = line.difference
-    return (
-        "none"
-        if difference is not None and difference.beyond
-        else number(difference.detectable if difference else None)
-    )
-
-
 def learning(groups: Sequence[Group], labels: Sequence[str]) -> Section | None:
     """Learning curves, and in numbers the mean of every epoch."""
     drawn, grids = [], []
     for group in groups:
-        chart = charts.curves(group, labels, f"{_place(group, groups)}: dev score by epoch")
+        chart = charts.curves(group, labels, f"{place_of(group, groups)}: dev score by epoch")
         if chart is None:
             continue
         drawn.append(chart)
         columns = []
-        for line in group.lines:
+        for line in group.tuned:
             scores: dict[float, list[float]] = {}
             for result in line.cell.results.values():
                 for epoch in result.epochs:
@@ -157,8 +75,8 @@ def learning(groups: Sequence[Group], labels: Sequence[str]) -> Section | None:
             (f"{epoch:g}", *(number(float(np.mean(c[epoch])) if epoch in c else None) for c in columns))
             for epoch in epochs
         )
-        heads = ("epoch", *(line.cell.label for line in group.lines))
-        grids.append(Grid(f"{_place(group, groups)}: dev score × 100, mean over seeds", heads, rows))
+        heads = ("epoch", *(line.cell.label for line in group.tuned))
+        grids.append(Grid(f"{place_of(group, groups)}: dev score × 100, mean over seeds", heads, rows))
     if not drawn:
         return None
     text = "Thick lines are means over seeds, thin ones single seeds. A click on a name shows it alone."
@@ -169,7 +87,7 @@ def added_noise(groups: Sequence[Group], labels: Sequence[str]) -> Section | Non
     """How much noise the last step really added, by kind of matrix."""
     drawn, grids = [], []
     for group in groups:
-        place = _place(group, groups)
+        place = place_of(group, groups)
         rows: dict[tuple[str, str], dict[str, float]] = {}
         for field in NOISE:
             for row in charts.lines_with(group.lines, field):
@@ -218,7 +136,7 @@ def sensitivities(groups: Sequence[Group], measured: Mapping[str, Any] | None) -
                 }
                 texts = (short(means["mean"]), number(means["cv"], digits=2), number(means["gini"], digits=3))
                 share = f"{100 * means['insensitive']:.1f} %"
-                rows.append((_place(group, groups), line.cell.label, *texts, share))
+                rows.append((place_of(group, groups), line.cell.label, *texts, share))
     if not rows:
         return None
     heads = ("task", "method", "mean", "CV", "Gini", "below 5e-8")
@@ -244,7 +162,7 @@ def costs(groups: Sequence[Group]) -> Section | None:
             results = list(line.cell.results.values())
             rows.append(
                 (
-                    _place(group, groups),
+                    place_of(group, groups),
                     line.cell.label,
                     number(float(np.median(list(own.values())))),
                     "" if line is plain or not ratios else f"{float(np.median(ratios)):.2f}",
@@ -293,7 +211,7 @@ def troubles(groups: Sequence[Group]) -> Section:
                     if outcome.missing:
                         continue
                     what, why = "failed", outcome.failure
-                elif result is not None and result.degenerate:
+                elif result is not None and result.degenerate and line.degenerate:
                     what, why = (
                         "one constant",
                         f"score {100 * (result.best or 0):.1f}; counted in, never dropped",

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from pats import paper
+from pats.page.content import classes
 from pats.page.content.blocks import Grid
-from pats.page.content.verdict import gap, metric_of, verdict
+from pats.page.content.names import always, metric_of
+from pats.page.content.verdict import gap, verdict
 from pats.page.content.words import count, name_of, number
 from pats.page.numbers import statistics, tables
 from pats.page.numbers.reading import Reading, Readings
 from pats.page.numbers.tables import Group, Line, Overall
 
 _NOTHING: Readings = MappingProxyType({})
+CLASSES = 20  # of a table, up to which the summary lists them
 OVERALL = ("Avg", "IQM [95 %]", "P(better)", "vs vanilla, mean over tasks [95 %]", "p over tasks")
 
 
@@ -36,10 +39,16 @@ def summary_of(groups: Sequence[Group], notes: Sequence[str] = (), read: Reading
     over = tables.overall(groups)
     grids = [_grid(group, read.get((group.task, group.model), Reading()).majority) for group in groups]
     grids += [grid for grid in map(_parts, groups) if grid is not None]
+    if len(groups) == 1 and _on_a_table(groups[0]):
+        grids += classes.grids(groups, read, most=CLASSES)
     if len(groups) > 1:
         grids.insert(0, _summary(groups, over))
     damaged = (sentence for reading in read.values() for sentence in reading.damaged)
     return Summary(verdict(groups, over, read), tuple(grids), (*notes, *_notes(groups, over), *damaged))
+
+
+def _on_a_table(group: Group) -> bool:
+    return any(result.run.task is None for line in group.lines for result in line.cell.results.values())
 
 
 def _mean(line: Line) -> str:
@@ -61,18 +70,21 @@ def _grid(group: Group, majority: float | None) -> Grid:
         difference = "" if line.difference is None else gap(line.difference)
         row = [
             line.cell.label,
-            f"{line.cell.lr:g}",
-            str(len(line.scores)) + _flags(line),
+            "" if line.cell.simple else f"{line.cell.lr:g}",
+            ("one fit" if line.cell.simple else str(len(line.scores))) + _flags(line),
             _mean(line),
             " ".join(number(line.scores.get(o.seed)) for o in line.cell.outcomes),
         ]
         row += [_average(line.cell.dev)] if extra else []
-        row += [_average(line.cell.last), difference, _p(line)]
+        row += ["" if line.cell.simple else _average(line.cell.last), difference, _p(line)]
         row += [number(line.paper, digits=2)] if printed else []
         rows.append(tuple(row))
     title = f"{group.task} · {name_of(group.model)} · {metric_of(group)} × 100 on {group.split}"
+    majority = group.majority if majority is None else majority
+    if group.sign < 0:
+        title += ", lower is better"
     if majority is not None:
-        title += f" (always the most frequent class: {number(majority)})"
+        title += f" (always {always(group)}: {number(majority)})"
     return Grid(title, tuple(heads), tuple(rows))
 
 
@@ -169,6 +181,11 @@ def _notes(groups: Sequence[Group], over: Sequence[Overall]) -> list[str]:
         notes.append(
             "Scores on dev at an epoch chosen on dev (the paper's protocol) are optimistic, for all "
             "methods alike; the column 'last epoch' is without that choice."
+        )
+    if any(line.cell.simple for group in groups for line in group.lines):
+        notes.append(
+            "A row with 'one fit' is no fine-tuning and has no seeds: its score is one number, beside the "
+            "mean of plain fine-tuning, without an interval over seeds and without a test."
         )
     if any(line.cell.control for group in groups for line in group.lines):
         notes.append(

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from pats.page.content.words import CURE, METRICS, between, count, listed, name_of, number, signed
+from pats.page.content.names import always, metric_of, shortened, tables_named
+from pats.page.content.simpler import best_simple, learned, majority, simpler, useless
+from pats.page.content.words import CURE, between, count, listed, name_of, number, signed
 from pats.page.numbers import statistics
 from pats.page.numbers.reading import Readings
 from pats.page.numbers.statistics import Paired
-from pats.page.numbers.tables import Group, Line, Overall
-
-MOST_NAMED = 5  # classes, and tables, that a sentence names before it counts the rest
+from pats.page.numbers.tables import CONSTANT, Group, Line, Overall
 
 
 def verdict(groups: Sequence[Group], over: Sequence[Overall], read: Readings) -> tuple[str, ...]:
@@ -25,19 +25,14 @@ def verdict(groups: Sequence[Group], over: Sequence[Overall], read: Readings) ->
     """
     return (
         *_constant(groups),
-        *_useless(groups, read),
+        *useless(groups, read),
+        *simpler(groups, read),
         _what(groups),
         _outcome(groups, read),
         *_never(groups, read),
         *_failed(groups),
         _shown(groups, over),
     )
-
-
-def metric_of(group: Group) -> str:
-    """The name of a table's metric in words."""
-    name = next((line.cell.metric for line in group.lines if line.cell.metric), None)
-    return METRICS.get(name, name) if name else "score"
 
 
 def gap(difference: Paired) -> str:
@@ -76,62 +71,29 @@ def too_few(seeds: int, family: int, tasks: int = 1) -> str | None:
 
 def _constant(groups: Sequence[Group]) -> list[str]:
     """Models that predict one constant: nothing else in the study means anything before that is mended."""
-    runs = [(g, line) for g in groups for line in g.lines for _ in line.cell.results]
-    bad = Counter(line.cell.label for g in groups for line in g.lines for _ in range(line.degenerate))
+    runs = [(g, line) for g in groups for line in g.tuned for _ in line.cell.results]
+    bad = Counter(line.cell.label for g in groups for line in g.tuned for _ in range(line.degenerate))
     many = bad.total()
     if not many:
         return []
     if many == len(runs):
-        ended = " that ended" if any(line.failures for g in groups for line in g.lines) else ""
+        ended = " that ended" if any(line.failures for g in groups for line in g.tuned) else ""
+        if all(best_simple(group) is not None for group in groups):
+            runs_of = f"its only run{ended} predicts" if many == 1 else f"its {many} runs{ended} all predict"
+            return [f"Nothing was learned by fine-tuning: {runs_of} one constant; to mend that, {CURE}."]
         all_of = f"the only run{ended} predicts" if many == 1 else f"all {many} runs{ended} predict"
         return [
             f"Nothing was learned: {all_of} one constant, so the scores tell nothing of the methods, and no "
             f"model is exported unless --force asks for it; {CURE}."
         ]
-    where = [group for group in groups if any(line.degenerate for line in group.lines)]
-    on = "" if len(groups) == 1 else f" ({_tables(where)})"
+    where = [group for group in groups if any(line.degenerate for line in group.tuned)]
+    on = "" if len(groups) == 1 else f" ({tables_named(where)})"
     rows = ", ".join(f"{label} {number}" for label, number in bad.items())
     verb = "predicts one constant and has" if many == 1 else "predict one constant and have"
     return [
         f"{many} of {count(len(runs), 'run')}{on} {verb} learned nothing ({rows}); they count in every mean: "
         f"{CURE}, before you judge the methods."
     ]
-
-
-def _useless(groups: Sequence[Group], read: Readings) -> list[str]:
-    """Tables on which no method is better than the most frequent class."""
-    beaten = []
-    for group in groups:
-        majority = _majority(group, read)
-        means = [line.mean for line in group.lines if line.mean is not None]
-        learned = any(line.degenerate < len(line.cell.results) for line in group.lines)
-        if majority is not None and means and learned and max(means) <= majority + 1e-9:
-            beaten.append((group, majority))
-    if not beaten:
-        return []
-    where = "" if len(groups) == 1 else f" on {_tables([group for group, _ in beaten])}"
-    score = f" ({number(beaten[0][1])})" if len(beaten) == 1 else ""
-    return [f"No method beats always answering the most frequent class{score}{where}: {CURE}."]
-
-
-def _majority(group: Group, read: Readings) -> float | None:
-    reading = read.get((group.task, group.model))
-    return None if reading is None else reading.majority
-
-
-def _tables(groups: Sequence[Group]) -> str:
-    models = {group.model for group in groups}
-    names = [
-        group.task if len(models) == 1 else f"{group.task} with {name_of(group.model)}" for group in groups
-    ]
-    return _shortened(names, "table")
-
-
-def _shortened(names: Sequence[str], noun: str) -> str:
-    more = len(names) - MOST_NAMED
-    if more < 2:
-        return listed(list(names))
-    return listed([*names[:MOST_NAMED], f"{more} more {noun}{'es' if noun.endswith('s') else 's'}"])
 
 
 def _never(groups: Sequence[Group], read: Readings) -> list[str]:
@@ -146,9 +108,9 @@ def _never(groups: Sequence[Group], read: Readings) -> list[str]:
             f"{label!r} by " + listed([f"{row} ({_share(*runs)})" for row, runs in rows.items()])
             for label, rows in never.items()
         ]
-        where = "" if len(groups) == 1 else f"on {_tables([group])} "
-        tables.append(f"{where}{_shortened(classes, 'class')}")
-    return [f"Never predicted: {_shortened(tables, 'table')}."] if tables else []
+        where = "" if len(groups) == 1 else f"on {tables_named([group])} "
+        tables.append(f"{where}{shortened(classes, 'class')}")
+    return [f"Never predicted: {shortened(tables, 'table')}."] if tables else []
 
 
 def _share(some: int, all_: int) -> str:
@@ -166,15 +128,21 @@ def _failed(groups: Sequence[Group]) -> list[str]:
     parts = [f"{some} of {count(runs, 'run')} of {label}" for label, (some, runs) in bad.items() if some]
     fewer: dict[str, list[str]] = {}
     for group, line in lines:
-        if line is group.baseline or not line.scores or group.baseline is None or not group.baseline.scores:
+        if (
+            line.cell.simple
+            or line is group.baseline
+            or not line.scores
+            or group.baseline is None
+            or not group.baseline.scores
+        ):
             continue
         n = 0 if line.difference is None else line.difference.n
         if n < len(line.cell.outcomes):
-            where = line.cell.label if len(groups) == 1 else f"{line.cell.label} on {_tables([group])}"
+            where = line.cell.label if len(groups) == 1 else f"{line.cell.label} on {tables_named([group])}"
             of_all = f"{n} of {count(len(line.cell.outcomes), 'seed')}" if n else "no common seed"
             fewer.setdefault(of_all, []).append(where)
     pairs = [
-        f"{_shortened(rows, 'row')} {'is' if len(rows) == 1 else 'are'} compared with plain fine-tuning on "
+        f"{shortened(rows, 'row')} {'is' if len(rows) == 1 else 'are'} compared with plain fine-tuning on "
         f"{seeds}"
         for seeds, rows in fewer.items()
     ]
@@ -193,47 +161,53 @@ def _failed(groups: Sequence[Group]) -> list[str]:
 def _what(groups: Sequence[Group]) -> str:
     tasks = list(dict.fromkeys(group.task for group in groups))
     models = list(dict.fromkeys(name_of(group.model) for group in groups))
-    methods = dict.fromkeys(line.cell.label for g in groups for line in g.lines if not line.cell.control)
-    seeds = max(len(line.cell.outcomes) for group in groups for line in group.lines)
+    methods = dict.fromkeys(line.cell.label for g in groups for line in g.tuned if not line.cell.control)
+    simple = dict.fromkeys(line.cell.label for g in groups for line in g.lines if line.cell.simple)
+    seeds = max((len(line.cell.outcomes) for group in groups for line in group.tuned), default=0)
     splits = {group.split for group in groups}
     where = "the test set" if splits == {"test"} else "the dev set"
     if len(splits) > 1:
         where = "the test set where there is one, else the dev set"
     how = f"{metric_of(groups[0])} × 100" if len(groups) == 1 else "each task's metric × 100"
+    beside = count(len(simple), "baseline") + " without fine-tuning"
+    if not methods:
+        were = "was" if len(simple) == 1 else "were"
+        return f"{beside} {were} fitted on {listed(tasks)}; a score is {how} on {where}."
     return (
         f"{count(len(methods), 'method')} fine-tuned {listed(models)} on {listed(tasks)} with "
-        f"{count(seeds, 'seed')} each; a score is {how} on {where}, at the epoch that was best on "
-        "dev."
+        f"{count(seeds, 'seed')} each{f', beside {beside}' if simple else ''}; a score is {how} on {where}, "
+        "at the epoch that was best on dev."
     )
 
 
 def _outcome(groups: Sequence[Group], read: Readings) -> str:
     if len(groups) == 1:
-        plain, majority = groups[0].baseline, _majority(groups[0], read)
+        plain, constant = groups[0].baseline, majority(groups[0], read)
         parts = [
             f"{line.cell.label} {number(line.mean)}"
             + (f" ({_mean_of(line.difference)})" if line.difference else "")
             for line in groups[0].lines
-            if line is not plain and not line.cell.control
+            if line is not plain and not line.cell.control and line.cell.method != CONSTANT
         ]
         start = f"Plain fine-tuning scored {number(plain.mean)}" if plain else "Scores are"
         rest = (", " if plain else " ") + ", ".join(parts) if parts else ""
         other = (
-            ""
-            if majority is None
-            else f"; always answering the most frequent class scores {number(majority)}"
+            "" if constant is None else f"; always answering {always(groups[0])} scores {number(constant)}"
         )
         return f"{start}{rest}{other}."
     gaps: dict[str, list[float]] = {}
+    better: Counter[str] = Counter()
     for group in groups:
         for line in group.tested:
             assert line.difference is not None
             gaps.setdefault(line.cell.label, []).append(line.difference.mean)
+            better[line.cell.label] += group.sign * line.difference.mean > 0
+    above = "above" if all(group.sign > 0 for group in groups) else "better than"
     if not gaps:
         return "Nothing was compared with plain fine-tuning."
     parts = [
-        f"{label} by {signed(sum(values) / len(values))} on average, above it on "
-        f"{sum(value > 0 for value in values)} of {len(values)} tables"
+        f"{label} by {signed(sum(values) / len(values))} on average, {above} it on "
+        f"{better[label]} of {len(values)} tables"
         for label, values in gaps.items()
     ]
     return f"Against plain fine-tuning the scores differ: {'; '.join(parts)}."
@@ -250,10 +224,12 @@ def _shown(groups: Sequence[Group], over: Sequence[Overall]) -> str:
     tested = [(group, line, line.difference) for group in groups for line in group.tested]
     pairs = [(group, line, difference) for group, line, difference in tested if difference is not None]
     if not pairs:
-        alone = all(line is group.baseline for group in groups for line in group.lines)
+        if not any(group.tuned for group in groups):
+            return "No fine-tuning was run beside the baselines."
+        alone = all(line is group.baseline for group in groups for line in group.tuned)
         why = "no method has a seed with a score beside plain fine-tuning's"
         return f"There is no difference to judge: {'only plain fine-tuning was run' if alone else why}."
-    if not any(_learned(line) or _learned(group.baseline) for group, line, _ in pairs):
+    if not any(learned(line) or learned(group.baseline) for group, line, _ in pairs):
         return "There is no difference to judge: no model learned anything."
     equal = [(group, line) for group, line, difference in pairs if difference.equal]
     if len(equal) == len(pairs):
@@ -270,14 +246,10 @@ def _shown(groups: Sequence[Group], over: Sequence[Overall]) -> str:
     return f"{_nothing_shown(groups, over, [pair for pair in pairs if not pair[2].equal])}{same}."
 
 
-def _learned(line: Line | None) -> bool:
-    return line is not None and line.degenerate < len(line.cell.results)
-
-
 def _rows(lines: Sequence[tuple[Group, Line]], groups: Sequence[Group]) -> str:
     if len(groups) == 1:
         return listed([line.cell.label for _, line in lines])
-    return _shortened([f"{line.cell.label} on {_tables([group])}" for group, line in lines], "row")
+    return shortened([f"{line.cell.label} on {tables_named([group])}" for group, line in lines], "row")
 
 
 def _significant(

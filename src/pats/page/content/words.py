@@ -2,14 +2,9 @@
 
 from collections.abc import Sequence
 
-METRICS = {
-    "accuracy": "accuracy",
-    "f1": "F1",
-    "macro_f1": "macro F1",
-    "matthews": "Matthews correlation",
-    "pearson": "Pearson correlation",
-    "spearman": "Spearman correlation",
-}
+from pats.tasks import metrics
+
+METRICS = {name: about.words for name, about in metrics.ABOUT.items()}
 
 # What to do where a model learned nothing.
 CURE = "train longer (--steps or --epochs), with a higher learning rate (--lr), or on more data"

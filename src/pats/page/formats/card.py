@@ -4,14 +4,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pats import paper
+from pats import baselines, paper
 from pats.page.content.verdict import gap
 from pats.page.content.words import CURE, METRICS, count, name_of, number
 from pats.page.numbers.reading import Reading, Readings
 from pats.page.numbers.tables import Group, Line
 from pats.results import Result
 
-SIMPLE = ("majority", "tfidf", "frozen")  # rows that are no fine-tuning
+# Baselines that read no pretrained model.
+WITHOUT_ENCODER = [name for name, one in baselines.registry().items() if not one.encoder]
 WEAK = 60  # F1 × 100 below which a class is called weak
 MOST_LABELS = 30  # classes that are listed
 MARKUP = "\\`*_{}[]<>#|!&~"
@@ -41,32 +42,28 @@ def _card(about: Mapping[str, Any], group: Group, line: Line, result: Result, re
     name, task = plain(name_of(result.run.model)), plain(group.task)
     method = result.about_method.get("sentence", result.run.method)  # older results do not say
     body = [
-        f"# {plain(line.cell.method) if _is_simple(line) else name} {_made(line)} on {task}",
+        f"# {plain(line.cell.method) if line.cell.simple else name} {_made(line)} on {task}",
         "",
         *(
             [f"**Nothing was learned: on dev this model predicts one constant.** To mend it, {CURE}.", ""]
             if result.degenerate
             else []
         ),
-        f"A {_kind(about, result)}. Made by `pats compare` with {plain(method)}, seed "
-        f"{result.run.data_seed}; {'; '.join(_scores(result))}.",
+        f"A {_kind(about, result)}. Made by `pats compare` with {plain(method)}"
+        f"{', fitted again on all labelled rows' if line.cell.simple else f', seed {result.run.data_seed}'}; "
+        f"{'; '.join(_scores(result))}.",
         "",
         *_use(about, line, result),
         *_goodness(group, line, reading),
-        *_making(result, task, name, method),
+        *_making(line, result, task, method),
         *_seeds(group, line),
         *_limits(about, group, line, result),
     ]
     return "\n".join([*_front(group, line, result), "", *body]) + "\n"
 
 
-def _is_simple(line: Line) -> bool:
-    """Whether the model is no network."""
-    return line.cell.method in SIMPLE
-
-
 def _made(line: Line) -> str:
-    return "fitted" if _is_simple(line) else "fine-tuned"
+    return "fitted" if line.cell.simple else "fine-tuned"
 
 
 def _kind(about: Mapping[str, Any], result: Result) -> str:
@@ -94,10 +91,10 @@ def _front(group: Group, line: Line, result: Result) -> list[str]:
     splits = {"dev": result.best or 0.0} | ({"test": result.test[result.metric]} if result.test else {})
     return [
         "---",
-        f"library_name: {'pats-finetune' if _is_simple(line) else 'transformers'}",
+        f"library_name: {'pats-finetune' if line.cell.simple else 'transformers'}",
         "pipeline_tag: text-classification",
         f"tags: [pats-finetune, {in_yaml(run.method)}, {in_yaml(task)}]",
-        *([f"base_model: {in_yaml(run.model)}"] if _on_hub(run.model) and not _is_simple(line) else []),
+        *([f"base_model: {in_yaml(run.model)}"] if _on_hub(run.model) and not line.cell.simple else []),
         "model-index:",
         f"- name: {in_yaml(named)}",
         "  results:",
@@ -121,7 +118,7 @@ def _use(about: Mapping[str, Any], line: Line, result: Result) -> list[str]:
             f"It reads the table's column {' and '.join(map(code, map(str, flat)))}, as in training.",
             "",
         ]
-    if _is_simple(line):
+    if line.cell.simple:
         return command
     texts = '{"text": "first text", "text_pair": "second text"}' if about.get("pair") else '"a text"'
     plainly = "" if result.labels else ', function_to_apply="none"'
@@ -166,7 +163,7 @@ def _goodness(group: Group, line: Line, reading: Reading) -> list[str]:
         )
     if reading.majority is not None:
         lines.append(f"| always the most frequent class | {number(reading.majority)} |")
-    simple = [one for one in group.lines if _is_simple(one) and one is not line and one.scores]
+    simple = [one for one in group.lines if one.cell.simple and one is not line and one.scores]
     lines += [f"| {plain(one.cell.label)}, no fine-tuning | {number(one.mean)} |" for one in simple]
     return [*lines, "", *_classes(line, reading)]
 
@@ -203,9 +200,9 @@ def _classes(line: Line, reading: Reading) -> list[str]:
     ]
 
 
-def _making(result: Result, task: str, name: str, method: str) -> list[str]:
+def _making(line: Line, result: Result, task: str, method: str) -> list[str]:
     run = result.run
-    best = 0 if result.best_epoch is None else result.best_epoch
+    name = "none" if line.cell.method in WITHOUT_ENCODER else plain(name_of(run.model))
     share = f" ({100 * run.fraction:g} % of the training set)" if run.fraction < 1 else ""
     return [
         "## How it was made",
@@ -214,13 +211,7 @@ def _making(result: Result, task: str, name: str, method: str) -> list[str]:
         "| --- | --- |",
         f"| pretrained model | {cell(name)} |",
         f"| training data | {cell(task)}, {result.sizes.get('train', 0):,} examples{share} |",
-        f"| method | {cell(plain(method) + _options(run.options))} |",
-        f"| optimizer | {run.optimizer}, learning rate {run.lr:g}, {run.schedule} decay, "
-        f"{100 * run.warmup:g} % warm-up, weight decay {run.weight_decay:g}, clipping {run.clip:g} |",
-        f"| schedule | {_length(result)}; batch size {run.batch_size}, {run.max_length} tokens |",
-        f"| weights kept | epoch {result.epochs[best].epoch:g}, the best one on dev |"
-        if result.epochs
-        else "| weights kept | the last |",
+        *([f"| method | {cell(plain(method))} |"] if line.cell.simple else _training(result, method)),
         f"| precision | {result.environment.get('precision', run.precision)} |",
         f"| versions | {cell(_versions(result))} |",
         f"| run | {result.run_id} |",
@@ -228,12 +219,26 @@ def _making(result: Result, task: str, name: str, method: str) -> list[str]:
     ]
 
 
+def _training(result: Result, method: str) -> list[str]:
+    """Rows of the table of settings that say how it was fine-tuned."""
+    run, best = result.run, result.best_epoch or 0
+    return [
+        f"| method | {cell(plain(method) + _options(run.options))} |",
+        f"| optimizer | {run.optimizer}, learning rate {run.lr:g}, {run.schedule} decay, "
+        f"{100 * run.warmup:g} % warm-up, weight decay {run.weight_decay:g}, clipping {run.clip:g} |",
+        f"| schedule | {_length(result)}; batch size {run.batch_size}, {run.max_length} tokens |",
+        f"| weights kept | epoch {result.epochs[best].epoch:g}, the best one on dev |"
+        if result.epochs
+        else "| weights kept | the last |",
+    ]
+
+
 def _seeds(group: Group, line: Line) -> list[str]:
+    kept = f"One seed was kept of {count(len(line.cell.outcomes), 'seed')}, the best on dev; "
     return [
         "## How good the method is, and how sure that is",
         "",
-        f"One seed was kept of {count(len(line.cell.outcomes), 'seed')}, the best on dev; "
-        f"over all seeds, × 100 on {group.split}:",
+        ("" if line.cell.simple else kept) + f"over all seeds, × 100 on {group.split}:",
         "",
         "| method | mean ± std | every seed | difference to plain [95 %] |",
         "| --- | --- | --- | --- |",
@@ -255,7 +260,7 @@ def _row(line: Line) -> str:
 
 def _limits(about: Mapping[str, Any], group: Group, line: Line, result: Result) -> list[str]:
     lines = ["## Limits", ""]
-    if not _is_simple(line):
+    if not line.cell.simple:
         length = about.get("max_length", result.run.max_length)
         lines.append(f"- It reads the first {length} tokens of an input, and nothing behind them.")
     lines.append("- Its language is that of the training data; no other was tried.")

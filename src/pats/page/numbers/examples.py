@@ -17,16 +17,46 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from pats.tasks import metrics
+
 Array = NDArray[np.float64]
 Pairs = tuple[Array, Array]  # labels and predictions of one split
 
 RESAMPLES = 1000
-OF_COUNTS = ("accuracy", "f1", "macro_f1", "matthews")
+RESAMPLES_SLOW = 200  # of metrics that are computed one resample at a time
+OF_COUNTS = ("accuracy", "f1", "macro_f1", "matthews", "weighted_f1", "balanced_accuracy")
 OF_SCORES = ("pearson", "spearman")
 
 
 class Damaged(Exception):
     """Predictions cannot be read; the message says what is wrong, as "is gone"."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one run says of the examples of one split.
+
+    Args:
+        true: Class indices, or scores.
+        predicted: The same of the predictions.
+        shares: Probabilities of the classes, one row an example; None for scores, and in files without them.
+        split: Name of the split.
+    """
+
+    true: Array
+    predicted: Array
+    shares: Array | None = None
+    split: str = ""
+
+    def take(self, rows: NDArray[np.int64]) -> "Answers":
+        """The answers to some of the examples."""
+        shares = None if self.shares is None else self.shares[rows]
+        return Answers(self.true[rows], self.predicted[rows], shares, self.split)
+
+
+def measured(answers: Answers, metric: str) -> float:
+    """A metric of ``pats.tasks.metrics`` of answers, in its own unit."""
+    return metrics.compute([metric], answers.predicted, answers.true, answers.shares)[metric]
 
 
 @dataclass(frozen=True)
@@ -46,7 +76,7 @@ class Examples:
     majority: float | None
 
 
-def resampled(parts: Sequence[Pairs], metric: str, labels: Sequence[str]) -> Examples | None:
+def resampled(parts: Sequence[Answers], metric: str, labels: Sequence[str]) -> Examples | None:
     """What the predictions of one run say, its examples resampled.
 
     Args:
@@ -57,36 +87,52 @@ def resampled(parts: Sequence[Pairs], metric: str, labels: Sequence[str]) -> Exa
     Returns:
         None where there is nothing, or the metric is not known.
     """
-    if not parts or metric not in (OF_COUNTS if labels else OF_SCORES):
+    about = metrics.ABOUT.get(metric)
+    if not parts or about is None or about.regression == bool(labels):
+        return None
+    if metric in metrics.OF_PROBABILITIES and any(part.shares is None for part in parts):
         return None
     draws, scores, majorities = [], [], []
-    for true, predicted in parts:
-        if labels:
-            counts = confusion((true, predicted), len(labels))
-            scores.append(float(of_counts(metric, counts[None])[0]))
-            constant = np.zeros_like(counts)
-            constant[:, counts.sum(axis=1).argmax()] = counts.sum(axis=1)
-            majorities.append(float(of_counts(metric, constant[None])[0]))
-            shares = counts.ravel() / counts.sum()
-            sampled = np.random.default_rng(0).multinomial(int(counts.sum()), shares, RESAMPLES)
-            draws.append(of_counts(metric, sampled.reshape(-1, *counts.shape)))
-        else:
-            if metric == "spearman":
-                true, predicted = stats.rankdata(true), stats.rankdata(predicted)
-            scores.append(float(_pearson(true[None], predicted[None])[0]))
-            rows = np.random.default_rng(0).integers(0, true.size, (RESAMPLES, true.size))
-            draws.append(_pearson(true[rows], predicted[rows]))
+    for part in parts:
+        score, drawn, majority = _resampled(part, metric, len(labels))
+        scores.append(score)
+        draws.append(drawn)
+        majorities += [] if majority is None else [majority]
     low, high = np.quantile(np.mean(draws, axis=0), [0.025, 0.975])
     return Examples(
-        sum(true.size for true, _ in parts),
+        sum(part.true.size for part in parts),
         100 * float(np.mean(scores)),
         (100 * float(low), 100 * float(high)),
         100 * float(np.mean(majorities)) if majorities else None,
     )
 
 
-def read(path: Path, labels: Sequence[str], split: str, digest: str | None = None) -> list[Pairs]:
-    """The labels and predictions of one run, one pair of arrays a split.
+def _resampled(part: Answers, metric: str, classes: int) -> tuple[float, Array, float | None]:
+    """A score, the scores of resampled examples, and that of the most frequent class where it has one."""
+    true, predicted = part.true, part.predicted
+    if metric in OF_COUNTS:
+        counts = confusion((true, predicted), classes)
+        constant = np.zeros_like(counts)
+        constant[:, counts.sum(axis=1).argmax()] = counts.sum(axis=1)
+        shares = counts.ravel() / counts.sum()
+        sampled = np.random.default_rng(0).multinomial(int(counts.sum()), shares, RESAMPLES)
+        return (
+            float(of_counts(metric, counts[None])[0]),
+            of_counts(metric, sampled.reshape(-1, *counts.shape)),
+            float(of_counts(metric, constant[None])[0]),
+        )
+    if metric in OF_SCORES:
+        if metric == "spearman":
+            true, predicted = stats.rankdata(true), stats.rankdata(predicted)
+        rows = np.random.default_rng(0).integers(0, true.size, (RESAMPLES, true.size))
+        score = float(_pearson(true[None], predicted[None])[0])
+        return score, _pearson(true[rows], predicted[rows]), None
+    rows = np.random.default_rng(0).integers(0, true.size, (RESAMPLES_SLOW, true.size))
+    return measured(part, metric), np.array([measured(part.take(own), metric) for own in rows]), None
+
+
+def read(path: Path, labels: Sequence[str], split: str, digest: str | None = None) -> list[Answers]:
+    """The labels and predictions of one run, one entry a split.
 
     Args:
         path: A ``predictions.csv.gz``.
@@ -104,19 +150,27 @@ def read(path: Path, labels: Sequence[str], split: str, digest: str | None = Non
         rows = csv.reader(io.StringIO(content.decode("utf-8")))
         next(rows, None)
         number = {label: float(index) for index, label in enumerate(labels)}
-        pairs_by_split: dict[str, list[tuple[float, float]]] = {}
-        for name, _, label, predicted, *_ in rows:
+        answers: dict[str, list[tuple[float, ...]]] = {}
+        for name, _, label, predicted, *shares in rows:
             if name == split or name.startswith(f"{split}_"):
                 pair = (number[label], number[predicted]) if labels else (float(label), float(predicted))
-                pairs_by_split.setdefault(name, []).append(pair)
+                answers.setdefault(name, []).append((*pair, *map(float, shares)))
+        tables = {name: np.asarray(own, dtype=np.float64) for name, own in answers.items()}
     except FileNotFoundError:
         raise Damaged("is gone") from None
     except (OSError, EOFError, ValueError, KeyError, zlib.error, csv.Error):
         raise Damaged("is cut or damaged") from None
-    columns = [np.asarray(pairs, dtype=np.float64).T for pairs in pairs_by_split.values()]
-    if not all(np.isfinite(pairs).all() for pairs in columns):
+    if not all(np.isfinite(table).all() for table in tables.values()):
         raise Damaged("holds numbers that are not finite")
-    return [(true, predicted) for true, predicted in columns]
+    return [
+        Answers(
+            table[:, 0],
+            table[:, 1],
+            table[:, 2:] if labels and table.shape[1] - 2 == len(labels) else None,
+            name,
+        )
+        for name, table in tables.items()
+    ]
 
 
 def confusion(pairs: Pairs, classes: int) -> NDArray[np.int64]:
@@ -130,7 +184,7 @@ def of_counts(metric: str, counts: NDArray[np.int64]) -> Array:
     """A metric of classification from confusion counts.
 
     Args:
-        metric: ``"accuracy"``, ``"f1"``, ``"macro_f1"`` or ``"matthews"``, as in ``pats.tasks.metrics``.
+        metric: One of ``OF_COUNTS``, as in ``pats.tasks.metrics``.
         counts: Of shape (tables, label, prediction).
 
     Returns:
@@ -151,6 +205,10 @@ def of_counts(metric: str, counts: NDArray[np.int64]) -> Array:
         return np.asarray(each[:, 1])
     if metric == "macro_f1":
         return np.asarray(each.sum(axis=1) / (both > 0).sum(axis=1))
+    if metric == "weighted_f1":
+        return np.asarray((each * true).sum(axis=1) / n)
+    if metric == "balanced_accuracy":
+        return np.asarray(_over(hits, true).sum(axis=1) / (true > 0).sum(axis=1))
     raise ValueError(f"{metric!r} is no metric of classification")
 
 

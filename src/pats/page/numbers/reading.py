@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pats.page.numbers import examples
-from pats.page.numbers.examples import Damaged, Examples
+from pats.page.numbers.examples import Answers, Damaged, Examples
 from pats.page.numbers.tables import Group, Line
 from pats.results import Result
 
@@ -26,12 +26,14 @@ class Reading:
         counts: Counts by label and prediction of every run that was read, by row.
         first: Doubts over examples of the first run that was read, by row.
         damaged: A sentence for every file that cannot be read.
+        answers: What the first run that was read says of every example, by row.
     """
 
     labels: tuple[str, ...] = ()
     counts: Mapping[str, Sequence[Counts]] = field(default_factory=dict)
     first: Mapping[str, Examples] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
+    answers: Mapping[str, Sequence[Answers]] = field(default_factory=dict)
 
     @property
     def majority(self) -> float | None:
@@ -72,6 +74,7 @@ def _read(group: Group, predictions: Mapping[str, Path], most: int | None) -> Re
     labels: tuple[str, ...] = ()
     counts: dict[str, list[Counts]] = {}
     first: dict[str, Examples] = {}
+    answers: dict[str, Sequence[Answers]] = {}
     damaged = []
     for line in group.lines:
         row = line.cell.label
@@ -88,12 +91,14 @@ def _read(group: Group, predictions: Mapping[str, Path], most: int | None) -> Re
             if classes and parts:
                 labels = labels or classes
                 if classes == labels:
-                    whole = [examples.confusion(part, len(classes)) for part in parts]
+                    whole = [examples.confusion((p.true, p.predicted), len(classes)) for p in parts]
                     counts.setdefault(row, []).append(np.sum(whole, axis=0))
+            if row not in answers and parts and classes == (labels or classes):
+                answers[row] = parts
             if row not in first:
                 doubts = examples.resampled(parts, result.metric, classes)
                 first |= {} if doubts is None else {row: doubts}
-    return Reading(labels, counts, first, tuple(damaged))
+    return Reading(labels, counts, first, tuple(damaged), answers)
 
 
 def _written(line: Line, predictions: Mapping[str, Path]) -> Iterable[tuple[int, str, Result]]:

@@ -6,20 +6,22 @@ task has one with labels, else on dev itself (the paper's protocol on GLUE).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from pats import paper
 from pats.page.numbers import statistics
 from pats.results.cell import Cell, Outcome
+from pats.tasks import metrics
 
-BASELINE = "vanilla"
+BASELINE, CONSTANT = "vanilla", "majority"
 
-# Lowest and highest score × 100 of the metrics in ``pats.tasks.metrics``.
-LIMITS = {
-    **dict.fromkeys(("accuracy", "f1", "macro_f1"), (0.0, 100.0)),
-    **dict.fromkeys(("matthews", "pearson", "spearman"), (-100.0, 100.0)),
-}
+
+def limits_of(metric: str | None) -> tuple[float, float] | None:
+    """Lowest and highest score × 100 of a metric; None for one that has no two, or that we do not know."""
+    low, high = metrics.ABOUT[metric].limits if metric and metric in metrics.ABOUT else (-np.inf, np.inf)
+    return (100 * low, 100 * high) if np.isfinite([low, high]).all() else None
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,9 @@ class Line:
     Args:
         cell: The runs.
         scores: Scores × 100 by seed, on the split that the table is about.
-        difference: Against plain fine-tuning, paired by seed; None for plain fine-tuning itself and
-            where no pair has scores.
+        difference: Against plain fine-tuning, paired by seed; of a baseline, which has no seeds, its one
+            score against the mean of plain fine-tuning. None for plain fine-tuning itself and where no pair
+            has scores.
         p: Holm-adjusted sign-flip p-value; None for controls and below two pairs.
         significant: p ≤ 0.05, and the number of pairs allows it (2/2ⁿ ≤ α/m).
         paper: The paper's score of the same cell.
@@ -56,11 +59,13 @@ class Line:
     @property
     def limits(self) -> tuple[float, float] | None:
         """Lowest and highest score × 100 of the metric; None for one that we do not know."""
-        return LIMITS.get(str(self.cell.metric))
+        return limits_of(self.cell.metric)
 
     @property
     def degenerate(self) -> int:
-        """Runs whose best epoch predicted one constant."""
+        """Runs whose best epoch predicted one constant; none of the baseline that is one."""
+        if self.cell.method == CONSTANT:
+            return 0
         return sum(result.degenerate for result in self.cell.results.values())
 
     @property
@@ -93,9 +98,24 @@ class Group:
         return next((line for line in self.lines if line.cell.label == BASELINE), None)
 
     @property
+    def sign(self) -> int:
+        """1, or -1 where a lower score is better."""
+        return metrics.sign(next((line.cell.metric for line in self.lines if line.cell.metric), ""))
+
+    @property
+    def tuned(self) -> list[Line]:
+        """The rows of fine-tuning."""
+        return [line for line in self.lines if not line.cell.simple]
+
+    @property
+    def majority(self) -> float | None:
+        """The score × 100 of the baseline that always gives one answer; None where it has none."""
+        return next((line.mean for line in self.lines if line.cell.method == CONSTANT), None)
+
+    @property
     def tested(self) -> list[Line]:
         """The rows that are tested against plain fine-tuning and have at least one pair."""
-        lines = [line for line in self.lines if not line.cell.control]
+        lines = [line for line in self.tuned if not line.cell.control]
         return [line for line in lines if line.difference is not None]
 
 
@@ -139,9 +159,13 @@ def _group(task: str, model: str, cells: Sequence[Cell]) -> Group:
     tested = bool(scored) and all(len(cell.test) == len(cell.results) for cell in scored)
     scores = [cell.test if tested else cell.dev for cell in cells]
     plain = next((s for cell, s in zip(cells, scores, strict=True) if cell.label == BASELINE), {})
-    family = sum(not cell.control and cell.label != BASELINE for cell in cells)
+    family = sum(not (cell.control or cell.simple) and cell.label != BASELINE for cell in cells)
     differences = [
-        None if cell.label == BASELINE else _difference(own, plain, family, LIMITS.get(str(cell.metric)))
+        None
+        if cell.label == BASELINE
+        else _of_one(own, plain)
+        if cell.simple
+        else _difference(own, plain, family, limits_of(cell.metric))
         for cell, own in zip(cells, scores, strict=True)
     ]
     raw = {
@@ -178,6 +202,16 @@ def _difference(
     return statistics.paired([own[s] for s in seeds], [plain[s] for s in seeds], family, limits)
 
 
+def _of_one(own: dict[int, float], plain: dict[int, float]) -> statistics.Paired | None:
+    """One score, the same for all seeds, against plain fine-tuning's: no interval and no p over seeds."""
+    if not own or not plain:
+        return None
+    (score,), scores = own.values(), list(plain.values())
+    gaps = statistics.differences([score] * len(scores), scores)
+    equal: Literal["up to rounding"] | None = None if any(gaps) else "up to rounding"
+    return statistics.Paired(len(scores), float(np.mean(gaps)), None, None, None, equal=equal)
+
+
 def common(own: Mapping[int, float], other: Mapping[int, float]) -> list[int]:
     """The seeds that have a score on both sides."""
     return [seed for seed in own if seed in other]
@@ -190,10 +224,11 @@ def overall(tables: Sequence[Group]) -> list[Overall]:
         own = [group for group in tables if group.model == model]
         if len(own) < 2:
             continue
+        # Times the sign of its metric, the larger score is the better one.
         scores: dict[str, dict[str, list[float]]] = {
             group.task: {
-                line.cell.label: list(line.scores.values())
-                for line in group.lines
+                line.cell.label: [group.sign * score for score in line.scores.values()]
+                for line in group.tuned
                 if not line.cell.control and line.scores
             }
             for group in own
@@ -201,7 +236,7 @@ def overall(tables: Sequence[Group]) -> list[Overall]:
         filled = {task: methods for task, methods in scores.items() if methods}
         scaled = statistics.normalise(filled) if filled else {}
         labels = {
-            line.cell.label: line.cell for group in own for line in group.lines if not line.cell.control
+            line.cell.label: line.cell for group in own for line in group.tuned if not line.cell.control
         }
         rows = []
         for label, cell in labels.items():
@@ -215,7 +250,9 @@ def overall(tables: Sequence[Group]) -> list[Overall]:
                 Overall(
                     model,
                     label,
-                    float(np.mean([np.mean(scores[g.task][label]) for g in own])) if everywhere else None,
+                    float(np.mean([g.sign * np.mean(scores[g.task][label]) for g in own]))
+                    if everywhere
+                    else None,
                     statistics.stratified([scaled[g.task][label] for g in own]) if everywhere else None,
                     float(np.mean(chances)) if chances else None,
                     paper.score("avg", model, cell.in_print)

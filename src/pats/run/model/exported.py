@@ -9,11 +9,29 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pats.run.folder import checkpoint
 from pats.run.folder.files import MARK, remove
-from pats.run.model import vet
+from pats.run.model import simple, vet
 from pats.run.model.classifier import quiet
+from pats.run.spec import Run
 from pats.step.shard import is_sharded
+from pats.tasks import TaskData
 
 CARD = MARK  # what predict must know, beside the exported weights
+
+
+def card(run: Run, data: TaskData, step: int, max_length: int, temperature: float) -> dict[str, Any]:
+    """What ``pats.json`` says: what ``pats predict`` must know, and whose model it is."""
+    text, text_pair, *_ = (*data.columns, None, None)
+    return {
+        "run_id": run.id,
+        "step": step,
+        "task": data.name,
+        "labels": list(data.labels),
+        "pair": data.splits["train"].text_pair is not None,
+        "text": text,
+        "text_pair": text_pair,
+        "max_length": max_length,
+        "temperature": temperature,
+    }
 
 
 def whole_weights(model: nn.Module) -> dict[str, Any] | None:
@@ -62,6 +80,8 @@ def read_card(folder: Path) -> dict[str, Any] | None:
 
 def damage(folder: Path) -> str | None:
     """What a model folder lacks to be loaded, in words; None where nothing does."""
+    if simple.is_simple(folder):
+        return simple.damage(folder)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         return f"{folder.name}/{vet.WEIGHTS} is gone"

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from pats import methods, paper, setups, tasks
+from pats import baselines, methods, paper, setups, tasks
 from pats._errors import InputError, did_you_mean
 from pats.run.spec import RECORD, Run, Value, of_now
 
@@ -16,6 +16,13 @@ TUNING_SEED = 1_000_003
 Place = tuple[str, str, str]  # task, model, row label
 Fingerprints = Mapping[tuple[str, int], str]  # by task and data seed
 _NONE: Mapping[Any, Any] = MappingProxyType({})
+
+# What a baseline depends on; other settings would make the same model under another id.
+_OF_SIMPLE = (
+    *("model", "revision", "allow_missing_weights", "weights", "max_length"),
+    *("task", "data", "text", "text_pair", "label", "kind", "task_options", "split_seed", "fraction"),
+    *("metric", "class_weights", "quoting", "sheet", "drop_rare", "drop_unlabelled"),
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,8 @@ class Study:
         lr_grid: Rates to tune over, the same for every method: one run each.
         tuning_seed: Seed of the tuning runs; it is not among ``seeds`` and not reported.
         control: Adds plain fine-tuning at the rate of PATS where the two rates differ.
+        baselines: Rows that are no fine-tuning, of ``pats.baselines``: one run each, whatever the seeds. None
+            is all of them on a table, and none on named tasks.
         weights: Hashes of local models by name, which ``compare`` and ``sweep`` fill in.
 
     Raises:
@@ -96,6 +105,7 @@ class Study:
     lr_grid: tuple[float, ...] = ()
     tuning_seed: int = TUNING_SEED
     control: bool = True
+    baselines: tuple[str, ...] | None = None
     weights: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -107,6 +117,7 @@ class Study:
             repeated = [entry for entry in value if list(value).count(entry) > 1]
             if repeated:
                 raise InputError(f"{name} has {repeated[0]!r} twice: name it once")
+        self._check_baselines()
         object.__setattr__(self, "options", {k: dict(v) for k, v in self.options.items()})
         object.__setattr__(self, "weights", dict(self.weights))
         if self.seeds is None:
@@ -132,10 +143,24 @@ class Study:
         if not self.tasks and self.run.task is None and self.run.data is None:
             raise InputError("there is nothing to train on: name --tasks, or a table with --data")
 
+    def _check_baselines(self) -> None:
+        if self.baselines is None:
+            return
+        if isinstance(self.baselines, str) or not isinstance(self.baselines, Sequence):
+            raise InputError(f"baselines is {self.baselines!r}, but must be a list")
+        object.__setattr__(self, "baselines", tuple(self.baselines))
+        known = baselines.registry()
+        for name in self.baselines or ():
+            if name not in known:
+                raise InputError(
+                    f"there is no baseline {name!r}{did_you_mean(name, known)}: name some of "
+                    f"{', '.join(known)}, or none"
+                )
+
     @property
     def family(self) -> int:
         """Methods that are compared with plain fine-tuning."""
-        labels = [label for label, _ in self.rows]
+        labels = [label for label, method in self.rows if not baselines.is_simple(method)]
         return len(labels) - 1 if BASELINE in labels else 0
 
     def enough_seeds(self) -> int:
@@ -170,9 +195,23 @@ class Study:
 
     @property
     def rows(self) -> tuple[tuple[str, str], ...]:
-        """Label and method of every row."""
+        """Label and method of every row: the methods, then the baselines that are not among them."""
         pairs = (text.partition("=") for text in self.methods)
-        return tuple((label.strip(), (name or label).strip()) for label, _, name in pairs)
+        named = [(label.strip(), (name or label).strip()) for label, _, name in pairs]
+        there = {method for _, method in named}
+        return (*named, *((name, name) for name in self.simple if name not in there))
+
+    @property
+    def on_a_table(self) -> bool:
+        """The study is of a table of the user's own."""
+        return not self.tasks and self.run.task is None
+
+    @property
+    def simple(self) -> tuple[str, ...]:
+        """The baselines that have rows without being named among the methods."""
+        if self.baselines is not None:
+            return self.baselines
+        return tuple(baselines.registry()) if self.on_a_table else ()
 
     @property
     def task_list(self) -> tuple[str, ...]:
@@ -197,8 +236,12 @@ class Study:
     def make(self, place: Place, method: str, lr: float, seed: int, fingerprints: Fingerprints) -> Run:
         """One run of the grid."""
         task, model, label = place
+        base = self.base(task, model)
+        if baselines.is_simple(method):
+            kept = {name: getattr(base, name) for name in _OF_SIMPLE}
+            base, lr = Run(**kept), Run.lr
         return replace(
-            self.base(task, model),
+            base,
             method=method,
             options=self.options.get(label, {}),
             lr=lr,
@@ -207,7 +250,9 @@ class Study:
         ).with_seed(seed)
 
     def rate(self, place: Place, method: str) -> float | None:
-        """The learning rate of a cell; None where ``lr_grid`` is to find it."""
+        """The learning rate of a cell, 0 of a baseline; None where ``lr_grid`` is to find it."""
+        if baselines.is_simple(method):
+            return 0.0
         if self.lr is not None:
             return self.lr
         task, model, _ = place
@@ -250,9 +295,12 @@ class Study:
         fingerprints: Fingerprints = _NONE,
         tuned: Mapping[Place, float] = _NONE,
     ) -> list[Run]:
-        """The runs of all cells, seed by seed, so that a study that is cut short is balanced."""
+        """The runs of all cells: baselines, then seed by seed, so that one that is cut short is balanced."""
         cells = self.cells(fingerprints, tuned)
-        return [cell.runs[index] for index in range(len(self.seed_list)) for cell in cells]
+        simple = [run for cell in cells if baselines.is_simple(cell.method) for run in cell.runs]
+        tuned_cells = [cell for cell in cells if not baselines.is_simple(cell.method)]
+        seeds = range(len(self.seed_list))
+        return [*simple, *(cell.runs[index] for index in seeds for cell in tuned_cells)]
 
     def _places(self) -> list[tuple[Place, str]]:
         return [
@@ -274,7 +322,9 @@ class Study:
         fingerprints: Fingerprints,
         control: str | None = None,
     ) -> PlannedCell:
-        runs = tuple(self.make(place, method, lr, seed, fingerprints) for seed in self.seed_list)
+        # A baseline has no seed but the split's, which all runs share: it is fitted once.
+        seeds = self.seed_list[:1] if baselines.is_simple(method) else self.seed_list
+        runs = tuple(self.make(place, method, lr, seed, fingerprints) for seed in seeds)
         task, model, label = place
         return PlannedCell(task, model, control or label, method, lr, runs, control is not None)
 
@@ -303,6 +353,21 @@ class Study:
         if values.pop("record", 1) < RECORD:
             values |= _of_now(values.get("methods", ()), values.get("options", {}))
         return values
+
+
+def without_baselines(study: Study, what: str) -> Study:
+    """The study without the baselines of a table, for what is about fine-tuning alone.
+
+    Raises:
+        InputError: One is named among the methods.
+    """
+    rows = replace(study, baselines=()).rows
+    named = [label for label, method in rows if baselines.is_simple(method)]
+    if named:
+        raise InputError(
+            f"{named[0]!r} is no fine-tuning, and {what} is not for it: compare it with pats compare"
+        )
+    return replace(study, baselines=())
 
 
 def _of_now(methods: Sequence[str], options: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:

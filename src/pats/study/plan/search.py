@@ -21,6 +21,7 @@ class Trial:
         scores: Best dev score × 100 of those that have one, by epochs.
         failure: Why a run of it ended without a score; None where none did.
         constant: Its last run predicts one constant.
+        sign: -1 where a lower score is better, else 1.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Trial:
     scores: dict[float, float] = field(default_factory=dict)
     failure: str | None = None
     constant: bool = False
+    sign: int = 1
 
     @property
     def failed(self) -> bool:
@@ -39,6 +41,11 @@ class Trial:
     def score(self, epochs: float) -> float | None:
         """The score after all epochs; None where it was stopped early or failed."""
         return self.scores.get(epochs)
+
+    def worth(self, epochs: float) -> float | None:
+        """The score, negated where lower is better."""
+        score = self.score(epochs)
+        return None if score is None else self.sign * score
 
 
 @dataclass(frozen=True)

@@ -315,7 +315,8 @@ class Store:
     def model(self, run_id: str) -> Path | None:
         """Folder of a run's weights; None where they are deleted."""
         folders = [attempt / MODEL for attempt in reversed(self.attempts(run_id))]
-        return next((path for path in folders if (path / "config.json").exists()), None)
+        weights = ("config.json", "pats-model.json")
+        return next((path for path in folders if any((path / name).exists() for name in weights)), None)
 
 
 @contextmanager
