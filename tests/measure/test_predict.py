@@ -232,7 +232,7 @@ def with_card(folder, copy, **changes):
 
 @pytest.mark.parametrize("temperature", [0.5, 1, 4.0])
 def test_probabilities_are_calibrated(trained, reviews, tmp_path, temperature):
-    plain = predict(trained, reviews)
+    plain = predict(with_card(trained, tmp_path / "plain", temperature=1), reviews)
     cooled = predict(with_card(trained, tmp_path / "m", temperature=temperature), reviews)
     for one, other in zip(plain, cooled, strict=True):
         assert other.label == one.label

@@ -1,57 +1,53 @@
 import json
 import shutil
-import sys
-from types import ModuleType, SimpleNamespace
 
-import numpy as np
 import pytest
 
-from pats import InputError
+from pats import InputError, baselines
 from pats.measure.predict import predict
 from pats.measure.trained import load_encoder, load_model
+from pats.run.model import simple
+from pats.tasks import Split
 
 LABELS = ("no", "yes")
+ROWS = Split(("fine day", "awful day", "fine walk", "dull rain"), label=(1.0, 0.0, 1.0, 0.0))
+ABOUT = {"labels": LABELS, "pair": False, "temperature": 2.0, "encoder": None}
 
 
 @pytest.fixture
-def simple(tmp_path, monkeypatch):
-    """The folder of a model that is no network; its scores count characters."""
-
-    def scores(texts, pairs=None):
-        share = np.array([1 / (1 + len(text)) for text in texts])
-        return np.stack([share, 1 - share], axis=1), LABELS
-
-    module = ModuleType("pats.run.model.simple")
-    module.load_simple = lambda folder: SimpleNamespace(
-        labels=LABELS, pair=False, temperature=2.0, predict=scores
-    )
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    (tmp_path / "pats-model.json").write_text("{}")
-    (tmp_path / "pats.json").write_text(json.dumps({"run_id": "0", "text": "review", "text_pair": None}))
-    return tmp_path
+def simple_model(tmp_path):
+    """The folder of a model that is no network."""
+    folder = tmp_path / "simple"
+    folder.mkdir()
+    simple.save(baselines.refit(baselines.registry()["tfidf"](), ROWS, 2, 10.0, False), ABOUT, folder)
+    (folder / "pats.json").write_text(json.dumps({"run_id": "0", "text": "review", "text_pair": None}))
+    return folder
 
 
-def test_a_simple_model_is_used_as_any_other(simple, tmp_path):
-    model = load_model(simple)
+def test_a_simple_model_is_used_as_any_other(simple_model, tmp_path):
+    model = load_model(simple_model)
     assert model.facts.labels == LABELS
     assert model.facts.columns == {"text": "review"}
     assert model.facts.temperature == 2.0
     assert model.predict([]).shape == (0, 2)
-    (tmp_path / "t.csv").write_text("text,review\nwrong,abc\n")
-    (one,) = predict(simple, tmp_path / "t.csv")
-    assert (one.texts, one.label, one.scores["yes"]) == (("abc",), "yes", 0.75)
+    (tmp_path / "t.csv").write_text("text,review\ndull,a fine day\n")
+    (one,) = predict(simple_model, tmp_path / "t.csv")
+    assert (one.texts, one.label) == (("a fine day",), "yes")
+    (shares,), _ = simple.load_simple(simple_model).predict(["a fine day"])
+    assert list(one.scores.values()) == pytest.approx(shares.tolist())
 
 
-def test_a_simple_model_has_nothing_to_explain(simple):
+def test_a_simple_model_has_nothing_to_explain(simple_model):
     with pytest.raises(InputError, match=r"is a simple one and no network.*pats predict or pats serve"):
-        load_encoder(simple)
+        load_encoder(simple_model)
 
 
 def test_facts_of_a_network(trained_model):
     facts = load_model(trained_model).facts
     assert facts.labels == ("bad", "good")
     assert facts.columns == {"text": "text"}
-    assert (facts.pair, facts.temperature, facts.max_length) == (False, 1.0, 64)
+    stored = json.loads((trained_model / "pats.json").read_text())["temperature"]
+    assert (facts.pair, facts.temperature, facts.max_length) == (False, stored, 64)
     assert facts.title == trained_model.parent.name
 
 

@@ -161,7 +161,7 @@ def read_card(cells=CELLS, row=1, **about):
 
 
 def test_what_it_is_good_for_stands_beside_simpler_answers():
-    simple = labelled(make_cell("tfidf", [0.5, 0.5, 0.5], metric="matthews"))
+    simple = labelled(make_cell("tfidf", [0.5], metric="matthews"))
     told = read_card([*CELLS, simple])
     assert "| this method, first seed, 135 rows | 74.1 [95 % over rows: 66.0, 81.2] |" in told
     assert "| always the most frequent class | 70.4 |" in told
@@ -192,7 +192,7 @@ def test_how_it_is_used(warmth):
 
 
 def test_a_simple_model_is_no_network():
-    told = text([*CELLS, labelled(make_cell("tfidf", [0.8] * 3, metric="matthews"))], row=2)
+    told = text([*CELLS, labelled(make_cell("tfidf", [0.8], metric="matthews"))], row=2)
     front = yaml.safe_load(told.split("---\n")[1])
     assert front["library_name"] == "pats-finetune"
     assert "base_model" not in front
