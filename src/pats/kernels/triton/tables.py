@@ -10,11 +10,23 @@ from pats.kernels.job import MatrixJob
 SIGNED, STD, BY_LR, ROUNDING, NOISY, BUDGET, BASE = (1 << i for i in range(7))
 
 
+# Of the entries of a matrix whose update the kernels observe from outside: so many of every so many.
+SAMPLED, EVERY = 32, 1024
+
+# What a step sends first: the addresses of found_inf and of grad_scale, 0 without, and grad_scale itself.
+HEAD = ("found", "scale_at", "scale")
+
+
 class PieceRow(NamedTuple):
-    """One piece of a job, in int64: addresses, where its elements are in the matrix, and its stream."""
+    """One piece of a job, in int64: addresses, where its elements are in the matrix, and its stream.
+
+    ``offset`` is that of its first element in ∇L, whose address travels with the step. ``measured`` and
+    ``updated`` are the rows of its first blocks among all partial sums of a pass, ``sample`` that of its first
+    run of entries whose update is observed.
+    """
 
     theta: int
-    grad: int
+    offset: int
     average: int
     first: int
     second: int
@@ -27,6 +39,34 @@ class PieceRow(NamedTuple):
     threshold: int
     flags: int
     budget: int
+    measured: int
+    updated: int
+    sample: int
+
+
+class OwnerRow(NamedTuple):
+    """What is whole in one job, in int64: its rows of partial sums in both passes, and its budget's account.
+
+    ``lr_at`` and ``step_at`` say how these numbers travel: 0 as they are, else as the address of a float of so
+    many bytes on the device.
+    """
+
+    measured: int
+    measured_end: int
+    updated: int
+    updated_end: int
+    flags: int
+    budget: int
+    lr_at: int
+    step_at: int
+
+
+class MovingRow(NamedTuple):
+    """What a step sends of each job; the learning rate and the step as float64, or as their addresses."""
+
+    grad: int
+    lr: float
+    step: float
 
 
 class JobRow(NamedTuple):
@@ -49,7 +89,7 @@ class JobRow(NamedTuple):
     decay: float
 
 
-def job_row(job: MatrixJob, grad_scale: float) -> JobRow:
+def job_row(job: MatrixJob) -> JobRow:
     """The numbers of a job; 0 where there is no noise, or no base update."""
     noise, rule = job.noise, job.rule
     beta, _ = job.averaging or (0.0, False)
@@ -60,7 +100,7 @@ def job_row(job: MatrixJob, grad_scale: float) -> JobRow:
     if rule is not None:
         log1, log2 = (math.log(beta) if beta else -math.inf for beta in rule.betas)
         base = (*rule.betas, log1, log2, rule.eps, rule.weight_decay)
-    return JobRow(max(job.numel, 1), beta, (-1.0 if job.maximize else 1.0) / grad_scale, *drawn, *base)
+    return JobRow(max(job.numel, 1), beta, -1.0 if job.maximize else 1.0, *drawn, *base)
 
 
 def flags_of(job: MatrixJob) -> int:

@@ -1,0 +1,387 @@
+"""The tables of the Triton kernels on the device: made once, and used until something they stand for changes.
+
+``Rows`` is all that they are made of, so that equal rows are the same plan: addresses of θ, s̄, m and u or v,
+where their elements are in the matrix, streams and settings. A parameter that is replaced, frozen or thawed,
+a tensor that has moved and a setting that was changed make other rows, and hence another plan.
+
+What is new at every step (addresses of gradients, learning rates, steps, what torch's AMP has left) is sent
+in one copy from pinned memory, which torch does not give away before the copy is done. A plan belongs to
+the stream that it was made on, so that its memory is given away in that stream's order.
+
+A CUDA graph carries its tables in the arguments of its launches (``constants``): they live as long as it does.
+"""
+
+import ctypes
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from struct import Struct, pack, unpack
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pats.kernels.job import SUMS, TALLY, MatrixJob, capturing
+from pats.kernels.triton.tables import (
+    EVERY,
+    HEAD,
+    SAMPLED,
+    JobRow,
+    MovingRow,
+    OwnerRow,
+    PieceRow,
+    flags_of,
+    job_row,
+)
+from pats.philox import key, threshold
+
+MEASURE_BLOCK = UPDATE_BLOCK = 1024  # elements of one program
+_TOTAL_BLOCK = 1024
+_MOST = 8  # plans that are kept, as for sets of gradients that take turns
+_ALIGNMENT = 16  # bytes that one thread loads at once; elements, too
+
+
+class Kind(NamedTuple):
+    """What the pieces of one launch have in common.
+
+    ``aligned``: consecutive elements whose words begin with a block of the stream, addresses and sizes
+    multiples of 16.
+    """
+
+    theta: torch.dtype
+    state: torch.dtype
+    base: bool
+    noise: bool
+    budget: bool
+    aligned: bool
+
+
+class Rows(NamedTuple):
+    """All that a plan is made of; where it is, and on which stream."""
+
+    device: torch.device
+    stream: int
+    pieces: tuple[PieceRow, ...]
+    owners: tuple[OwnerRow, ...]
+    numbers: tuple[JobRow, ...]
+    kinds: tuple[Kind, ...]
+    samples: int
+
+
+class Moving(NamedTuple):
+    """What a step sends of its jobs: a number of each for every column."""
+
+    grads: Sequence[int]
+    lrs: Sequence[float]
+    steps: Sequence[float]
+
+
+class Head(NamedTuple):
+    """What torch's AMP has left for a step: addresses of found_inf and grad_scale, or grad_scale itself."""
+
+    found: int = 0
+    scale_at: int = 0
+    scale: float = 1.0
+
+
+class Plan:
+    """Tables and workspace on a device, and the launches that use them.
+
+    Args:
+        rows: What the tables are made of.
+        kernels: The module of the kernels.
+        captured: Whether a CUDA graph is being captured, which then carries the tables.
+    """
+
+    def __init__(self, rows: Rows, kernels: Any, captured: bool) -> None:
+        self._kernels, self._captured, self._device = kernels, captured, rows.device
+        self.jobs = len(rows.owners)
+        self.aligned_grads = any(kind.aligned for kind in rows.kinds)
+        self.observing = False  # samples of θ were taken, and are those of this step
+        passes = [
+            _launches(rows, MEASURE_BLOCK, [kind._replace(base=False) for kind in rows.kinds], noise=True),
+            _launches(rows, UPDATE_BLOCK, _updated(rows.kinds), noise=False),
+        ]
+        words: list[int] = [word for row in (*rows.pieces, *rows.owners) for word in row]
+        words += unpack(f"<{self.jobs * len(JobRow._fields)}q", _packed_numbers(rows.numbers))
+        starts = []
+        for launch in chain(*passes):
+            starts.append(len(words))
+            words += (*launch.pieces, *launch.firsts, *launch.ends)
+        table = self._table(words)
+        at = len(rows.pieces) * len(PieceRow._fields)
+        self._pieces, rest = table[:at], table[at:]
+        at = self.jobs * len(OwnerRow._fields)
+        self._owners, self._numbers = rest[:at], rest[at:].view(torch.float64)
+        blocks = [_blocks(launch, table[start:]) for launch, start in zip(chain(*passes), starts, strict=True)]
+        self._measuring = [*zip(passes[0], blocks, strict=False)]
+        self._updating = [*zip(passes[1], blocks[len(passes[0]) :], strict=True)]
+        measured = max((owner.measured_end for owner in rows.owners), default=0)
+        updated = max((owner.updated_end for owner in rows.owners), default=0)
+        self._partial = self._empty(max(measured * len(SUMS), updated * len(TALLY)))
+        self._samples = self._empty(rows.samples * SAMPLED, dtype=torch.float32)
+        self.sums, self.tally = self._empty(self.jobs, len(SUMS)), self._empty(self.jobs, len(TALLY))
+        self._sizes = self._empty(self.jobs, len(kernels.SIZES))
+        self._counts = self._empty(self.jobs, 2).zero_()
+        self._format = Struct(f"<qqd{'qdd' * self.jobs}")
+        self._moving = self._empty(self._format.size // 8)
+
+    def send(self, moving: Moving, head: Head = Head()) -> None:
+        """Send what is new at this step."""
+        words = chain.from_iterable(zip(*moving, strict=True))
+        if self._captured:
+            packed = self._format.pack(*head, *words)
+            self._moving = self._table(unpack(f"<{len(self._moving)}q", packed)).view(torch.float64)
+            return
+        on_device = self._device.type == "cuda"
+        staged = torch.empty(len(self._moving), dtype=torch.float64, pin_memory=on_device)
+        buffer = (ctypes.c_char * self._format.size).from_address(staged.data_ptr())
+        self._format.pack_into(buffer, 0, *head, *words)
+        self._moving.copy_(staged, non_blocking=True)
+
+    def measure(self, total: bool) -> Tensor:
+        """Pass 1: s̄, and the rows of ``SUMS`` where they are to be added up at once."""
+        for launch, blocks in self._measuring:
+            kind = launch.kind
+            self._kernels.measure_kernel[(launch.programs,)](
+                self._pieces,
+                self._numbers,
+                self._moving,
+                blocks,
+                self._partial,
+                self._samples,
+                self._kernels.DTYPES[kind.theta],
+                kind.budget,
+                total and bool(len(self._samples)),
+                kind.aligned,
+                MEASURE_BLOCK,
+            )
+        if total and self.jobs:
+            self._kernels.total_kernel[(self.jobs, len(SUMS))](
+                self._partial, self._owners, self.sums, len(SUMS), -1, _TOTAL_BLOCK
+            )
+            self.observing = bool(len(self._samples))
+        return self.sums
+
+    def update(self, sums: Tensor | None, counts: Tensor | None) -> Tensor:
+        """Pass 2; the rows of ``TALLY``.
+
+        Args:
+            sums: Those of the whole matrices; None adds up what ``measure`` has left.
+            counts: Skipped steps and Σ q² of the jobs with noise, which come first; this step is added.
+        """
+        observed, self.observing = self.observing, False
+        kernels, own = self._kernels, self.sums if sums is None else sums
+        if not self.jobs:
+            return self.tally
+        kernels.size_kernel[(self.jobs,)](
+            self._owners,
+            self._numbers,
+            self._moving,
+            self._partial,
+            own,
+            self._sizes,
+            sums is None,
+            _TOTAL_BLOCK,
+        )
+        for launch, blocks in self._updating:
+            kind = launch.kind
+            kernels.update_kernel[(launch.programs,)](
+                self._pieces,
+                self._numbers,
+                self._moving,
+                own,
+                self._sizes,
+                blocks,
+                self._partial,
+                self._samples,
+                kernels.DTYPES[kind.theta],
+                kernels.DTYPES[kind.state],
+                kind.base,
+                kind.noise,
+                observed and kind.noise and not kind.base,
+                kind.aligned,
+                UPDATE_BLOCK,
+            )
+        kernels.tally_kernel[(self.jobs, len(TALLY))](
+            self._owners,
+            self._partial,
+            own,
+            self._sizes,
+            self.tally,
+            self._counts if counts is None else counts,
+            _TOTAL_BLOCK,
+        )
+        return self.tally
+
+    def _empty(self, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device=self._device)
+
+    def _table(self, words: Sequence[int]) -> Tensor:
+        if self._captured:
+            return constants(words, self._device)
+        return upload(words, self._device)
+
+
+class Plans:
+    """The plans of one optimizer, the last ones used; they go when it does."""
+
+    def __init__(self) -> None:
+        self._plans: OrderedDict[Rows, Plan] = OrderedDict()
+        self.last: Plan | None = None
+
+    def of(self, rows: Rows, kernels: Any, kept: bool) -> Plan:
+        """The plan of some rows.
+
+        Args:
+            rows: The rows.
+            kernels: The module of the kernels.
+            kept: Whether it can be of use again: it is not where tensors are worked on in copies.
+        """
+        captured = capturing(rows.device)
+        plan = None if captured else self._plans.pop(rows, None)
+        plan = plan or Plan(rows, kernels, captured)
+        if kept and not captured:
+            self._plans[rows] = plan
+            if len(self._plans) > _MOST:
+                self._plans.popitem(last=False)
+        self.last = plan
+        return plan
+
+
+class _Launch(NamedTuple):
+    """The blocks of one launch.
+
+    Args:
+        kind: Of its pieces.
+        programs: How many blocks there are.
+        pieces: Which pieces they belong to.
+        firsts: The first program of each.
+        ends: The program after the last of each.
+    """
+
+    kind: Kind
+    programs: int
+    pieces: list[int]
+    firsts: list[int]
+    ends: list[int]
+
+
+def _updated(kinds: Sequence[Kind]) -> list[Kind]:
+    """The kinds of pass 2: few pieces are not aligned, and those of one dtype share a launch."""
+    kinds = [kind._replace(budget=False) for kind in kinds]
+    noisy = {kind[:3] for kind in kinds if kind.noise and not kind.aligned}
+    return [kind._replace(noise=kind.noise or (not kind.aligned and kind[:3] in noisy)) for kind in kinds]
+
+
+def _launches(rows: Rows, block: int, kinds: Sequence[Kind], noise: bool) -> list[_Launch]:
+    """The launches of a pass; ``noise`` takes no other pieces."""
+    launches: dict[Kind, _Launch] = {}
+    for number, (row, kind) in enumerate(zip(rows.pieces, kinds, strict=True)):
+        if not row.numel or (noise and not kind.noise):
+            continue
+        launch = launches.get(kind) or _Launch(kind, 0, [], [], [])
+        end = launch.programs + _ceil(row.numel, block)
+        for column, value in zip(launch[2:], (number, launch.programs, end), strict=True):
+            column.append(value)
+        launches[kind] = launch._replace(programs=end)
+    return [*launches.values()]
+
+
+def _blocks(launch: _Launch, table: Tensor) -> Tensor:
+    """Of every program of a launch, its piece and its block there; made on the device."""
+    pieces, firsts, ends = table[: 3 * len(launch.pieces)].view(3, -1)
+    here = torch.arange(launch.programs, device=table.device)
+    where = torch.searchsorted(ends, here, right=True)
+    columns = pieces.index_select(0, where), here - firsts.index_select(0, where)
+    return torch.stack(columns, dim=1).to(torch.int32)
+
+
+def rows_of(
+    jobs: Sequence[MatrixJob], addresses: Sequence[Sequence[tuple[int, int]]], device: torch.device
+) -> Rows:
+    """What the plan of some jobs is made of.
+
+    Args:
+        jobs: The jobs.
+        addresses: Of each: address and bytes an element of θ, ∇L, s̄, m and u or v; 0 where there is none.
+        device: Where they are.
+    """
+    pieces: list[PieceRow] = []
+    owners: list[OwnerRow] = []
+    kinds: list[Kind] = []
+    measured = updated = samples = 0
+    for owner, (job, held) in enumerate(zip(jobs, addresses, strict=True)):
+        flags, gate = flags_of(job), threshold(job.noise.p) if job.noise is not None else 0
+        key0, key1 = key(job.seed, job.name)
+        stream, budget = signed(key0 | key1 << 32), 0 if job.budget is None else job.budget.data_ptr()
+        state = torch.float32 if job.rule is None else job.rule.first.dtype
+        noise, before = job.averaging is not None, (measured, updated)
+        for piece in job.pieces:
+            theta, grad, average, first, second = (a + piece.offset * size if a else 0 for a, size in held)
+            place = piece.count, piece.run, piece.stride, piece.start
+            of = owner, stream, gate, flags, budget, measured, updated, samples
+            pieces.append(PieceRow(theta, piece.offset, average, first, second, *place, *of))
+            bits = theta | grad | average | first | second | piece.count
+            aligned = piece.run >= piece.count and piece.start % 4 == 0 and bits % _ALIGNMENT == 0
+            kinds.append(Kind(job.theta.dtype, state, job.rule is not None, noise, bool(budget), aligned))
+            measured += _ceil(piece.count, MEASURE_BLOCK) if noise else 0
+            updated += _ceil(piece.count, UPDATE_BLOCK)
+            samples += _ceil(piece.count, EVERY) if noise and job.rule is None else 0
+        ranges = before[0], measured, before[1], updated
+        owners.append(OwnerRow(*ranges, flags, budget, _width(job.lr, device), _width(job.step, device)))
+    numbers = tuple(map(job_row, jobs))
+    return Rows(device, stream_of(device), tuple(pieces), tuple(owners), numbers, tuple(kinds), samples)
+
+
+def stream_of(device: torch.device) -> int:
+    """The stream that work on a device goes to now."""
+    return torch.cuda.current_stream(device).cuda_stream if device.type == "cuda" else 0
+
+
+def word(value: float | Tensor, device: torch.device) -> float:
+    """A number of a step, or its address on the device as the bits of one."""
+    if isinstance(value, Tensor) and value.device == device and value.dtype in _WIDTHS:
+        return float(unpack("d", pack("q", value.data_ptr()))[0])
+    return float(value)
+
+
+_WIDTHS = {torch.float32: 4, torch.float64: 8}
+
+
+def _width(value: float | Tensor, device: torch.device) -> int:
+    return _WIDTHS.get(value.dtype, 0) if isinstance(value, Tensor) and value.device == device else 0
+
+
+def upload(words: Sequence[int], device: torch.device) -> Tensor:
+    """Words of eight bytes on the device, in one copy that nobody waits for."""
+    table = torch.tensor(words, dtype=torch.int64, pin_memory=device.type == "cuda")
+    return table.to(device, non_blocking=True)
+
+
+def constants(words: Iterable[int], device: torch.device) -> Tensor:
+    """Words of eight bytes that a CUDA graph writes by itself at every replay.
+
+    They are arguments of launches, which the graph copies: a copy from the host would read memory there that
+    somebody had to keep for as long as there is the graph.
+    """
+    words = [*words]
+    table = torch.zeros(len(words), dtype=torch.int64, device=device)
+    there = [(place, value) for place, value in zip(table.unbind(), words, strict=True) if value]
+    if there:
+        torch._foreach_add_([place for place, _ in there], [value for _, value in there])
+    return table
+
+
+def signed(word: int) -> int:
+    """64 bits as torch's int64 holds them."""
+    return word - 2**64 if word >= 2**63 else word
+
+
+def _packed_numbers(rows: Sequence[JobRow]) -> bytes:
+    numbers = [*chain.from_iterable(rows)]
+    return pack(f"<{len(numbers)}d", *numbers)
+
+
+def _ceil(count: int, block: int) -> int:
+    return -(-count // block)
