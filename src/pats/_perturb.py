@@ -17,6 +17,7 @@ from pats._scope import scope as names_in_scope
 from pats.philox import RNG_VERSION
 from pats.step import checkpoint
 from pats.step.matrices import Target, iterate
+from pats.step.on_device import Halves
 from pats.step.step import Step
 from pats.step.stepper import Stepper
 
@@ -89,7 +90,7 @@ class Perturbation:
         self._optimizer, self._model, self._scope, self._noise = optimizer, model, scope, noise
         self._find()
         self._stepper = Stepper(optimizer, self._targets, _replicas(model), self._known)
-        self._step: Step | None = None  # between the hooks
+        self._step: Step | Halves | None = None  # between the hooks
         targets = [*self._targets()]  # raises where the optimizer lacks a parameter in scope
         self._fill = self._taken_up(targets)
         _fill_in(optimizer.param_groups, self._fill)
@@ -182,6 +183,7 @@ class Perturbation:
         _fill_in(optimizer.param_groups, self._fill)
         if self._trains() - self._trained:  # thawed, or added since then
             self._find()
+            self._stepper.replay.forget()
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
         if closure is None:
             self._step = self._stepper.measure()

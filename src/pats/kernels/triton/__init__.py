@@ -28,8 +28,9 @@ from torch import Tensor
 
 from pats.kernels.job import MatrixBatch, MatrixJob, refuse_misfits, unfit, write_back
 from pats.kernels.triton import plan
-from pats.kernels.triton.plan import Head, Moving, Plan, Plans
+from pats.kernels.triton.plan import Head, Plan, Plans
 from pats.kernels.triton.plan import signed as _signed
+from pats.kernels.triton.tables import Moving
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
@@ -83,6 +84,11 @@ class DeviceBatch(MatrixBatch):
 
     plans: Plans = field(default_factory=Plans)
 
+    @property
+    def observes(self) -> bool:
+        """Whether the base updates between ``measure`` and ``perturb`` are observed, and in the tally."""
+        return all(job.theta.is_contiguous() for job in self.jobs)
+
     def measure(self, grad_scale: float | Tensor = 1.0, found_inf: Tensor | None = None) -> Tensor:
         """First half of a step.
 
@@ -96,9 +102,7 @@ class DeviceBatch(MatrixBatch):
         count_averages(self.jobs)
         return sums
 
-    def perturb(
-        self, sums: Tensor, found_inf: Tensor | None = None, counts: Tensor | None = None
-    ) -> Tensor:
+    def perturb(self, sums: Tensor, found_inf: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
         """Second half of a step.
 
         Args:
@@ -147,7 +151,9 @@ class _Work:
     def send(self, grad_scale: float | Tensor, found_inf: Tensor | None) -> None:
         lrs = [plan.word(job.lr, self._device) for job in self._jobs]
         steps = [plan.word(job.step, self._device) for job in self._jobs]
-        self.plan.send(Moving(self._grads, lrs, steps), head_of(grad_scale, found_inf, self._held))
+        widths = [lr_at + 16 * step_at for (_, lr_at), (_, step_at) in zip(lrs, steps, strict=True)]
+        moving = Moving(self._grads, [lr for lr, _ in lrs], [step for step, _ in steps], widths)
+        self.plan.send(moving, head_of(grad_scale, found_inf, self._held))
 
     def _addresses(self, job: MatrixJob) -> list[tuple[int, int]]:
         """Address and bytes an element of θ, ∇L, s̄, m and u or v."""

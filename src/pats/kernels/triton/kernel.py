@@ -26,9 +26,8 @@ from pats.kernels.triton.arithmetic import (
     rounded,
     words_of_blocks,
 )
-from pats.kernels.triton.tables import HEAD, JobRow, MovingRow, OwnerRow, PieceRow
+from pats.kernels.triton.tables import HEAD, JobRow, Moving, OwnerRow, PieceRow
 from pats.kernels.update import ADAMW
-
 
 SIZES = ("lam", "ceiling", "lr", "step", "counted")  # of every job, as the size kernel finds them
 
@@ -44,8 +43,7 @@ DTYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16:
 # Columns of the tables of pieces, of jobs' places and of jobs' numbers.
 (P_THETA, P_OFFSET, P_AVERAGE, P_FIRST, P_SECOND, P_NUMEL, P_RUN, P_STRIDE, P_START, P_OWNER, P_KEY,
  P_THRESHOLD, P_FLAGS, P_BUDGET, P_MEASURED, P_UPDATED, P_SAMPLE) = columns(PieceRow._fields)
-(O_MEASURED, O_MEASURED_END, O_UPDATED, O_UPDATED_END, O_FLAGS, O_BUDGET, O_LR_AT,
- O_STEP_AT) = columns(OwnerRow._fields)
+O_MEASURED, O_MEASURED_END, O_UPDATED, O_UPDATED_END, O_FLAGS, O_BUDGET = columns(OwnerRow._fields)
 (J_TOTAL, J_BETA, J_FACTOR, J_GAMMA, J_EPS_ABSOLUTE, J_EPS_RELATIVE, J_SIZE, J_OPEN, J_STEPS, J_BETA1,
  J_BETA2, J_LOG_BETA1, J_LOG_BETA2, J_EPS, J_DECAY) = columns(JobRow._fields)
 # fmt: on
@@ -53,12 +51,11 @@ DTYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16:
 A_SPREAD, A_MEAN, A_VARIANCE, A_SIZE, A_SPENT = columns(ROW)
 S_SUM, S_NONFINITE, S_VARIANCE = columns(SUMS)
 T_GATED, T_ZERO, T_SQUARE, T_SIGMA_MAX, T_UPDATE_SQUARE, T_OBSERVED = columns(TALLY)
-H_FOUND, H_SCALE_AT, H_SCALE = columns(HEAD)
-M_GRAD, M_LR, M_STEP = columns(MovingRow._fields)
+H_FOUND, H_SCALE_AT, H_SCALE, H_JOBS = columns(HEAD)
+M_GRADS, M_LRS, M_STEPS, M_WIDTHS = columns(Moving._fields)
 Z_LAM, Z_CEILING, Z_LR, Z_STEP, Z_COUNTED = columns(SIZES)
 P_COLUMNS, J_COLUMNS = tl.constexpr(len(PieceRow._fields)), tl.constexpr(len(JobRow._fields))
-O_COLUMNS, M_COLUMNS = tl.constexpr(len(OwnerRow._fields)), tl.constexpr(len(MovingRow._fields))
-H_COLUMNS, Z_COLUMNS = tl.constexpr(len(HEAD)), tl.constexpr(len(SIZES))
+O_COLUMNS, H_COLUMNS, Z_COLUMNS = (tl.constexpr(len(names)) for names in (OwnerRow._fields, HEAD, SIZES))
 S_COLUMNS, T_COLUMNS = tl.constexpr(len(SUMS)), tl.constexpr(len(TALLY))
 
 SIGNED, STD, BY_LR = tl.constexpr(tables.SIGNED), tl.constexpr(tables.STD), tl.constexpr(tables.BY_LR)
@@ -79,10 +76,17 @@ def entry(row, column: tl.constexpr, DTYPE: tl.constexpr, ALIGNED: tl.constexpr)
 
 
 @triton.jit
+def moved(moving, owner, column: tl.constexpr):
+    """What a step has sent of a job."""
+    jobs = tl.load(moving + H_JOBS).to(tl.int64, bitcast=True)
+    return tl.load(moving + H_COLUMNS + column * jobs + owner)
+
+
+@triton.jit
 def gradient(row, moving, DTYPE: tl.constexpr, ALIGNED: tl.constexpr):
     """The pointer to the first element of a piece in this step's gradient."""
-    word = moving + H_COLUMNS + tl.load(row + P_OWNER) * M_COLUMNS + M_GRAD
-    pointer = tl.load(word).to(tl.int64, bitcast=True).to(tl.pointer_type(DTYPE)) + tl.load(row + P_OFFSET)
+    address = moved(moving, tl.load(row + P_OWNER), M_GRADS).to(tl.int64, bitcast=True)
+    pointer = address.to(tl.pointer_type(DTYPE)) + tl.load(row + P_OFFSET)
     if ALIGNED:
         pointer = tl.multiple_of(pointer, 16)
     return pointer
@@ -193,7 +197,6 @@ def size_kernel(ranges, scalars, moving, partial, sums, sizes, TOTAL: tl.constex
     """
     here = tl.program_id(0).to(tl.int64)
     job, owner, own = scalars + here * J_COLUMNS, ranges + here * O_COLUMNS, sums + here * S_COLUMNS
-    row = moving + H_COLUMNS + here * M_COLUMNS
     if TOTAL:
         first, last = tl.load(owner + O_MEASURED), tl.load(owner + O_MEASURED_END)
         sum_all = added(partial, first, last, S_SUM, S_COLUMNS, BLOCK)
@@ -206,8 +209,11 @@ def size_kernel(ranges, scalars, moving, partial, sums, sizes, TOTAL: tl.constex
         sum_all, nonfinite = tl.load(own + S_SUM), tl.load(own + S_NONFINITE)
         relative = tl.load(own + S_VARIANCE)
     flag, counted = tl.load(owner + O_FLAGS), is_counted(moving)
-    lr = number(tl.load(row + M_LR), tl.load(owner + O_LR_AT))
-    step = number(tl.load(row + M_STEP), tl.load(owner + O_STEP_AT))
+    widths = moved(moving, here, M_WIDTHS).to(tl.int64)
+    lr, step = (
+        number(moved(moving, here, M_LRS), widths % 16),
+        number(moved(moving, here, M_STEPS), widths // 16),
+    )
     std = (flag & STD) != 0
     value = tl.load(job + J_SIZE)
     scaled = value * lr
@@ -383,8 +389,8 @@ def update_kernel(
         tl.store(tally + T_OBSERVED, tl.sum(tl.where(inside, 1.0, 0.0).to(tl.float64)))
     elif OBSERVED:
         place, kept = sample_places(row, i, inside)
-        moved = tl.where(kept, value - tl.load(samples + place, kept, 0.0).to(tl.float64), 0.0)
-        tl.store(tally + T_UPDATE_SQUARE, tl.sum(moved * moved))
+        change = tl.where(kept, value - tl.load(samples + place, kept, 0.0).to(tl.float64), 0.0)
+        tl.store(tally + T_UPDATE_SQUARE, tl.sum(change * change))
         tl.store(tally + T_OBSERVED, tl.sum(tl.where(kept, 1.0, 0.0).to(tl.float64)))
     else:
         tl.store(tally + T_UPDATE_SQUARE, 0.0)

@@ -14,7 +14,9 @@ A CUDA graph carries its tables in the arguments of its launches (``constants``)
 import ctypes
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from functools import reduce
+from itertools import chain, compress
+from operator import or_
 from struct import Struct, pack, unpack
 from typing import Any, NamedTuple
 
@@ -24,10 +26,9 @@ from torch import Tensor
 from pats.kernels.job import SUMS, TALLY, MatrixJob, capturing
 from pats.kernels.triton.tables import (
     EVERY,
-    HEAD,
     SAMPLED,
     JobRow,
-    MovingRow,
+    Moving,
     OwnerRow,
     PieceRow,
     flags_of,
@@ -68,14 +69,6 @@ class Rows(NamedTuple):
     samples: int
 
 
-class Moving(NamedTuple):
-    """What a step sends of its jobs: a number of each for every column."""
-
-    grads: Sequence[int]
-    lrs: Sequence[float]
-    steps: Sequence[float]
-
-
 class Head(NamedTuple):
     """What torch's AMP has left for a step: addresses of found_inf and grad_scale, or grad_scale itself."""
 
@@ -95,8 +88,9 @@ class Plan:
 
     def __init__(self, rows: Rows, kernels: Any, captured: bool) -> None:
         self._kernels, self._captured, self._device = kernels, captured, rows.device
-        self.jobs = len(rows.owners)
-        self.aligned_grads = any(kind.aligned for kind in rows.kinds)
+        self.jobs, self.kept = len(rows.owners), False
+        aligned = {row.owner for row, kind in zip(rows.pieces, rows.kinds, strict=True) if kind.aligned}
+        self._aligned = [owner in aligned for owner in range(self.jobs)]
         self.observing = False  # samples of θ were taken, and are those of this step
         passes = [
             _launches(rows, MEASURE_BLOCK, [kind._replace(base=False) for kind in rows.kinds], noise=True),
@@ -113,7 +107,9 @@ class Plan:
         self._pieces, rest = table[:at], table[at:]
         at = self.jobs * len(OwnerRow._fields)
         self._owners, self._numbers = rest[:at], rest[at:].view(torch.float64)
-        blocks = [_blocks(launch, table[start:]) for launch, start in zip(chain(*passes), starts, strict=True)]
+        blocks = [
+            _blocks(launch, table[start:]) for launch, start in zip(chain(*passes), starts, strict=True)
+        ]
         self._measuring = [*zip(passes[0], blocks, strict=False)]
         self._updating = [*zip(passes[1], blocks[len(passes[0]) :], strict=True)]
         measured = max((owner.measured_end for owner in rows.owners), default=0)
@@ -123,20 +119,24 @@ class Plan:
         self.sums, self.tally = self._empty(self.jobs, len(SUMS)), self._empty(self.jobs, len(TALLY))
         self._sizes = self._empty(self.jobs, len(kernels.SIZES))
         self._counts = self._empty(self.jobs, 2).zero_()
-        self._format = Struct(f"<qqd{'qdd' * self.jobs}")
+        self._format = Struct(f"<qqdq{self.jobs}q{3 * self.jobs}d")
         self._moving = self._empty(self._format.size // 8)
+
+    def takes(self, grads: Sequence[int]) -> bool:
+        """Whether the launches may load from the addresses of some gradients as they did from the last."""
+        return reduce(or_, compress(grads, self._aligned), 0) % _ALIGNMENT == 0
 
     def send(self, moving: Moving, head: Head = Head()) -> None:
         """Send what is new at this step."""
-        words = chain.from_iterable(zip(*moving, strict=True))
+        words = (*head, self.jobs, *moving.grads, *moving.lrs, *moving.steps, *moving.widths)
         if self._captured:
-            packed = self._format.pack(*head, *words)
+            packed = self._format.pack(*words)
             self._moving = self._table(unpack(f"<{len(self._moving)}q", packed)).view(torch.float64)
             return
         on_device = self._device.type == "cuda"
         staged = torch.empty(len(self._moving), dtype=torch.float64, pin_memory=on_device)
         buffer = (ctypes.c_char * self._format.size).from_address(staged.data_ptr())
-        self._format.pack_into(buffer, 0, *head, *words)
+        self._format.pack_into(buffer, 0, *words)
         self._moving.copy_(staged, non_blocking=True)
 
     def measure(self, total: bool) -> Tensor:
@@ -242,6 +242,7 @@ class Plans:
         plan = None if captured else self._plans.pop(rows, None)
         plan = plan or Plan(rows, kernels, captured)
         if kept and not captured:
+            plan.kept = True
             self._plans[rows] = plan
             if len(self._plans) > _MOST:
                 self._plans.popitem(last=False)
@@ -329,7 +330,7 @@ def rows_of(
             updated += _ceil(piece.count, UPDATE_BLOCK)
             samples += _ceil(piece.count, EVERY) if noise and job.rule is None else 0
         ranges = before[0], measured, before[1], updated
-        owners.append(OwnerRow(*ranges, flags, budget, _width(job.lr, device), _width(job.step, device)))
+        owners.append(OwnerRow(*ranges, flags, budget))
     numbers = tuple(map(job_row, jobs))
     return Rows(device, stream_of(device), tuple(pieces), tuple(owners), numbers, tuple(kinds), samples)
 
@@ -339,18 +340,16 @@ def stream_of(device: torch.device) -> int:
     return torch.cuda.current_stream(device).cuda_stream if device.type == "cuda" else 0
 
 
-def word(value: float | Tensor, device: torch.device) -> float:
-    """A number of a step, or its address on the device as the bits of one."""
-    if isinstance(value, Tensor) and value.device == device and value.dtype in _WIDTHS:
-        return float(unpack("d", pack("q", value.data_ptr()))[0])
-    return float(value)
+def word(value: float | Tensor, device: torch.device) -> tuple[float, int]:
+    """A number of a step and 0; or its address on the device, as the bits of a number, and the bytes there."""
+    if not isinstance(value, Tensor) or value.device != device:
+        return float(value), 0
+    if value.dtype not in _WIDTHS:
+        raise RuntimeError(f"a learning rate or a step on {device} must be float32 or float64: {value.dtype}")
+    return float(unpack("d", pack("q", value.data_ptr()))[0]), _WIDTHS[value.dtype]
 
 
 _WIDTHS = {torch.float32: 4, torch.float64: 8}
-
-
-def _width(value: float | Tensor, device: torch.device) -> int:
-    return _WIDTHS.get(value.dtype, 0) if isinstance(value, Tensor) and value.device == device else 0
 
 
 def upload(words: Sequence[int], device: torch.device) -> Tensor:

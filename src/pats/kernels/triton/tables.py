@@ -1,6 +1,7 @@
 """The rows that the Triton kernels read: the kernels' column numbers are generated from these fields."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pats._noise import eps_of
@@ -13,8 +14,9 @@ SIGNED, STD, BY_LR, ROUNDING, NOISY, BUDGET, BASE = (1 << i for i in range(7))
 # Of the entries of a matrix whose update the kernels observe from outside: so many of every so many.
 SAMPLED, EVERY = 32, 1024
 
-# What a step sends first: the addresses of found_inf and of grad_scale, 0 without, and grad_scale itself.
-HEAD = ("found", "scale_at", "scale")
+# What a step sends first: the addresses of found_inf and of grad_scale, 0 without, grad_scale itself, and how
+# many jobs there are, each of which has a place in the columns that follow.
+HEAD = ("found", "scale_at", "scale", "jobs")
 
 
 class PieceRow(NamedTuple):
@@ -45,11 +47,7 @@ class PieceRow(NamedTuple):
 
 
 class OwnerRow(NamedTuple):
-    """What is whole in one job, in int64: its rows of partial sums in both passes, and its budget's account.
-
-    ``lr_at`` and ``step_at`` say how these numbers travel: 0 as they are, else as the address of a float of so
-    many bytes on the device.
-    """
+    """What is whole in one job, in int64: its rows of partial sums in both passes, and its budget's account."""
 
     measured: int
     measured_end: int
@@ -57,16 +55,19 @@ class OwnerRow(NamedTuple):
     updated_end: int
     flags: int
     budget: int
-    lr_at: int
-    step_at: int
 
 
-class MovingRow(NamedTuple):
-    """What a step sends of each job; the learning rate and the step as float64, or as their addresses."""
+class Moving(NamedTuple):
+    """What a step sends of its jobs, column by column; learning rate and step as float64, or as their addresses.
 
-    grad: int
-    lr: float
-    step: float
+    ``widths`` has the bytes of the floats at these addresses, 0 where there is none: that of ``lr``, and 16
+    times that of ``step``.
+    """
+
+    grads: Sequence[int]
+    lrs: Sequence[float]
+    steps: Sequence[float]
+    widths: Sequence[float]
 
 
 class JobRow(NamedTuple):
