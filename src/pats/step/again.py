@@ -99,11 +99,10 @@ class Tensors:
 
 
 def _kinds(tensors: Sequence[Tensor | None]) -> tuple[list[Any], ...]:
-    """What the tables take for granted of gradients."""
+    """What the tables take for granted of gradients: the rest is that of addresses."""
     return (
-        [*map(type, tensors)],
         [*map(_dtype, tensors)],
-        [*map(_shape, tensors)],
+        [*map(Tensor.numel, tensors)],  # type: ignore[arg-type]
         [*map(Tensor.is_contiguous, tensors)],  # type: ignore[arg-type]
         [*map(Tensor.get_device, tensors)],  # type: ignore[arg-type]
     )

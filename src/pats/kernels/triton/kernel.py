@@ -218,7 +218,7 @@ def size_kernel(ranges, scalars, moving, partial, sums, sizes, TOTAL: tl.constex
     value = tl.load(job + J_SIZE)
     scaled = value * lr
     lam = tl.where((flag & BY_LR) != 0, tl.where(std, scaled, scaled * scaled), value)
-    ceiling = float("inf")
+    ceiling = tl.full([], float("inf"), tl.float64)
     if ((flag & BUDGETED) != 0) & counted:
         account = tl.load(owner + O_BUDGET).to(tl.pointer_type(tl.float64))
         spread, spent, opened = tl.load(account + A_SPREAD), tl.load(account + A_SPENT), tl.load(job + J_OPEN)

@@ -14,6 +14,7 @@ A CUDA graph carries its tables in the arguments of its launches (``constants``)
 import ctypes
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 from itertools import chain, compress
 from operator import or_
@@ -121,6 +122,7 @@ class Plan:
         self._counts = self._empty(self.jobs, 2).zero_()
         self._format = Struct(f"<qqdq{self.jobs}q{3 * self.jobs}d")
         self._moving = self._empty(self._format.size // 8)
+        self._compiled: dict[tuple[Any, ...], Any] = {}
 
     def takes(self, grads: Sequence[int]) -> bool:
         """Whether the launches may load from the addresses of some gradients as they did from the last."""
@@ -141,26 +143,17 @@ class Plan:
 
     def measure(self, total: bool) -> Tensor:
         """Pass 1: s̄, and the rows of ``SUMS`` where they are to be added up at once."""
-        for launch, blocks in self._measuring:
-            kind = launch.kind
-            self._kernels.measure_kernel[(launch.programs,)](
-                self._pieces,
-                self._numbers,
-                self._moving,
-                blocks,
-                self._partial,
-                self._samples,
-                self._kernels.DTYPES[kind.theta],
-                kind.budget,
-                total and bool(len(self._samples)),
-                kind.aligned,
-                MEASURE_BLOCK,
-            )
-        if total and self.jobs:
-            self._kernels.total_kernel[(self.jobs, len(SUMS))](
-                self._partial, self._owners, self.sums, len(SUMS), -1, _TOTAL_BLOCK
-            )
-            self.observing = bool(len(self._samples))
+        kernels, observed = self._kernels, total and bool(len(self._samples))
+        with self._guard():
+            for launch, blocks in self._measuring:
+                fixed = self._pieces, self._numbers, self._moving, blocks, self._partial, self._samples
+                theta = kernels.DTYPES[launch.kind.theta]
+                constants = theta, launch.kind.budget, observed, launch.kind.aligned, MEASURE_BLOCK
+                self._launch(kernels.measure_kernel, (launch.programs, 1, 1), (*fixed, *constants))
+            if total and self.jobs:
+                table = self._partial, self._owners, self.sums, len(SUMS), -1, _TOTAL_BLOCK
+                self._launch(kernels.total_kernel, (self.jobs, len(SUMS), 1), table)
+        self.observing = observed
         return self.sums
 
     def update(self, sums: Tensor | None, counts: Tensor | None) -> Tensor:
@@ -171,48 +164,43 @@ class Plan:
             counts: Skipped steps and Σ q² of the jobs with noise, which come first; this step is added.
         """
         observed, self.observing = self.observing, False
-        kernels, own = self._kernels, self.sums if sums is None else sums
         if not self.jobs:
             return self.tally
-        kernels.size_kernel[(self.jobs,)](
-            self._owners,
-            self._numbers,
-            self._moving,
-            self._partial,
-            own,
-            self._sizes,
-            sums is None,
-            _TOTAL_BLOCK,
-        )
-        for launch, blocks in self._updating:
-            kind = launch.kind
-            kernels.update_kernel[(launch.programs,)](
-                self._pieces,
-                self._numbers,
-                self._moving,
-                own,
-                self._sizes,
-                blocks,
-                self._partial,
-                self._samples,
-                kernels.DTYPES[kind.theta],
-                kernels.DTYPES[kind.state],
-                kind.base,
-                kind.noise,
-                observed and kind.noise and not kind.base,
-                kind.aligned,
-                UPDATE_BLOCK,
-            )
-        kernels.tally_kernel[(self.jobs, len(TALLY))](
-            self._owners,
-            self._partial,
-            own,
-            self._sizes,
-            self.tally,
-            self._counts if counts is None else counts,
-            _TOTAL_BLOCK,
-        )
+        kernels, own = self._kernels, self.sums if sums is None else sums
+        counts = self._counts if counts is None else counts
+        with self._guard():
+            table = self._owners, self._numbers, self._moving, self._partial, own, self._sizes
+            self._launch(kernels.size_kernel, (self.jobs, 1, 1), (*table, sums is None, _TOTAL_BLOCK))
+            for launch, blocks in self._updating:
+                kind = launch.kind
+                fixed = self._pieces, self._numbers, self._moving, own, self._sizes, blocks, self._partial
+                dtypes = kernels.DTYPES[kind.theta], kernels.DTYPES[kind.state]
+                seen = observed and kind.noise and not kind.base
+                constants = *dtypes, kind.base, kind.noise, seen, kind.aligned, UPDATE_BLOCK
+                self._launch(
+                    kernels.update_kernel, (launch.programs, 1, 1), (*fixed, self._samples, *constants)
+                )
+            table = self._owners, self._partial, own, self._sizes, self.tally, counts
+            self._launch(kernels.tally_kernel, (self.jobs, len(TALLY), 1), (*table, _TOTAL_BLOCK))
         return self.tally
+
+    def _launch(self, kernel: Any, grid: tuple[int, int, int], arguments: tuple[Any, ...]) -> None:
+        """Launch a kernel; once it has been compiled for such arguments, without having Triton look at them.
+
+        It would look at every constant of the module at every launch, too.
+        """
+        key = kernel, grid, tuple(map(_trait, arguments))
+        compiled = self._compiled.get(key)
+        if compiled is not None:
+            compiled(*arguments)
+            return
+        found = kernel[grid](*arguments)
+        if found is not None:  # there is nothing to keep in the interpreter
+            self._compiled[key] = found[grid]
+
+    def _guard(self) -> AbstractContextManager[object]:
+        """Triton launches on the device that is current."""
+        return torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
 
     def _empty(self, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
         return torch.empty(shape, dtype=dtype, device=self._device)
@@ -380,6 +368,11 @@ def signed(word: int) -> int:
 def _packed_numbers(rows: Sequence[JobRow]) -> bytes:
     numbers = [*chain.from_iterable(rows)]
     return pack(f"<{len(numbers)}d", *numbers)
+
+
+def _trait(argument: object) -> object:
+    """What Triton compiles a kernel for: a constant itself, and whether an address is a multiple of 16."""
+    return argument.data_ptr() % _ALIGNMENT == 0 if isinstance(argument, Tensor) else argument
 
 
 def _ceil(count: int, block: int) -> int:
