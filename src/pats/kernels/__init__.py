@@ -17,7 +17,8 @@ from pats._errors import InputError
 from pats.kernels import cpu, eager, triton
 from pats.kernels.cpu import library
 from pats.kernels.job import MatrixBatch, MatrixJob, Path, Piece, whole
-from pats.kernels.triton import DeviceBatch, Plans
+from pats.kernels.triton import DeviceBatch
+from pats.kernels.triton.plan import Plans
 from pats.kernels.update import ADAMAX, ADAMW, Base, Rule
 
 __all__ = [
@@ -157,10 +158,10 @@ def _kernel_for(device: str, wanted: str | None) -> ModuleType:
     return triton if wanted == "triton" or (wanted is None and device == "cuda") else cpu
 
 
-def batches(jobs: Sequence[MatrixJob]) -> list[MatrixBatch]:
-    """The jobs by path and device, each batch in their order."""
+def batches(jobs: Sequence[MatrixJob], plans: Plans | None = None) -> list[MatrixBatch]:
+    """The jobs by path and device, each batch in their order; see ``batched`` for ``plans``."""
     wanted = forced()
-    return batched(jobs, grouped([(choose_path(job, wanted).path, job.theta.device) for job in jobs]))
+    return batched(jobs, grouped([(choose_path(job, wanted).path, job.theta.device) for job in jobs]), plans)
 
 
 Members = tuple[Path, tuple[int, ...]]

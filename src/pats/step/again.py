@@ -127,11 +127,10 @@ class Counters:
     @staticmethod
     def fit(counters: Sequence[object]) -> bool:
         """Whether counters can be held in one tensor."""
-        tensors = [counter for counter in counters if isinstance(counter, Tensor)]
-        alone = len(tensors) == len(counters) and not any(map(on_device, tensors))
-        return (
-            alone and len({(counter.dtype, counter.ndim) for counter in tensors}) == 1 and not tensors[0].ndim
-        )
+        if not all(isinstance(counter, Tensor) and not on_device(counter) for counter in counters):
+            return False
+        kinds = {(counter.dtype, counter.ndim) for counter in counters if isinstance(counter, Tensor)}
+        return len(kinds) == 1 and not kinds.pop()[1]
 
     def read(self) -> list[float] | None:
         """What they are; None where one is elsewhere, or has to be made exact."""

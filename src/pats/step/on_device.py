@@ -1,7 +1,7 @@
 """Steps on a device that were recorded: whole ones of ``pats.optim``, and the halves around a base update.
 
-Beside the jobs' gradients, learning rates and counters nothing is new, so that the plan of the kernels is used
-as it is: the host looks whether that holds (``pats.step.again``), sends one buffer and launches.
+Beside the jobs' gradients, learning rates and counters nothing is new, so that the plan of the kernels is
+used as it is: the host looks whether that holds (``pats.step.again``), sends one buffer and launches.
 """
 
 from collections.abc import Sequence

@@ -138,7 +138,7 @@ class Step:
             made = made if self._found_inf is None else made - self._found_inf.to(ours[0].device)
             torch._foreach_add_(ours, made)
         noisy = {id(item.job) for item in self._noisy}
-        done = []
+        done: list[tuple[MatrixBatch, Tensor, Tensor]] = []
         for batch in self._at_once:
             if isinstance(batch, DeviceBatch):
                 done.append((batch, *batch.step(self._counts(batch, telemetry))))

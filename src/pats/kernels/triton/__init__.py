@@ -7,9 +7,9 @@ all matrices of one dtype (of θ and of its state), one more for those without n
 sizes or addresses are no multiples of 16. Matrices that are not contiguous are worked on in copies, and their
 tables are made at every step.
 
-The host never waits for the device: sums, means, the tally and what torch's AMP has found stay on it, so that a
-step can be captured in a CUDA graph (``capturable=True``). Triton's interpreter (``TRITON_INTERPRET=1``) runs
-the same kernels on a CPU, slowly.
+The host never waits for the device: sums, means, the tally and what torch's AMP has found stay on it, so that
+a step can be captured in a CUDA graph (``capturable=True``). Triton's interpreter (``TRITON_INTERPRET=1``)
+runs the same kernels on a CPU, slowly.
 
 An earlier form of this path, which made its tables at every step, was measured on a GPU; what this one's host
 part takes is in ``benchmarks/host.py``, and its time on a GPU is not yet measured.
@@ -29,12 +29,12 @@ from torch import Tensor
 from pats.kernels.job import MatrixBatch, MatrixJob, refuse_misfits, unfit, write_back
 from pats.kernels.triton import plan
 from pats.kernels.triton.plan import Head, Plan, Plans
-from pats.kernels.triton.plan import signed as _signed
 from pats.kernels.triton.tables import Moving
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+_signed = plan.signed
 
 
 @lru_cache

@@ -1,21 +1,13 @@
-"""The Triton kernels: one grid over the blocks of all matrices.
+"""The Triton kernels of both passes: one grid over the blocks of all matrices.
 
 Every program reads which block of which piece is its own from tables (``tables.py``), so that nothing is
 recompiled when a learning rate or a step changes. What is new at every step is in ``moving``, words of eight
-bytes that hold an address or a float64: a head, and a row for each job. Offsets are int64.
+bytes that hold an address or a float64: a head, and a column for each of ``Moving``. Offsets are int64.
 """
 
-import math
-from collections.abc import Sequence
-from typing import Any
-
-import torch
 import triton
 import triton.language as tl
 
-from pats._budget import ROW
-from pats.kernels.job import SUMS, TALLY
-from pats.kernels.triton import tables
 from pats.kernels.triton.arithmetic import (
     FLOAT32_MAX,
     base_update,
@@ -26,44 +18,8 @@ from pats.kernels.triton.arithmetic import (
     rounded,
     words_of_blocks,
 )
-from pats.kernels.triton.tables import HEAD, JobRow, Moving, OwnerRow, PieceRow
-from pats.kernels.update import ADAMW
-
-SIZES = ("lam", "ceiling", "lr", "step", "counted")  # of every job, as the size kernel finds them
-
-
-def columns(names: Sequence[str]) -> list[Any]:
-    """The numbers of a table's columns, as constants that kernels may read."""
-    return [tl.constexpr(number) for number in range(len(names))]
-
-
-DTYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
-
-# fmt: off
-# Columns of the tables of pieces, of jobs' places and of jobs' numbers.
-(P_THETA, P_OFFSET, P_AVERAGE, P_FIRST, P_SECOND, P_NUMEL, P_RUN, P_STRIDE, P_START, P_OWNER, P_KEY,
- P_THRESHOLD, P_FLAGS, P_BUDGET, P_MEASURED, P_UPDATED, P_SAMPLE) = columns(PieceRow._fields)
-O_MEASURED, O_MEASURED_END, O_UPDATED, O_UPDATED_END, O_FLAGS, O_BUDGET = columns(OwnerRow._fields)
-(J_TOTAL, J_BETA, J_FACTOR, J_GAMMA, J_EPS_ABSOLUTE, J_EPS_RELATIVE, J_SIZE, J_OPEN, J_STEPS, J_BETA1,
- J_BETA2, J_LOG_BETA1, J_LOG_BETA2, J_EPS, J_DECAY) = columns(JobRow._fields)
-# fmt: on
-# Columns of a budget's account, of the sums and of the tally.
-A_SPREAD, A_MEAN, A_VARIANCE, A_SIZE, A_SPENT = columns(ROW)
-S_SUM, S_NONFINITE, S_VARIANCE = columns(SUMS)
-T_GATED, T_ZERO, T_SQUARE, T_SIGMA_MAX, T_UPDATE_SQUARE, T_OBSERVED = columns(TALLY)
-H_FOUND, H_SCALE_AT, H_SCALE, H_JOBS = columns(HEAD)
-M_GRADS, M_LRS, M_STEPS, M_WIDTHS = columns(Moving._fields)
-Z_LAM, Z_CEILING, Z_LR, Z_STEP, Z_COUNTED = columns(SIZES)
-P_COLUMNS, J_COLUMNS = tl.constexpr(len(PieceRow._fields)), tl.constexpr(len(JobRow._fields))
-O_COLUMNS, H_COLUMNS, Z_COLUMNS = (tl.constexpr(len(names)) for names in (OwnerRow._fields, HEAD, SIZES))
-S_COLUMNS, T_COLUMNS = tl.constexpr(len(SUMS)), tl.constexpr(len(TALLY))
-
-SIGNED, STD, BY_LR = tl.constexpr(tables.SIGNED), tl.constexpr(tables.STD), tl.constexpr(tables.BY_LR)
-ROUNDING, NOISY = tl.constexpr(tables.ROUNDING), tl.constexpr(tables.NOISY)
-BUDGETED = tl.constexpr(tables.BUDGET)
-BASE_CODE, ADAMW_CODE = tl.constexpr(tables.BASE), tl.constexpr(ADAMW.code)
-SAMPLED, EVERY = tl.constexpr(tables.SAMPLED), tl.constexpr(tables.EVERY)
-FADING = tl.constexpr(-math.expm1(-1 / 500))  # as in pats._budget
+from pats.kernels.triton.columns import *
+from pats.kernels.triton.totals import size_kernel, tally_kernel, total_kernel  # noqa: F401
 
 
 @triton.jit
@@ -76,13 +32,6 @@ def entry(row, column: tl.constexpr, DTYPE: tl.constexpr, ALIGNED: tl.constexpr)
 
 
 @triton.jit
-def moved(moving, owner, column: tl.constexpr):
-    """What a step has sent of a job."""
-    jobs = tl.load(moving + H_JOBS).to(tl.int64, bitcast=True)
-    return tl.load(moving + H_COLUMNS + column * jobs + owner)
-
-
-@triton.jit
 def gradient(row, moving, DTYPE: tl.constexpr, ALIGNED: tl.constexpr):
     """The pointer to the first element of a piece in this step's gradient."""
     address = moved(moving, tl.load(row + P_OWNER), M_GRADS).to(tl.int64, bitcast=True)
@@ -90,22 +39,6 @@ def gradient(row, moving, DTYPE: tl.constexpr, ALIGNED: tl.constexpr):
     if ALIGNED:
         pointer = tl.multiple_of(pointer, 16)
     return pointer
-
-
-@triton.jit
-def number(word, width):
-    """A number that travels as it is, or as the address of a float of ``width`` bytes."""
-    address = word.to(tl.int64, bitcast=True)
-    single = tl.load(address.to(tl.pointer_type(tl.float32)), width == 4, 0.0).to(tl.float64)
-    double = tl.load(address.to(tl.pointer_type(tl.float64)), width == 8, 0.0)
-    return tl.where(width == 4, single, tl.where(width == 8, double, word))
-
-
-@triton.jit
-def is_counted(moving):
-    """Whether the step counts: torch's AMP has found no gradient of it that is not finite."""
-    address = tl.load(moving + H_FOUND).to(tl.int64, bitcast=True)
-    return tl.load(address.to(tl.pointer_type(tl.float32)), address != 0, 0.0) == 0.0
 
 
 @triton.jit
@@ -170,87 +103,6 @@ def relative_variance(average, address, job, flags):
 
 
 @triton.jit
-def added(partial, first, last, column, COLUMNS: tl.constexpr, BLOCK: tl.constexpr):
-    """A column of some rows of partial sums added up, in one order."""
-    value = tl.zeros([BLOCK], tl.float64)
-    for at in range(first, last, BLOCK):
-        k = at + tl.arange(0, BLOCK)
-        value += tl.load(partial + k * COLUMNS + column, k < last, 0.0)
-    return tl.sum(value)
-
-
-@triton.jit
-def largest(partial, first, last, column, COLUMNS: tl.constexpr, BLOCK: tl.constexpr):
-    """The largest value of a column of some rows; 0 without rows."""
-    value = tl.zeros([BLOCK], tl.float64)
-    for at in range(first, last, BLOCK):
-        k = at + tl.arange(0, BLOCK)
-        value = tl.maximum(value, tl.load(partial + k * COLUMNS + column, k < last, 0.0))
-    return tl.max(value)
-
-
-@triton.jit
-def size_kernel(ranges, scalars, moving, partial, sums, sizes, TOTAL: tl.constexpr, BLOCK: tl.constexpr):
-    """λ of a job and the largest σ it allows; its budget's account is brought to this step.
-
-    ``TOTAL``: the job's sums are added up first. Its learning rate and its step are read where they are.
-    """
-    here = tl.program_id(0).to(tl.int64)
-    job, owner, own = scalars + here * J_COLUMNS, ranges + here * O_COLUMNS, sums + here * S_COLUMNS
-    if TOTAL:
-        first, last = tl.load(owner + O_MEASURED), tl.load(owner + O_MEASURED_END)
-        sum_all = added(partial, first, last, S_SUM, S_COLUMNS, BLOCK)
-        nonfinite = added(partial, first, last, S_NONFINITE, S_COLUMNS, BLOCK)
-        relative = added(partial, first, last, S_VARIANCE, S_COLUMNS, BLOCK)
-        tl.store(own + S_SUM, sum_all)
-        tl.store(own + S_NONFINITE, nonfinite)
-        tl.store(own + S_VARIANCE, relative)
-    else:
-        sum_all, nonfinite = tl.load(own + S_SUM), tl.load(own + S_NONFINITE)
-        relative = tl.load(own + S_VARIANCE)
-    flag, counted = tl.load(owner + O_FLAGS), is_counted(moving)
-    widths = moved(moving, here, M_WIDTHS).to(tl.int64)
-    lr, step = (
-        number(moved(moving, here, M_LRS), widths % 16),
-        number(moved(moving, here, M_STEPS), widths // 16),
-    )
-    std = (flag & STD) != 0
-    value = tl.load(job + J_SIZE)
-    scaled = value * lr
-    lam = tl.where((flag & BY_LR) != 0, tl.where(std, scaled, scaled * scaled), value)
-    ceiling = tl.full([], float("inf"), tl.float64)
-    if ((flag & BUDGETED) != 0) & counted:
-        account = tl.load(owner + O_BUDGET).to(tl.pointer_type(tl.float64))
-        spread, spent, opened = tl.load(account + A_SPREAD), tl.load(account + A_SPENT), tl.load(job + J_OPEN)
-        total, square = tl.load(job + J_TOTAL), spread * spread
-        mean = (sum_all / total).to(tl.float32).to(tl.float64)
-        variance = (relative / total).to(tl.float32).to(tl.float64)
-        known = square > 0.0
-        safe = tl.where(known, square, 1.0)
-        spent = tl.where(known, spent + tl.load(account + A_SIZE) * variance / safe, spent)
-        steps = tl.load(job + J_STEPS)
-        k = tl.maximum(steps - step + 1.0, 0.0)
-        share = tl.minimum(6.0 * k / ((k + 1.0) * (2.0 * k + 1.0)), 0.0625)
-        share = tl.where(steps > 0.0, share, FADING)
-        fine = known & (opened > 0.0) & (variance > 0.0) & (nonfinite == 0.0)
-        left = tl.maximum(value * value - spent, 0.0)
-        size = tl.where(fine, left * share * square / tl.where(fine, variance, 1.0), 0.0)
-        each = size / tl.where(fine, opened, 1.0)
-        tl.store(account + A_MEAN, mean)
-        tl.store(account + A_VARIANCE, variance)
-        tl.store(account + A_SIZE, size)
-        tl.store(account + A_SPENT, spent)
-        lam = tl.where(std, tl.sqrt(each), each)
-        ceiling = tl.sqrt(16.0 * each * variance)
-    out = sizes + here * Z_COLUMNS
-    tl.store(out + Z_LAM, tl.where(counted, lam, 0.0))
-    tl.store(out + Z_CEILING, ceiling)
-    tl.store(out + Z_LR, lr)
-    tl.store(out + Z_STEP, step)
-    tl.store(out + Z_COUNTED, tl.where(counted, 1.0, 0.0))
-
-
-@triton.jit
 def measure_kernel(
     pieces,
     scalars,
@@ -294,39 +146,6 @@ def measure_kernel(
     tl.store(where_average, tl.where(counted, average, held), inside)
     tl.store(sums + S_SUM, tl.sum(tl.where(inside, average.to(tl.float64), 0.0)))
     tl.store(sums + S_NONFINITE, tl.sum(tl.where(inside & (finite == 0), 1.0, 0.0).to(tl.float64)))
-
-
-@triton.jit
-def total_kernel(partial, ranges, out, COLUMNS: tl.constexpr, LARGEST: tl.constexpr, BLOCK: tl.constexpr):
-    """The sums of a job and a column, from its rows; column ``LARGEST`` keeps its largest value."""
-    job, column = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    owner = ranges + job * O_COLUMNS
-    first, last = tl.load(owner + O_MEASURED), tl.load(owner + O_MEASURED_END)
-    if column == LARGEST:
-        value = largest(partial, first, last, column, COLUMNS, BLOCK)
-    else:
-        value = added(partial, first, last, column, COLUMNS, BLOCK)
-    tl.store(out + job * COLUMNS + column, value)
-
-
-@triton.jit
-def tally_kernel(ranges, partial, sums, sizes, tally, counts, BLOCK: tl.constexpr):
-    """The tally of a job and a column; of a job with noise, what is counted over all steps, too."""
-    job, column = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    owner = ranges + job * O_COLUMNS
-    first, last = tl.load(owner + O_UPDATED), tl.load(owner + O_UPDATED_END)
-    if column == T_SIGMA_MAX:
-        value = largest(partial, first, last, column, T_COLUMNS, BLOCK)
-    else:
-        value = added(partial, first, last, column, T_COLUMNS, BLOCK)
-    tl.store(tally + job * T_COLUMNS + column, value)
-    if column == T_SQUARE:
-        is_noisy = (tl.load(owner + O_FLAGS) & NOISY) != 0
-        counting = is_noisy & (tl.load(sizes + job * Z_COLUMNS + Z_COUNTED) != 0.0)
-        spoilt = tl.where(tl.load(sums + job * S_COLUMNS + S_NONFINITE) > 0.0, 1.0, 0.0)
-        own = counts + 2 * job
-        tl.store(own, tl.load(own, counting, 0.0) + spoilt, counting)
-        tl.store(own + 1, tl.load(own + 1, counting, 0.0) + value, counting)
 
 
 @triton.jit

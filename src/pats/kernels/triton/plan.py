@@ -8,7 +8,7 @@ What is new at every step (addresses of gradients, learning rates, steps, what t
 in one copy from pinned memory, which torch does not give away before the copy is done. A plan belongs to
 the stream that it was made on, so that its memory is given away in that stream's order.
 
-A CUDA graph carries its tables in the arguments of its launches (``constants``): they live as long as it does.
+A CUDA graph carries its tables in the arguments of its launches (``constants``), so they live as long as it.
 """
 
 import ctypes
@@ -78,6 +78,9 @@ class Head(NamedTuple):
     scale: float = 1.0
 
 
+_NO_HEAD = Head()
+
+
 class Plan:
     """Tables and workspace on a device, and the launches that use them.
 
@@ -128,7 +131,7 @@ class Plan:
         """Whether the launches may load from the addresses of some gradients as they did from the last."""
         return reduce(or_, compress(grads, self._aligned), 0) % _ALIGNMENT == 0
 
-    def send(self, moving: Moving, head: Head = Head()) -> None:
+    def send(self, moving: Moving, head: Head = _NO_HEAD) -> None:
         """Send what is new at this step."""
         words = (*head, self.jobs, *moving.grads, *moving.lrs, *moving.steps, *moving.widths)
         if self._captured:
@@ -329,7 +332,7 @@ def stream_of(device: torch.device) -> int:
 
 
 def word(value: float | Tensor, device: torch.device) -> tuple[float, int]:
-    """A number of a step and 0; or its address on the device, as the bits of a number, and the bytes there."""
+    """A number of a step and 0; or its address on the device as the bits of a number, and its bytes there."""
     if not isinstance(value, Tensor) or value.device != device:
         return float(value), 0
     if value.dtype not in _WIDTHS:

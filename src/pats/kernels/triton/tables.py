@@ -23,8 +23,8 @@ class PieceRow(NamedTuple):
     """One piece of a job, in int64: addresses, where its elements are in the matrix, and its stream.
 
     ``offset`` is that of its first element in ∇L, whose address travels with the step. ``measured`` and
-    ``updated`` are the rows of its first blocks among all partial sums of a pass, ``sample`` that of its first
-    run of entries whose update is observed.
+    ``updated`` are the rows of its first blocks among all partial sums of a pass, ``sample`` that of its
+    first run of entries whose update is observed.
     """
 
     theta: int
@@ -47,7 +47,7 @@ class PieceRow(NamedTuple):
 
 
 class OwnerRow(NamedTuple):
-    """What is whole in one job, in int64: its rows of partial sums in both passes, and its budget's account."""
+    """What is whole in one job, in int64: its rows of partial sums in both passes, its budget's account."""
 
     measured: int
     measured_end: int
@@ -58,7 +58,7 @@ class OwnerRow(NamedTuple):
 
 
 class Moving(NamedTuple):
-    """What a step sends of its jobs, column by column; learning rate and step as float64, or as their addresses.
+    """What a step sends of its jobs, column by column; rates and steps as float64, or as their addresses.
 
     ``widths`` has the bytes of the floats at these addresses, 0 where there is none: that of ``lr``, and 16
     times that of ``step``.
