@@ -175,12 +175,14 @@ class _Work:
 
 def head_of(grad_scale: float | Tensor, found_inf: Tensor | None, held: list[Tensor]) -> Head:
     """What torch's AMP has left, as a step sends it; ``held`` takes what must live until the launches."""
-    found, scale = (
-        value.to(torch.float32) if isinstance(value, Tensor) else value for value in (found_inf, grad_scale)
-    )
-    held += [value for value in (found, scale) if isinstance(value, Tensor)]
-    at = 0 if found is None else found.data_ptr()
-    return Head(at, scale.data_ptr()) if isinstance(scale, Tensor) else Head(at, 0, float(scale))
+    found = 0
+    if found_inf is not None:
+        held.append(found_inf.to(torch.float32))
+        found = held[-1].data_ptr()
+    if not isinstance(grad_scale, Tensor):
+        return Head(found, 0, grad_scale)
+    held.append(grad_scale.to(torch.float32))
+    return Head(found, held[-1].data_ptr())
 
 
 def count_averages(jobs: Sequence[MatrixJob]) -> None:
