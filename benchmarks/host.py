@@ -2,12 +2,12 @@
 
     python -m benchmarks.host
 
-Triton compiles the kernels for compute capability 9.0; its driver is a stand-in whose launch does nothing, and
-tensors on the CPU stand in for those on a device. What Python, torch and Triton do before the driver is called
-is timed; the driver's own launch (a few microseconds each), the caching allocator of a device and the pinning
-of memory are not. A matrix has few entries, since their number does not matter here. Gradients are new tensors
-at every step. ``perturb`` is the whole step with it less the step of torch's AdamW (fused), which runs for real.
-The time is that of the thread, so that what else the machine does hardly counts. Writes
+Triton compiles the kernels for compute capability 9.0; its driver is a stand-in whose launch does nothing,
+and tensors on the CPU stand in for those on a device. What Python, torch and Triton do before the driver is
+called is timed; the driver's own launch (a few microseconds each), the caching allocator of a device and the
+pinning of memory are not. A matrix has few entries, since their number does not matter here. Gradients are
+new tensors at every step. ``perturb`` is the whole step with it less the step of torch's AdamW (fused), which
+runs for real. The time is that of the thread, so that what else the machine does counts less. Writes
 ``benchmarks/results/host.json``.
 """
 

@@ -160,13 +160,13 @@ def count_on(model, optimizer, monkeypatch):
     optimizer.state[weight(model)]["step"] += 5
 
 
-# What happens between two steps, and whether the next one may still use what the last one found; a set has the
-# optimizers for which it may, since they have no such thing.
+# What happens between two steps, and whether the next one may still use what the last one found; a set has
+# the optimizers for which it may, since they have no such thing.
 CHANGES = {
     "nothing": (lambda *_: None, True),
     "rate": (set_all(lr=5e-3), True),
     "counter moved on": (count_on, True),
-    "betas": (set_all(betas=(0.8, 0.99)), {"perturb, no counter"}),
+    "betas": (set_all(betas=(0.8, 0.99)), False),
     "decay": (set_all(weight_decay=0.1), False),
     "gate": (set_all(noise_p=0.7), False),
     "seed": (set_all(noise_seed=4), False),
@@ -188,14 +188,13 @@ CHANGES = {
     "loaded": (load, False),
     "kernel": (lambda m, o, monkeypatch: monkeypatch.setenv("PATS_KERNEL", "eager"), False),
 }
-CHANGES["betas"] = (CHANGES["betas"][0], False)  # every group gets the entry, used or not
 
 
 def trained(name, change, monkeypatch, looks_up):
     """Tensors and telemetry after three steps, a change and two more; whether what was found served those."""
     model = network()
-    model.layer[1].bias.requires_grad_(False)
     optimizer = OPTIMIZERS[name](model)
+    model.layer[1].bias.requires_grad_(False)
     served = []
     with monkeypatch.context() as patched:
         for cls in (Whole, Halves):
@@ -208,8 +207,7 @@ def trained(name, change, monkeypatch, looks_up):
     tensors = [parameter.detach() for parameter in model.parameters()]
     for parameter in model.parameters():
         tensors += [value for value in optimizer.state[parameter].values() if isinstance(value, torch.Tensor)]
-    stats = getattr(optimizer, "handle", optimizer).stats()
-    return tensors, stats, served
+    return tensors, getattr(optimizer, "handle", optimizer), served
 
 
 def watched(renew, served, looks_up):
@@ -221,9 +219,8 @@ def watched(renew, served, looks_up):
 
 
 # fused=True and no noise: without the kernel that is an error, whatever the last step found.
-PAIRS = [
-    (name, change) for name in OPTIMIZERS for change in CHANGES if (name, change) != ("no noise", "kernel")
-]
+PAIRS = [(name, change) for name in OPTIMIZERS for change in CHANGES]
+PAIRS.remove(("no noise", "kernel"))
 
 
 @pytest.mark.parametrize(("name", "change"), PAIRS)
@@ -240,11 +237,11 @@ def test_what_makes_a_plan_anew(name, change, monkeypatch):
 @pytest.mark.parametrize("name", ["adamax", "perturb, no counter"])
 def test_same_bits_as_a_step_that_looks_everything_up(name, change, monkeypatch):
     happens, still = CHANGES[change]
-    found, stats, served = trained(name, happens, monkeypatch, looks_up=False)
+    found, teller, served = trained(name, happens, monkeypatch, looks_up=False)
     expected, told, looked_up = trained(name, happens, monkeypatch, looks_up=True)
     assert len(found) == len(expected) > 10
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
-    assert stats == told
+    assert teller.stats() == told.stats() != {}
     assert served == [True, True, still, True]
     assert not any(looked_up)
 
@@ -313,7 +310,7 @@ def test_a_freed_gradient_is_refused(name):
     fill(model, 3)
     weight(model).grad.untyped_storage().resize_(0)
     before = bits(model)
-    with pytest.raises(RuntimeError, match="memory of the gradient of 'layer.0.weight' has been freed"):
+    with pytest.raises(RuntimeError, match=r"gradient of 'layer\.0\.weight' has been freed"):
         optimizer.step()
     assert all(map(torch.equal, before, bits(model)))
 
@@ -437,7 +434,7 @@ def test_copies_go_on_with_the_same_bits_and_tables_of_their_own(copied):
 
 @pytest.mark.parametrize("name", ["perturb", "perturb, no counter"])
 def test_found_inf_and_grad_scale_are_read_by_the_kernels_alone(name, monkeypatch):
-    """A step that is skipped changes and counts nothing; one that is scaled has the bits of one that is not."""
+    """A step that is skipped changes and counts nothing; a scaled one has the bits of one that is not."""
     usual, model = network(), network()
     expected = OPTIMIZERS[name](usual)
     for step in range(2):

@@ -60,7 +60,7 @@ class Tensors:
 
     def __init__(self, optimizer: Optimizer, parameters: Sequence[Tensor], rows: Sequence[Tensor]) -> None:
         self._parameters = parameters
-        self._states = [optimizer.state[parameter] for parameter in parameters]
+        self._states = [optimizer.state.get(parameter, {}) for parameter in parameters]
         self._entries = [*chain.from_iterable(map(dict.values, self._states))]
         shaped = [state[key] for state in self._states for key in state if key in SHAPED]
         self._sized = [*parameters, *(tensor for tensor in shaped if isinstance(tensor, Tensor))]
