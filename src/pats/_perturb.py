@@ -151,8 +151,8 @@ class Perturbation:
             which counts across checkpoints, else those of now, counted since the optimizer was made),
             ``noise_rms`` (of the last step, over all its entries), ``update_rms`` (the base
             update alone, before the noise; observed on at most 4,096 evenly spaced entries, or where one
-            kernel does update and noise, on the first 512 of every 16,384 on a CPU and on all on a GPU; where a GPU's
-            kernels add noise to torch's update, on 32 of every 1,024),
+            kernel does update and noise, on the first 512 of every 16,384 on a CPU and on all on a
+            GPU; where a GPU's kernels add noise to torch's update, on 32 of every 1,024),
             ``noise_over_update``,
             ``noise_over_weight`` (noise_rms / std of the weights), ``gated`` (share of entries whose
             gate was open), ``zero`` (share of those with r = 0), ``sigma_max``, and ``skipped`` (steps
