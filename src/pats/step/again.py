@@ -1,6 +1,6 @@
 """A step on a device once more: what the last one has found, and a cheap look at whether it still holds.
 
-``Around`` is what stands around a step: groups, settings, states. ``Tensors`` are those that its tables hold
+``Around`` is what a step depends on beside tensors: groups, settings, states. ``Tensors`` are those that its tables hold
 the addresses of. Both compare all of it at every step, with functions that run over a list in C: a table that
 is used when it no longer holds would have the kernels write where they must not.
 """
@@ -22,7 +22,7 @@ _grad, _dtype, _shape, _nbytes = map(attrgetter, ("grad", "dtype", "shape", "nby
 
 
 class Around:
-    """What stands around a step of an optimizer, as it is now.
+    """What a step of an optimizer depends on beside tensors, as it is now.
 
     Args:
         optimizer: The optimizer.

@@ -1,4 +1,4 @@
-"""The tables of the Triton kernels on the device: made once, and used until something they stand for changes.
+"""The tables of the Triton kernels on the device: made once, and used until what they hold changes.
 
 ``Rows`` is all that they are made of, so that equal rows are the same plan: addresses of θ, s̄, m and u or v,
 where their elements are in the matrix, streams and settings. A parameter that is replaced, frozen or thawed,
