@@ -1,8 +1,8 @@
 """A step on a device once more: what the last one has found, and a cheap look at whether it still holds.
 
-``Around`` is what a step depends on beside tensors: groups, settings, states. ``Tensors`` are those that its tables hold
-the addresses of. Both compare all of it at every step, with functions that run over a list in C: a table that
-is used when it no longer holds would have the kernels write where they must not.
+``Around`` is what a step depends on beside tensors: groups, settings, states. ``Tensors`` are those that its
+tables hold the addresses of. Both compare all of it at every step, with functions that run over a list in C: a
+table that is used when it no longer holds would have the kernels write where they must not.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,7 +18,7 @@ from pats.kernels import forced
 from pats.step.state import SHAPED, is_exact, on_device
 
 _LEFT_OUT = ("params", "param_names", "lr")  # names are compared by themselves, lr is renewed
-_grad, _dtype, _shape, _nbytes = map(attrgetter, ("grad", "dtype", "shape", "nbytes"))
+_grad, _dtype, _nbytes = map(attrgetter, ("grad", "dtype", "nbytes"))
 
 
 class Around:
