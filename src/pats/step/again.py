@@ -1,8 +1,8 @@
 """A step on a device once more: what the last one has found, and a cheap look at whether it still holds.
 
 ``Around`` is what a step depends on beside tensors: groups, settings, states. ``Tensors`` are those that its
-tables hold the addresses of. Both compare all of it at every step, with functions that run over a list in C: a
-table that is used when it no longer holds would have the kernels write where they must not.
+tables hold the addresses of. Both compare all of it at every step, with functions that run over a list in C:
+a table that is used when it no longer holds would have the kernels write where they must not.
 """
 
 from collections.abc import Collection, Sequence
