@@ -119,6 +119,12 @@ CLAIMS: Mapping[str, Claim] = {
         60,
         (*RUN, "tests/support/killed_runs.py"),
     ),
+    "host": Claim(
+        "what the host does in a step on a GPU: time, launches and copies to the device",
+        ("python -m benchmarks.host",),
+        (*STEP, "benchmarks/host.py"),
+        2,
+    ),
     "memory": Claim(
         "memory of a step beyond parameters and gradients",
         ("python -m benchmarks.memory --shapes bert-base",),

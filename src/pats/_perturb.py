@@ -17,6 +17,7 @@ from pats._scope import scope as names_in_scope
 from pats.philox import RNG_VERSION
 from pats.step import checkpoint
 from pats.step.matrices import Target, iterate
+from pats.step.on_device import Halves
 from pats.step.step import Step
 from pats.step.stepper import Stepper
 
@@ -89,7 +90,7 @@ class Perturbation:
         self._optimizer, self._model, self._scope, self._noise = optimizer, model, scope, noise
         self._find()
         self._stepper = Stepper(optimizer, self._targets, _replicas(model), self._known)
-        self._step: Step | None = None  # between the hooks
+        self._step: Step | Halves | None = None  # between the hooks
         targets = [*self._targets()]  # raises where the optimizer lacks a parameter in scope
         self._fill = self._taken_up(targets)
         _fill_in(optimizer.param_groups, self._fill)
@@ -150,7 +151,8 @@ class Perturbation:
             which counts across checkpoints, else those of now, counted since the optimizer was made),
             ``noise_rms`` (of the last step, over all its entries), ``update_rms`` (the base
             update alone, before the noise; observed on at most 4,096 evenly spaced entries, or where one
-            kernel does update and noise, on the first 512 of every 16,384 on a CPU and on all on a GPU),
+            kernel does update and noise, on the first 512 of every 16,384 on a CPU and on all on a
+            GPU; where a GPU's kernels add noise to torch's update, on 32 of every 1,024),
             ``noise_over_update``,
             ``noise_over_weight`` (noise_rms / std of the weights), ``gated`` (share of entries whose
             gate was open), ``zero`` (share of those with r = 0), ``sigma_max``, and ``skipped`` (steps
@@ -182,6 +184,7 @@ class Perturbation:
         _fill_in(optimizer.param_groups, self._fill)
         if self._trains() - self._trained:  # thawed, or added since then
             self._find()
+            self._stepper.replay.forget()
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
         if closure is None:
             self._step = self._stepper.measure()

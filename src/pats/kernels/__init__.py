@@ -17,6 +17,8 @@ from pats._errors import InputError
 from pats.kernels import cpu, eager, triton
 from pats.kernels.cpu import library
 from pats.kernels.job import MatrixBatch, MatrixJob, Path, Piece, whole
+from pats.kernels.triton import DeviceBatch
+from pats.kernels.triton.plan import Plans
 from pats.kernels.update import ADAMAX, ADAMW, Base, Rule
 
 __all__ = [
@@ -24,12 +26,14 @@ __all__ = [
     "ADAMW",
     "Base",
     "Choice",
+    "DeviceBatch",
     "Info",
     "MatrixBatch",
     "MatrixJob",
     "Members",
     "Path",
     "Piece",
+    "Plans",
     "Rule",
     "batched",
     "batches",
@@ -154,10 +158,10 @@ def _kernel_for(device: str, wanted: str | None) -> ModuleType:
     return triton if wanted == "triton" or (wanted is None and device == "cuda") else cpu
 
 
-def batches(jobs: Sequence[MatrixJob]) -> list[MatrixBatch]:
-    """The jobs by path and device, each batch in their order."""
+def batches(jobs: Sequence[MatrixJob], plans: Plans | None = None) -> list[MatrixBatch]:
+    """The jobs by path and device, each batch in their order; see ``batched`` for ``plans``."""
     wanted = forced()
-    return batched(jobs, grouped([(choose_path(job, wanted).path, job.theta.device) for job in jobs]))
+    return batched(jobs, grouped([(choose_path(job, wanted).path, job.theta.device) for job in jobs]), plans)
 
 
 Members = tuple[Path, tuple[int, ...]]
@@ -171,6 +175,19 @@ def grouped(choices: Iterable[tuple[Path, torch.device]]) -> tuple[Members, ...]
     return tuple((path, tuple(positions)) for path, positions in members.values())
 
 
-def batched(jobs: Sequence[MatrixJob], members: Iterable[Members]) -> list[MatrixBatch]:
-    """The batches of the members that ``grouped`` returns."""
-    return [MatrixBatch(path, [jobs[position] for position in positions]) for path, positions in members]
+def batched(
+    jobs: Sequence[MatrixJob], members: Iterable[Members], plans: Plans | None = None
+) -> list[MatrixBatch]:
+    """The batches of the members that ``grouped`` returns.
+
+    Args:
+        jobs: All jobs.
+        members: Which of them one path does together.
+        plans: What the Triton kernels keep from step to step; None keeps nothing.
+    """
+    found: list[MatrixBatch] = []
+    for path, positions in members:
+        chosen = [jobs[position] for position in positions]
+        on_device = path is cast(Path, triton)
+        found.append(DeviceBatch(path, chosen, plans or Plans()) if on_device else MatrixBatch(path, chosen))
+    return found

@@ -15,8 +15,8 @@ from pats._scope import canonical_name, refuse_twins
 from pats.kernels import Base, Rule, choose_path, forced
 from pats.step.checkpoint import follow_loading
 from pats.step.matrices import Target, iterate, job_for
+from pats.step.on_device import Halves
 from pats.step.plan import Wish
-from pats.step.replay import Replay
 from pats.step.shard import local
 from pats.step.state import counted
 from pats.step.step import Step
@@ -36,7 +36,7 @@ class _BaseUpdate:
         widened: Half-precision parameters, and the float32 copies that torch updates.
     """
 
-    step: Step
+    step: Step | Halves
     widened: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
 
@@ -77,7 +77,7 @@ class NoisyMixin(Optimizer):
     def _attach(self) -> None:
         targets = self._targets if RNG_KEY in self.defaults else None
         self._stepper = Stepper(self, targets, wish_of=self._wish)
-        self._replay = Replay(self, self._stepper)
+        self._replay = self._stepper.replay
         self._update: _BaseUpdate | None = None
         if RNG_KEY in self.defaults:  # GradScaler then unscales before the step, and skips it itself
             self._step_supports_amp_scaling = False
@@ -247,7 +247,6 @@ class NoisyMixin(Optimizer):
         finally:
             self._update = None
         self._stepper.perturb(step)
-        self._replay.record(step)
         return loss
 
     def stats(self) -> dict[str, dict[str, float]]:

@@ -55,10 +55,14 @@ class OneByOne(Optimizer):
         for group in self.param_groups:
             if RNG_KEY in group:
                 Noise.from_group(group)  # raises before anything is changed
+        self._prepare()
         for group, parameter, name in iterate(self.param_groups):
             if parameter.grad is not None:
                 self._update(parameter, parameter.grad, group, name)
         return loss
+
+    def _prepare(self) -> None:
+        """What is done for all parameters at once, before the first is updated."""
 
     def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any], name: str | None) -> None:
         """Update one parameter and its state."""
@@ -67,7 +71,7 @@ class OneByOne(Optimizer):
     def _counted(self, theta: Tensor, *shaped: str) -> tuple[dict[str, Any], int]:
         """The state, its tensors of the parameter's shape zero at first, and this step's number from 1."""
         state = self.state[theta]
-        if not state:
+        if "step" not in state:
             state |= {"step": torch.zeros(()), **{key: torch.zeros_like(theta) for key in shaped}}
         counted(state)
         state["step"] += 1

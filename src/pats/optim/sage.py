@@ -11,21 +11,23 @@ R lies in [0, max(1, β₃/(1-β₃))]. An entry that is exactly zero stays zero
 and biases of the attention and feed-forward layers, which is ``scope="encoder"`` of ``pats.param_groups``.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from pats._errors import InputError
 from pats._noise import sensitivity, state_dtype
-from pats.kernels import batches
+from pats.kernels import Plans, batches
 from pats.optim._one_by_one import OneByOne, check_settings
 from pats.step import shard
-from pats.step.matrices import job_for
+from pats.step.matrices import iterate, job_for
 from pats.step.state import SENSITIVITY
 
 
 class _SAGE(OneByOne):
+    _moments: ClassVar[tuple[str, str]]
+
     def __init__(
         self,
         groups: Any,
@@ -51,6 +53,23 @@ class _SAGE(OneByOne):
                 "SAGE needs in_scope in every parameter group: build the groups with pats.param_groups(model)"
             )
 
+    def _prepare(self) -> None:
+        """E of all parameters, in one pass of their path."""
+        jobs = []
+        for group, parameter, name in iterate(self.param_groups):
+            if parameter.grad is None or not group["in_scope"]:
+                continue
+            shard.refuse_flat(parameter, name or "a parameter")
+            self.state[parameter].setdefault("step", torch.zeros(()))
+            for key in self._moments:
+                self._held(parameter, key)
+            job = job_for(parameter, shard.local_grad(parameter), "")
+            job.average, job.beta = self._held(parameter, SENSITIVITY, state_dtype(parameter)), group["beta3"]
+            jobs.append(job)
+        plans = self.__dict__.setdefault("_plans", Plans())  # what the Triton kernels keep; no copy has it
+        for batch in batches(jobs, plans):
+            batch.measure()
+
     def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any], name: str | None) -> None:
         shard.refuse_flat(theta, name or "a parameter")
         self._update_part(theta, shard.local_grad(theta), group)
@@ -70,15 +89,11 @@ class _SAGE(OneByOne):
     def _factor(
         self, parameter: Tensor, grad: Tensor, group: dict[str, Any], correction: float = 1.0
     ) -> Tensor | float:
-        """R_t, and E_t updated; 1 out of scope. ``correction`` divides E where its bias is corrected."""
+        """R_t from E_t; 1 out of scope. ``correction`` divides E where its bias is corrected."""
         if not group["in_scope"]:
             return 1.0
         held = self._held(parameter, SENSITIVITY, state_dtype(parameter))
         current = sensitivity(shard.local(parameter).to(held.dtype), grad.to(held.dtype))
-        job = job_for(parameter, grad, "")
-        job.average, job.beta = held, group["beta3"]
-        for batch in batches([job]):
-            batch.measure()
         average = held / correction
         uncertainty = (current - average).abs_()
         eps: float = group["eps"]
@@ -105,6 +120,8 @@ class SAGEAdamax(_SAGE):
 
     A parameter without a gradient is skipped. A non-finite sensitivity leaves E as it was.
     """
+
+    _moments: ClassVar[tuple[str, str]] = ("exp_avg", "exp_inf")
 
     def _update_part(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         (beta1, beta2), eps = group["betas"], group["eps"]
@@ -142,6 +159,8 @@ class SAGEAdamW(_SAGE):
 
     A parameter without a gradient is skipped. A non-finite sensitivity leaves E as it was.
     """
+
+    _moments: ClassVar[tuple[str, str]] = ("exp_avg", "exp_avg_sq")
 
     def __init__(
         self,

@@ -5,7 +5,6 @@ step, and all that made them what they are. ``Replay`` takes it up again, and re
 that is of no use.
 """
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import is_
 from typing import Any
@@ -15,12 +14,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pats._budget import KEYS
-from pats.kernels import MatrixBatch, MatrixJob, forced
+from pats.kernels import DeviceBatch, MatrixBatch, MatrixJob
+from pats.step.again import Around, settings
+from pats.step.ledger import Ledger
+from pats.step.on_device import Halves, Whole, on_device_of
 from pats.step.state import is_exact
 from pats.step.step import Step
-from pats.step.stepper import Stepper
+from pats.step.telemetry import Telemetry
 
-_LEFT_OUT = ("params", "param_names", "lr")  # lr is renewed
 _MOST_MISSES = 7  # the longest pause is 63 steps
 _NO_GRADIENT = torch.empty(0)
 
@@ -30,40 +31,52 @@ class Replay:
 
     Args:
         optimizer: The optimizer.
-        stepper: What its steps are begun by.
+        ledger: The budgets of its matrices.
+        telemetry: Takes in what is done.
     """
 
-    def __init__(self, optimizer: Optimizer, stepper: Stepper) -> None:
-        self._optimizer, self._stepper = optimizer, stepper
-        self._recording: Recording | None = None
+    def __init__(self, optimizer: Optimizer, ledger: Ledger, telemetry: Telemetry) -> None:
+        self._optimizer, self._ledger, self._telemetry = optimizer, ledger, telemetry
+        self._recording: Recording | Whole | Halves | None = None
         self._misses, self._pause = 0, 0  # how often in a row it was of no use; steps to go without
 
     @torch.no_grad()
     def step(self) -> bool:
-        """Do the last step again.
+        """Do the last step again, base update and all.
 
         Returns:
             False where it has to be looked up; nothing has been changed.
         """
-        if self._recording is None:
+        recording = self._recording
+        if recording is None or isinstance(recording, Halves) or not self._renewed(recording):
             return False
-        if not self._recording.renew():
-            self._misses = min(self._misses + 1, _MOST_MISSES)
-            self._pause = 2 ** (self._misses - 1) - 1
-            return False
-        self._misses = 0
-        sums, tally = self._recording.batch.step()
-        self._recording.let_go()
-        self._recording.count()
-        self._stepper.telemetry.again(sums, tally)
+        recording.run(self._telemetry)
         return True
+
+    @torch.no_grad()
+    def begin(self) -> Halves | None:
+        """Do the first half of the last step again; None where it has to be looked up."""
+        recording = self._recording
+        return recording if isinstance(recording, Halves) and self._renewed(recording) else None
 
     def record(self, step: Step) -> None:
         """Keep what a step has looked up, for the next one."""
         # Where something is new at every step, as under a schedule of β, looking out for it is work in vain.
-        batch = step.alone() if self._stepper.ledger.settled and not self._pause else None
-        self._recording = None if batch is None else recorded(self._optimizer, batch)
+        batch = step.alone() if self._ledger.settled and not self._pause else None
+        self._recording = None if batch is None else recorded(self._optimizer, batch, step)
         self._pause = max(self._pause - 1, 0)
+
+    def forget(self) -> None:
+        """Have the next step looked up."""
+        self._recording = None
+
+    def _renewed(self, recording: "Recording | Whole | Halves") -> bool:
+        if recording.renew():
+            self._misses = 0
+            return True
+        self._misses = min(self._misses + 1, _MOST_MISSES)
+        self._pause = 2 ** (self._misses - 1) - 1
+        return False
 
 
 @dataclass(frozen=True)
@@ -89,9 +102,7 @@ class Recording:
 
     def __init__(self, optimizer: Optimizer, batch: MatrixBatch) -> None:
         self.batch = batch
-        self._optimizer, self._wanted = optimizer, forced()
-        self._settings = _settings(optimizer)
-        self._groups = [[*group["params"]] for group in optimizer.param_groups]
+        self._optimizer, self._around = optimizer, Around(optimizer)
         self._entries: list[_Entry] = []
         self._idle: list[Tensor] = []
         jobs = {id(job.theta): job for job in batch.jobs}
@@ -109,7 +120,6 @@ class Recording:
                 names, held = zip(*((k, v) for k, v in state.items() if id(v) in used), strict=True)
                 kind = _kind(parameter, parameter.grad)
                 self._entries.append(_Entry(group, job, kind, state, names, held, state["step"]))
-        self._states = [*optimizer.state.values()]
         self._counters = [entry.counter for entry in self._entries]
         self._one = torch.ones(())
         self.let_go()
@@ -138,6 +148,13 @@ class Recording:
             job.grad, job.lr, job.step = grad, entry.group["lr"], step
         return True
 
+    def run(self, telemetry: Telemetry) -> None:
+        """Do the step."""
+        sums, tally = self.batch.step()
+        self.let_go()
+        self.count()
+        telemetry.again(sums, tally)
+
     def let_go(self) -> None:
         """Hold no gradient of the step that has been done: it would stay alive."""
         for entry in self._entries:
@@ -153,39 +170,29 @@ class Recording:
         optimizer = self._optimizer
         if any(getattr(optimizer, name, None) is not None for name in ("grad_scale", "found_inf")):
             return False
-        if forced() != self._wanted or _settings(optimizer) != self._settings:
-            return False
-        if not _same(optimizer.state.values(), self._states):
-            return False
-        for group, parameters in zip(optimizer.param_groups, self._groups, strict=True):
-            if not _same(group["params"], parameters):
-                return False
-        return all(parameter.grad is None for parameter in self._idle)
+        return self._around.holds() and all(parameter.grad is None for parameter in self._idle)
 
 
-def recorded(optimizer: Optimizer, batch: MatrixBatch) -> Recording | None:
-    """A recording of a step; None where torch has updated other parameters, or on a device.
+def recorded(optimizer: Optimizer, batch: MatrixBatch, step: Step) -> "Recording | Whole | Halves | None":
+    """A recording of a step; None where the next one has to be looked up.
+
+    On the CPU that is where torch has updated other parameters.
 
     Args:
         optimizer: The optimizer.
         batch: All that the step's kernels did.
+        step: The step.
     """
-    if any(isinstance(value, Tensor) for values in _settings(optimizer) for value in values):
+    if any(isinstance(value, Tensor) for values in settings(optimizer) for value in values):
+        return None
+    if isinstance(batch, DeviceBatch):
+        return on_device_of(optimizer, batch, step.names_in(batch), step.whole)
+    if not step.whole:
         return None
     done = {id(job.theta) for job in batch.jobs if job.theta.device.type == "cpu"}
     everything = (parameter for group in optimizer.param_groups for parameter in group["params"])
     whole = all(parameter.grad is None or id(parameter) in done for parameter in everything)
     return Recording(optimizer, batch) if whole else None
-
-
-def _same(here: Collection[object], before: Collection[object]) -> bool:
-    """Whether they hold the same objects: to compare tensors, or to look them up, would take longer."""
-    return len(here) == len(before) and all(map(is_, here, before))
-
-
-def _settings(optimizer: Optimizer) -> Sequence[Sequence[Any]]:
-    groups = optimizer.param_groups
-    return [[value for key, value in group.items() if key not in _LEFT_OUT] for group in groups]
 
 
 def _kind(parameter: Tensor, grad: Tensor | None) -> tuple[Any, ...]:

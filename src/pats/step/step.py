@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pats.kernels import MatrixBatch, MatrixJob, batched
+from pats.kernels import DeviceBatch, MatrixBatch, MatrixJob, Plans, batched
 from pats.kernels.job import capturing
 from pats.step.ledger import Ledger
 from pats.step.plan import Plan
@@ -33,6 +33,7 @@ class Noisy:
         job: Its job.
         average: s̄ as the state holds it: a DTensor where the parameter is one.
         counted: The optimizer's counter before the update, where it can be read without waiting.
+        counter: Its identity and its version, which grows when it is counted; None where it is no tensor.
     """
 
     group: dict[str, Any]
@@ -40,6 +41,7 @@ class Noisy:
     job: MatrixJob
     average: Tensor
     counted: float | None
+    counter: tuple[int, int] | None
 
 
 class Step:
@@ -50,6 +52,7 @@ class Step:
         plan: Which path does what; its positions are those of ``noisy``, then of ``others``.
         noisy: The matrices that get noise.
         others: Parameters and jobs of what a path updates without noise.
+        plans: What the Triton kernels keep from step to step.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Step:
         plan: Plan,
         noisy: Sequence[Noisy],
         others: Sequence[tuple[Tensor, MatrixJob]],
+        plans: Plans,
     ) -> None:
         self.plan = plan
         self._optimizer, self._noisy = optimizer, noisy
@@ -65,22 +69,38 @@ class Step:
         jobs = [job for _, job in every]
         rows = zip(every, plan.decisions, strict=True)
         self._fused = {id(parameter): job for (parameter, job), decision in rows if decision.fused}
-        self._at_once, self._apart = batched(jobs, plan.at_once), batched(jobs, plan.apart)
+        self._at_once, self._apart = batched(jobs, plan.at_once, plans), batched(jobs, plan.apart, plans)
         self._sums: list[Tensor] = []
+        self._found_inf: Tensor | None = None
         self._samples: dict[int, Tensor] = {}
-        self._over = False
+        self._over = self._counts_there = False
 
-    def measure(self, grad_scale: float) -> dict[int, Tensor]:
+    @property
+    def stays_on_device(self) -> bool:
+        """Whether what is measured before the base update is read by no host."""
+        return all(isinstance(batch, DeviceBatch) for batch in self._apart)
+
+    def measure(self, grad_scale: float | Tensor = 1.0, found_inf: Tensor | None = None) -> dict[int, Tensor]:
         """Eq. 1-3 of what is measured before the base update.
 
         Args:
             grad_scale: The gradients are divided by it.
+            found_inf: Where it is not zero, nothing is done: a number of a device, which is read there.
 
         Returns:
             The sums of each job by its identity, to be added up over the ranks in place.
         """
-        self._sums = [batch.measure(grad_scale) for batch in self._apart]
+        self._found_inf = found_inf
+        self._sums = []
+        observed = set()
+        for batch in self._apart:
+            if isinstance(batch, DeviceBatch):
+                self._sums.append(batch.measure(grad_scale, found_inf))
+                observed |= {id(job) for job in batch.jobs} if batch.observes else set()
+            else:
+                self._sums.append(batch.measure(float(grad_scale)))
         jobs = [item.job for item in self._noisy if id(item.parameter) not in self._fused]
+        jobs = [job for job in jobs if id(job) not in observed]
         thetas = {id(job): job.theta for job in jobs}
         self._samples = dict(zip(thetas, samples([*thetas.values()]), strict=True))
         rows = zip(self._apart, self._sums, strict=True)
@@ -104,23 +124,51 @@ class Step:
             raise RuntimeError("a step is measured once and perturbed once: this one is over")
         self._over = True
         updates = self._updates()
+        ours: list[Tensor] = []
         for item in self._noisy:
             state = self._optimizer.state[item.parameter]
             state.setdefault(SENSITIVITY, item.average)
             if item.job.budget is not None:
                 ledger.keep(item.parameter)
             if id(item.parameter) not in self._fused:
-                item.job.step, item.job.lr = _count(item, state), item.group["lr"]
-        done = [(batch, *batch.step()) for batch in self._at_once]
-        for batch, sums in zip(self._apart, self._sums, strict=True):
-            done.append((batch, sums, batch.perturb(sums)))
+                item.job.step, item.job.lr = self._counted(item, state, ours), item.group["lr"]
+        self._counts_there = bool(ours)
+        if ours:
+            made = torch.ones((), device=ours[0].device)
+            made = made if self._found_inf is None else made - self._found_inf.to(ours[0].device)
+            torch._foreach_add_(ours, made)
         noisy = {id(item.job) for item in self._noisy}
+        done: list[tuple[MatrixBatch, Tensor, Tensor]] = []
+        for batch in self._at_once:
+            if isinstance(batch, DeviceBatch):
+                done.append((batch, *batch.step(self._counts(batch, telemetry))))
+            else:
+                done.append((batch, *batch.step()))
+        for batch, sums in zip(self._apart, self._sums, strict=True):
+            if isinstance(batch, DeviceBatch):
+                counts = self._counts(batch, telemetry)
+                done.append((batch, sums, batch.perturb(sums, self._found_inf, counts)))
+            else:
+                done.append((batch, sums, batch.perturb(sums)))
         reports = (self._report(batch, sums, tally, noisy, updates) for batch, sums, tally in done)
         telemetry.step([report for report in reports if report.names])
 
     def alone(self) -> MatrixBatch | None:
-        """What the step did, where that was update and noise of all its parameters in one call."""
-        return self._at_once[0] if len(self._at_once) == 1 and not self._apart else None
+        """What the step did, where that was one batch, and nothing is left to do for each of its matrices."""
+        done = [*self._at_once, *self._apart]
+        if len(done) != 1 or self._counts_there:
+            return None
+        return done[0] if self.whole or not (self._fused or self._samples) else None
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it was update and noise in one call."""
+        return not self._apart
+
+    def names_in(self, batch: MatrixBatch) -> tuple[str, ...]:
+        """Names of a batch's matrices with noise, which come first."""
+        noisy = {id(item.job) for item in self._noisy}
+        return tuple(job.name for job in batch.jobs if id(job) in noisy)
 
     def _updates(self) -> dict[int, Tensor]:
         """Norms of the observed base updates, by the job's identity, taken before there is noise."""
@@ -138,16 +186,37 @@ class Step:
         names = tuple(job.name for job in jobs)
         accounts = [job.budget for job in jobs]
         thetas = [job.theta for job in jobs]
-        return BatchTelemetry(names, thetas, accounts, sums, tally, observed or None)
+        counted = isinstance(batch, DeviceBatch)
+        return BatchTelemetry(names, thetas, accounts, sums, tally, observed or None, counted)
+
+    def _counts(self, batch: MatrixBatch, telemetry: Telemetry) -> Tensor:
+        """Where the kernels count the steps of a batch's matrices with noise."""
+        return telemetry.counts(self.names_in(batch), batch.jobs[0].theta.device)
+
+    def _counted(self, item: Noisy, state: dict[str, Any], ours: list[Tensor]) -> int | Tensor:
+        """The counter of the noise: torch's own ``step``; ours where the base optimizer counts none.
+
+        One that is read on the device, and that we have to count, is added to ``ours``.
+        """
+        deferred = self._found_inf is not None  # whether the step counts is known on the device alone
+        counter = state.get("step")
+        if not on_device(counter) and not deferred:
+            return _count(item, state)
+        device = item.job.theta.device
+        if not isinstance(counter, Tensor) or counter.device != device:
+            start = 0.0 if counter is None else float(counter)
+            counter = state["step"] = torch.full((), start, device=device)
+            if start == (item.counted or 0.0):
+                ours.append(counter)
+        elif item.counter is not None and item.counter == (id(counter), counter._version):
+            ours.append(counter)
+        return counter
 
 
-def _count(item: Noisy, state: dict[str, Any]) -> int | Tensor:
-    """The counter of the noise: torch's own ``step``; ours where the base optimizer counts none."""
+def _count(item: Noisy, state: dict[str, Any]) -> int:
+    """The counter on the host."""
     if "step" not in state:
         state["step"] = torch.zeros((), dtype=torch.float32)
-    if on_device(state["step"]):
-        counter: Tensor = state["step"]
-        return counter
     if capturing(item.job.theta.device):
         raise RuntimeError(
             f"the steps of {item.job.name!r} are counted on the host, and every replay of a CUDA graph "

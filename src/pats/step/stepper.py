@@ -18,13 +18,15 @@ from torch.optim import Optimizer
 from pats._budget import variance_sum
 from pats._noise import Noise, state_dtype
 from pats._scope import canonical_name
-from pats.kernels import MatrixJob, forced
+from pats.kernels import MatrixJob, Plans, forced
 from pats.kernels.job import SUMS, capturing
 from pats.step import shard
 from pats.step.ledger import Ledger
 from pats.step.matrices import Target, job_for
+from pats.step.on_device import Halves
 from pats.step.plan import Candidate, Plan, Wish, plan
-from pats.step.state import SENSITIVITY, Names, check_step, counted
+from pats.step.replay import Replay
+from pats.step.state import SENSITIVITY, Names, check_step, counted, on_device
 from pats.step.step import Noisy, Step
 from pats.step.telemetry import Telemetry
 
@@ -59,21 +61,25 @@ class Stepper:
         self._optimizer, self._targets, self._replicas = optimizer, targets, replicas
         self._names, self._wish_of = names, wish_of
         self._plan: Plan | None = None
+        self._plans = Plans()
+        self.replay = Replay(optimizer, self.ledger, self.telemetry)
         self._warned = self._compared = False
 
     @_disable_dynamo
     @torch.no_grad()
-    def measure(self) -> Step:
+    def measure(self) -> Step | Halves:
         """Begin a step: Eq. 1-3 from the gradients and the parameters before the update.
 
         Raises:
             RuntimeError: A gradient or a state does not fit its parameter; nothing has been changed.
             InputError: A kernel is required that cannot be had; nothing has been changed.
         """
+        if (again := self.replay.begin()) is not None:
+            return again
         optimizer, targets = self._optimizer, self._targets
-        found_inf = getattr(optimizer, "found_inf", None)
-        if targets is not None and found_inf is not None and bool(torch.as_tensor(found_inf).any()):
-            targets = None  # the base optimizer skips this step, so nothing is measured, drawn or counted
+        found_inf, grad_scale = scaling(optimizer)
+        if targets is not None and _skipped(found_inf):
+            targets = None
         else:
             check_step(optimizer, self._names)
         in_scope = [] if targets is None else [*targets()]
@@ -91,18 +97,23 @@ class Stepper:
         step = self._planned(noisy)
         if targets is None:
             return step
+        if isinstance(found_inf, Tensor) and not step.stays_on_device:
+            if bool(found_inf.any()):
+                return self._planned([])
+            found_inf = None
         if not noisy:
             self._warn()
-        grad_scale = getattr(optimizer, "grad_scale", None)
-        sums = step.measure(1.0 if grad_scale is None else float(grad_scale))
+        sums = step.measure(grad_scale, found_inf if isinstance(found_inf, Tensor) else None)
         self._reduce(aimed, {id(item.parameter): sums.get(id(item.job)) for item in noisy})
         return step
 
     @_disable_dynamo
     @torch.no_grad()
-    def perturb(self, step: Step) -> None:
+    def perturb(self, step: Step | Halves) -> None:
         """End a step: Eq. 4-5 on the updated parameters."""
         step.perturb(self.ledger, self.telemetry)
+        if isinstance(step, Step):
+            self.replay.record(step)
 
     def _open_budgets(self, aimed: Sequence[Aimed]) -> None:
         self.ledger.open(
@@ -134,7 +145,9 @@ class Stepper:
         job.noise, job.average, job.seed = noise, shard.local(average), noise.seed
         job.budget = self.ledger.row(parameter) if noise.scale == "budget" else None
         job.maximize = bool(group.get("maximize", False))
-        return Noisy(group, parameter, job, average, counted(state))
+        count, counter = counted(state), state.get("step")
+        counter = (id(counter), counter._version) if isinstance(counter, Tensor) else None
+        return Noisy(group, parameter, job, average, count, counter)
 
     def _planned(self, noisy: Sequence[Noisy]) -> Step:
         """The step, with every matrix that a path may update, by the last plan where it holds."""
@@ -150,7 +163,7 @@ class Stepper:
                 others.append((parameter, job))
                 candidates.append(Candidate(job, wish, shard.is_sharded(parameter)))
         self._plan = plan(candidates, forced(), self._plan)
-        return Step(self._optimizer, self._plan, noisy, others)
+        return Step(self._optimizer, self._plan, noisy, others, self._plans)
 
     def _reduce(self, aimed: Sequence[Aimed], own: dict[int, Tensor | None]) -> None:
         """Add up the sums of sharded matrices over ranks; the ranks compare seeds and names once.
@@ -193,6 +206,24 @@ class Stepper:
                 "backward() before step(), and attach PATS after the model is wrapped",
                 stacklevel=5,
             )
+
+
+def scaling(optimizer: Optimizer) -> tuple[object, float | Tensor]:
+    """What torch's AMP has left for a step: found_inf, or None, and what the gradients are divided by."""
+    scale = getattr(optimizer, "grad_scale", None)
+    if scale is not None and not isinstance(scale, Tensor):
+        scale = float(scale)
+    return getattr(optimizer, "found_inf", None), 1.0 if scale is None else scale
+
+
+def _skipped(found_inf: object) -> bool:
+    """Whether the base optimizer skips this step, so that nothing is measured, drawn or counted.
+
+    A number on a device is not read here: that would make the host wait.
+    """
+    if found_inf is None or on_device(found_inf) or forced() == "triton":
+        return False
+    return bool(torch.as_tensor(found_inf).any())
 
 
 def _without_noise(group: dict[str, Any], known: set[int]) -> Iterable[tuple[Tensor, MatrixJob]]:

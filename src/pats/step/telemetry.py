@@ -27,7 +27,8 @@ class BatchTelemetry:
         accounts: Their rows of ``pats._budget``; None without a budget.
         sums: Their rows of ``pats.kernels.job.SUMS``; more may follow.
         tally: Their rows of ``pats.kernels.job.TALLY``; more may follow.
-        updates: Norms of the observed base updates, where the path did not make them.
+        updates: Norms of the observed base updates, where the path did not observe them.
+        counted: Whether the path has counted the step in ``Telemetry.counts`` by itself.
     """
 
     names: tuple[str, ...]
@@ -36,6 +37,7 @@ class BatchTelemetry:
     sums: Tensor
     tally: Tensor
     updates: list[Tensor] | None
+    counted: bool = False
 
 
 class Telemetry:
@@ -49,9 +51,14 @@ class Telemetry:
     def step(self, batches: list[BatchTelemetry]) -> None:
         """Take a step in; a batch for each of its calls."""
         for batch in batches:
-            self._totals.add(batch.names, batch.sums, batch.tally)
+            if not batch.counted:
+                self._totals.add(batch.names, batch.sums, batch.tally)
         self._last = batches
         self._watch()
+
+    def counts(self, names: tuple[str, ...], device: torch.device) -> Tensor:
+        """Where a path counts steps of some matrices by itself: skipped ones, and Σ q², a row of each."""
+        return self._totals.table(names, device)
 
     def again(self, sums: Tensor, tally: Tensor) -> None:
         """Take in a step of the same matrices as the last one, which was one batch at the most."""
@@ -107,15 +114,20 @@ class Totals:
             tally: Their rows of ``pats.kernels.job.TALLY``; more may follow.
         """
         spoilt = (sums[: len(names), 1] > 0).to(tally.dtype)
-        rows = torch.stack([spoilt, tally[: len(names), _SQUARE]], dim=1)
-        if names in self._sets:
-            self._sets[names] += rows  # in place, so that replays of a CUDA graph count on
-            return
-        if len(self._sets) == _MOST:
+        table = self.table(names, tally.device)
+        table += torch.stack([spoilt, tally[: len(names), _SQUARE]], dim=1)
+
+    def table(self, names: tuple[str, ...], device: torch.device) -> Tensor:
+        """The rows of some matrices, to be added to in place, so that replays of a CUDA graph count on."""
+        table = self._sets.get(names)
+        if table is None and len(self._sets) == _MOST:
             oldest = next(iter(self._sets))
             for name, row in zip(oldest, self._sets.pop(oldest).unbind(), strict=True):
-                self._each[name] = self._each[name] + row if name in self._each else row.clone()
-        self._sets[names] = rows
+                self._each[name] = self._each[name].to(row) + row if name in self._each else row.clone()
+        if table is None or table.device != device:
+            zeros = torch.zeros(len(names), 2, dtype=torch.float64, device=device)
+            table = self._sets[names] = zeros if table is None else table.to(device)
+        return table
 
     def read(self) -> dict[str, tuple[int, float]]:
         """Steps without noise, and Σ q², by name."""

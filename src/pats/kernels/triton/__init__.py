@@ -1,37 +1,40 @@
 """The execution path in Triton: float32, bfloat16 and float16 parameters on a CUDA device.
 
-A handful of launches a step, whatever the number of matrices, and no wait of the host for the device: sums,
-means and the tally stay on it, so that a step can be captured in a CUDA graph (``capturable=True``). Triton's
-interpreter (``TRITON_INTERPRET=1``) runs the same kernels on a CPU, slowly.
+A plan (``plan.py``) keeps tables of all matrices on the device, so that a step sends one small buffer and
+launches a handful of kernels, whatever the number of matrices: measure, size, update and tally, and where the
+optimizer updates in between, the totals of the measure by themselves. Measure and update are one launch for
+all matrices of one dtype (of θ and of its state), one more for those without noise and one for those whose
+sizes or addresses are no multiples of 16. Matrices that are not contiguous are worked on in copies, and their
+tables are made at every step.
 
-Not yet measured on a GPU: see ``benchmarks/``.
+The host never waits for the device: sums, means, the tally and what torch's AMP has found stay on it, so that
+a step can be captured in a CUDA graph (``capturable=True``). Triton's interpreter (``TRITON_INTERPRET=1``)
+runs the same kernels on a CPU, slowly.
+
+An earlier form of this path, which made its tables at every step, was measured on a GPU; what this one's host
+part takes is in ``benchmarks/host.py``, and its time on a GPU is not yet measured.
 """
 
 import importlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import ModuleType
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from pats.kernels.job import SUMS, TALLY, MatrixJob, capturing, refuse_misfits, unfit, write_back
-from pats.kernels.triton.tables import PieceRow, flags_of, job_row
-from pats.philox import key, threshold
+from pats.kernels.job import MatrixBatch, MatrixJob, refuse_misfits, unfit, write_back
+from pats.kernels.triton import plan
+from pats.kernels.triton.plan import Head, Plan, Plans
+from pats.kernels.triton.tables import Moving
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
-BLOCK = 1024  # elements of one program
-_TOTAL_BLOCK = 256
-
-# Second-level cache that a group of matrices may fill, so that the second pass finds θ, g and s̄ there.
-_CACHE_SHARE = 0.5
-_CACHE_INTERPRETED = 1 << 20
-_CACHED_BYTES = 12
-
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+_signed = plan.signed
 
 
 @lru_cache
@@ -41,9 +44,6 @@ def kernels() -> ModuleType | None:
         return importlib.import_module("pats.kernels.triton.kernel")
     except ImportError:
         return None
-
-
-_captured: list[Tensor] = []  # a CUDA graph reads its tables for as long as it is replayed
 
 
 def refusal(job: MatrixJob) -> str | None:
@@ -61,183 +61,99 @@ def missing(device: str, dtype: torch.dtype) -> str | None:
 
 def measure(jobs: Sequence[MatrixJob], grad_scale: float) -> Tensor:
     """Pass 1: see ``pats.kernels.job.Path``."""
-    work = _Work(jobs, grad_scale)
-    sums = work.measure()
-    torch.autograd.graph.increment_version([job.average for job in jobs if job.average is not None])
-    return sums
+    return DeviceBatch(_PATH, jobs).measure(grad_scale)
 
 
 def perturb(jobs: Sequence[MatrixJob], sums: Tensor) -> Tensor:
     """Pass 2: see ``pats.kernels.job.Path``."""
-    work = _Work(jobs)
-    tally = work.update(sums.contiguous())
-    work.write_back()
-    return tally
+    return DeviceBatch(_PATH, jobs).perturb(sums)
 
 
 def step(jobs: Sequence[MatrixJob]) -> tuple[Tensor, Tensor]:
-    """Both passes, group by group of what the second-level cache holds: see ``pats.kernels.job.Path``."""
-    refuse_misfits(jobs, refusal)  # all of them, before the first is changed
-    sums, tallies = [], []
-    for group in _groups(jobs):
-        work = _Work(group)
-        sums.append(work.measure())
-        tallies.append(work.update(sums[-1]))
-        work.write_back()
-    torch.autograd.graph.increment_version([job.average for job in jobs if job.average is not None])
-    return torch.cat(sums), torch.cat(tallies)
+    """Both passes: see ``pats.kernels.job.Path``."""
+    return DeviceBatch(_PATH, jobs).step()
 
 
-def _kernel() -> ModuleType:
-    module = kernels()
-    assert module is not None
-    return module
+@dataclass(frozen=True)
+class DeviceBatch(MatrixBatch):
+    """A batch of this path, with the plans of its optimizer, whose numbers may all stay on the device.
 
-
-@dataclass
-class _Launch:
-    """The blocks of one launch: matrices of one dtype.
-
-    ``aligned``: consecutive elements whose words begin with a block of the stream, addresses and sizes
-    multiples of 16.
+    Args:
+        plans: The plans; those of this batch alone where none are given.
     """
 
-    theta: torch.dtype
-    state: torch.dtype
-    base: bool
-    noise: bool
-    budget: bool
-    aligned: bool
-    blocks: list[int] = field(default_factory=list)  # of every program: its piece, and its block there
-    jobs: list[int] = field(default_factory=list)  # of every program: its job
-
-    @classmethod
-    def of(cls, job: MatrixJob, aligned: bool) -> "_Launch":
-        """An empty launch that a job can join."""
-        state = torch.float32 if job.rule is None else job.rule.first.dtype
-        noise = job.averaging is not None
-        return cls(job.theta.dtype, state, job.rule is not None, noise, job.budget is not None, aligned)
+    plans: Plans = field(default_factory=Plans)
 
     @property
-    def kind(self) -> tuple[object, ...]:
-        """What the jobs of a launch have in common."""
-        return (self.theta, self.state, self.base, self.noise, self.budget, self.aligned)
+    def observes(self) -> bool:
+        """Whether the base updates between ``measure`` and ``perturb`` are observed, and in the tally."""
+        return all(job.theta.is_contiguous() for job in self.jobs)
+
+    def measure(self, grad_scale: float | Tensor = 1.0, found_inf: Tensor | None = None) -> Tensor:
+        """First half of a step.
+
+        Args:
+            grad_scale: The gradients are divided by it.
+            found_inf: Where it is not zero, nothing is changed.
+        """
+        work = _Work(self.jobs, self.plans, base=False)
+        work.send(grad_scale, found_inf)
+        sums = work.plan.measure(total=True)
+        count_averages(self.jobs)
+        return sums
+
+    def perturb(self, sums: Tensor, found_inf: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
+        """Second half of a step.
+
+        Args:
+            sums: ``SUMS`` of the whole matrices.
+            found_inf: Where it is not zero, there is no noise, and nothing is counted.
+            counts: Skipped steps and Σ q² of the jobs with noise, which come first; this step is added.
+        """
+        work = _Work(self.jobs, self.plans)
+        work.send(1.0, found_inf)
+        tally = work.plan.update(sums.contiguous(), counts)
+        write_back(self.jobs, work.copies)
+        return tally
+
+    def step(self, counts: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Both halves; see ``perturb`` for ``counts``."""
+        work = _Work(self.jobs, self.plans)
+        work.send(1.0, None)
+        sums = work.plan.measure(total=False)
+        tally = work.plan.update(None, counts)
+        count_averages(self.jobs)
+        write_back(self.jobs, work.copies)
+        return sums, tally
 
 
 class _Work:
-    """The jobs as the kernels' tables."""
+    """The plan of some jobs, and what has to be alive until its launches have been given away.
 
-    def __init__(self, jobs: Sequence[MatrixJob], grad_scale: float = 1.0) -> None:
-        refuse_misfits(jobs, refusal)
-        self._jobs = jobs
-        self._device = jobs[0].theta.device
-        self._copies: list[tuple[Tensor, Tensor]] = []
-        self._held: list[Tensor] = []  # alive until the launches have read them
-        pieces: list[int] = []
-        scalars: list[float] = []
-        launches: dict[tuple[object, ...], _Launch] = {}
-        for owner, job in enumerate(jobs):
-            addresses = self._addresses(job)
-            scalars += job_row(job, grad_scale)
-            flags, gate = flags_of(job), threshold(job.noise.p) if job.noise is not None else 0
-            key0, key1 = key(job.seed, job.name)
-            for piece in job.pieces:
-                number = len(pieces) // len(PieceRow._fields)
-                here = [a + piece.offset * size if a else 0 for a, size in addresses]
-                place = piece.count, piece.run, piece.stride, piece.start
-                stream = _signed(key0 | key1 << 32)
-                pieces += PieceRow._make((*here, *place, owner, stream, gate, flags, _account(job)))
-                consecutive = piece.run >= piece.count and piece.start % 4 == 0
-                aligned = consecutive and piece.count % 16 == 0 and not any(a % 16 for a in here)
-                launch = _Launch.of(job, aligned)
-                launch = launches.setdefault(launch.kind, launch)
-                for block in range((piece.count + BLOCK - 1) // BLOCK):
-                    launch.blocks += (number, block)
-                    launch.jobs.append(owner)
-        self._launches = [*launches.values()]
-        self._pieces = self._table(pieces, torch.int64)
-        self._scalars = self._table(scalars, torch.float64)
+    Args:
+        jobs: The jobs.
+        plans: Where their plan is looked up.
+        base: Whether the base updates are done, too.
+    """
 
-    def measure(self) -> Tensor:
-        """Sums and counts of all jobs."""
-        noisy = [launch for launch in self._launches if launch.noise]
-        programs = sum(len(launch.jobs) for launch in noisy)
-        partial = torch.zeros(programs, len(SUMS), dtype=torch.float64, device=self._device)
-        first, owners = 0, []
-        for launch in noisy:
-            count = len(launch.jobs)
-            _kernel().measure_kernel[(count,)](
-                self._pieces,
-                self._scalars,
-                self._table(launch.blocks, torch.int64),
-                partial[first:],
-                _kernel().DTYPES[launch.theta],
-                launch.budget,
-                launch.aligned,
-                BLOCK,
-            )
-            first += count
-            owners += launch.jobs
-        return self._total(partial, owners, largest=-1)
+    def __init__(self, jobs: Sequence[MatrixJob], plans: Plans, base: bool = True) -> None:
+        refuse_misfits(jobs, refusal)  # all of them, before the first is changed
+        self.copies: list[tuple[Tensor, Tensor]] = []
+        self._held: list[Tensor] = []
+        self._jobs, self._device = jobs, jobs[0].theta.device
+        addresses = [self._addresses(job) for job in jobs]
+        self._grads = [held[1][0] for held in addresses]
+        module = kernels()
+        assert module is not None
+        rows = plan.rows_of(jobs, addresses, self._device)
+        self.plan: Plan = plans.of(rows, module, kept=not self.copies)
 
-    def update(self, sums: Tensor) -> Tensor:
-        """The second pass; the tally of all jobs."""
-        programs = sum(len(launch.jobs) for launch in self._launches)
-        partial = torch.zeros(programs, len(TALLY), dtype=torch.float64, device=self._device)
-        moving, first, owners = self._moving(), 0, []
-        sizes = self._sizes(moving, sums)
-        for launch in self._launches:
-            count = len(launch.jobs)
-            _kernel().update_kernel[(count,)](
-                self._pieces,
-                self._scalars,
-                moving,
-                sums,
-                sizes,
-                self._table(launch.blocks, torch.int64),
-                partial[first:],
-                _kernel().DTYPES[launch.theta],
-                _kernel().DTYPES[launch.state],
-                launch.base,
-                launch.noise,
-                launch.aligned,
-                BLOCK,
-            )
-            first += count
-            owners += launch.jobs
-        return self._total(partial, owners, largest=TALLY.index("sigma_max"))
-
-    def _sizes(self, moving: Tensor, sums: Tensor) -> Tensor:
-        """λ of every job and the largest σ it allows; rows of budgets are brought to this step."""
-        accounts = self._table([_account(job) for job in self._jobs], torch.int64)
-        flags = self._table([flags_of(job) for job in self._jobs], torch.int64)
-        out = torch.zeros(len(self._jobs), 2, dtype=torch.float64, device=self._device)
-        _kernel().size_kernel[(len(self._jobs),)](accounts, self._scalars, flags, moving, sums, out)
-        return out
-
-    def write_back(self) -> None:
-        write_back(self._jobs, self._copies)
-
-    def _total(self, partial: Tensor, owners: list[int], largest: int) -> Tensor:
-        """Rows of programs added up by job; the programs of a job are adjacent in each launch."""
-        jobs, columns = len(self._jobs), partial.shape[1]
-        out = torch.zeros(jobs, columns, dtype=torch.float64, device=self._device)
-        if not owners:
-            return out
-        order = sorted(range(len(owners)), key=lambda at: owners[at])
-        if order != [*range(len(owners))]:
-            partial = partial[self._table(order, torch.int64)]
-        ranges, at = [], 0
-        counts = [0] * jobs
-        for owner in owners:
-            counts[owner] += 1
-        for count in counts:
-            ranges += [at, at + count]
-            at += count
-        _kernel().total_kernel[(jobs,)](
-            partial, self._table(ranges, torch.int64), out, columns, largest, _TOTAL_BLOCK
-        )
-        return out
+    def send(self, grad_scale: float | Tensor, found_inf: Tensor | None) -> None:
+        lrs = [plan.word(job.lr, self._device) for job in self._jobs]
+        steps = [plan.word(job.step, self._device) for job in self._jobs]
+        widths = [lr_at + 16 * step_at for (_, lr_at), (_, step_at) in zip(lrs, steps, strict=True)]
+        moving = Moving(self._grads, [lr for lr, _ in lrs], [step for step, _ in steps], widths)
+        self.plan.send(moving, head_of(grad_scale, found_inf, self._held))
 
     def _addresses(self, job: MatrixJob) -> list[tuple[int, int]]:
         """Address and bytes an element of θ, ∇L, s̄, m and u or v."""
@@ -252,75 +168,26 @@ class _Work:
             if dense is not tensor:
                 self._held.append(dense)
                 if tensor is not job.grad:
-                    self._copies.append((tensor, dense))
+                    self.copies.append((tensor, dense))
             addresses.append((dense.data_ptr(), dense.element_size()))
         return addresses
 
-    def _moving(self) -> Tensor:
-        """Learning rate and step of every job: what changes from step to step."""
-        columns = [
-            self._column([job.lr for job in self._jobs]),
-            self._column([job.step for job in self._jobs]),
-        ]
-        return torch.stack(columns, dim=1)
 
-    def _column(self, values: Sequence[float | Tensor]) -> Tensor:
-        """Numbers of the host and tensors of the device as float64 on the device, which nobody waits for."""
-        if not any(isinstance(value, Tensor) and value.device == self._device for value in values):
-            return _upload(tuple(map(float, values)), torch.float64, self._device)
-        return torch.stack([self._number(value) for value in values]).to(torch.float64)
-
-    def _number(self, value: float | Tensor) -> Tensor:
-        if isinstance(value, Tensor) and value.device == self._device:
-            return value.reshape(())
-        return torch.full((), float(value), dtype=torch.float64, device=self._device)
-
-    def _table(self, values: Sequence[float], dtype: torch.dtype) -> Tensor:
-        """A table on the device; one that stays the same from step to step is sent once."""
-        if capturing(self._device):  # sent at every replay, not now, so nobody else may read it
-            return _upload(tuple(values), dtype, self._device)
-        return _kept(tuple(values), dtype, self._device)
+def head_of(grad_scale: float | Tensor, found_inf: Tensor | None, held: list[Tensor]) -> Head:
+    """What torch's AMP has left, as a step sends it; ``held`` takes what must live until the launches."""
+    found = 0
+    if found_inf is not None:
+        held.append(found_inf.to(torch.float32))
+        found = held[-1].data_ptr()
+    if not isinstance(grad_scale, Tensor):
+        return Head(found, 0, grad_scale)
+    held.append(grad_scale.to(torch.float32))
+    return Head(found, held[-1].data_ptr())
 
 
-@lru_cache(maxsize=256)
-def _kept(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return _upload(values, dtype, device)
+def count_averages(jobs: Sequence[MatrixJob]) -> None:
+    """Count the changes of pass 1 for autograd."""
+    torch.autograd.graph.increment_version([job.average for job in jobs if job.average is not None])
 
 
-def _upload(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    table = torch.tensor(values, dtype=dtype)
-    if device.type != "cuda":
-        return table
-    pinned = table.pin_memory()
-    sent = pinned.to(device, non_blocking=True)
-    if capturing(device):
-        _captured.extend((pinned, sent))
-    return sent
-
-
-def _groups(jobs: Sequence[MatrixJob]) -> Iterator[list[MatrixJob]]:
-    """Jobs in runs whose θ, ∇L and s̄ fit in a share of the second-level cache together."""
-    device = jobs[0].theta.device
-    cache = _CACHE_INTERPRETED
-    if device.type == "cuda":
-        cache = torch.cuda.get_device_properties(device).L2_cache_size
-    room, group = _CACHE_SHARE * cache / _CACHED_BYTES, list[MatrixJob]()
-    filled = 0
-    for job in jobs:
-        size = job.theta.numel() if job.average is not None else 0  # without noise there is one pass
-        if group and filled + size > room:
-            yield group
-            group, filled = [], 0
-        group.append(job)
-        filled += size
-    yield group
-
-
-def _signed(word: int) -> int:
-    """64 bits as torch's int64 holds them."""
-    return word - 2**64 if word >= 2**63 else word
-
-
-def _account(job: MatrixJob) -> int:
-    """Address of a job's row of ``pats._budget``; 0 without one."""
-    return 0 if job.budget is None else job.budget.data_ptr()
+_PATH = cast(Any, importlib.import_module(__name__))

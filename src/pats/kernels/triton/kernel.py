@@ -1,20 +1,13 @@
-"""The Triton kernels: one grid over the blocks of all matrices.
+"""The Triton kernels of both passes: one grid over the blocks of all matrices.
 
-Every program reads which piece of which matrix is its own from tables of integers and of float64 scalars, so
-that nothing is recompiled when a learning rate or a step changes. Offsets are int64.
+Every program reads which block of which piece is its own from tables (``tables.py``), so that nothing is
+recompiled when a learning rate or a step changes. What is new at every step is in ``moving``, words of eight
+bytes that hold an address or a float64: a head, and a column for each of ``Moving``. Offsets are int64.
 """
 
-import math
-from collections.abc import Sequence
-from typing import Any
-
-import torch
 import triton
 import triton.language as tl
 
-from pats._budget import ROW
-from pats.kernels.job import SUMS, TALLY
-from pats.kernels.triton import tables
 from pats.kernels.triton.arithmetic import (
     FLOAT32_MAX,
     base_update,
@@ -25,36 +18,8 @@ from pats.kernels.triton.arithmetic import (
     rounded,
     words_of_blocks,
 )
-from pats.kernels.triton.tables import JobRow, PieceRow
-from pats.kernels.update import ADAMW
-
-
-def columns(names: Sequence[str]) -> list[Any]:
-    """The numbers of a table's columns, as constants that kernels may read."""
-    return [tl.constexpr(number) for number in range(len(names))]
-
-
-DTYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
-
-# fmt: off
-# Columns of the table of pieces, and of that of jobs' numbers.
-(P_THETA, P_GRAD, P_AVERAGE, P_FIRST, P_SECOND, P_NUMEL, P_RUN, P_STRIDE, P_START, P_OWNER, P_KEY,
- P_THRESHOLD, P_FLAGS, P_BUDGET) = columns(PieceRow._fields)
-(J_TOTAL, J_BETA, J_FACTOR, J_GAMMA, J_EPS_ABSOLUTE, J_EPS_RELATIVE, J_SIZE, J_OPEN, J_STEPS, J_BETA1,
- J_BETA2, J_LOG_BETA1, J_LOG_BETA2, J_EPS, J_DECAY) = columns(JobRow._fields)
-# fmt: on
-# Columns of a budget's account, of the sums and of the tally.
-A_SPREAD, A_MEAN, A_VARIANCE, A_SIZE, A_SPENT = columns(ROW)
-S_SUM, S_NONFINITE, S_VARIANCE = columns(SUMS)
-T_GATED, T_ZERO, T_SQUARE, T_SIGMA_MAX, T_UPDATE_SQUARE, T_OBSERVED = columns(TALLY)
-P_COLUMNS, J_COLUMNS = tl.constexpr(len(PieceRow._fields)), tl.constexpr(len(JobRow._fields))
-S_COLUMNS, T_COLUMNS = tl.constexpr(len(SUMS)), tl.constexpr(len(TALLY))
-
-SIGNED, STD, BY_LR = tl.constexpr(tables.SIGNED), tl.constexpr(tables.STD), tl.constexpr(tables.BY_LR)
-ROUNDING, NOISY = tl.constexpr(tables.ROUNDING), tl.constexpr(tables.NOISY)
-BUDGETED = tl.constexpr(tables.BUDGET)
-BASE_CODE, ADAMW_CODE = tl.constexpr(tables.BASE), tl.constexpr(ADAMW.code)
-FADING = tl.constexpr(-math.expm1(-1 / 500))  # as in pats._budget
+from pats.kernels.triton.columns import *
+from pats.kernels.triton.totals import size_kernel, tally_kernel, total_kernel  # noqa: F401
 
 
 @triton.jit
@@ -64,6 +29,31 @@ def entry(row, column: tl.constexpr, DTYPE: tl.constexpr, ALIGNED: tl.constexpr)
     if ALIGNED:  # lets a thread load 16 bytes at once
         pointer = tl.multiple_of(pointer, 16)
     return pointer
+
+
+@triton.jit
+def gradient(row, moving, DTYPE: tl.constexpr, ALIGNED: tl.constexpr):
+    """The pointer to the first element of a piece in this step's gradient."""
+    address = moved(moving, tl.load(row + P_OWNER), M_GRADS).to(tl.int64, bitcast=True)
+    pointer = address.to(tl.pointer_type(DTYPE)) + tl.load(row + P_OFFSET)
+    if ALIGNED:
+        pointer = tl.multiple_of(pointer, 16)
+    return pointer
+
+
+@triton.jit
+def grad_scale(moving):
+    """What the gradients of this step are divided by, in float64."""
+    word = tl.load(moving + H_SCALE_AT)
+    is_there = word.to(tl.int64, bitcast=True) != 0
+    held = tl.load(moving + H_SCALE)
+    return tl.where(is_there, number(word, tl.where(is_there, 4, 0)), held)
+
+
+@triton.jit
+def sample_places(row, i, inside):
+    """Where a piece's observed entries are kept, and which of a program's entries these are."""
+    return tl.load(row + P_SAMPLE) + (i // EVERY) * SAMPLED + i % EVERY, inside & (i % EVERY < SAMPLED)
 
 
 @triton.jit
@@ -113,106 +103,49 @@ def relative_variance(average, address, job, flags):
 
 
 @triton.jit
-def size_kernel(accounts, scalars, flags, moving, sums, out):
-    """λ of a job and the largest σ it allows; its budget's account is brought to this step."""
-    here = tl.program_id(0).to(tl.int64)
-    job, flag = scalars + here * J_COLUMNS, tl.load(flags + here)
-    lr, step = tl.load(moving + 2 * here), tl.load(moving + 2 * here + 1)
-    std = (flag & STD) != 0
-    value = tl.load(job + J_SIZE)
-    scaled = value * lr
-    lam = tl.where((flag & BY_LR) != 0, tl.where(std, scaled, scaled * scaled), value)
-    ceiling = float("inf")
-    if (flag & BUDGETED) != 0:
-        account = tl.load(accounts + here).to(tl.pointer_type(tl.float64))
-        spread, spent, opened = tl.load(account + A_SPREAD), tl.load(account + A_SPENT), tl.load(job + J_OPEN)
-        total, square = tl.load(job + J_TOTAL), spread * spread
-        mean = (tl.load(sums + S_COLUMNS * here + S_SUM) / total).to(tl.float32).to(tl.float64)
-        variance = (tl.load(sums + S_COLUMNS * here + S_VARIANCE) / total).to(tl.float32).to(tl.float64)
-        known = square > 0.0
-        safe = tl.where(known, square, 1.0)
-        spent = tl.where(known, spent + tl.load(account + A_SIZE) * variance / safe, spent)
-        steps = tl.load(job + J_STEPS)
-        k = tl.maximum(steps - step + 1.0, 0.0)
-        share = tl.minimum(6.0 * k / ((k + 1.0) * (2.0 * k + 1.0)), 0.0625)
-        share = tl.where(steps > 0.0, share, FADING)
-        fine = (
-            known
-            & (opened > 0.0)
-            & (variance > 0.0)
-            & (tl.load(sums + S_COLUMNS * here + S_NONFINITE) == 0.0)
-        )
-        left = tl.maximum(value * value - spent, 0.0)
-        size = tl.where(fine, left * share * square / tl.where(fine, variance, 1.0), 0.0)
-        each = size / tl.where(fine, opened, 1.0)
-        tl.store(account + A_MEAN, mean)
-        tl.store(account + A_VARIANCE, variance)
-        tl.store(account + A_SIZE, size)
-        tl.store(account + A_SPENT, spent)
-        lam = tl.where(std, tl.sqrt(each), each)
-        ceiling = tl.sqrt(16.0 * each * variance)
-    tl.store(out + 2 * here, lam)
-    tl.store(out + 2 * here + 1, ceiling)
-
-
-@triton.jit
 def measure_kernel(
     pieces,
     scalars,
+    moving,
     blocks,
     partial,
+    samples,
     THETA: tl.constexpr,
     BUDGET: tl.constexpr,
+    OBSERVED: tl.constexpr,
     ALIGNED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """Eq. 1 and 2 of one block; its sum, its count of entries that are not finite, and a budget's Σ f̂."""
     here = tl.program_id(0).to(tl.int64)
     row = pieces + tl.load(blocks + 2 * here) * P_COLUMNS
-    off = tl.load(blocks + 2 * here + 1) * BLOCK
+    block = tl.load(blocks + 2 * here + 1).to(tl.int64)
+    off = block * BLOCK
+    counted = is_counted(moving)
     job = scalars + tl.load(row + P_OWNER) * J_COLUMNS
     flags = tl.load(row + P_FLAGS)
     i, inside = local_indices(row, off, ALIGNED, BLOCK)
     theta = tl.load(entry(row, P_THETA, THETA, ALIGNED) + i, inside, 0.0).to(tl.float32)
-    grad = tl.load(entry(row, P_GRAD, THETA, ALIGNED) + i, inside, 0.0).to(tl.float32)
+    grad = tl.load(gradient(row, moving, THETA, ALIGNED) + i, inside, 0.0).to(tl.float32)
+    if OBSERVED:
+        place, kept = sample_places(row, i, inside)
+        tl.store(samples + place, theta, kept)
     where_average = entry(row, P_AVERAGE, tl.float32, ALIGNED) + i
     average = tl.load(where_average, inside, 0.0)
     relative = average * 0.0
     if BUDGET:
         relative = tl.where(inside, relative_variance(average, tl.load(row + P_BUDGET), job, flags), 0.0)
-    sums = partial + S_COLUMNS * here
+    sums = partial + S_COLUMNS * (tl.load(row + P_MEASURED) + block)
     tl.store(sums + S_VARIANCE, tl.sum(relative.to(tl.float64)))
     beta = tl.load(job + J_BETA)
-    s = theta * (grad * tl.load(job + J_FACTOR).to(tl.float32))
+    s = theta * (grad * (tl.load(job + J_FACTOR) / grad_scale(moving)).to(tl.float32))
     s = tl.where((flags & SIGNED) != 0, s, tl.abs(s))
     finite = tl.abs(s) <= FLOAT32_MAX
+    held = average
     average = tl.where(finite, (1.0 - beta).to(tl.float32) * s + beta.to(tl.float32) * average, average)
-    tl.store(where_average, average, inside)
-    tl.store(partial + S_COLUMNS * here + S_SUM, tl.sum(tl.where(inside, average.to(tl.float64), 0.0)))
-    tl.store(
-        partial + S_COLUMNS * here + S_NONFINITE,
-        tl.sum(tl.where(inside & (finite == 0), 1.0, 0.0).to(tl.float64)),
-    )
-
-
-@triton.jit
-def total_kernel(partial, ranges, out, COLUMNS: tl.constexpr, LARGEST: tl.constexpr, BLOCK: tl.constexpr):
-    """Add the blocks' rows up, job by job, in one order; column ``LARGEST`` keeps its largest value."""
-    job = tl.program_id(0).to(tl.int64)
-    first, last = tl.load(ranges + 2 * job), tl.load(ranges + 2 * job + 1)
-    for column in tl.static_range(COLUMNS):
-        value = tl.zeros([BLOCK], tl.float64)
-        for at in range(first, last, BLOCK):
-            k = at + tl.arange(0, BLOCK)
-            part = tl.load(partial + k * COLUMNS + column, k < last, 0.0)
-            if column == LARGEST:
-                value = tl.maximum(value, part)
-            else:
-                value += part
-        if column == LARGEST:
-            tl.store(out + job * COLUMNS + column, tl.max(value))
-        else:
-            tl.store(out + job * COLUMNS + column, tl.sum(value))
+    tl.store(where_average, tl.where(counted, average, held), inside)
+    tl.store(sums + S_SUM, tl.sum(tl.where(inside, average.to(tl.float64), 0.0)))
+    tl.store(sums + S_NONFINITE, tl.sum(tl.where(inside & (finite == 0), 1.0, 0.0).to(tl.float64)))
 
 
 @triton.jit
@@ -224,28 +157,31 @@ def update_kernel(
     sizes,
     blocks,
     partial,
+    samples,
     THETA: tl.constexpr,
     STATE: tl.constexpr,
     BASE: tl.constexpr,
     NOISE: tl.constexpr,
+    OBSERVED: tl.constexpr,
     ALIGNED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """The base update where ``BASE``, Eq. 4 and 5 where ``NOISE``, of one block; and its row of the tally."""
     here = tl.program_id(0).to(tl.int64)
     row = pieces + tl.load(blocks + 2 * here) * P_COLUMNS
-    off = tl.load(blocks + 2 * here + 1) * BLOCK
+    block = tl.load(blocks + 2 * here + 1).to(tl.int64)
+    off = block * BLOCK
     owner, flags = tl.load(row + P_OWNER), tl.load(row + P_FLAGS)
     job = scalars + owner * J_COLUMNS
-    lr, step = tl.load(moving + 2 * owner), tl.load(moving + 2 * owner + 1)
+    lr, step = tl.load(sizes + Z_COLUMNS * owner + Z_LR), tl.load(sizes + Z_COLUMNS * owner + Z_STEP)
     count = (step.to(tl.int64) & 0xFFFFFFFF).to(tl.uint32)
     i, inside = local_indices(row, off, ALIGNED, BLOCK)
     where_theta = entry(row, P_THETA, THETA, ALIGNED) + i
     theta = tl.load(where_theta, inside, 0.0)
     value = theta.to(tl.float64)
-    tally = partial + T_COLUMNS * here
+    tally = partial + T_COLUMNS * (tl.load(row + P_UPDATED) + block)
     if BASE:
-        grad = tl.load(entry(row, P_GRAD, THETA, ALIGNED) + i, inside, 0.0)
+        grad = tl.load(gradient(row, moving, THETA, ALIGNED) + i, inside, 0.0)
         where_first = entry(row, P_FIRST, STATE, ALIGNED) + i
         where_second = entry(row, P_SECOND, STATE, ALIGNED) + i
         first, second = tl.load(where_first, inside, 0.0), tl.load(where_second, inside, 1.0)
@@ -270,13 +206,21 @@ def update_kernel(
         value -= change
         tl.store(tally + T_UPDATE_SQUARE, tl.sum(tl.where(inside, change * change, 0.0)))
         tl.store(tally + T_OBSERVED, tl.sum(tl.where(inside, 1.0, 0.0).to(tl.float64)))
+    elif OBSERVED:
+        place, kept = sample_places(row, i, inside)
+        change = tl.where(kept, value - tl.load(samples + place, kept, 0.0).to(tl.float64), 0.0)
+        tl.store(tally + T_UPDATE_SQUARE, tl.sum(change * change))
+        tl.store(tally + T_OBSERVED, tl.sum(tl.where(kept, 1.0, 0.0).to(tl.float64)))
+    else:
+        tl.store(tally + T_UPDATE_SQUARE, 0.0)
+        tl.store(tally + T_OBSERVED, 0.0)
     if NOISE:
-        threshold = tl.load(row + P_THRESHOLD)
+        threshold = tl.maximum(tl.load(row + P_THRESHOLD), 1)  # 1 where a matrix has no noise
         total = tl.load(job + J_TOTAL)
         mean = (tl.load(sums + S_COLUMNS * owner + S_SUM) / total).to(tl.float32).to(tl.float64)
         finite = tl.load(sums + S_COLUMNS * owner + S_NONFINITE) == 0.0
         noisy = ((flags & NOISY) != 0) & finite & (mean != 0.0)
-        lam, ceiling = tl.load(sizes + 2 * owner), tl.load(sizes + 2 * owner + 1)
+        lam, ceiling = tl.load(sizes + Z_COLUMNS * owner), tl.load(sizes + Z_COLUMNS * owner + Z_CEILING)
         word = stream_words(row, off, count, 0, ALIGNED, BLOCK)
         opened = inside & (word.to(tl.int64) < tl.where(noisy, threshold, 0))
         average = tl.load(entry(row, P_AVERAGE, tl.float32, ALIGNED) + i, opened, 0.0)
@@ -293,6 +237,11 @@ def update_kernel(
         tl.store(tally + T_ZERO, adds * tl.sum(tl.where(opened & (sigma == 0.0), 1.0, 0.0).to(tl.float64)))
         tl.store(tally + T_SQUARE, tl.sum(q * q))
         tl.store(tally + T_SIGMA_MAX, tl.max(sigma))
+    else:
+        tl.store(tally + T_GATED, 0.0)
+        tl.store(tally + T_ZERO, 0.0)
+        tl.store(tally + T_SQUARE, 0.0)
+        tl.store(tally + T_SIGMA_MAX, 0.0)
     single = value.to(tl.float32)
     if BASE and tl.bfloat16 == THETA:
         random = stream_words(row, off, count, 1, ALIGNED, BLOCK) & 0xFFFF

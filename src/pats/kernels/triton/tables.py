@@ -1,6 +1,7 @@
 """The rows that the Triton kernels read: the kernels' column numbers are generated from these fields."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pats._noise import eps_of
@@ -10,11 +11,24 @@ from pats.kernels.job import MatrixJob
 SIGNED, STD, BY_LR, ROUNDING, NOISY, BUDGET, BASE = (1 << i for i in range(7))
 
 
+# Of the entries of a matrix whose update the kernels observe from outside: so many of every so many.
+SAMPLED, EVERY = 32, 1024
+
+# What a step sends first: the addresses of found_inf and of grad_scale, 0 without, grad_scale itself, and how
+# many jobs there are, each of which has a place in the columns that follow.
+HEAD = ("found", "scale_at", "scale", "jobs")
+
+
 class PieceRow(NamedTuple):
-    """One piece of a job, in int64: addresses, where its elements are in the matrix, and its stream."""
+    """One piece of a job, in int64: addresses, where its elements are in the matrix, and its stream.
+
+    ``offset`` is that of its first element in ∇L, whose address travels with the step. ``measured`` and
+    ``updated`` are the rows of its first blocks among all partial sums of a pass, ``sample`` that of its
+    first run of entries whose update is observed.
+    """
 
     theta: int
-    grad: int
+    offset: int
     average: int
     first: int
     second: int
@@ -27,6 +41,33 @@ class PieceRow(NamedTuple):
     threshold: int
     flags: int
     budget: int
+    measured: int
+    updated: int
+    sample: int
+
+
+class OwnerRow(NamedTuple):
+    """What is whole in one job, in int64: its rows of partial sums in both passes, its budget's account."""
+
+    measured: int
+    measured_end: int
+    updated: int
+    updated_end: int
+    flags: int
+    budget: int
+
+
+class Moving(NamedTuple):
+    """What a step sends of its jobs, column by column; rates and steps as float64, or as their addresses.
+
+    ``widths`` has the bytes of the floats at these addresses, 0 where there is none: that of ``lr``, and 16
+    times that of ``step``.
+    """
+
+    grads: Sequence[int]
+    lrs: Sequence[float]
+    steps: Sequence[float]
+    widths: Sequence[float]
 
 
 class JobRow(NamedTuple):
@@ -49,7 +90,7 @@ class JobRow(NamedTuple):
     decay: float
 
 
-def job_row(job: MatrixJob, grad_scale: float) -> JobRow:
+def job_row(job: MatrixJob) -> JobRow:
     """The numbers of a job; 0 where there is no noise, or no base update."""
     noise, rule = job.noise, job.rule
     beta, _ = job.averaging or (0.0, False)
@@ -60,7 +101,7 @@ def job_row(job: MatrixJob, grad_scale: float) -> JobRow:
     if rule is not None:
         log1, log2 = (math.log(beta) if beta else -math.inf for beta in rule.betas)
         base = (*rule.betas, log1, log2, rule.eps, rule.weight_decay)
-    return JobRow(max(job.numel, 1), beta, (-1.0 if job.maximize else 1.0) / grad_scale, *drawn, *base)
+    return JobRow(max(job.numel, 1), beta, -1.0 if job.maximize else 1.0, *drawn, *base)
 
 
 def flags_of(job: MatrixJob) -> int:

@@ -1,0 +1,171 @@
+"""The host's part of a step on a GPU, on any machine: time, launches and copies to the device.
+
+    python -m benchmarks.host
+
+Triton compiles the kernels for compute capability 9.0; its driver is a stand-in whose launch does nothing,
+and tensors on the CPU stand in for those on a device. What Python, torch and Triton do before the driver is
+called is timed; the driver's own launch (a few microseconds each), the caching allocator of a device and the
+pinning of memory are not. A matrix has few entries, since their number does not matter here. Gradients are
+new tensors at every step. ``perturb`` is the whole step with it less the step of torch's AdamW (fused), which
+runs for real. The time is that of the thread, so that what else the machine does counts less. Writes
+``benchmarks/results/host.json``.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+os.environ["PATS_KERNEL"] = "triton"
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+import pats
+from benchmarks import record
+from pats.kernels import triton as path
+from pats.kernels.triton.plan import Plan
+
+MATRICES = {"BERT-base": 72, "RoBERTa-large": 144, "400 tensors": 400}
+SCOPE = "layer"
+NOISE = pats.Noise(steps=10_000)
+LAUNCHED: list[object] = []
+
+
+class Launcher:
+    """In the place of the driver's launch."""
+
+    def __init__(self, source: object, metadata: object) -> None:
+        """As Triton makes one for a compiled kernel."""
+
+    def __call__(self, *given: object) -> None:
+        """Count a launch."""
+        LAUNCHED.append(given[4])
+
+
+class Utils:
+    """In the place of the driver's functions."""
+
+    def get_device_properties(self, device: int) -> dict[str, int]:
+        """What Triton asks for before it loads a kernel."""
+        return {"max_shared_mem": 232_448, "multiprocessor_count": 132}
+
+    def load_binary(self, *given: object) -> tuple[int, int, int, int, int]:
+        """A module, a function, and what it needs."""
+        return 0, 0, 0, 0, 1024
+
+    def unload_module(self, module: int) -> None:
+        """Nothing was loaded."""
+
+
+class Driver:
+    """In the place of Triton's driver for NVIDIA."""
+
+    utils, launcher_cls = Utils(), Launcher
+
+    def get_current_device(self) -> int:
+        """The only one."""
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        """The only one."""
+        return 0
+
+    def get_current_target(self) -> object:
+        """Compute capability 9.0."""
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", 90, 32)
+
+
+def model_of(matrices: int) -> nn.Module:
+    """A model of so many matrices."""
+    model = nn.Module()
+    model.layer = nn.ParameterList(nn.Parameter(torch.randn(16, 16) * 0.05) for _ in range(matrices))
+    return model
+
+
+def groups(model: nn.Module) -> list[dict[str, Any]]:
+    """Groups in which all of it is in scope."""
+    return pats.param_groups(model, scope=SCOPE)
+
+
+def perturbed(model: nn.Module) -> Optimizer:
+    """Torch's AdamW with the noise around it."""
+    optimizer = torch.optim.AdamW(groups(model), lr=1e-4, fused=True)
+    pats.perturb(optimizer, model, NOISE, scope=SCOPE)
+    return optimizer
+
+
+PLAIN, PERTURB = "torch AdamW, fused", "perturb on torch AdamW, fused"
+MAKERS: dict[str, Callable[[nn.Module], Optimizer]] = {
+    "PATS Adamax": lambda model: pats.optim.Adamax(groups(model), lr=1e-4, noise=NOISE),
+    "PATS AdamW": lambda model: pats.optim.AdamW(groups(model), lr=1e-4, noise=NOISE),
+    "Adamax, fused, no noise": lambda model: pats.optim.Adamax(groups(model), lr=1e-4, fused=True),
+    PERTURB: perturbed,
+    PLAIN: lambda model: torch.optim.AdamW(groups(model), lr=1e-4, fused=True),
+}
+
+
+def stand_in() -> None:
+    """Have Triton compile for a device that is not there, and launch nothing."""
+    from triton.runtime import driver
+
+    driver.set_active(Driver())
+    path.INTERPRETED = True  # CPU tensors are taken
+
+
+def measure(name: str, matrices: int, rounds: int) -> dict[str, float]:
+    """Milliseconds of a step, and its launches and copies."""
+    model, copies = model_of(matrices), [0]
+    optimizer = MAKERS[name](model)
+    send = Plan.send
+
+    def counted(self: Plan, *given: Any) -> None:
+        copies[0] += 1
+        send(self, *given)
+
+    Plan.send = counted  # type: ignore[method-assign, assignment]
+    times = []
+    try:
+        for _ in range(rounds + 5):  # tables and kernels are made at the first
+            for parameter in model.parameters():
+                parameter.grad = torch.randn_like(parameter)
+            LAUNCHED.clear()
+            copies[0] = 0
+            start = time.thread_time()
+            optimizer.step()
+            times.append(time.thread_time() - start)
+    finally:
+        Plan.send = send  # type: ignore[method-assign]
+    return {
+        "median_ms": round(statistics.median(times[5:]) * 1e3, 3),
+        "best_ms": round(min(times[5:]) * 1e3, 3),
+        "launches": len(LAUNCHED),
+        "copies": copies[0],
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--rounds", type=int, default=200)
+    rounds = parser.parse_args().rounds
+    torch.set_num_threads(1)
+    recording, rows = record.start("host", ("triton",)), []
+    stand_in()
+    for shape, matrices in MATRICES.items():
+        found = {name: measure(name, matrices, rounds) for name in MAKERS}
+        for time_of in ("median_ms", "best_ms"):
+            found[PERTURB][time_of] = round(found[PERTURB][time_of] - found[PLAIN][time_of], 3)
+        for name, row in found.items():
+            rows.append({"shape": shape, "matrices": matrices, "step": name, **row})
+            print(f"{shape:14} {name:32} {row}")
+    recording.put(rows, key=("shape", "step"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""Steps on a device that were recorded: whole ones of ``pats.optim``, and the halves around a base update.
+
+Beside the jobs' gradients, learning rates and counters nothing is new, so that the plan of the kernels is
+used as it is: the host looks whether that holds (``pats.step.again``), sends one buffer and launches.
+"""
+
+from collections.abc import Sequence
+from operator import is_
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import increment_version
+from torch.optim import Optimizer
+
+from pats.kernels import DeviceBatch
+from pats.kernels.job import MatrixJob, capturing, changed_by
+from pats.kernels.triton import head_of
+from pats.kernels.triton.plan import Plan, stream_of, word
+from pats.kernels.triton.tables import Moving
+from pats.step.again import Around, Counters, Tensors
+from pats.step.ledger import Ledger
+from pats.step.state import SENSITIVITY, on_device
+from pats.step.telemetry import Telemetry
+
+_NO_GRADIENT = torch.empty(0)
+
+
+class _Recorded:
+    """What both kinds of step have in common.
+
+    Args:
+        optimizer: The optimizer.
+        batch: The jobs that the kernels do.
+        plan: Their plan.
+        names: Of the jobs with noise, which come first.
+    """
+
+    def __init__(self, optimizer: Optimizer, batch: DeviceBatch, plan: Plan, names: tuple[str, ...]) -> None:
+        self._optimizer, self._batch, self._plan, self._names = optimizer, batch, plan, names
+        self._device = batch.jobs[0].theta.device
+        self._stream = stream_of(self._device)
+        self._around = Around(optimizer)
+        jobs = {id(job.theta): job for job in batch.jobs}
+        others = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in jobs]
+        self._idle = [parameter for parameter in others if parameter.grad is None]
+        stepped = [job.theta for job in batch.jobs]
+        stepped += [parameter for parameter in others if parameter.grad is not None]
+        rows = [job.budget for job in batch.jobs if job.budget is not None]
+        self._tensors = Tensors(optimizer, stepped, rows)
+        place = {
+            id(parameter): number
+            for number, group in enumerate(optimizer.param_groups)
+            for parameter in group["params"]
+        }
+        self._group_of = [place[id(job.theta)] for job in batch.jobs]
+        counters = [optimizer.state[job.theta]["step"] for job in batch.jobs]
+        self._counters = Counters(counters) if Counters.fit(counters) else None
+        self._read_there = counters if self._counters is None else []
+        self._averages = [job.average for job in batch.jobs if job.average is not None]
+        self._changed = changed_by(batch.jobs)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Hold no gradient of the step that has been done: it would stay alive."""
+        for job in self._batch.jobs:
+            job.grad = _NO_GRADIENT
+
+    def _grads(self) -> list[int] | None:
+        """Addresses of this step's gradients; None where anything else is new."""
+        if capturing(self._device) or stream_of(self._device) != self._stream or not self._around.holds():
+            return None
+        if any(parameter.grad is not None for parameter in self._idle):
+            return None
+        grads = self._tensors.grads()
+        if grads is None:
+            return None
+        grads = grads[: len(self._batch.jobs)]
+        return grads if self._plan.takes(grads) else None
+
+    def _moving(self, grads: Sequence[int], steps: Sequence[float]) -> Moving:
+        lrs = [word(group["lr"], self._device) for group in self._optimizer.param_groups]
+        step_at = 0
+        if self._read_there:
+            words = [word(counter, self._device) for counter in self._read_there]
+            steps, step_at = [step for step, _ in words], words[0][1]
+        widths = [lr_at + 16 * step_at for _, lr_at in lrs]
+        which = self._group_of
+        return Moving(grads, [lrs[group][0] for group in which], steps, [widths[group] for group in which])
+
+    def _counts(self, telemetry: Telemetry) -> Tensor:
+        return telemetry.counts(self._names, self._device)
+
+
+class Whole(_Recorded):
+    """Update and noise of every parameter with a gradient, in one go."""
+
+    def renew(self) -> bool:
+        """Take this step's gradients, rates and numbers.
+
+        Returns:
+            False where anything else is new; no tensor is changed.
+        """
+        optimizer = self._optimizer
+        if any(getattr(optimizer, name, None) is not None for name in ("grad_scale", "found_inf")):
+            return False
+        grads = self._grads()
+        steps = [0.0] * len(self._batch.jobs)
+        if grads is None:
+            return False
+        if self._counters is not None:
+            counted = self._counters.read()
+            if counted is None:
+                return False
+            steps = [value + 1.0 for value in counted]
+        self._sent = self._moving(grads, steps)
+        return True
+
+    def run(self, telemetry: Telemetry) -> None:
+        """Do the step."""
+        if self._counters is None:
+            torch._foreach_add_(self._read_there, 1)
+        self._plan.send(self._sent)
+        sums = self._plan.measure(total=False)
+        tally = self._plan.update(None, self._counts(telemetry))
+        if self._counters is not None:
+            self._counters.count()
+        increment_version(self._averages + self._changed)
+        telemetry.again(sums, tally)
+
+
+class Halves(_Recorded):
+    """Sensitivities before the base update, and noise after it: in the place of a ``Step``."""
+
+    def __init__(self, optimizer: Optimizer, batch: DeviceBatch, plan: Plan, names: tuple[str, ...]) -> None:
+        super().__init__(optimizer, batch, plan, names)
+        self._states = [optimizer.state[job.theta] for job in batch.jobs]
+        self._between = self._now()
+        self._measured = False
+
+    def _now(self) -> tuple[list[Any], list[int]]:
+        """What the second half takes for granted of what the base optimizer may have replaced."""
+        averages = [state.get(SENSITIVITY) for state in self._states]
+        tensors = [job.theta for job in self._batch.jobs] + [one for one in averages if one is not None]
+        entries = [id(state.get("step")) for state in self._states]
+        return entries, [*map(Tensor.data_ptr, tensors)]
+
+    def renew(self) -> bool:
+        """Whether the first half can be done, and do it.
+
+        Returns:
+            False where it has to be looked up; no tensor is changed.
+        """
+        optimizer = self._optimizer
+        self._found_inf = getattr(optimizer, "found_inf", None)
+        scale = getattr(optimizer, "grad_scale", None)
+        if self._found_inf is not None and (self._counters is not None or not on_device(self._found_inf)):
+            return False
+        grads = self._grads()
+        if grads is None:
+            return False
+        self._before: list[float] = []
+        if self._counters is not None:
+            counted = self._counters.read()
+            if counted is None:
+                return False
+            self._before = counted
+        self._held: list[Tensor] = []
+        self._head = head_of(1.0 if scale is None else scale, self._found_inf, self._held)
+        self._addresses = grads
+        self._plan.send(self._moving(grads, self._before or [0.0] * len(grads)), self._head)
+        self._sums = self._plan.measure(total=True)
+        increment_version(self._averages)
+        self._measured = True
+        return True
+
+    def fused_job_of(self, parameter: Tensor) -> MatrixJob | None:
+        """The job of a parameter whose base update its path does: there is none."""
+        return None
+
+    def perturb(self, ledger: Ledger, telemetry: Telemetry) -> None:
+        """Do the second half; see ``pats.step.step.Step``."""
+        if not self._measured:
+            raise RuntimeError("a step is measured once and perturbed once: this one is over")
+        self._measured = False
+        counts, steps = self._counts(telemetry), self._steps()
+        if steps is not None and self._now() == self._between:
+            self._plan.send(self._moving(self._addresses, steps), self._head)
+            tally = self._plan.update(self._sums, counts)
+            increment_version(self._changed)
+        else:
+            tally = self._looked_up(counts)
+        self._held.clear()
+        telemetry.again(self._sums, tally)
+
+    def _steps(self) -> list[float] | None:
+        """The numbers of the noise on the host, counted where the base optimizer has not."""
+        if self._counters is None:
+            return self._before
+        after = self._counters.read()
+        if after is None:
+            return None
+        ours = [float(now == before) for now, before in zip(after, self._before, strict=True)]
+        if any(ours):
+            self._counters.count(torch.tensor(ours, dtype=torch.float64))
+        return [now + one for now, one in zip(after, ours, strict=True)]
+
+    def _looked_up(self, counts: Tensor) -> Tensor:
+        """The second half where the base optimizer has replaced tensors."""
+        for job, state in zip(self._batch.jobs, self._states, strict=True):
+            assert job.theta.grad is not None
+            counter = state["step"]
+            job.grad, job.average = job.theta.grad, state[SENSITIVITY]
+            job.step = counter if on_device(counter) else int(counter)
+        for job, group in zip(self._batch.jobs, self._group_of, strict=True):
+            job.lr = self._optimizer.param_groups[group]["lr"]
+        tally = self._batch.perturb(self._sums, self._found_inf, counts)
+        self.let_go()
+        return tally
+
+
+def on_device_of(
+    optimizer: Optimizer, batch: DeviceBatch, names: tuple[str, ...], whole: bool
+) -> Whole | Halves | None:
+    """A recording of a step that has been done; None where the next one has to be looked up.
+
+    Args:
+        optimizer: The optimizer.
+        batch: All that the kernels did.
+        names: Of the jobs with noise, which come first.
+        whole: Whether that was the base update, too.
+    """
+    plan = batch.plans.last
+    parameters = {id(p): p for group in optimizer.param_groups for p in group["params"]}
+    if plan is None or not plan.kept or capturing(batch.jobs[0].theta.device):
+        return None
+    if not all(is_(parameters.get(id(job.theta)), job.theta) for job in batch.jobs):
+        return None  # shards
+    states = [optimizer.state[job.theta] for job in batch.jobs]
+    counters = [state.get("step") for state in states]
+    if not Counters.fit(counters) and not all(map(on_device, counters)):
+        return None
+    if whole:
+        done = {id(job.theta) for job in batch.jobs}
+        if any(p.grad is not None and key not in done for key, p in parameters.items()):
+            return None
+    return (Whole if whole else Halves)(optimizer, batch, plan, names)
