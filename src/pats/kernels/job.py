@@ -276,19 +276,10 @@ def write_back(jobs: Iterable[MatrixJob], copies: Iterable[tuple[Tensor, Tensor]
         jobs: Jobs whose θ, m, and u or v have been changed through their addresses.
         copies: Pairs of a tensor and its contiguous copy.
     """
-    torch.autograd.graph.increment_version(changed_by(jobs))
+    # No graph saves a moment, and to count the changes of hundreds of them takes a while.
+    torch.autograd.graph.increment_version([job.theta for job in jobs])
     for original, copy in copies:
         original.copy_(copy)
-
-
-def changed_by(jobs: Iterable[MatrixJob]) -> list[Tensor]:
-    """What pass 2 changes through addresses: θ, m, and u or v."""
-    changed = []
-    for job in jobs:
-        changed.append(job.theta)
-        if job.rule is not None:
-            changed += [job.rule.first, job.rule.second]
-    return changed
 
 
 def sizes_of(jobs: Sequence[MatrixJob], sums: Tensor) -> list[tuple[float, float]]:

@@ -55,17 +55,16 @@ class Tensors:
     Args:
         optimizer: The optimizer.
         parameters: The parameters.
-        rows: Rows of budgets, which the states hold as views.
     """
 
-    def __init__(self, optimizer: Optimizer, parameters: Sequence[Tensor], rows: Sequence[Tensor]) -> None:
+    def __init__(self, optimizer: Optimizer, parameters: Sequence[Tensor]) -> None:
         self._parameters = parameters
         self._states = [optimizer.state.get(parameter, {}) for parameter in parameters]
         self._entries = [*chain.from_iterable(map(dict.values, self._states))]
         shaped = [state[key] for state in self._states for key in state if key in SHAPED]
         self._sized = [*parameters, *(tensor for tensor in shaped if isinstance(tensor, Tensor))]
         counters = [entry for entry in self._entries if isinstance(entry, Tensor) and on_device(entry)]
-        self._held = [*self._sized, *rows, *(counter for counter in counters if counter.ndim == 0)]
+        self._held = [*self._sized, *(counter for counter in counters if counter.ndim == 0)]
         self._places = self._now()
         self._kinds = _kinds([parameter.grad for parameter in parameters])
         self._empty = [*map(Tensor.numel, parameters)].count(0)
@@ -132,12 +131,11 @@ class Counters:
         kinds = {(counter.dtype, counter.ndim) for counter in counters if isinstance(counter, Tensor)}
         return len(kinds) == 1 and not kinds.pop()[1]
 
-    def read(self) -> list[float] | None:
-        """What they are; None where one is elsewhere, or has to be made exact."""
+    def read(self) -> Tensor | None:
+        """What they are, in float64; None where one is elsewhere, or has to be made exact."""
         if [*map(Tensor.data_ptr, self._counters)] != self._places:
             return None
-        values: list[float] = self._all.tolist()
-        return values if is_exact(self._all, int(max(values)) + 1) else None
+        return self._all.double() if is_exact(self._all, int(self._all.max()) + 1) else None
 
     def count(self, which: Tensor | float = 1.0) -> None:
         """Count all of them, or those for which there is a 1."""

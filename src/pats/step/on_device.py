@@ -5,8 +5,7 @@ used as it is: the host looks whether that holds (``pats.step.again``), sends on
 """
 
 from collections.abc import Sequence
-from operator import is_
-from typing import Any
+from operator import is_, itemgetter
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from torch.autograd.graph import increment_version
 from torch.optim import Optimizer
 
 from pats.kernels import DeviceBatch
-from pats.kernels.job import MatrixJob, capturing, changed_by
+from pats.kernels.job import MatrixJob, capturing
 from pats.kernels.triton import head_of
 from pats.kernels.triton.plan import Plan, stream_of, word
 from pats.kernels.triton.tables import Moving
@@ -24,6 +23,7 @@ from pats.step.state import SENSITIVITY, on_device
 from pats.step.telemetry import Telemetry
 
 _NO_GRADIENT = torch.empty(0)
+_HELD = itemgetter("step", SENSITIVITY)
 
 
 class _Recorded:
@@ -46,19 +46,22 @@ class _Recorded:
         self._idle = [parameter for parameter in others if parameter.grad is None]
         stepped = [job.theta for job in batch.jobs]
         stepped += [parameter for parameter in others if parameter.grad is not None]
-        rows = [job.budget for job in batch.jobs if job.budget is not None]
-        self._tensors = Tensors(optimizer, stepped, rows)
+        self._tensors = Tensors(optimizer, stepped)
         place = {
             id(parameter): number
             for number, group in enumerate(optimizer.param_groups)
             for parameter in group["params"]
         }
-        self._group_of = [place[id(job.theta)] for job in batch.jobs]
+        self._group_of = torch.tensor([place[id(job.theta)] for job in batch.jobs])
         counters = [optimizer.state[job.theta]["step"] for job in batch.jobs]
         self._counters = Counters(counters) if Counters.fit(counters) else None
         self._read_there = counters if self._counters is None else []
+        # Their places are compared at every step (``Tensors``), so the addresses hold as long as the rest.
+        words = [word(counter, self._device) for counter in self._read_there] or [(0.0, 0)] * len(counters)
+        self._steps_there = torch.tensor([step for step, _ in words], dtype=torch.float64)
+        self._step_width = 16 * words[0][1]
         self._averages = [job.average for job in batch.jobs if job.average is not None]
-        self._changed = changed_by(batch.jobs)
+        self._thetas = [job.theta for job in batch.jobs]
         self.let_go()
 
     def let_go(self) -> None:
@@ -78,15 +81,10 @@ class _Recorded:
         grads = grads[: len(self._batch.jobs)]
         return grads if self._plan.takes(grads) else None
 
-    def _moving(self, grads: Sequence[int], steps: Sequence[float]) -> Moving:
-        lrs = [word(group["lr"], self._device) for group in self._optimizer.param_groups]
-        step_at = 0
-        if self._read_there:
-            words = [word(counter, self._device) for counter in self._read_there]
-            steps, step_at = [step for step, _ in words], words[0][1]
-        widths = [lr_at + 16 * step_at for _, lr_at in lrs]
-        which = self._group_of
-        return Moving(grads, [lrs[group][0] for group in which], steps, [widths[group] for group in which])
+    def _moving(self, grads: Sequence[int], steps: Tensor | None) -> Moving:
+        words = [word(group["lr"], self._device) for group in self._optimizer.param_groups]
+        lrs, widths = torch.tensor(words, dtype=torch.float64).T[:, self._group_of]
+        return Moving(grads, lrs, self._steps_there if steps is None else steps, widths + self._step_width)
 
     def _counts(self, telemetry: Telemetry) -> Tensor:
         return telemetry.counts(self._names, self._device)
@@ -105,15 +103,12 @@ class Whole(_Recorded):
         if any(getattr(optimizer, name, None) is not None for name in ("grad_scale", "found_inf")):
             return False
         grads = self._grads()
-        steps = [0.0] * len(self._batch.jobs)
         if grads is None:
             return False
-        if self._counters is not None:
-            counted = self._counters.read()
-            if counted is None:
-                return False
-            steps = [value + 1.0 for value in counted]
-        self._sent = self._moving(grads, steps)
+        steps = None
+        if self._counters is not None and (steps := self._counters.read()) is None:
+            return False
+        self._sent = self._moving(grads, None if steps is None else steps + 1.0)
         return True
 
     def run(self, telemetry: Telemetry) -> None:
@@ -125,7 +120,7 @@ class Whole(_Recorded):
         tally = self._plan.update(None, self._counts(telemetry))
         if self._counters is not None:
             self._counters.count()
-        increment_version(self._averages + self._changed)
+        increment_version(self._averages + self._thetas)
         telemetry.again(sums, tally)
 
 
@@ -138,12 +133,13 @@ class Halves(_Recorded):
         self._between = self._now()
         self._measured = False
 
-    def _now(self) -> tuple[list[Any], list[int]]:
+    def _now(self) -> tuple[list[int], ...]:
         """What the second half takes for granted of what the base optimizer may have replaced."""
-        averages = [state.get(SENSITIVITY) for state in self._states]
-        tensors = [job.theta for job in self._batch.jobs] + [one for one in averages if one is not None]
-        entries = [id(state.get("step")) for state in self._states]
-        return entries, [*map(Tensor.data_ptr, tensors)]
+        try:
+            held = [*zip(*map(_HELD, self._states), strict=True)]
+        except KeyError:  # it has emptied a state
+            return ()
+        return *([*map(id, column)] for column in held), [*map(Tensor.data_ptr, self._thetas)]
 
     def renew(self) -> bool:
         """Whether the first half can be done, and do it.
@@ -159,16 +155,14 @@ class Halves(_Recorded):
         grads = self._grads()
         if grads is None:
             return False
-        self._before: list[float] = []
-        if self._counters is not None:
-            counted = self._counters.read()
-            if counted is None:
-                return False
-            self._before = counted
+        before = None
+        if self._counters is not None and (before := self._counters.read()) is None:
+            return False
+        self._before = before
         self._held: list[Tensor] = []
         self._head = head_of(1.0 if scale is None else scale, self._found_inf, self._held)
         self._addresses = grads
-        self._plan.send(self._moving(grads, self._before or [0.0] * len(grads)), self._head)
+        self._plan.send(self._moving(grads, self._before), self._head)
         self._sums = self._plan.measure(total=True)
         increment_version(self._averages)
         self._measured = True
@@ -184,26 +178,24 @@ class Halves(_Recorded):
             raise RuntimeError("a step is measured once and perturbed once: this one is over")
         self._measured = False
         counts, steps = self._counts(telemetry), self._steps()
-        if steps is not None and self._now() == self._between:
+        if (steps is not None or self._counters is None) and self._now() == self._between:
             self._plan.send(self._moving(self._addresses, steps), self._head)
             tally = self._plan.update(self._sums, counts)
-            increment_version(self._changed)
+            increment_version(self._thetas)
         else:
             tally = self._looked_up(counts)
         self._held.clear()
         telemetry.again(self._sums, tally)
 
-    def _steps(self) -> list[float] | None:
-        """The numbers of the noise on the host, counted where the base optimizer has not."""
-        if self._counters is None:
-            return self._before
-        after = self._counters.read()
-        if after is None:
+    def _steps(self) -> Tensor | None:
+        """The numbers of the noise, counted where the base optimizer did not; None for those on a device."""
+        after = None if self._counters is None else self._counters.read()
+        if self._counters is None or after is None or self._before is None:
             return None
-        ours = [float(now == before) for now, before in zip(after, self._before, strict=True)]
-        if any(ours):
-            self._counters.count(torch.tensor(ours, dtype=torch.float64))
-        return [now + one for now, one in zip(after, ours, strict=True)]
+        ours = torch.eq(after, self._before).double()
+        if ours.any():
+            self._counters.count(ours)
+        return after + ours
 
     def _looked_up(self, counts: Tensor) -> Tensor:
         """The second half where the base optimizer has replaced tensors."""
@@ -212,7 +204,7 @@ class Halves(_Recorded):
             counter = state["step"]
             job.grad, job.average = job.theta.grad, state[SENSITIVITY]
             job.step = counter if on_device(counter) else int(counter)
-        for job, group in zip(self._batch.jobs, self._group_of, strict=True):
+        for job, group in zip(self._batch.jobs, self._group_of.tolist(), strict=True):
             job.lr = self._optimizer.param_groups[group]["lr"]
         tally = self._batch.perturb(self._sums, self._found_inf, counts)
         self.let_go()

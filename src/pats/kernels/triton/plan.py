@@ -11,14 +11,13 @@ the stream that it was made on, so that its memory is given away in that stream'
 A CUDA graph carries its tables in the arguments of its launches (``constants``), so they live as long as it.
 """
 
-import ctypes
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 from itertools import chain, compress
 from operator import or_
-from struct import Struct, pack, unpack
+from struct import pack, unpack
 from typing import Any, NamedTuple
 
 import torch
@@ -123,8 +122,7 @@ class Plan:
         self.sums, self.tally = self._empty(self.jobs, len(SUMS)), self._empty(self.jobs, len(TALLY))
         self._sizes = self._empty(self.jobs, len(kernels.SIZES))
         self._counts = self._empty(self.jobs, 2).zero_()
-        self._format = Struct(f"<qqdq{self.jobs}q{3 * self.jobs}d")
-        self._moving = self._empty(self._format.size // 8)
+        self._moving = self._empty(len(Head._fields) + 1 + self.jobs * len(Moving._fields))
         self._compiled: dict[tuple[Any, ...], Any] = {}
 
     def takes(self, grads: Sequence[int]) -> bool:
@@ -133,16 +131,16 @@ class Plan:
 
     def send(self, moving: Moving, head: Head = _NO_HEAD) -> None:
         """Send what is new at this step."""
-        words = (*head, self.jobs, *moving.grads, *moving.lrs, *moving.steps, *moving.widths)
+        pinned = self._device.type == "cuda" and not self._captured
+        staged = torch.empty(len(self._moving), dtype=torch.float64, pin_memory=pinned)
+        words = (*unpack("<3q", pack("<qqd", *head)), self.jobs, *moving.grads)
+        staged[: len(words)].view(torch.int64).copy_(torch.tensor(words, dtype=torch.int64))
+        for place, column in zip(staged[len(words) :].view(3, -1), moving[1:], strict=True):
+            place.copy_(column if isinstance(column, Tensor) else torch.tensor(column, dtype=torch.float64))
         if self._captured:
-            packed = self._format.pack(*words)
-            self._moving = self._table(unpack(f"<{len(self._moving)}q", packed)).view(torch.float64)
-            return
-        on_device = self._device.type == "cuda"
-        staged = torch.empty(len(self._moving), dtype=torch.float64, pin_memory=on_device)
-        buffer = (ctypes.c_char * self._format.size).from_address(staged.data_ptr())
-        self._format.pack_into(buffer, 0, *words)
-        self._moving.copy_(staged, non_blocking=True)
+            self._moving = self._table(staged.view(torch.int64).tolist()).view(torch.float64)
+        else:
+            self._moving.copy_(staged, non_blocking=True)
 
     def measure(self, total: bool) -> Tensor:
         """Pass 1: s̄, and the rows of ``SUMS`` where they are to be added up at once."""

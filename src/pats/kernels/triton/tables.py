@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from torch import Tensor
+
 from pats._noise import eps_of
 from pats.kernels.job import MatrixJob
 
@@ -65,9 +67,9 @@ class Moving(NamedTuple):
     """
 
     grads: Sequence[int]
-    lrs: Sequence[float]
-    steps: Sequence[float]
-    widths: Sequence[float]
+    lrs: Sequence[float] | Tensor
+    steps: Sequence[float] | Tensor
+    widths: Sequence[float] | Tensor
 
 
 class JobRow(NamedTuple):
