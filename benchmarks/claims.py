@@ -122,7 +122,7 @@ CLAIMS: Mapping[str, Claim] = {
     "host": Claim(
         "what the host does in a step on a GPU: time, launches and copies to the device",
         ("python -m benchmarks.host",),
-        (*STEP, "benchmarks/host.py"),
+        (*STEP, "benchmarks/host.py", "benchmarks/driver.py"),
         2,
     ),
     "memory": Claim(

@@ -2,13 +2,13 @@
 
     python -m benchmarks.host
 
-Triton compiles the kernels for compute capability 9.0; its driver is a stand-in whose launch does nothing,
-and tensors on the CPU stand in for those on a device. What Python, torch and Triton do before the driver is
-called is timed; the driver's own launch (a few microseconds each), the caching allocator of a device and the
-pinning of memory are not. A matrix has few entries, since their number does not matter here. Gradients are
-new tensors at every step. ``perturb`` is the whole step with it less the step of torch's AdamW (fused), which
-runs for real. The time is that of the thread, so that what else the machine does counts less. Writes
-``benchmarks/results/host.json``.
+Triton compiles the kernels for compute capability 9.0. NVIDIA's driver is a stand-in whose functions do
+nothing (``driver.py``), and tensors on the CPU stand in for those on a device. All that Python, torch and
+Triton do before the driver is called is timed; the driver's own launch (a few microseconds each), the caching
+allocator of a device and the pinning of memory are not. A matrix has few entries, since their number does not
+matter here. Gradients are new tensors at every step. ``perturb`` is the whole step with it less the step of
+torch's AdamW (fused), which runs for real. The time is that of the thread, so that what else the machine does
+counts less. Writes ``benchmarks/results/host.json``.
 """
 
 import argparse
@@ -25,60 +25,13 @@ from torch import nn
 from torch.optim import Optimizer
 
 import pats
-from benchmarks import record
+from benchmarks import driver, record
 from pats.kernels import triton as path
 from pats.kernels.triton.plan import Plan
 
 MATRICES = {"BERT-base": 72, "RoBERTa-large": 144, "400 tensors": 400}
 SCOPE = "layer"
 NOISE = pats.Noise(steps=10_000)
-LAUNCHED: list[object] = []
-
-
-class Launcher:
-    """In the place of the driver's launch."""
-
-    def __init__(self, source: object, metadata: object) -> None:
-        """As Triton makes one for a compiled kernel."""
-
-    def __call__(self, *given: object) -> None:
-        """Count a launch."""
-        LAUNCHED.append(given[4])
-
-
-class Utils:
-    """In the place of the driver's functions."""
-
-    def get_device_properties(self, device: int) -> dict[str, int]:
-        """What Triton asks for before it loads a kernel."""
-        return {"max_shared_mem": 232_448, "multiprocessor_count": 132}
-
-    def load_binary(self, *given: object) -> tuple[int, int, int, int, int]:
-        """A module, a function, and what it needs."""
-        return 0, 0, 0, 0, 1024
-
-    def unload_module(self, module: int) -> None:
-        """Nothing was loaded."""
-
-
-class Driver:
-    """In the place of Triton's driver for NVIDIA."""
-
-    utils, launcher_cls = Utils(), Launcher
-
-    def get_current_device(self) -> int:
-        """The only one."""
-        return 0
-
-    def get_current_stream(self, device: int) -> int:
-        """The only one."""
-        return 0
-
-    def get_current_target(self) -> object:
-        """Compute capability 9.0."""
-        from triton.backends.compiler import GPUTarget
-
-        return GPUTarget("cuda", 90, 32)
 
 
 def model_of(matrices: int) -> nn.Module:
@@ -110,16 +63,8 @@ MAKERS: dict[str, Callable[[nn.Module], Optimizer]] = {
 }
 
 
-def stand_in() -> None:
-    """Have Triton compile for a device that is not there, and launch nothing."""
-    from triton.runtime import driver
-
-    driver.set_active(Driver())
-    path.INTERPRETED = True  # CPU tensors are taken
-
-
-def measure(name: str, matrices: int, rounds: int) -> dict[str, float]:
-    """Milliseconds of a step, and its launches and copies."""
+def measure(launches: Callable[[], int], name: str, matrices: int, rounds: int) -> dict[str, float]:
+    """Milliseconds of a step, its launches (since the last call of ``launches``), and its copies."""
     model, copies = model_of(matrices), [0]
     optimizer = MAKERS[name](model)
     send = Plan.send
@@ -134,7 +79,7 @@ def measure(name: str, matrices: int, rounds: int) -> dict[str, float]:
         for _ in range(rounds + 5):  # tables and kernels are made at the first
             for parameter in model.parameters():
                 parameter.grad = torch.randn_like(parameter)
-            LAUNCHED.clear()
+            launches()
             copies[0] = 0
             start = time.thread_time()
             optimizer.step()
@@ -144,7 +89,7 @@ def measure(name: str, matrices: int, rounds: int) -> dict[str, float]:
     return {
         "median_ms": round(statistics.median(times[5:]) * 1e3, 3),
         "best_ms": round(min(times[5:]) * 1e3, 3),
-        "launches": len(LAUNCHED),
+        "launches": launches(),
         "copies": copies[0],
     }
 
@@ -156,9 +101,10 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     recording, rows = record.start("host", ("triton",)), []
-    stand_in()
+    library = driver.stand_in()
+    path.INTERPRETED = True  # CPU tensors are taken
     for shape, matrices in MATRICES.items():
-        found = {name: measure(name, matrices, rounds) for name in MAKERS}
+        found = {name: measure(library.launches, name, matrices, rounds) for name in MAKERS}
         for time_of in ("median_ms", "best_ms"):
             found[PERTURB][time_of] = round(found[PERTURB][time_of] - found[PLAIN][time_of], 3)
         for name, row in found.items():
