@@ -1,6 +1,5 @@
 """``pats compare``: methods × tasks × models × seeds, and their table."""
 
-import argparse
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +36,8 @@ def main(argv: Sequence[str]) -> int:
     sentence = "shorten the trials of --lr-grid: keep the best 1/N at every step of length (table: 3)"
     add("--halving", type=_flags.whole, metavar="N", help=sentence)
     sentence = "plain fine-tuning at the rate of PATS, too, where the rates differ (default: yes; table: no)"
-    add("--control", action=argparse.BooleanOptionalAction, help=sentence)
+    add("--control", action="store_true", help=sentence)
+    add("--no-control", dest="control", action="store_false", help="leave that row out")
     sentence = (
         "stop there with what is known: 90s, 20min, 1h30 or none (default: none; table: 20min). Every call "
         "has the whole time again, also after a kill, and goes on where the last one stopped"
