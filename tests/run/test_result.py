@@ -31,3 +31,13 @@ def test_what_does_not_fit_is_refused(about, place):
     content = json.loads(make_result(Run(task="rte"), [0.5]).to_json()) | {"about_method": about}
     with pytest.raises(_schema.Misfit, match=place):
         Result.from_json(json.dumps(content))
+
+
+def test_a_finished_run_with_evaluations_has_a_best_one():
+    """Else a file that lost the line would count as a failed run."""
+    content = json.loads(make_result(Run(task="rte"), [0.5]).to_json())
+    del content["best_epoch"]
+    with pytest.raises(_schema.Misfit, match="best_epoch"):
+        Result.from_json(json.dumps(content))
+    failed = content | {"status": "failed", "error": "the loss became nan"}
+    assert Result.from_json(json.dumps(failed)).best is None

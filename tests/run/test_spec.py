@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from pats import InputError
@@ -68,3 +70,33 @@ def test_metric_and_weights_of_classes_are_in_no_id_unless_they_are_named():
         Run(task="rte", metric="bleu")
     with pytest.raises(InputError, match="class_weights is 'even', but must be one of: balanced"):
         Run(task="rte", class_weights="even")
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "steps"),
+    [
+        ({}, 100, 40),  # 4 steps an epoch
+        ({"epochs": 2.5}, 100, 10),
+        ({"min_steps": 150}, 100, 150),
+        ({"min_steps": 150}, 10_000, 3130),
+        ({"max_steps": 1500}, 10_000, 1500),
+        ({"min_steps": 150, "max_steps": 1500}, 1000, 320),
+        ({"steps": 7, "min_steps": 150}, 1000, 7),
+    ],
+)
+def test_total_steps_have_a_floor_and_a_cap(settings, rows, steps):
+    assert Run(task="rte", **settings).total_steps(rows) == steps
+
+
+@pytest.mark.parametrize("name", ["min_steps", "max_steps", "evaluations"])
+def test_bounds_of_steps_are_in_the_id_where_they_are_given(name):
+    plain = Run(task="rte")
+    assert replace(plain, **{name: None}).id == plain.id
+    assert replace(plain, **{name: 9}).id != plain.id
+    with pytest.raises(InputError, match=f"{name} is 0, but must be a whole number from 1"):
+        replace(plain, **{name: 0})
+
+
+def test_a_floor_above_the_cap_is_refused():
+    with pytest.raises(InputError, match="min_steps is 9, which is more than max_steps, 8"):
+        Run(task="rte", min_steps=9, max_steps=8)

@@ -58,7 +58,7 @@ def test_names_in_the_order_of_help_and_messages():
     assert list(setups.setups()) == ["plain", "mtdnn"]
     assert list(setups.optimizers()) == ["adamax", "adamw", "mtdnn-a", "mtdnn-b"]
     assert list(setups.schedules()) == ["linear", "constant", "cosine", "mtdnn-a", "mtdnn-b"]
-    assert list(setups.presets()) == ["paper", "mtdnn", "mtdnn-a"]
+    assert list(setups.presets()) == ["paper", "table", "mtdnn", "mtdnn-a"]
     assert [one.family for one in setups.optimizers().values()] == ["adamax", "adamw", "adamax", "adamax"]
 
 

@@ -1,15 +1,28 @@
+import argparse
 import shlex
+from dataclasses import replace
 
 import pytest
 
-from pats.cli import _flags, _parser, _study
+from pats import setups
+from pats.cli import _flags, _parser, _settings, _study
 from pats.run import Run
 from pats.study import Study
 from pats.study.command import command
 
+GRID = setups.presets()["table"].study["lr_grid"]
+TABLE = Run(data="my reviews.csv", **setups.presets()["table"].settings)
+
 STUDIES = {
     "the least": Study(tasks=("rte",)),
     "a table": Study(run=Run(data="my reviews.csv", text="body", label="stars")),
+    "a table with its preset": Study(run=TABLE, lr_grid=GRID, halving=3, control=False),
+    "its preset with controls": Study(run=TABLE, lr_grid=GRID, halving=3),
+    "its preset with a rate": Study(run=replace(TABLE, evaluations=6), lr=1e-4, control=False),
+    "its preset with rates of one's own": Study(run=TABLE, lr_grid=(1e-5, 1e-3), halving=2, control=False),
+    "its preset with whole trials": Study(run=TABLE, lr_grid=GRID, control=False),
+    "its preset without trials": Study(run=TABLE),
+    "other steps": Study(run=replace(TABLE, min_steps=7), lr_grid=GRID, halving=3, control=False),
     "lists": Study(tasks=("cola", "rte"), models=("a/b", "c"), methods=("vanilla", "std=pats"), seeds=(3, 5)),
     "baselines": Study(run=Run(data="a.csv"), baselines=("tfidf",)),
     "no baselines": Study(run=Run(data="a.csv", metric="mae"), baselines=()),
@@ -36,6 +49,7 @@ def test_what_is_typed_is_the_study(name):
     assert words[:2] == ["pats", "compare"]
     values = parsed(words[2:])
     assert values.pop("out") == "out/x"
+    values = {key: value for key, value in _settings.with_preset(values).items() if key != "time_limit"}
     assert _study.build(values) == study
 
 
@@ -47,7 +61,8 @@ def parsed(argv):
     parser.add_argument("--seeds", nargs="+", type=_flags.whole)
     parser.add_argument("--lr-grid", nargs="+", type=_flags.number)
     parser.add_argument("--tuning-seed", type=_flags.whole)
-    parser.add_argument("--no-control", action="store_true")
+    parser.add_argument("--control", action=argparse.BooleanOptionalAction)
+    parser.add_argument("--halving", type=_flags.whole)
     parser.add_argument("--out")
     _flags.add_run(parser, ["task", "model", "init_seed", "data_seed", "noise_seed"])
     return parser.read(argv)

@@ -21,6 +21,7 @@ GOLDEN = FOLDER.with_suffix(".json")
 
 STUDIES = ("out", "out-0.1.0")
 ARGUMENTS = {
+    "--preset": "paper",
     "--data": "texts.csv",
     "--models": "bert",
     "--methods": "vanilla pats pats-paper",

@@ -70,7 +70,7 @@ def store(tmp_path, monkeypatch):
     monkeypatch.setattr(
         prepare, "load_tasks", lambda *_: prepare.StudyData(PRINTS, {"rte": ("no", "yes")}, ())
     )
-    monkeypatch.setattr(prepare, "check_models", lambda *_: None)
+    monkeypatch.setattr(prepare, "check_models", lambda *_: (None, {}))
     monkeypatch.setattr("pats.study.study_run.StudyRun._keep", lambda *_: None)  # no model to export
     store, cells = Store(tmp_path / "out"), STUDY.cells(PRINTS)
     store.save_study({"study": STUDY.to_dict(), "cells": [cell.to_dict() for cell in cells]})

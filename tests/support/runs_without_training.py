@@ -14,6 +14,8 @@ from pats._errors import InputError
 from pats.run.folder.events import Journal
 from pats.run.folder.files import write_atomic
 from pats.run.spec import Run
+from pats.run.stopping import Stopped
+from pats.study.store.attempt import asked_to_stop
 from support.made_results import make_result
 
 STEP = 0.1
@@ -46,6 +48,8 @@ def pretend_to_train(run: Run, attempt: Path) -> None:
                 for name in ("events.jsonl", "worker.json"):
                     os.utime(attempt / name, (time.time() + options["skew"],) * 2)
             write_atomic(progress, json.dumps({"step": step}).encode())
+            if asked_to_stop(attempt):
+                raise Stopped(f"stopped after step {step}")
         write_atomic(attempt / "predictions.csv.gz", os.urandom(options.get("bytes", 1)))
         write_atomic(attempt / "result.json", make_result(run, [run.data_seed / 10]).to_json().encode())
         journal.emit("end", status="done")

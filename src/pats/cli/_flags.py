@@ -36,6 +36,29 @@ def whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
+_UNITS = {"h": 3600, "m": 60, "s": 1}
+_TIMES = (
+    r"(?P<s>\d+(?:\.\d+)?)",
+    r"(?P<h>\d+)h(?P<m>\d\d)",
+    r"(?:(?P<h>\d+(?:\.\d+)?)h)? ?(?:(?P<m>\d+(?:\.\d+)?) ?m(?:in)?)? ?(?:(?P<s>\d+(?:\.\d+)?) ?s)?",
+)
+
+
+def seconds(text: str) -> float | None:
+    """A time such as 90s, 20min, 1h30 or 45 (seconds); none is no limit."""
+    if text.lower() == "none":
+        return None
+    text = text.strip()
+    match = next((found for form in _TIMES if (found := re.fullmatch(form, text.lower()))), None)
+    parts = {} if match is None else match.groupdict(default="0")
+    total = sum(_UNITS[unit] * float(value) for unit, value in parts.items())
+    if not total:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time: write 90s, 20min, 1h30, seconds alone, or none"
+        )
+    return total
+
+
 def truth(text: str) -> bool:
     """True or false."""
     if text.lower() not in ("true", "false"):

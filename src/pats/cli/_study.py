@@ -19,7 +19,13 @@ from pats.study import Study
 P = TypeVar("P")
 
 LISTS = ("tasks", "models", "methods", "lr_grid")
-HOW = ("retries", "keep_models", "report_to", "force")  # of the way a study is done, not of what it is
+HOW = (
+    "retries",
+    "keep_models",
+    "report_to",
+    "force",
+    "time_limit",
+)  # of the way a study is done, not of what it is
 NOT_FLAGS = ("task", "model", "init_seed", "data_seed", "noise_seed")  # a grid has its own for them
 
 
@@ -83,9 +89,7 @@ def build(values: dict[str, Any]) -> Study:
     if "baselines" in values:
         named = tuple(values.pop("baselines"))
         given["baselines"] = () if named == ("none",) else named
-    given["control"] = not values.pop("no_control", False)
-    if "tuning_seed" in values:
-        given["tuning_seed"] = values.pop("tuning_seed")
+    given |= {key: values.pop(key) for key in ("control", "halving", "tuning_seed") if key in values}
     # Rows are known once the study is made, and options need rows.
     study = Study(**given, run=Run(**settings))
     return replace(study, options=_settings.method_options(values, dict(study.rows)))

@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     values = parser.read(argv)
     fractions, batches = values.pop("fractions", FRACTIONS), values.pop("batches", BATCHES)
     # A control row would double the runs of every size, and is not part of the figure.
-    values = {"methods": ["vanilla", "pats"], **values, "no_control": True}
+    values = {"methods": ["vanilla", "pats"], **values, "control": False}
     return _study.perform(values, _study.build, partial(_do, fractions=fractions, batches=batches))
 
 

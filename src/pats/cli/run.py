@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     values = parser.read(argv)
     out, as_json, quiet = values.pop("out", None), values.pop("json", False), values.pop("quiet", False)
     save_steps, report_to = values.pop("save_steps", None), values.pop("report_to", [])
-    run = build(values)
+    run = build(_run_alone(values))
     if out is None:
         raise InputError("--out is missing: name the folder for the result and the model")
     with _Bar(Console(stderr=True, quiet=quiet or not ranks.is_first())) as bar:
@@ -49,6 +49,12 @@ def main(argv: Sequence[str]) -> int:
         if result.status != "done":
             sys.stderr.write(f"pats: the run failed: {result.error}\n")
     return 0 if result.status == "done" else 1
+
+
+def _run_alone(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with a preset, of which a single run has its own settings alone."""
+    given = set(values)
+    return {k: v for k, v in _settings.with_preset(values).items() if k in given or k == "preset"}
 
 
 def build(values: dict[str, Any]) -> Run:

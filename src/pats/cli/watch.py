@@ -3,13 +3,13 @@
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from pats.cli import _parser
 from pats.cli._output import write_json
 from pats.study.store.results import Store
-from pats.study.watch import REFRESH, Pace, Watched, draw
+from pats.study.watch import REFRESH, Pace, RunState, Watched, draw
 
 EXAMPLE = """
 pats watch out
@@ -32,11 +32,16 @@ def main(argv: Sequence[str]) -> int:
     if values.get("json"):
         write_json([state.to_dict() for state in states])
     elif values.get("once") or not console.is_terminal:
-        console.print(draw(states, None))
+        console.print(draw(states, watched.left(None), watched.coming))
     else:
-        with Live(draw(states, clock.left(states)), console=console, auto_refresh=False) as live:
+        with Live(console=console, auto_refresh=False) as live:
+            live.update(_drawn(watched, clock, states), refresh=True)
             while any(state.state in ("waiting", "running") for state in states):
                 time.sleep(REFRESH)
                 states = watched.look()
-                live.update(draw(states, clock.left(states)), refresh=True)
+                live.update(_drawn(watched, clock, states), refresh=True)
     return 0
+
+
+def _drawn(watched: Watched, clock: Pace, states: Sequence[RunState]) -> RenderableType:
+    return draw(states, watched.left(clock.left(states)), watched.coming)

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 from pats._imports import try_import
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
+from pats.run.stopping import Stopped
 
 if TYPE_CHECKING:
     from pats.run.session import finetune
 
-__all__ = ["Epoch", "Result", "Run", "finetune"]
+__all__ = ["Epoch", "Result", "Run", "Stopped", "finetune"]
 
 
 def __getattr__(name: str) -> Any:

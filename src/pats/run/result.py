@@ -127,6 +127,8 @@ class Result:
         """Raise ``Misfit`` where entries that fit by themselves do not fit each other."""
         if self.best_epoch is not None and not 0 <= self.best_epoch < len(self.epochs):
             raise _schema.Misfit(f"is {self.best_epoch}, which is none of {len(self.epochs)}", "best_epoch")
+        if self.status == "done" and self.epochs and self.best_epoch is None:
+            raise _schema.Misfit("is missing, though there were evaluations", "best_epoch")
         scored = [(f"epochs[{place}].metrics", epoch.metrics) for place, epoch in enumerate(self.epochs)]
         scored += [] if self.test is None else [("test", self.test)]
         for place, metrics in scored:

@@ -1,8 +1,7 @@
 """``finetune``: one run from its settings to its result, resumable."""
 
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -44,6 +43,7 @@ def finetune(
     keep_model: bool = True,
     save_steps: int | None = None,
     report_to: Sequence[str] = (),
+    stop: Callable[[], bool] | None = None,
 ) -> Result:
     """Fine-tune a model as ``run`` says.
 
@@ -76,6 +76,8 @@ def finetune(
         save_steps: Makes a checkpoint after every so many optimizer steps, instead of after every epoch.
         report_to: Trackers of Trainer's to which it reports losses, rates and metrics, such as
             ``"tensorboard"``, whose files are put in ``OUT/tensorboard``. They change no result.
+        stop: Asked after every step; where it says True, the run makes a checkpoint and raises ``Stopped``.
+            Called again, it continues from there.
 
     Returns:
         The result, with ``run.fingerprint`` filled in. Its status is ``"failed"`` where the loss or a
@@ -86,6 +88,7 @@ def finetune(
         InputError: The data, model or method cannot be used as asked; ``out`` holds another run, or what is
             not PATS's, or cannot be written to; the batch cannot be divided among the processes.
         OSError: The disk is full.
+        Stopped: ``stop`` said so.
     """
     check_sharing(run, save_steps)
     with ExitStack() as stack:
@@ -113,7 +116,7 @@ def finetune(
             fit = partial(simple.perform, run, data, folder, journal, notes, keep_model)
             return ranks.first(fit)
         session = _Session(
-            run, method, data, folder, progress, journal, notes, resumable, save_steps, tuple(report_to)
+            run, method, data, folder, progress, journal, notes, resumable, save_steps, tuple(report_to), stop
         )
         return session.perform(keep_model)
 
@@ -132,6 +135,7 @@ class _Session:
     resumable: bool
     save_steps: int | None = None
     report_to: tuple[str, ...] = ()
+    stop: Callable[[], bool] | None = None
     timings: Timings = field(default_factory=Timings)
     resumed_at: int = 0
 
@@ -235,18 +239,33 @@ class _Session:
             weight_decay=run.weight_decay,
             seed=run.noise_seed,
             fresh=self.loaded.fresh,
-            steps=run.steps
-            or math.ceil(run.epochs * math.ceil(len(self.features["train"]) / run.batch_size)),
+            steps=run.total_steps(len(self.features["train"])),
             regression=self.data.regression,
             anchors=methods.anchors(self.loaded.model) if self.method.anchored else {},
         )
         checkpoints = self.folder / CHECKPOINT
-        monitor = Monitor(self.journal, self.progress, checkpoints, run.batch_size, self.method)
+        monitor = Monitor(
+            self.journal,
+            self.progress,
+            checkpoints,
+            run.batch_size,
+            self.method,
+            evaluations=run.evaluations,
+            resumable=self.resumable,
+            stop=self.stop,
+        )
         self.method.prepare_(self.loaded.model, training)
         trainer = RunTrainer(
             self.loaded.model,
             arguments(
-                run, checkpoints, self.device, self.in_bf16, self.resumable, self.save_steps, self.report_to
+                run,
+                checkpoints,
+                self.device,
+                self.in_bf16,
+                self.resumable,
+                self.save_steps,
+                self.report_to,
+                training.steps,
             ),
             run,
             self.features["train"],

@@ -25,6 +25,7 @@ _ADDED = {
         "class_weights": None,
     },
     **{"quoting": None, "sheet": None, "drop_rare": False, "drop_unlabelled": False},
+    **{"min_steps": None, "max_steps": None, "evaluations": None},
 }
 
 # Until version 0.1.0 the paper's literal reading was called ``pats``. Its records are read under its new
@@ -34,6 +35,8 @@ _NEW_NAMES = {"pats": "pats-paper"}
 _NAMES_IN_IDS = {"pats-paper": "pats", "pats": "pats-budget"}
 
 Value = int | float | bool | str | None
+
+_COUNTS = ("steps", "min_steps", "max_steps", "evaluations")  # None, or at least 1
 
 _CHOICES: Mapping[str, Callable[[], Iterable[str | None]]] = {
     "optimizer": setups.optimizers,
@@ -97,6 +100,9 @@ class Run:
         warmup: Share of all steps with a linearly rising learning rate, in [0, 1).
         epochs: Passes over the training data. ``steps``, where given, ends the run earlier or later.
         steps: Optimizer steps; None follows from ``epochs``.
+        min_steps: Fewest optimizer steps where they follow from ``epochs``, for data of few rows.
+        max_steps: Most optimizer steps where they follow from ``epochs``.
+        evaluations: Evaluations on dev, evenly over the run; None is one after every epoch.
         batch_size: Examples a step.
         max_length: Longest input in tokens; longer ones are truncated.
         clip: Largest global norm of the gradient; 0 switches clipping off.
@@ -151,6 +157,9 @@ class Run:
     data_seed: int = 0
     noise_seed: int = 0
     split_seed: int = 0
+    min_steps: int | None = None
+    max_steps: int | None = None
+    evaluations: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task_options", dict(self.task_options))
@@ -172,9 +181,14 @@ class Run:
         for beta in self.betas:
             if not 0 <= beta < 1:
                 raise InputError(f"betas are {self.betas}, but each must be at least 0 and below 1")
-        for name in ("batch_size", "max_length", *(["steps"] if self.steps is not None else [])):
+        given = [name for name in _COUNTS if getattr(self, name) is not None]
+        for name in ("batch_size", "max_length", *given):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
                 raise InputError(f"{name} is {getattr(self, name)!r}, but must be a whole number from 1")
+        if self.min_steps and self.max_steps and self.min_steps > self.max_steps:
+            raise InputError(
+                f"min_steps is {self.min_steps}, which is more than max_steps, {self.max_steps}: lower one"
+            )
         for name in ("init_seed", "data_seed", "noise_seed", "split_seed"):
             value = getattr(self, name)
             if not (isinstance(value, int) and 0 <= value < 2**32):
@@ -237,6 +251,21 @@ class Run:
                 f"are: {', '.join(sorted(known))}"
             )
         return cls(**values)
+
+    def total_steps(self, rows: int) -> int:
+        """Optimizer steps of the whole run on so many rows of training data."""
+        if self.steps is not None:
+            return self.steps
+        steps = math.ceil(self.epochs * math.ceil(rows / self.batch_size))
+        steps = max(steps, self.min_steps or 0)
+        return min(steps, self.max_steps or steps)
+
+    def shortened(self, share: float) -> "Run":
+        """A run of a share of the length, with its own schedule and as many evaluations as go with it."""
+        if share == 1.0:
+            return self
+        counts = {name: max(1, round(share * value)) for name in _COUNTS if (value := getattr(self, name))}
+        return replace(self, epochs=share * self.epochs, **counts)
 
     def with_seed(self, seed: int) -> "Run":
         """The same run with its own three seeds set to ``seed``; the split stays."""

@@ -31,9 +31,11 @@ from pats.run.folder.events import Journal
 from pats.run.losses import Losses, check_weights
 from pats.run.model import masks
 from pats.run.spec import Run
+from pats.run.stopping import Stopped
 from pats.run.timings import Timings
 
 PROGRESS = 2.0  # seconds between two progress events, at least
+CHECKPOINTS = 30.0  # seconds between two checkpoints where a run's evaluations are counted, at least
 
 
 class Order(LengthGroupedSampler):
@@ -215,6 +217,9 @@ class Monitor(TrainerCallback):
         folder: Where Trainer puts checkpoints.
         batch_size: Examples a step.
         method: Its state goes into checkpoints.
+        evaluations: Evaluations over the run; None leaves them to Trainer.
+        resumable: The run makes checkpoints.
+        stop: Whether the run is to stop; None never asks.
     """
 
     def __init__(
@@ -224,7 +229,13 @@ class Monitor(TrainerCallback):
         folder: Path,
         batch_size: int,
         method: methods.Method[Any],
+        *,
+        evaluations: int | None = None,
+        resumable: bool = True,
+        stop: Callable[[], bool] | None = None,
     ) -> None:
+        self._evaluations, self._resumable, self._stop = evaluations, resumable, stop
+        self._stopping, self._saved_at = False, time.monotonic()
         self._journal, self._progress, self._folder = journal, progress, folder
         self._method = method
         self._batch_size = batch_size
@@ -241,11 +252,35 @@ class Monitor(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
-        """A checkpoint due at an epoch's end waits for the evaluation, which a resume would skip."""
+        """Evaluate where it is time to, stop where that was asked, and record how far the run is.
+
+        A checkpoint due at an epoch's end waits for the evaluation, which a resume would skip.
+        """
+        self._evaluate(state, control)
+        self._end_early(state, control)
         self._report(state, kwargs["optimizer"])
-        if state.global_step >= state.max_steps or float(state.epoch or 0.5).is_integer():
+        waits = self._evaluations is None and not _within_epoch(state)
+        if state.global_step >= state.max_steps or waits:
             self._due, control.should_save = control.should_save, False
         return control
+
+    def _evaluate(self, state: TrainerState, control: TrainerControl) -> None:
+        """``evaluations`` of them, the last one at the end; they are where checkpoints are made."""
+        many, step, last = self._evaluations, state.global_step, state.max_steps
+        if many is None or step * many // last == (step - 1) * many // last:
+            return
+        control.should_evaluate = True
+        due = time.monotonic() - self._saved_at >= CHECKPOINTS
+        control.should_save |= self._resumable and due
+
+    def _end_early(self, state: TrainerState, control: TrainerControl) -> None:
+        """Stop with a checkpoint; where epochs are evaluated, at the end of one only once it is."""
+        if self._stop is None or state.global_step >= state.max_steps:
+            return
+        self._stopping = self._stopping or ranks.first(self._stop)
+        if self._stopping and not self._resumable:
+            raise Stopped(f"stopped after step {state.global_step}")
+        control.should_save |= self._stopping
 
     def _report(self, state: TrainerState, optimizer: Optimizer) -> None:
         """Record how far it is, at most every few seconds."""
@@ -283,13 +318,20 @@ class Monitor(TrainerCallback):
         self._progress.checkpoint = f"checkpoint-{state.global_step}"
         self._progress.step = state.global_step
         self._progress.losses = self.trainer.losses.values
-        # Evaluation clears the losses.
-        start = self.trainer.order.start if self.trainer.losses.values else None
+        start = self.trainer.order.start if _within_epoch(state) else None
         self._progress.order = None if start is None else bytes(start.tolist()).hex()
         with self.trainer.timings.part("save"):
             ranks.wait()  # until every process has written its part
             if ranks.is_first():
                 checkpoint.save(self._progress, self._method, self._folder)
+        self._saved_at = time.monotonic()
+        if self._stopping:
+            ranks.wait()  # until the first process has named it
+            raise Stopped(f"stopped after step {state.global_step}, to be continued")
+
+
+def _within_epoch(state: TrainerState) -> bool:
+    return bool((state.epoch or 0.0) % 1)
 
 
 def arguments(
@@ -300,10 +342,12 @@ def arguments(
     resumable: bool,
     save_steps: int | None,
     report_to: Sequence[str] = (),
+    steps: int | None = None,
 ) -> TrainingArguments:
     """Trainer's arguments for a run; the processes share each batch."""
     trackers.check_installed(report_to)
-    strategy = "epoch" if save_steps is None else "steps"
+    bounded = run.min_steps is not None or run.max_steps is not None
+    strategy = "steps" if save_steps is not None else "epoch" if run.evaluations is None else "no"
     made = TrainingArguments(
         output_dir=str(folder),
         learning_rate=run.lr,
@@ -311,7 +355,7 @@ def arguments(
         lr_scheduler_type=setups.schedules()[run.schedule].of_trainer or "linear",
         warmup_steps=run.warmup,
         num_train_epochs=run.epochs,
-        max_steps=run.steps or -1,
+        max_steps=run.steps or (steps if bounded and steps else -1),
         per_device_train_batch_size=run.batch_size // ranks.count(),
         max_grad_norm=run.clip,
         average_tokens_across_devices=False,  # it multiplies the mean loss of a classifier by the processes
@@ -319,7 +363,7 @@ def arguments(
         seed=run.data_seed,
         data_seed=run.data_seed,
         train_sampling_strategy="group_by_length",
-        eval_strategy="epoch",
+        eval_strategy="epoch" if run.evaluations is None else "no",  # else as ``Monitor`` says
         save_strategy=strategy if resumable else "no",
         save_steps=save_steps or 500,
         logging_strategy="steps" if report_to else "no",

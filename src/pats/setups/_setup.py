@@ -15,10 +15,12 @@ class Preset(NamedTuple):
     Args:
         summary: What they are, in a few words.
         settings: Values by the names of ``Run``'s fields.
+        study: Values of a comparison, by the names of ``Study``'s fields and ``compare``'s arguments.
     """
 
     summary: str
     settings: Mapping[str, Any]
+    study: Mapping[str, Any] = MappingProxyType({})
 
 
 class Setup:

@@ -38,8 +38,10 @@ class Chosen:
     constant: bool = False
 
 
-def choose(cells: Sequence[Cell], task: str) -> Chosen | None:
+def choose(cells: Sequence[Cell], task: str, whole: Sequence[Cell] = ()) -> Chosen | None:
     """The best row by mean dev score over seeds, and of it the first best seed; None without scores.
+
+    Where the cells hold a part of the seeds, ``whole`` has all: its weights are those that were kept.
 
     A run that predicts one constant is chosen only where all do, whatever its score. Rows with failed
     runs are considered only where every row has some: a mean over the seeds that survived would favour
@@ -49,10 +51,12 @@ def choose(cells: Sequence[Cell], task: str) -> Chosen | None:
     if not scored:
         return None
     able = [cell for cell in scored if _learned(cell)] or scored
-    whole = [cell for cell in able if len(cell.dev) == len(cell.outcomes)]
+    full = [cell for cell in able if len(cell.dev) == len(cell.outcomes)]
     way = sign(str(scored[0].metric))
     # Rounding chooses nothing, and of equals the simpler one is chosen.
-    cell = max(whole or able, key=lambda cell: (round(way * fmean(cell.dev.values()), 6), cell.simple))
+    best = max(full or able, key=lambda cell: (round(way * fmean(cell.dev.values()), 6), cell.simple))
+    places = (best.task, best.model, best.label)
+    cell = next((c for c in whole if (c.task, c.model, c.label) == places), best)
     seed = max(_learned(cell) or cell.dev, key=lambda seed: way * cell.dev[seed])
     run_id = next(outcome.run_id for outcome in cell.outcomes if outcome.seed == seed)
     constant = cell.results[seed].degenerate
@@ -65,14 +69,19 @@ def _learned(cell: Cell) -> list[int]:
 
 
 def best(store: Store, run_ids: Sequence[str]) -> str | None:
-    """Of a cell's runs the first one that is best on dev so far; one that predicts a constant comes last."""
+    """Of a cell's runs the first one that is best on dev so far; None without scores."""
+    return next(iter(ranked(store, run_ids)), None)
+
+
+def ranked(store: Store, run_ids: Sequence[str]) -> list[str]:
+    """The runs with a score, from best to worst on dev; those that predict a constant come last."""
     results = [(run_id, store.result(run_id)) for run_id in run_ids]
     scores = {
         i: (not r.degenerate, sign(r.metric) * r.best)
         for i, r in results
         if r is not None and r.best is not None
     }
-    return max(scores, key=lambda run_id: scores[run_id]) if scores else None
+    return sorted(scores, key=lambda run_id: scores[run_id], reverse=True)  # equal ones stay in their order
 
 
 def exported(target: Path, run_id: str) -> bool:

@@ -2,9 +2,10 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
+from pats import setups
 from pats.run.spec import Run
 from pats.study.plan.grid import Study
 
@@ -37,6 +38,12 @@ def command(study: Study, out: str, verb: str = "compare", extra: Mapping[str, A
     for flag, value in (extra or {}).items():
         words += [f"--{flag}", *(f"{one:g}" if isinstance(one, float) else str(one) for one in value)]
     plain = Study(tasks=("grammar",))
+    if verb == "compare" and not study.tasks and study.run.task is None:  # a table, which has a preset
+        name = "table" if _is_of(study, "table") else "paper"
+        words += [] if name == "table" else ["--preset", name]
+        plain = _with(plain, name)
+        if study.lr is not None or (study.lr_grid, study.halving) != (plain.lr_grid, plain.halving):
+            plain = replace(plain, lr_grid=(), halving=None)  # rates that are given leave the preset's out
     for name in _LISTS:
         value = getattr(study, name)
         if value and (name == "tasks" or value != getattr(plain, name)):
@@ -48,10 +55,13 @@ def command(study: Study, out: str, verb: str = "compare", extra: Mapping[str, A
         words += ["--seeds", *map(str, seeds)]
     if study.tuning_seed != plain.tuning_seed:
         words += ["--tuning-seed", str(study.tuning_seed)]
-    if not study.control and verb == "compare":  # no other verb has control rows
-        words.append("--no-control")
     if study.baselines is not None and verb == "compare":
         words += ["--baselines", *(study.baselines or ("none",))]
+    if verb == "compare":  # no other verb has control rows, or trials of a grid
+        if study.control != plain.control:
+            words.append("--control" if study.control else "--no-control")
+        if study.halving != plain.halving:
+            words += ["--halving", _text(study.halving)]
     for field in fields(Run):
         value = getattr(study.run, field.name)
         if field.name in _SKIPPED or value == getattr(plain.run, field.name):
@@ -65,6 +75,22 @@ def command(study: Study, out: str, verb: str = "compare", extra: Mapping[str, A
             part for key, value in options.items() for part in ("--option", f"{row}.{key}={_text(value)}")
         ]
     return shlex.join([*words, "--out", out])
+
+
+def _is_of(study: Study, preset: str) -> bool:
+    """Whether a study has a preset's settings of a run, and rates from somewhere."""
+    settings = setups.presets()[preset].settings
+    return (study.lr is not None or bool(study.lr_grid)) and all(
+        getattr(study.run, name) == value for name, value in settings.items()
+    )
+
+
+def _with(study: Study, preset: str) -> Study:
+    """A study with a preset's settings."""
+    of_run, of_study = setups.presets()[preset].settings, setups.presets()[preset].study
+    own = {field.name for field in fields(Study)}
+    of_study = {name: value for name, value in of_study.items() if name in own}
+    return replace(study, run=replace(study.run, **of_run), **of_study)
 
 
 def _text(value: Any) -> str:

@@ -1,14 +1,18 @@
 """``compare``: a study from its grid to its table and its chosen model."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from pats.study import choose
+from pats._errors import InputError
+from pats.study.cells import outcome
 from pats.study.conduct import conduct
+from pats.study.limit import Limit
 from pats.study.place.protocol import Placer
-from pats.study.plan.grid import Place, PlannedCell, Study
+from pats.study.plan.agenda import Agenda, agenda
+from pats.study.plan.grid import Study
 from pats.study.result import StudyResult
 from pats.study.study_run import Options, StudyRun
 
@@ -24,6 +28,7 @@ def compare(
     console: Console | None = None,
     report_to: Sequence[str] = (),
     force: bool = False,
+    time_limit: float | None = None,
 ) -> StudyResult:
     """Run what a study still lacks, and say what it shows.
 
@@ -46,46 +51,38 @@ def compare(
         console: Where progress is shown; None shows none.
         report_to: Trackers that every run reports to, see ``pats.finetune``.
         force: Exports the chosen model also where every run predicts one constant.
+        time_limit: Seconds, which every call has again; None is no limit. At its end, runs are stopped after
+            a step and keep a checkpoint, and the result is of the seeds that every row has. A later call goes
+            on from there.
 
     Raises:
         InputError: Something cannot be used, found before the first run starts where possible; or
             another process works in ``out``, or ``out`` holds another study or what is not PATS's.
     """
-    how = Options(retries, keep_models, console, report_to, force)
+    if time_limit is not None and not time_limit > 0:
+        raise InputError(f"time_limit is {time_limit!r}, but must be a number of seconds above 0")
+    limit = Limit(math.inf if time_limit is None else time_limit)
+    how = Options(retries, keep_models, console, report_to, force, limit)
     searched = [study.tuning_seed] if study.lr_grid else []
     return conduct(study, out, searched, _compare, engine, workers, how)
 
 
 def _compare(study_run: StudyRun) -> StudyResult:
-    tuned = _tune(study_run)
     study, fingerprints = study_run.study, study_run.data.fingerprints
-    return study_run.conclude(study.cells(fingerprints, tuned), study.runs(fingerprints, tuned))
+    now = study_run.follow(lambda ranking: agenda(study, fingerprints, ranking))
+    _note_trials(study_run, now)
+    return study_run.settle(now.cells)
 
 
-def _tune(study_run: StudyRun) -> dict[Place, float]:
-    """The best rate of the grid on dev, the smaller one of equals; every failed run gets a note."""
-    study, store = study_run.study, study_run.store
-    plan = study.tuning(study_run.data.fingerprints)
-    if not plan:
-        return {}
-    rows = dict(study.rows)
-    cells = [
-        PlannedCell(task, model, f"{label} (tuning)", rows[label], 0.0, runs)
-        for (task, model, label), runs in plan.items()
-    ]
-    study_run.select(cells, [run for runs in plan.values() for run in runs])
-    tuned = {}
-    for place, runs in plan.items():
-        study_run.notes += [
-            f"Failed: tuning of {place[2]} on {place[0]} with {Path(place[1]).name} at {run.lr:g}: "
-            f"{study_run.unscored[run.id]}"
-            for run in runs
-            if run.id in study_run.unscored
-        ]
-        in_order = sorted(runs, key=lambda run: run.lr)
-        best = choose.best(store, [run.id for run in in_order])
-        # Where every rate failed, the smallest one is run, and its failures are shown.
-        tuned[place] = next((run.lr for run in runs if run.id == best), in_order[0].lr)
-        for run in runs:
-            store.drop(run.id, model=not study_run.options.keep_models)
-    return tuned
+def _note_trials(study_run: StudyRun, now: Agenda) -> None:
+    """Give every failed trial a note, and delete the weights of those that have chosen a rate."""
+    store = study_run.store
+    for cell, place in zip(now.trials, study_run.study.tuning(study_run.data.fingerprints), strict=True):
+        for run in cell.runs:
+            ended = outcome(store, run)
+            if ended.failure is not None and not ended.missing:
+                study_run.unscored[run.id] = ended.failure
+                where = f"{place[2]} on {place[0]} with {Path(place[1]).name} at {run.lr:g}"
+                study_run.notes.append(f"Failed: tuning of {where}: {ended.failure}")
+            if place in now.rates:
+                store.drop(run.id, model=not study_run.options.keep_models)

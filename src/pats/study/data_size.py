@@ -22,7 +22,7 @@ from pats.run import Run, ranks
 from pats.run.folder import owned
 from pats.study import Study
 from pats.study.compare import compare
-from pats.study.plan.grid import without_baselines
+from pats.study.plan.tuned import without_baselines
 from pats.study.result import StudyResult
 from pats.study.store.files import read_json, write
 from pats.study.store.results import Store

@@ -50,7 +50,7 @@ def judged(study: Study, store: Store, metric: str | None) -> Study:
 
 def _begun(store: Store) -> list[PlannedCell]:
     try:
-        return store.cells()
+        return store.planned()
     except InputError:
         return []  # a new study, or one whose file is to be written again
 

@@ -15,7 +15,7 @@ from pats.study.place.protocol import Placer
 from pats.study.plan.grid import Study
 from pats.study.store.files import write
 from pats.study.store.results import Store
-from pats.tasks import TaskData
+from pats.tasks import Split, TaskData
 from pats.tasks.inspect import Inspection
 
 TABLES = "data.json"  # what is known of the tables of a study, by task
@@ -129,18 +129,32 @@ def check_sharing(study: Study, engine: Placer) -> None:
         )
 
 
-def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> int | None:
+def check_models(
+    study: Study,
+    labels: Mapping[str, tuple[str, ...]],
+    sample: Split | None = None,
+    threads: int | None = None,
+) -> tuple[int | None, dict[tuple[str, str], float]]:
     """Load every model once, and let every row build its optimizer and attach itself.
 
+    Args:
+        study: The study.
+        labels: Names of the classes by task.
+        sample: Rows of the first task to time a step of every row on; None times none.
+        threads: Threads for that; None is as many as there are.
+
     Returns:
-        Bytes of a GPU that a run of the largest model takes; None where a model does not tell.
+        Bytes of a GPU that a run of the largest model takes, None where a model does not tell; and seconds of
+        a step by model and method.
 
     Raises:
         InputError: A model cannot be used, or a scope matches nothing in it.
     """
     from pats.run.model import classifier
     from pats.run.seeds import own_generators
+    from pats.study.calibrate import seconds_of
 
+    seconds: dict[tuple[str, str], float] = {}
     classes, needs = next(iter(labels.values())), []
     for name in study.model_list:
         run = replace(study.run, model=name)
@@ -151,10 +165,13 @@ def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> int | N
         training = methods.Training(
             optimizer=run.optimizer, lr=study.lr or run.lr, fresh=loaded.fresh, regression=not classes
         )
-        for label, name in study.rows:
-            if baselines.is_simple(name):
+        for label, method_name in study.rows:
+            if baselines.is_simple(method_name):
                 continue
-            method = methods.create(name, study.options.get(label))
+            method = methods.create(method_name, study.options.get(label))
+            if sample is not None:
+                seconds[name, method_name] = seconds_of(run, loaded, method, training, sample, threads)
+                continue
             method.optimizer(loaded.model, training)
             with method.attached(loaded.model, training, methods.PassClock()):
                 pass
@@ -162,7 +179,7 @@ def check_models(study: Study, labels: Mapping[str, tuple[str, ...]]) -> int | N
         sizes = loaded.model.config.to_dict()
         needs.append(sharing.need(numel, sizes, run.batch_size, loaded.max_length))
     known = [need for need in needs if need is not None]
-    return max(known) if len(known) == len(needs) else None
+    return max(known) if len(known) == len(needs) else None, seconds
 
 
 def take_folder(store: Store, study: Study, data: StudyData) -> None:
@@ -184,7 +201,7 @@ def take_folder(store: Store, study: Study, data: StudyData) -> None:
     if not target.exists() and not any(store.root.glob(f"runs/*/{RESULT}")):
         return  # nothing is there yet
     try:
-        cells = store.cells()
+        cells = store.planned()
     except InputError:
         return  # cut short: the study writes it again, and finds results by their runs
     before = {(cell.task, run.data_seed): run.fingerprint for cell in cells for run in cell.runs}

@@ -1,7 +1,7 @@
 """``report``: the page of a study's folder, in every format."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pats.page.numbers import reading, tables
 from pats.results.shapes import SHAPES
 from pats.run.folder import owned
 from pats.run.folder.files import MODEL, write_atomic
+from pats.study import partial
 from pats.study.cells import predictions, row_files, with_results
 from pats.study.command import command
 from pats.study.store.results import Store
@@ -68,13 +69,21 @@ def report(
             file that is not PATS's would be replaced.
     """
     store = Store(folder)
-    cells = with_results(store, store.cells())
+    ended = store.ended()
+    begun = ended is None or bool(store.study().get("cells"))
+    cells = with_results(store, store.cells()) if begun else ()
+    if ended is not None:
+        cells = partial.comparable(cells)
+        if not cells:
+            raise InputError(f"{store.root} holds no score yet: {ended[0].lower()}{ended[1:]}")
     groups = tables.groups(cells)
     figures = {
         "sensitivity": _figure("sensitivity", sensitivity, store.root),
         "data-size": _figure("data-size", data_size, store.root),
     }
     page = document(groups, _source(store, cells, figures))
+    if ended is not None:
+        page = replace(page, verdict=(*page.verdict, ended))
     target = Path(out or store.root)
     owned.page(target, [*document_files("report"), "report.csv", "runs.csv"])
     files = write_document(page, target)

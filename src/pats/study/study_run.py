@@ -1,14 +1,17 @@
 """What the steps of a comparison, or of a sweep, share: from runs to results, tables and chosen models."""
 
+import math
+import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from pats.baselines import is_simple
-from pats.page.content.summary import summary_of
+from pats.page.content.summary import Summary, summary_of
 from pats.page.content.verdict import too_few
 from pats.page.content.words import CURE
 from pats.page.formats import csv_tables
@@ -17,16 +20,20 @@ from pats.page.numbers import reading, rows, tables
 from pats.run.folder.files import MARK, MODEL, remove, write_atomic
 from pats.run.model.exported import damage, read_card
 from pats.run.spec import Run
-from pats.study import choose, prepare
+from pats.study import choose, partial, prepare
 from pats.study.cells import outcome, predictions, row_file, with_results
 from pats.study.choose import Chosen
+from pats.study.estimate import Estimate
+from pats.study.limit import Limit
+from pats.study.place import resources
 from pats.study.place.coordinator import execute
 from pats.study.place.protocol import Placer
+from pats.study.plan.agenda import Agenda, Ranking
 from pats.study.plan.grid import PlannedCell, Study
 from pats.study.result import StudyResult
 from pats.study.store.files import write
 from pats.study.store.results import Store
-from pats.study.watch import Display
+from pats.study.watch import Display, Left, RunState, share_done
 from pats.tasks import Split
 
 
@@ -40,6 +47,7 @@ class Options:
         console: Where progress is shown; None shows none.
         report_to: Trackers that runs report to.
         force: Exports a chosen model also where it predicts one constant.
+        limit: The time that there is.
     """
 
     retries: int = 3
@@ -47,6 +55,7 @@ class Options:
     console: Console | None = None
     report_to: Sequence[str] = ()
     force: bool = False
+    limit: Limit = field(default_factory=Limit)
 
 
 @dataclass
@@ -62,6 +71,9 @@ class StudyRun:
         notes: Sentences to put under the tables.
         checked: Every model has been loaded once, and can be used.
         unscored: Why runs that were to select something have no score, by id.
+        estimate: How long runs take.
+        agenda: The runs that are known.
+        ended: That a time limit ended the study, and what more time would bring; None where none did.
     """
 
     study: Study
@@ -72,6 +84,16 @@ class StudyRun:
     notes: list[str] = field(default_factory=list)
     checked: bool = False
     unscored: dict[str, str] = field(default_factory=dict)
+    estimate: Estimate = field(default_factory=Estimate)
+    agenda: Agenda = field(default_factory=Agenda)
+    ended: str | None = None
+
+    def __post_init__(self) -> None:
+        self.estimate.rows = {
+            task: (len(data.splits["train"]), sum(len(data.splits[name]) for name in data.dev_splits))
+            for task, data in self.data.tasks.items()
+        }
+        self.options.limit.estimate = self._needs
 
     def conclude(self, planned: Sequence[PlannedCell], runs: Sequence[Run]) -> StudyResult:
         """Bring the cells that are reported to their results, tables and chosen models.
@@ -81,8 +103,13 @@ class StudyRun:
             runs: Their runs, in the order in which to start them.
         """
         self.run(planned, runs)
-        cells = with_results(self.store, planned)
-        choices = {task: choose.choose(cells, task) for task in self.study.task_list}
+        return self.settle(planned)
+
+    def settle(self, planned: Sequence[PlannedCell]) -> StudyResult:
+        """Tables and chosen models of what has ended; where the time did, of what can be compared."""
+        whole = with_results(self.store, planned)
+        cells = partial.comparable(whole) if self.ended else whole
+        choices = {task: choose.choose(cells, task, whole) for task in self.study.task_list}
         chosen = {task: choice for task, choice in choices.items() if choice is not None}
         exported = {task: choice for task, choice in chosen.items() if not self._refused(choice)}
         self._keep(planned, exported)
@@ -90,7 +117,9 @@ class StudyRun:
         readings = reading.read(groups, predictions(self.store, cells))
         choice_notes = [self._choice_note(choice) for choice in chosen.values()]
         notes = (*self.data.notes, *self.notes, *choice_notes, *self.store.problems)
-        summary = summary_of(groups, notes, readings)
+        summary = summary_of(groups, notes, readings) if groups else Summary((), (), notes)
+        if self.ended:
+            summary = replace(summary, verdict=(*summary.verdict, self.ended))
         self._write_rows()
         write(self.store.root / "table1.md", markdown(summary))
         write(self.store.root / "table1.csv", csv_tables.table_csv(groups))
@@ -107,12 +136,20 @@ class StudyRun:
                 content = rows.packed([(name, _rows(data.splits[name])) for name in judging])
                 write_atomic(file, content)
 
+    def _needs(self, run: Run) -> float | None:
+        """Seconds until a run ends, from where it was left."""
+        seconds = self.estimate.seconds(run)
+        return None if seconds is None else seconds * (1 - share_done(self.store, run))
+
     def announce(self) -> None:
         """Say before the runs what they cannot show."""
-        console = self.options.console
         warning = too_few(len(self.study.seed_list), self.study.family, len(self.study.task_list))
-        if warning is not None and console is not None:
-            console.print(warning, markup=False, highlight=False, soft_wrap=True)
+        if warning is not None:
+            self._say(warning)
+
+    def _say(self, sentence: str, style: str | None = None) -> None:
+        if self.options.console is not None:
+            self.options.console.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def select(self, cells: Sequence[PlannedCell], runs: Sequence[Run]) -> None:
         """Bring runs that select something (a rate, a point of a search) to their results."""
@@ -124,35 +161,138 @@ class StudyRun:
 
     def run(self, cells: Sequence[PlannedCell], runs: Sequence[Run]) -> None:
         """Bring runs to their results, keeping the weights of each cell's best alone."""
-        self.store.save_study({"study": self.study.to_dict(), "cells": [cell.to_dict() for cell in cells]})
-        if not self.checked and any(self.store.result(run.id) is None for run in runs):
-            self._share_gpus(prepare.check_models(self.study, self.data.labels))
-            self.checked = True
-        members = {run.id: [run.id for run in cell.runs] for cell in cells for run in cell.runs}
-        with Display(self.store, cells, self.options.console) as display:
+        self.follow(lambda ranking: Agenda(tuple(cells), (), tuple(runs)), tell=False)
+
+    def follow(self, plan: Callable[[Ranking], Agenda], tell: bool = True) -> Agenda:
+        """Bring what a plan knows to its results, and what it knows then, until all or the time has ended.
+
+        Args:
+            plan: What there is to run, by what has ended.
+            tell: Say before the first run what will be run.
+
+        Returns:
+            The plan as it is then.
+        """
+        now, failed = plan(self._ranking({})), dict[str, str]()
+        self._save(now)
+        if any(self.store.result(run.id) is None for run in now.runs):
+            self._check(tell)
+            if tell:
+                self._forecast(now)
+        with Display(self.store, (), self.options.console, self._left) as display:
+            display.show((*now.trials, *now.cells), now.coming)
 
             def changed(run: Run) -> None:
-                self._prune(members[run.id])
+                self._prune(next(cell for cell in (*now.trials, *now.cells) if run in cell.runs))
+                self.estimate.learn([self.store.result(run.id)])
                 display.changed(run)
 
-            execute(
-                runs,
+            def more(errors: Mapping[str, str]) -> Sequence[Run] | None:
+                nonlocal now
+                failed.update(errors)
+                if not now.coming:
+                    return None
+                now = plan(self._ranking(failed))
+                self._save(now)
+                display.show((*now.trials, *now.cells), now.coming)
+                return now.runs
+
+            failed |= execute(
+                now.runs,
                 self.store,
                 self.engine,
                 retries=self.options.retries,
                 on_change=changed,
                 on_tick=display.tick,
                 report_to=self.options.report_to,
+                more=more,
+                limit=self.options.limit,
             )
+        self._end(now, failed)
+        return now
 
     def _share_gpus(self, bytes_a_run: int | None) -> None:
         """Let the engine choose how many runs a GPU takes, and say it."""
         share = getattr(self.engine, "share_gpus", None)  # one of the user's own may have none
         sentence = share(bytes_a_run) if share is not None else None
-        if sentence is not None and self.options.console is not None:
-            self.options.console.print(sentence, style="dim", markup=False, highlight=False, soft_wrap=True)
+        if sentence is not None:
+            self._say(sentence, style="dim")
 
-    def _prune(self, run_ids: Sequence[str]) -> None:
+    def _ranking(self, failed: Mapping[str, str]) -> Ranking:
+        def ranking(runs: Sequence[Run]) -> Sequence[Run] | None:
+            if any(self.store.result(run.id) is None and run.id not in failed for run in runs):
+                return None
+            by_id = {run.id: run for run in runs}
+            return [by_id[run_id] for run_id in choose.ranked(self.store, list(by_id))]
+
+        return ranking
+
+    def _save(self, now: Agenda) -> None:
+        """Write down what is planned, for who watches it and for the page."""
+        self.agenda = now
+        self.estimate.learn(self.store.result(run.id) for run in now.runs)
+        content: dict[str, Any] = {"study": self.study.to_dict()}
+        content["cells"] = [cell.to_dict() for cell in now.cells]
+        if now.trials:
+            content["trials"] = [cell.to_dict() for cell in now.trials]
+        content |= {"coming": now.coming} if now.coming else {}
+        content |= {"ended": self.ended} if self.ended else {}
+        if math.isfinite(self.options.limit.seconds) and not self.ended:
+            content["until"] = time.time() + self.options.limit.left  # a clock that who watches has, too
+        self.store.save_study(content)
+
+    def _check(self, tell: bool) -> None:
+        """Load every model once before the first run, and time its steps where somebody asks how long."""
+        if self.checked:
+            return
+        self.checked = True
+        asked = (tell and self.options.console is not None) or math.isfinite(self.options.limit.seconds)
+        threads: int | None = getattr(self.engine, "threads", None)  # the local engine's alone
+        first = next(iter(self.data.tasks.values()), None)
+        timed = None
+        if first is not None and asked and threads is not None and not resources.visible_gpus():
+            train = first.splits["train"]
+            timed = train.take(list(range(min(len(train), self.study.run.batch_size))))
+        need, seconds = prepare.check_models(self.study, self.data.labels, timed, threads)
+        self.estimate.steps = seconds
+        self._share_gpus(need)
+
+    def _forecast(self, now: Agenda) -> None:
+        """Say in a line what will be run, and how long that takes."""
+        waiting = [run for run in now.runs if self.store.result(run.id) is None]
+        self._say(partial.forecast(self.study, now, len(waiting), self._rest(now), self.options.limit))
+
+    def _rest(self, now: Agenda) -> float | None:
+        """Seconds that the rest of an agenda takes on this engine; None where nobody knows."""
+        return self.estimate.all_of(
+            [run for run in now.runs if self.store.result(run.id) is None],
+            now.coming,
+            getattr(self.engine, "workers", 1),
+        )
+
+    def _left(self, states: Sequence[RunState]) -> Left:
+        """Seconds to the end of the work, and of the time limit."""
+        shares = {state.run_id: 1 - state.share for state in states if state.state != "failed"}
+        work = self.estimate.all_of(
+            [run for run in self.agenda.runs if run.id in shares],
+            self.agenda.coming,
+            getattr(self.engine, "workers", 1),
+            shares,
+        )
+        limit = self.options.limit
+        return Left(work, limit.left if math.isfinite(limit.seconds) else None)
+
+    def _end(self, now: Agenda, failed: Mapping[str, str]) -> None:
+        """Note that the time ended before the runs did."""
+        missing = [r for r in now.runs if self.store.result(r.id) is None and r.id not in failed]
+        if missing or now.coming:
+            cells = with_results(self.store, now.cells)
+            many = len(missing) + now.coming
+            self.ended = partial.ended(self.study, cells, many, self._rest(now), self.options.limit)
+            self._save(now)
+
+    def _prune(self, cell: PlannedCell) -> None:
+        run_ids = [run.id for run in cell.runs]
         best = choose.best(self.store, run_ids)
         for run_id in run_ids:
             if self.store.result(run_id) is not None:
@@ -178,6 +318,7 @@ class StudyRun:
             self.engine,
             retries=self.options.retries,
             finished=lambda run: self._weights(run.id) is not None,
+            limit=self.options.limit,
         )
         for run_id, task in missing.items():
             source = self._weights(run_id)

@@ -1,10 +1,10 @@
 """How far a study is, read from its store alone, and shown while it runs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -63,6 +63,19 @@ class RunState:
         return asdict(self)
 
 
+class Left(NamedTuple):
+    """Seconds that are left of the work, and to the time limit; None where nobody knows, or none is."""
+
+    work: float | None = None
+    limit: float | None = None
+
+    def in_words(self) -> str:
+        """The end of a line about what is done."""
+        if self.limit is not None and (self.work is None or self.work > self.limit):
+            return f", the time limit ends it in {duration(max(self.limit, 0.0))}"
+        return "" if self.work is None else f", about {duration(self.work)} left"
+
+
 class Watched:
     """A study that is looked at again and again; what has not changed is not read again.
 
@@ -74,6 +87,8 @@ class Watched:
         self._store = store
         self._key: object = None
         self._cells: list[PlannedCell] = []
+        self._until: float | None = None
+        self.coming = 0  # runs that are not known yet
 
     def look(self) -> list[RunState]:
         """The state of every run.
@@ -83,9 +98,15 @@ class Watched:
         """
         key = self._store.study_key()
         if key is None or key != self._key:
-            self._cells = self._store.cells()
+            plan = self._store.study()
+            self._cells = self._store.planned(plan)
             self._key = key
+            self._until, self.coming = plan.get("until"), int(plan.get("coming", 0))
         return look(self._store, self._cells)
+
+    def left(self, work: float | None) -> Left:
+        """What is left of the work, as given, and to the time limit."""
+        return Left(work, None if self._until is None else self._until - time.time())
 
 
 def look(store: Store, cells: Sequence[PlannedCell]) -> list[RunState]:
@@ -110,11 +131,21 @@ def _state(store: Store, cell: PlannedCell, run: Run) -> RunState:
     # A young attempt may not have reported anything yet, and goes on from where the last one was.
     event = next((sign for path in reversed(attempts) if (sign := _last(store, path / EVENTS))), None)
     event = event or Sign(event="none")
-    steps = event.get("steps", 0)
-    share = min(max(event.get("step", 0) / steps, 0.0), 1.0) if steps > 0 else 0.0
+    share = _share(event)
     loss = event.get("loss", event.get("train_loss"))
     state = "running" if held else "waiting"
     return RunState(*place, state, share, event.get("epoch"), loss, attempts=len(attempts))
+
+
+def share_done(store: Store, run: Run) -> float:
+    """The share of a run's steps that it has done, in whatever attempt."""
+    signs = (sign for path in reversed(store.attempts(run.id)) if (sign := _last(store, path / EVENTS)))
+    return _share(next(signs, None))
+
+
+def _share(event: Sign | None) -> float:
+    steps = 0 if event is None else event.get("steps", 0)
+    return 0.0 if event is None or steps <= 0 else min(max(event.get("step", 0) / steps, 0.0), 1.0)
 
 
 def _last(store: Store, events: Path) -> Sign | None:
@@ -154,12 +185,12 @@ class Pace:
         return (len(states) - done) * (now - self._start[1]) / gained if gained > 0 else None
 
 
-def draw(states: Sequence[RunState], left: float | None) -> RenderableType:
-    """A bar and one line a cell."""
+def draw(states: Sequence[RunState], left: float | Left | None, coming: int = 0) -> RenderableType:
+    """A bar and one line a cell; so many runs more are to follow."""
     count = {name: sum(state.state == name for state in states) for name in ("done", "running", "failed")}
-    line = f"{count['done']} of {len(states)} runs done, {count['running']} running"
+    line = f"{count['done']} of {len(states) + coming} runs done, {count['running']} running"
     line += f", {count['failed']} failed" if count["failed"] else ""
-    line += "" if left is None else f", about {duration(left)} left"
+    line += (left if isinstance(left, Left) else Left(left)).in_words()
     table = Table(box=None, pad_edge=False, expand=True)
     for head in ("task", "model", "method", "done"):
         table.add_column(head, overflow="ellipsis", no_wrap=True)
@@ -173,7 +204,7 @@ def draw(states: Sequence[RunState], left: float | None) -> RenderableType:
         texts = (task, model, label, f"{len(done)}/{len(runs)}", _now(runs))
         table.add_row(*(Text(text) for text in texts))
     total = sum(state.share for state in states)
-    bar = ProgressBar(total=len(states) or 1, completed=total, width=60)
+    bar = ProgressBar(total=(len(states) + coming) or 1, completed=total, width=60)
     return Group(Text(line), Padding(bar, 0), table)  # a bar does not end its line
 
 
@@ -197,20 +228,34 @@ class Display:
         store: The study's store.
         cells: What runs.
         console: Where to; None shows nothing.
+        left: Says how long it still takes; None, or one that does not know, is by the pace so far.
     """
 
-    def __init__(self, store: Store, cells: Sequence[PlannedCell], console: Console | None) -> None:
-        self._store, self._cells, self._console = store, cells, console
-        self._places = {run.id: (cell, run) for cell in cells for run in cell.runs}
+    def __init__(
+        self,
+        store: Store,
+        cells: Sequence[PlannedCell],
+        console: Console | None,
+        left: Callable[[Sequence[RunState]], Left] = lambda states: Left(),
+    ) -> None:
+        self._store, self._console, self._left = store, console, left
+        self.show(cells)
         self._clock = Pace()
         self._next = 0.0
         self._live: Live | None = None
+
+    def show(self, cells: Sequence[PlannedCell], coming: int = 0) -> None:
+        """Show these cells from now on; so many more runs are to follow."""
+        self._cells, self._coming = cells, coming
+        self._places = {run.id: (cell, run) for cell in cells for run in cell.runs}
 
     def tick(self) -> None:
         """Look again, at most once a second."""
         if self._live is not None and time.monotonic() >= self._next:
             states = look(self._store, self._cells)
-            self._live.update(draw(states, self._clock.left(states)), refresh=True)
+            known, pace = self._left(states), self._clock.left(states)
+            left = known if known.work is not None else known._replace(work=pace)
+            self._live.update(draw(states, left, self._coming), refresh=True)
             self._next = time.monotonic() + REFRESH
 
     def changed(self, run: Run) -> None:
@@ -222,7 +267,9 @@ class Display:
         ended = sum(self._store.result(run_id) is not None for run_id in self._places)
         what = f"dev {state.score:.1f}" if state.state == "done" else f"failed: {state.error}"
         where = f"{cell.task} {cell.model} {cell.label} seed {run.data_seed}"
-        self._console.print(Text(f"[{ended}/{len(self._places)}] {where}: {what}"), soft_wrap=True)
+        self._console.print(
+            Text(f"[{ended}/{len(self._places) + self._coming}] {where}: {what}"), soft_wrap=True
+        )
 
     def __enter__(self) -> "Display":
         if self._console is not None and self._console.is_terminal:

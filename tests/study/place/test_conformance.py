@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 
+from pats.study.limit import Limit
 from pats.study.place.coordinator import execute
 from pats.study.store.attempt import ended
 from pats.study.store.results import Store
@@ -114,6 +115,22 @@ def test_every_run_once_and_failures_with_their_reasons(engine, tmp_path):
     assert errors[bad[0].id] == "the data are gone"
     assert errors[crash[0].id].endswith("ValueError: seven")
     assert all(len(store.attempts(run.id)) == 1 for run in [*good, *bad, *crash])
+
+
+def test_a_time_limit_stops_runs_that_a_later_call_continues(engine, tmp_path):
+    store, (run,) = Store(tmp_path), make_runs(1, 2.0)
+    now = [0.0]
+    over = During(lambda: steps(store, run) >= 3, lambda: now.__setitem__(0, 85.0))
+    limit = Limit(100.0, clock=lambda: now[0])
+    assert execute([run], store, engine, lost_after=LOST_AFTER, on_tick=over, limit=limit) == {}
+    assert over.done
+    assert store.result(run.id) is None
+    assert execute([run], store, engine, lost_after=LOST_AFTER) == {}
+    each_once(tmp_path, [run])
+    first, second = store.attempts(run.id)
+    assert "stopped after step" in (first / "stderr.log").read_text()
+    resumed = json.loads((second / "events.jsonl").read_text().splitlines()[0])["resumed_at"]
+    assert resumed >= 3
 
 
 def test_killed_worker(engine, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 
 from pats import InputError
 from pats.run.spec import Run
+from pats.study.limit import Limit
 from pats.study.place import coordinator
 from pats.study.place.coordinator import execute
 from pats.study.store.attempt import ended, occupy, write_error, write_handle
@@ -195,3 +196,88 @@ def test_a_run_that_another_process_holds_is_waited_for(tmp_path):
 def test_retries_is_a_whole_number(tmp_path):
     with pytest.raises(InputError, match="retries is 0"):
         execute(RUNS, Store(tmp_path), Scripted(None, {}), retries=0)
+
+
+class Stopping(Scripted):
+    """Attempts go on until they are asked to stop; a polite one then ends by itself, without a result."""
+
+    def __init__(self, store, polite):
+        super().__init__(store, {})
+        self.polite = polite
+
+    def poll(self, handles):
+        stopped = [
+            h for h, (attempt, *_) in self.running.items() if self.polite and (attempt / "stop").exists()
+        ]
+        for handle in stopped:
+            del self.running[handle]
+        return dict.fromkeys(self.running, "running") | dict.fromkeys(stopped, "done")
+
+
+class Clock:
+    """A clock that goes on by so much with every tick."""
+
+    def __init__(self, step):
+        self.now, self.step = 0.0, step
+
+    def __call__(self):
+        return self.now
+
+    def tick(self):
+        self.now += self.step
+
+
+@pytest.mark.parametrize(("polite", "cancelled"), [(True, 0), (False, 2)])
+def test_at_a_time_limit_runs_are_stopped_and_can_be_continued(tmp_path, polite, cancelled):
+    store, clock, changed = Store(tmp_path), Clock(4.0), []
+    engine = Stopping(store, polite)
+    limit = Limit(100.0, clock=clock)
+    errors = execute(RUNS, store, engine, limit=limit, on_tick=clock.tick, on_change=changed.append)
+    assert (errors, changed) == ({}, [])
+    assert len(engine.cancelled) == cancelled
+    assert clock.now <= 100.0
+    assert engine.submitted == {run.id: 1 for run in RUNS[:2]}
+    attempts = [folder for run in RUNS for folder in store.attempts(run.id)]
+    assert all(ended(folder) is not None for folder in attempts)
+    assert execute(RUNS, store, Scripted(store, {})) == {}
+    assert all(store.result(run.id) is not None for run in RUNS)
+
+
+def test_a_run_that_fails_while_it_is_to_stop_has_failed(tmp_path):
+    store, clock = Store(tmp_path), Clock(4.0)
+
+    class Failing(Stopping):
+        def poll(self, handles):
+            for attempt, *_ in self.running.values():
+                if (attempt / "stop").exists():
+                    write_error(attempt, "the data are gone")
+            return super().poll(handles)
+
+    errors = execute(
+        RUNS[:1], store, Failing(store, True), limit=Limit(100.0, clock=clock), on_tick=clock.tick
+    )
+    assert errors == {RUNS[0].id: "the data are gone"}
+
+
+def test_a_run_that_would_not_end_in_time_is_not_started(tmp_path):
+    store = Store(tmp_path)
+    engine, seconds = Scripted(store, {}), {RUNS[0].id: None, RUNS[1].id: 90.0, RUNS[2].id: 1.0}
+    limit = Limit(100.0, lambda run: seconds[run.id], clock=lambda: 0.0)
+    assert execute(RUNS, store, engine, limit=limit) == {}
+    # One whose time nobody knows is tried; what comes after the one that does not fit has nothing beside it.
+    assert set(engine.submitted) == {RUNS[0].id}
+
+
+def test_runs_that_become_known_take_their_place_in_the_order(tmp_path):
+    store, order = Store(tmp_path), []
+
+    class Noting(Scripted):
+        def submit(self, attempt):
+            order.append(attempt.parents[1].name)
+            return super().submit(attempt)
+
+    def more(errors):
+        return RUNS if store.result(RUNS[0].id) is not None else None
+
+    assert execute([RUNS[0], RUNS[2]], store, Noting(store, {}, places=1), more=more) == {}
+    assert order == [run.id for run in RUNS]

@@ -2,15 +2,24 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pats._errors import InputError
 from pats.run.spec import Run
+from pats.study.limit import FOREVER, Limit
 from pats.study.place.protocol import Handle, Placer, State
 from pats.study.store import lease
-from pats.study.store.attempt import end, read_error, read_handle, sign, write_error, write_handle
+from pats.study.store.attempt import (
+    ask_to_stop,
+    end,
+    read_error,
+    read_handle,
+    sign,
+    write_error,
+    write_handle,
+)
 from pats.study.store.results import Store
 
 TICK = 0.2  # seconds between two looks at the engine
@@ -29,6 +38,8 @@ def execute(
     on_change: Callable[[Run], None] = lambda run: None,
     on_tick: Callable[[], None] = lambda: None,
     report_to: Sequence[str] = (),
+    more: Callable[[Mapping[str, str]], Iterable[Run] | None] = lambda errors: None,
+    limit: Limit = FOREVER,
 ) -> dict[str, str]:
     """Run what is missing until every run has a result or has failed.
 
@@ -37,6 +48,9 @@ def execute(
     them. An attempt that is lost (killed, or without a sign of life for 90 s, whatever the engine
     says) is made again, from its checkpoint; one that failed by itself is not. On any exception,
     Ctrl-C included, the attempts under way are ended before it goes on.
+
+    At a time limit, attempts under way are asked to stop after their step, which leaves a checkpoint, and are
+    ended where they do not; a run that would not end in time is not started.
 
     Args:
         runs: The runs; those with the same id are one.
@@ -48,6 +62,9 @@ def execute(
         on_change: Called after a run got its result or failed for good.
         on_tick: Called several times a second.
         report_to: Trackers that runs report to, see ``pats.finetune``.
+        more: Asked whenever a run has ended, with why runs failed for good: all runs that are known by then,
+            in the order in which to start them; None where nothing changed.
+        limit: The time that there is.
 
     Returns:
         Why a run failed for good, by id; empty where all went well.
@@ -62,16 +79,16 @@ def execute(
         return store.result(run.id) is not None or store.adopt(run.id)
 
     coordinator = _Coordinator(
-        store, engine, retries, lost_after, finished or committed, on_change, report_to
+        store, engine, retries, lost_after, finished or committed, on_change, report_to, more, limit
     )
-    coordinator.waiting.extend({run.id: run for run in runs if not coordinator.finished(run)}.values())
+    coordinator.wait_for(runs)
     try:
         coordinator.take_up()
-        while coordinator.waiting or coordinator.working:
+        while coordinator.goes_on():
             coordinator.look()
             coordinator.submit()
             on_tick()
-            if coordinator.waiting or coordinator.working:
+            if coordinator.goes_on():
                 time.sleep(TICK)
     finally:
         for handle, attempt in coordinator.working.items():
@@ -119,11 +136,30 @@ class _Coordinator:
     finished: Callable[[Run], bool]
     on_change: Callable[[Run], None]
     report_to: Sequence[str]
+    more: Callable[[Mapping[str, str]], Iterable[Run] | None]
+    limit: Limit
     waiting: deque[Run] = field(default_factory=deque)
     working: dict[Handle, _Attempt] = field(default_factory=dict)
     others: dict[str, _Sign] = field(default_factory=dict)
     lost: Counter[str] = field(default_factory=Counter)
     errors: dict[str, str] = field(default_factory=dict)
+    stopping: bool = False
+
+    def wait_for(self, runs: Iterable[Run]) -> None:
+        """Let these runs wait, in their order, unless they are finished, under way, or have failed."""
+        known = {attempt.run.id for attempt in self.working.values()} | set(self.errors)
+        new = {run.id: run for run in runs if run.id not in known and not self.finished(run)}
+        self.waiting = deque(new.values())
+
+    def goes_on(self) -> bool:
+        """Whether there is anything left to do, in the time that there is."""
+        if self.limit.over and not self.stopping:
+            self.stopping = True
+            for attempt in self.working.values():
+                ask_to_stop(attempt.folder)
+        if self.stopping:
+            return bool(self.working) and not self.limit.at_end
+        return bool(self.working) or (bool(self.waiting) and self.limit.allows(self.waiting[0]))
 
     def take_up(self) -> None:
         """Go on with what an earlier coordinator submitted and the engine still has."""
@@ -164,7 +200,9 @@ class _Coordinator:
         run, folder = attempt.run, attempt.folder
         end(folder, state)
         if self.finished(run):
-            self.on_change(run)
+            self._change(run)
+        elif self.stopping and state != "failed" and read_error(folder) is None:
+            pass  # as it was asked to, and to be continued
         elif state == "lost":
             self.lost[run.id] += 1
             if self.lost[run.id] < self.retries:
@@ -181,17 +219,26 @@ class _Coordinator:
     def _fail(self, run: Run, folder: Path, error: str) -> None:
         self.errors[run.id] = error
         write_error(folder, error)
+        self._change(run)
+
+    def _change(self, run: Run) -> None:
         self.on_change(run)
+        runs = self.more(self.errors)
+        if runs is not None:
+            self.wait_for(runs)
 
     def submit(self) -> None:
         """Start as many waiting runs as there is room for."""
         for _ in range(len(self.waiting)):
-            if self.engine.capacity() < 1:
+            if self.stopping or not self.waiting or self.engine.capacity() < 1:
                 break
             run = self.waiting.popleft()
             if self.finished(run):
-                self.on_change(run)
+                self._change(run)
                 continue
+            if not self.limit.allows(run):
+                self.waiting.appendleft(run)  # what comes after it would have nothing to be compared with
+                break
             folder = self.store.claim(run, not self._silent(run), self.report_to)
             if folder is None:
                 self.waiting.append(run)  # another process works on it

@@ -1,6 +1,7 @@
 """One attempt in a process of its own: ``python -m pats.study.place.worker FOLDER [PARENT]``.
 
-Exit codes: 0 a result was committed (or came second, or the attempt is not this process's to do),
+Exit codes: 0 a result was committed (or came second, or the attempt is not this process's to do), or the
+attempt was asked to stop and has a checkpoint,
 2 the input is bad, 1 an exception, whose traceback is on stderr.
 """
 
@@ -16,7 +17,15 @@ from typing import Any
 from pats._errors import InputError
 from pats.run.folder.events import HEARTBEAT
 from pats.run.spec import Run
-from pats.study.store.attempt import WORKER, ended, occupy, read_spec, write_error
+from pats.run.stopping import Stopped
+from pats.study.store.attempt import (
+    WORKER,
+    asked_to_stop,
+    ended,
+    occupy,
+    read_spec,
+    write_error,
+)
 from pats.study.store.results import Store
 
 
@@ -42,7 +51,8 @@ def work(attempt: Path, train: Callable[..., Any] | None = None) -> int:
     else:
         from pats.run import environment, finetune, ranks
 
-        train = partial(finetune, report_to=spec.get("report_to", ()))
+        asked = partial(asked_to_stop, attempt)
+        train = partial(finetune, report_to=spec.get("report_to", ()), stop=asked)
         ranks.join(environment.device())
         writes, free = ranks.is_first(), ranks.first(mine)
     if not free:
@@ -51,6 +61,9 @@ def work(attempt: Path, train: Callable[..., Any] | None = None) -> int:
     run = Run.from_dict(spec["run"])
     try:
         train(run, attempt)
+    except Stopped as stopped:
+        sys.stderr.write(f"{stopped}\n")
+        return 0
     except InputError as error:
         write_error(attempt, str(error))  # by every rank: the first one to end takes the others with it
         return 2

@@ -85,6 +85,8 @@ class Study:
         options: Options of a row's method, by the row's label.
         lr: One learning rate for every cell.
         lr_grid: Rates to tune over, the same for every method: one run each.
+        halving: η, at least 2: the trials of ``lr_grid`` start short and keep the best 1/η at every step of
+            length, until one rate is left; None runs each of them whole.
         tuning_seed: Seed of the tuning runs; it is not among ``seeds`` and not reported.
         control: Adds plain fine-tuning at the rate of PATS where the two rates differ.
         baselines: Rows that are no fine-tuning, of ``pats.baselines``: one run each, whatever the seeds. None
@@ -107,6 +109,7 @@ class Study:
     control: bool = True
     baselines: tuple[str, ...] | None = None
     weights: Mapping[str, str] = field(default_factory=dict)
+    halving: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("tasks", "models", "methods", "lr_grid"):
@@ -140,6 +143,8 @@ class Study:
             number = isinstance(rate, int | float) and not isinstance(rate, bool)
             if not (number and math.isfinite(rate) and rate >= 0):
                 raise InputError(f"lr is {rate!r}, but must be a number at least 0")
+        if self.halving is not None and not (isinstance(self.halving, int) and self.halving >= 2):
+            raise InputError(f"halving is {self.halving!r}, but must be a whole number from 2")
         if not self.tasks and self.run.task is None and self.run.data is None:
             raise InputError("there is nothing to train on: name --tasks, or a table with --data")
 
@@ -233,15 +238,23 @@ class Study:
         # A task that makes its own data needs none, also where GLUE's folder is given for the others.
         return replace(run, task=task, data=run.data if tasks.takes_data(task) else None)
 
-    def make(self, place: Place, method: str, lr: float, seed: int, fingerprints: Fingerprints) -> Run:
-        """One run of the grid."""
+    def make(
+        self,
+        place: Place,
+        method: str,
+        lr: float,
+        seed: int,
+        fingerprints: Fingerprints,
+        share: float = 1.0,
+    ) -> Run:
+        """One run of the grid, or of a share of its length."""
         task, model, label = place
         base = self.base(task, model)
         if baselines.is_simple(method):
             kept = {name: getattr(base, name) for name in _OF_SIMPLE}
-            base, lr = Run(**kept), Run.lr
+            base, lr, share = Run(**kept), Run.lr, 1.0
         return replace(
-            base,
+            base.shortened(share),
             method=method,
             options=self.options.get(label, {}),
             lr=lr,
@@ -263,10 +276,25 @@ class Study:
         plain = paper.learning_rate(task, model, BASELINE) if adamax else None
         return self.run.lr if plain is None else plain
 
+    @property
+    def rungs(self) -> tuple[tuple[float, int], ...]:
+        """Of the tuning: the share of a run's length that the trials have, and how many of them are kept."""
+        if self.halving is None:
+            return ((1.0, 1),)
+        left, kept = len(self.lr_grid), []
+        while left > 1:
+            left = max(1, left // self.halving)
+            kept.append(left)
+        many = len(kept)
+        return tuple((self.halving ** (index - many), keep) for index, keep in enumerate(kept))
+
     def tuning(self, fingerprints: Fingerprints = _NONE) -> dict[Place, tuple[Run, ...]]:
-        """The tuning runs, for every cell without a rate: one for each rate of the grid."""
+        """The first tuning runs, for every cell without a rate: one for each rate of the grid."""
+        share = next((share for share, _ in self.rungs), 1.0)
         return {
-            place: tuple(self.make(place, method, lr, self.tuning_seed, fingerprints) for lr in self.lr_grid)
+            place: tuple(
+                self.make(place, method, lr, self.tuning_seed, fingerprints, share) for lr in self.lr_grid
+            )
             for place, method in self._places()
             if self.rate(place, method) is None
         }
@@ -276,15 +304,18 @@ class Study:
         fingerprints: Fingerprints = _NONE,
         tuned: Mapping[Place, float] = _NONE,
     ) -> list[PlannedCell]:
-        """All cells, control rows next to plain fine-tuning.
+        """All cells whose rate is known, control rows next to plain fine-tuning.
 
         Args:
             fingerprints: Of the data, by task and data seed, which replace the data in the runs' ids.
-            tuned: The rates that ``tuning`` found; every cell of ``tuning`` must be there.
+            tuned: The rates that ``tuning`` found.
         """
-        rates = {place: self._rate(place, method, tuned) for place, method in self._places()}
+        found = {place: self._rate(place, method, tuned) for place, method in self._places()}
+        rates = {place: rate for place, rate in found.items() if rate is not None}
         cells = []
         for place, method in self._places():
+            if place not in rates:
+                continue
             cells.append(self._cell(place, method, rates[place], fingerprints))
             if self.control and place[2] == BASELINE:
                 cells += self._controls(place, rates, fingerprints)
@@ -310,9 +341,9 @@ class Study:
             for label, method in self.rows
         ]
 
-    def _rate(self, place: Place, method: str, tuned: Mapping[Place, float]) -> float:
+    def _rate(self, place: Place, method: str, tuned: Mapping[Place, float]) -> float | None:
         rate = self.rate(place, method)
-        return tuned[place] if rate is None else rate
+        return tuned.get(place) if rate is None else rate
 
     def _cell(
         self,
@@ -335,8 +366,8 @@ class Study:
         noisy = methods.noisy()
         controls = []
         for label, method in self.rows:
-            rate = rates[(*plain[:2], label)]
-            if method in noisy and rate not in seen:
+            rate = rates.get((*plain[:2], label))
+            if rate is not None and method in noisy and rate not in seen:
                 seen.add(rate)
                 name = f"{BASELINE} at {label}'s rate"
                 controls.append(self._cell(plain, BASELINE, rate, fingerprints, control=name))
@@ -353,21 +384,6 @@ class Study:
         if values.pop("record", 1) < RECORD:
             values |= _of_now(values.get("methods", ()), values.get("options", {}))
         return values
-
-
-def without_baselines(study: Study, what: str) -> Study:
-    """The study without the baselines of a table, for what is about fine-tuning alone.
-
-    Raises:
-        InputError: One is named among the methods.
-    """
-    rows = replace(study, baselines=()).rows
-    named = [label for label, method in rows if baselines.is_simple(method)]
-    if named:
-        raise InputError(
-            f"{named[0]!r} is no fine-tuning, and {what} is not for it: compare it with pats compare"
-        )
-    return replace(study, baselines=())
 
 
 def _of_now(methods: Sequence[str], options: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The files of one attempt: whose it is, what its engine calls it, and how it ended.
 
 spec.json      the run, and the coordinator that made the attempt
+stop           the coordinator asks the process to stop after its step, to be continued later
 handle.json    what the engine calls it, for a coordinator that comes later
 worker.json    the process that works on it; made once, touched as a sign of life
 ended          the attempt is over, and why; a worker that sees it leaves
@@ -21,7 +22,7 @@ from pats.run.spec import Run
 from pats.study.store import lease
 from pats.study.store.files import link_tree, read_json, write
 
-WORKER, ENDED = "worker.json", "ended"
+WORKER, ENDED, STOP = "worker.json", "ended", "stop"
 
 
 def read_spec(attempt: Path) -> dict[str, Any]:
@@ -74,6 +75,17 @@ def ended(attempt: Path) -> str | None:
         return (attempt / ENDED).read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         return None
+
+
+def ask_to_stop(attempt: Path) -> None:
+    """Ask an attempt's process to stop after the step that it is at."""
+    with suppress(OSError):  # a full disk: the process is ended by its engine, a little later
+        (attempt / STOP).touch()
+
+
+def asked_to_stop(attempt: Path) -> bool:
+    """Whether an attempt's process was asked to stop."""
+    return (attempt / STOP).exists()
 
 
 def sign(attempt: Path) -> float | None:

@@ -90,7 +90,7 @@ class Store:
         Raises:
             InputError: There is none, or it does not fit.
         """
-        study: Study = self._of_study("study", Study)
+        study: Study = self._part(self.study(), "study", Study)
         return study
 
     def cells(self) -> list[PlannedCell]:
@@ -99,13 +99,36 @@ class Store:
         Raises:
             InputError: There is no study, or it has no cells.
         """
-        cells: list[PlannedCell] = self._of_study("cells", list[PlannedCell])
+        return self._cells(self.study())
+
+    def planned(self, content: Mapping[str, Any] | None = None) -> list[PlannedCell]:
+        """The cells of ``study.json``, and before them its trials, which are not reported.
+
+        Args:
+            content: What ``study`` gave; None reads it.
+
+        Raises:
+            InputError: There is no study, or it has neither.
+        """
+        content = self.study() if content is None else content
+        if not content.get("trials"):
+            return self._cells(content)
+        trials: list[PlannedCell] = self._part(content, "trials", list[PlannedCell])
+        cells: list[PlannedCell] = self._part(content, "cells", list[PlannedCell])
+        return [*trials, *cells]
+
+    def ended(self) -> str | None:
+        """The sentence that says how a time limit ended the study; None where none did."""
+        sentence = self.study().get("ended")
+        return None if sentence is None else str(sentence)
+
+    def _cells(self, content: Mapping[str, Any]) -> list[PlannedCell]:
+        cells: list[PlannedCell] = self._part(content, "cells", list[PlannedCell])
         if not cells:
             raise InputError(f"the study in {self.root} has no cells: start the comparison again")
         return cells
 
-    def _of_study(self, key: str, shape: Any) -> Any:
-        content = self.study()
+    def _part(self, content: Mapping[str, Any], key: str, shape: Any) -> Any:
         try:
             if key not in content:
                 raise _schema.Misfit("is missing", key)

@@ -1,0 +1,100 @@
+"""What a comparison has to run as far as it is known, in the order in which to start it.
+
+The order is one rule. Runs come seed by seed, so that a comparison that is cut short is balanced. Within a
+seed, what costs seconds comes first, then plain fine-tuning, then the other methods, then controls. A row's
+trials come before its first seed. So there is a first answer early, and every further run makes it surer.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pats.baselines import is_simple
+from pats.run.spec import Run
+from pats.study.plan.grid import BASELINE, Fingerprints, Place, PlannedCell, Study
+
+# Of runs that have ended, from best to worst on dev, those without a score left out; None while one has not.
+Ranking = Callable[[Sequence[Run]], Sequence[Run] | None]
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """What is known of a comparison's runs.
+
+    Args:
+        cells: The cells whose learning rate is known.
+        trials: The tuning runs so far, a cell a row.
+        runs: The runs of both, in the order in which to start them.
+        coming: Runs that follow once trials have ended.
+        rates: The learning rates that were found.
+    """
+
+    cells: tuple[PlannedCell, ...] = ()
+    trials: tuple[PlannedCell, ...] = ()
+    runs: tuple[Run, ...] = ()
+    coming: int = 0
+    rates: Mapping[Place, float] = field(default_factory=dict)
+
+
+def agenda(study: Study, fingerprints: Fingerprints, ranking: Ranking) -> Agenda:
+    """What there is to run, given what has ended; the same results give the same agenda."""
+    methods = dict(study.rows)
+    trials: dict[Place, tuple[Run, ...]] = {}
+    rates: dict[Place, float] = {}
+    coming = 0
+    for place in study.tuning(fingerprints):
+        trials[place], rate, more = _tune(study, place, methods[place[2]], fingerprints, ranking)
+        if rate is None:
+            coming += more + len(study.seed_list)
+        else:
+            rates[place] = rate
+    cells = study.cells(fingerprints, rates)
+    # A tuned row without a rate has no cell yet: its trials keep its place in the first round.
+    first = [(rank(cell.label, cell.method, cell.control), cell.place, cell.runs[:1]) for cell in cells]
+    known = {cell.place for cell in cells}
+    first += [(rank(p[2], methods[p[2]]), p, ()) for p in trials if p not in known]
+    runs = [
+        run
+        for _, place, seeds in sorted(first, key=lambda entry: entry[0])
+        for run in (*trials.get(place, ()), *seeds)
+    ]
+    runs += in_rounds(cells, 1)
+    shown = [
+        PlannedCell(task, model, f"{label} (tuning)", methods[label], 0.0, tried)
+        for (task, model, label), tried in trials.items()
+    ]
+    return Agenda(tuple(cells), tuple(shown), tuple({run.id: run for run in runs}.values()), coming, rates)
+
+
+def in_rounds(cells: Sequence[PlannedCell], start: int = 0) -> list[Run]:
+    """The runs of cells seed by seed, from one on."""
+    ordered = sorted(cells, key=lambda cell: rank(cell.label, cell.method, cell.control))
+    rounds = range(start, max((len(cell.runs) for cell in cells), default=0))
+    return [cell.runs[index] for index in rounds for cell in ordered if index < len(cell.runs)]
+
+
+def rank(label: str, method: str, control: bool = False) -> int:
+    """When a row's run comes within its round."""
+    if control:
+        return 3
+    return 0 if is_simple(method) else 1 if label == BASELINE else 2
+
+
+def _tune(
+    study: Study, place: Place, method: str, fingerprints: Fingerprints, ranking: Ranking
+) -> tuple[tuple[Run, ...], float | None, int]:
+    """Trials so far; the rate, None while it is not known; and trials that are still to come.
+
+    Every rung has the rates that are left, each for the same share of a run's steps, and keeps the best of
+    them. Where every rate fails, the smallest one is run, and its failures are shown.
+    """
+    left: Sequence[float] = sorted(study.lr_grid)
+    trials: list[Run] = []
+    rungs = study.rungs
+    for number, (share, keep) in enumerate(rungs):
+        runs = [study.make(place, method, lr, study.tuning_seed, fingerprints, share) for lr in left]
+        trials += runs
+        ranked = ranking(runs)
+        if ranked is None:
+            return tuple(trials), None, sum(kept for _, kept in rungs[number:-1])
+        left = sorted(run.lr for run in ranked[:keep]) or left[:1]
+    return tuple(trials), left[0], 0

@@ -1,0 +1,120 @@
+"""A comparison in so much time, by a clock that only its runs move; nothing is trained."""
+
+import json
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from pats import InputError, Run, Study, compare, report
+from pats.page.content.words import duration
+from pats.study.limit import Limit
+from pats.study.store.results import Store
+from pats.study.watch import Watched
+from support.inline_placer import InlinePlacer
+from support.made_results import make_result
+
+GRID = (1e-4, 3e-4, 1e-3)
+
+
+class Timed(InlinePlacer):
+    """Every run takes a second a step; the rate 3e-4 is best, and pats is better than vanilla."""
+
+    def __init__(self):
+        super().__init__()
+        self.now, self.made = 0.0, []
+
+    def train(self, run, attempt):
+        seconds = run.total_steps(112)
+        self.now += seconds
+        self.made.append((run.method, run.data_seed if run.data_seed < 100 else "trial"))
+        score = (0.7 if run.method == "pats" else 0.6) + 0.01 * (run.lr == 3e-4) + 0.001 * (run.data_seed % 7)
+        made = make_result(run, [score], score, timings={"train": seconds, "evaluate": 0.0, "total": seconds})
+        last = replace(made.epochs[0], step=seconds)
+        (attempt / "result.json").write_text(replace(made, epochs=(last,)).to_json())
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    made = Timed()
+    monkeypatch.setattr("pats.study.compare.Limit", partial(Limit, clock=lambda: made.now))
+    monkeypatch.setattr("pats.study.place.coordinator.TICK", 0.0)
+    return made
+
+
+@pytest.fixture(scope="module")
+def study(study_inputs):
+    run = Run(data=str(study_inputs / "texts.csv"), steps=90, batch_size=16)
+    models = (str(study_inputs / "bert"),)
+    return Study(
+        models=models,
+        methods=("vanilla", "pats"),
+        seeds=6,
+        run=run,
+        lr_grid=GRID,
+        halving=3,
+        control=False,
+        baselines=(),
+    )
+
+
+FIRST = [("vanilla", "trial")] * 3 + [("vanilla", 0)] + [("pats", "trial")] * 3 + [("pats", 0)]
+ROUNDS = [(method, seed) for seed in range(1, 6) for method in ("vanilla", "pats")]
+
+
+def test_the_first_answer_comes_first_and_every_round_makes_it_surer(study, engine, tmp_path):
+    result = compare(study, tmp_path / "out", engine=engine)
+    assert engine.made[:18] == [*FIRST, *ROUNDS]
+    assert {cell.lr for cell in result.cells} == {3e-4}
+    assert result.failures == 0
+    assert not [sentence for sentence in result.page.verdict if "time limit" in sentence]
+
+
+@pytest.mark.parametrize(
+    ("limit", "runs", "seeds", "rows"),
+    [
+        # A trial of 30 steps, a run of 90; an estimate adds 8 s for what surrounds them, and 20 s are kept.
+        (60, 1, 0, []),
+        (220, 4, 1, ["vanilla"]),
+        (400, 8, 1, ["vanilla", "pats"]),
+        (500, 9, 1, ["vanilla", "pats"]),  # the second seed of vanilla has no pair
+        (700, 11, 2, ["vanilla", "pats"]),
+    ],
+)
+def test_a_time_limit_ends_with_what_every_row_has(study, engine, tmp_path, limit, runs, seeds, rows):
+    out = tmp_path / "out"
+    result = compare(study, out, engine=engine, time_limit=limit)
+    assert engine.made == [*FIRST, *ROUNDS][:runs]
+    assert engine.now <= limit
+    assert [cell.label for cell in result.cells] == rows
+    assert {len(cell.outcomes) for cell in result.cells} == ({seeds} if rows else set())
+    assert result.failures == 0
+    said = result.page.verdict[-1]
+    assert said.startswith(f"The time limit of {duration(limit)} ended the comparison ")
+    assert (f"with {seeds} of 6 seeds" if seeds else "before a method had its first seed") in said
+    assert f"the other {18 - runs} runs need about" in said or f"its {18 - runs} runs need about" in said
+    assert json.loads(json.dumps(result.to_dict()))["verdict"][-1] == said
+    assert "still to come" not in " ".join(result.page.notes)
+    if rows:
+        assert report(out).verdict[-1] == said
+    else:
+        with pytest.raises(InputError, match="holds no score yet: the time limit of 60 s"):
+            report(out)
+    again = compare(study, out, engine=engine)
+    assert sorted(map(str, engine.made[:18])) == sorted(map(str, [*FIRST, *ROUNDS]))
+    assert {len(cell.outcomes) for cell in again.cells} == {6}
+    assert "ended" not in Store(out).study()
+
+
+def test_watch_knows_the_runs_that_follow(study, engine, tmp_path):
+    compare(study, tmp_path / "out", engine=engine, time_limit=220)
+    watched = Watched(Store(tmp_path / "out"))
+    states = watched.look()
+    assert len(states) + watched.coming == 18
+    assert sum(state.state == "done" for state in states) == 4
+
+
+@pytest.mark.parametrize("limit", [0, -1.0, float("nan")])
+def test_a_limit_of_no_time_is_refused(study, tmp_path, limit):
+    with pytest.raises(InputError, match=r"time_limit is .* above 0"):
+        compare(study, tmp_path, time_limit=limit)
