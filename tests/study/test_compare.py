@@ -206,7 +206,7 @@ def test_use_the_simple_one_is_a_verdict_and_a_model(with_baselines):
     assert predict(out / "model", with_baselines.study.run.data)[0].label in ("good", "bad")
     report(out)
     text = (out / "report.md").read_text()
-    assert "# tfidf on texts" in (out / "model" / "README.md").read_text()
+    assert "# tfidf fitted on texts" in (out / "model" / "README.md").read_text()
     assert "expected calibration error" in text
     assert "precision, recall and F1 × 100 on test" in text
     assert "rows that all methods get wrong" in text
