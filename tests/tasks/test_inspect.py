@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from pats import _preset
 from pats.cli import main
 from pats.tasks import Asked, load
 from pats.tasks.inspect import inspect
@@ -222,3 +223,8 @@ def test_help_is_quick():
     assert "--drop-unlabelled" in done.stdout
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not loaded & {"torch", "transformers", "numpy", "pyarrow", "pats.tasks"}
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(1, 150), (480, 150), (481, 151), (2000, 625), (9000, 1500)])
+def test_a_fine_tuning_has_the_steps_of_the_preset(rows, steps):
+    assert _preset.steps_of(rows) == steps

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pats import _preset
 from pats.cli import _parser
 
 EXAMPLE = """
@@ -20,7 +21,6 @@ SUMMARY = (
 
 MOST = 20  # classes that are listed
 TOKENS_A_SECOND = 1000  # of plain fine-tuning of MiniLM on a core: a rough number, as is what is made of it
-EPOCHS = 10
 
 
 def main(argv: Sequence[str]) -> int:
@@ -80,8 +80,10 @@ def seconds(found: Any) -> float | None:
     """A rough estimate of what one fine-tuning takes on this machine; None where nothing can be trained."""
     if not found.usable or not found.splits:
         return None
-    share = found.splits["train"] / sum(found.splits.values())
-    return float(EPOCHS * share * found.tokens / (TOKENS_A_SECOND * (os.cpu_count() or 1)))
+    tokens = (
+        _preset.steps_of(found.splits["train"]) * _preset.BATCH * found.tokens / sum(found.splits.values())
+    )
+    return float(tokens / (TOKENS_A_SECOND * (os.cpu_count() or 1)))
 
 
 def _lines(found: Any) -> Iterator[str]:
@@ -124,6 +126,6 @@ def _plan(found: Any) -> str:
     about = f"{time / 60:.0f} minutes" if time >= 90 else "a minute or less"
     return (
         f"{found.kind.capitalize()}, judged by {found.metric}, on {sizes} rows. A fine-tuning of MiniLM "
-        f"takes about {about} here ({EPOCHS} epochs; a rough estimate), and there is one for each method and "
-        "seed."
+        f"takes about {about} here ({_preset.steps_of(found.splits['train'])} steps; a rough estimate), and "
+        "there is one for each method and seed, after short ones for the learning rate."
     )

@@ -8,16 +8,21 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
-from pats import optim
+from pats import _preset, optim
 from pats._imports import try_import
 from pats._noise import Noise
 from pats.setups._optimizer import BaseOptimizer, Rates
 from pats.setups._schedule import Schedule
 from pats.setups._setup import Preset, Setup
 
-# 150 steps of 16 rows, five epochs of 480, let a model learn from fewer rows, too, in about two minutes of a
-# core; 1,500 are five epochs of 4,800. The rates are of the paper's Table 3, from its middle up.
-_TABLE = {"epochs": 5, "min_steps": 150, "max_steps": 1500, "batch_size": 16, "evaluations": 6}
+_TABLE = {
+    "epochs": _preset.EPOCHS,
+    "min_steps": _preset.LEAST,
+    "max_steps": _preset.MOST,
+    "batch_size": _preset.BATCH,
+    "evaluations": 6,
+}
+# The rates are of the paper's Table 3, from its middle up.
 _COMPARED = {"lr_grid": (5e-5, 2e-4, 5e-4), "halving": 3, "control": False, "time_limit": 1200.0}
 
 
