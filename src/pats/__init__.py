@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pats._noise import Noise
     from pats._perturb import Perturbation, perturb
     from pats._scope import param_groups, scope
+    from pats.measure.predict import Prediction, Predictions, predict
     from pats.measure.sensitivity import sensitivity
     from pats.methods.noisytune import noisytune_
     from pats.run import Result, Run, finetune
@@ -28,6 +29,8 @@ __all__ = [
     "InputError",
     "Noise",
     "Perturbation",
+    "Prediction",
+    "Predictions",
     "Report",
     "Result",
     "Run",
@@ -43,6 +46,7 @@ __all__ = [
     "param_groups",
     "perturb",
     "philox",
+    "predict",
     "report",
     "scope",
     "sensitivity",
@@ -58,6 +62,9 @@ _HOMES = {
     "perturb": "pats._perturb",
     "param_groups": "pats._scope",
     "scope": "pats._scope",
+    "Prediction": "pats.measure.predict",
+    "Predictions": "pats.measure.predict",
+    "predict": "pats.measure.predict",
     "sensitivity": "pats.measure.sensitivity",
     "noisytune_": "pats.methods.noisytune",
     "Result": "pats.run",

@@ -11,11 +11,13 @@ from shutil import copyfileobj
 from typing import Any, BinaryIO
 
 from pats._errors import InputError
+from pats._imports import try_import
 from pats.measure import written
 from pats.measure.trained import Facts, Scores, Trained, load_model
 from pats.run.folder import owned
+from pats.run.folder.files import MARK, MODEL
 from pats.tasks.columns import Text, choose, names_of, spoken
-from pats.tasks.reading import STDIN, Table, stream
+from pats.tasks.reading import STDIN, Table, is_frame, stream
 
 PIECE = 1024  # rows that are held at a time
 
@@ -38,9 +40,27 @@ class Prediction:
     scores: Mapping[str, float]
 
 
+class Predictions(list[Prediction]):
+    """The predictions of a table, one a row, in its order."""
+
+    def to_pandas(self) -> Any:
+        """A frame with a row a text: ``prediction`` and ``p_<class>``, or ``prediction`` alone for scores.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        rows = [
+            {"prediction": one.scores["score"]}
+            if one.label is None
+            else {"prediction": one.label, **{f"p_{label}": p for label, p in one.scores.items()}}
+            for one in self
+        ]
+        return try_import("pandas", "notebook").DataFrame(rows)
+
+
 def predict(
     folder: str | Path,
-    data: str | Path,
+    data: Any,
     *,
     text: str | None = None,
     text_pair: str | None = None,
@@ -50,14 +70,16 @@ def predict(
     top_k: int | None = None,
     force: bool = False,
     defuse_formulas: bool = False,
-) -> list[Prediction]:
+) -> Predictions:
     """Label the rows of a table with a fine-tuned model.
 
     The predictions are held in memory; ``Labelling`` gives them a piece at a time.
 
     Args:
-        folder: A model folder that ``finetune`` exported, or another fine-tuned sequence classifier.
-        data: A table that ``pats.tasks.reading`` reads; it needs no label. Missing texts are empty texts.
+        folder: A model folder that ``finetune`` exported, another fine-tuned sequence classifier, or the
+            folder of a comparison on one task, whose chosen model is taken.
+        data: A table that ``pats.tasks.reading`` reads, in a file or held by Python, such as a frame of
+            pandas; it needs no label. Missing texts are empty texts.
         text: Column of the first text; None takes the column that the model was trained on. Where the
             model names none, it is detected by its usual names.
         text_pair: Column of the second text, found in the same way, for a model trained on pairs.
@@ -79,11 +101,15 @@ def predict(
             not there; ``out`` is the table, lies in the model's folder, or is there already.
     """
     if out is not None:
-        check_out(Path(out), Path(data), Path(folder), force)
-    job = Labelling.of(load_model(folder), Path(data), text, text_pair, top_k, batch_size)
+        check_out(Path(out), None if is_frame(data) else Path(data), Path(folder), force)
+    chosen = Path(folder) / MODEL
+    inner = chosen if (chosen / MARK).is_file() else folder
+    job = Labelling.of(
+        load_model(inner), data if is_frame(data) else Path(data), text, text_pair, top_k, batch_size
+    )
     for note in job.notes:
         on_note(note)
-    predictions: list[Prediction] = []
+    predictions = Predictions()
     if out is None:
         for _, piece in job.pieces():
             predictions += piece
@@ -98,7 +124,7 @@ class Labelling:
 
     Args:
         model: The model.
-        path: The table.
+        path: The table: a file, or what Python holds.
         table: Names of all its columns.
         texts: The columns of the one or two texts.
         rows: How many rows there are.
@@ -109,7 +135,7 @@ class Labelling:
     """
 
     model: Trained
-    path: Path
+    path: Any
     table: tuple[str, ...]
     texts: tuple[Text, ...]
     rows: int
@@ -122,7 +148,7 @@ class Labelling:
     def of(
         cls,
         model: Trained,
-        path: Path,
+        path: Any,
         text: str | None = None,
         text_pair: str | None = None,
         top_k: int | None = None,
@@ -299,7 +325,7 @@ def source(table: str) -> Iterator[Path]:
             raise InputError(str(error).replace(str(path), "standard input")) from None
 
 
-def _pieces(path: Path) -> Iterator[Table]:
+def _pieces(path: Any) -> Iterator[Table]:
     return stream(path, PIECE)
 
 

@@ -1,7 +1,7 @@
 """What runs found, as a study and a page read it."""
 
 from pats.measure.distribution import LOWEST, PER_DECADE, WINDOW_BINS, Distribution
-from pats.results.cell import Cell, Outcome
+from pats.results.cell import Cell, Outcome, preferred
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
 
@@ -15,4 +15,5 @@ __all__ = [
     "Outcome",
     "Result",
     "Run",
+    "preferred",
 ]

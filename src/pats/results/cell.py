@@ -1,11 +1,14 @@
 """The runs of one method on one task with one model, as they ended."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 
 from pats.baselines import is_simple
 from pats.run.result import Result
 from pats.run.spec import of_now
+from pats.tasks.metrics import sign
 
 
 @dataclass(frozen=True)
@@ -98,3 +101,25 @@ class Cell:
     def test(self) -> dict[int, float]:
         """Test scores × 100 of the best epoch's weights, by seed; empty without a test split."""
         return {s: 100 * r.test[r.metric] for s, r in self.results.items() if r.test is not None}
+
+    @property
+    def learned(self) -> list[int]:
+        """The seeds whose runs predict more than one constant."""
+        return [seed for seed in self.dev if not self.results[seed].degenerate]
+
+
+def preferred(cells: Sequence[Cell]) -> Cell | None:
+    """Of the rows of a task the one to use, by mean dev score over seeds; None without scores.
+
+    Rows that only predict one constant are preferred only where all do, whatever their score. Rows with
+    failed runs are considered only where every row has some: a mean over the seeds that survived would favour
+    an unstable method.
+    """
+    scored = [cell for cell in cells if cell.dev]
+    if not scored:
+        return None
+    able = [cell for cell in scored if cell.learned] or scored
+    whole = [cell for cell in able if len(cell.dev) == len(cell.outcomes)]
+    way = sign(str(scored[0].metric))
+    # Rounding chooses nothing, and of equals the simpler one is chosen.
+    return max(whole or able, key=lambda cell: (round(way * fmean(cell.dev.values()), 6), cell.simple))

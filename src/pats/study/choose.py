@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
-from pats.results import Cell
+from pats.results import Cell, preferred
 from pats.run.folder.files import remove
 from pats.run.model.exported import read_card
 from pats.study.store.files import link_tree
@@ -41,31 +40,19 @@ class Chosen:
 def choose(cells: Sequence[Cell], task: str, whole: Sequence[Cell] = ()) -> Chosen | None:
     """The best row by mean dev score over seeds, and of it the first best seed; None without scores.
 
-    Where the cells hold a part of the seeds, ``whole`` has all: its weights are those that were kept.
-
-    A run that predicts one constant is chosen only where all do, whatever its score. Rows with failed
-    runs are considered only where every row has some: a mean over the seeds that survived would favour
-    an unstable method.
+    Where the cells hold a part of the seeds, ``whole`` has all: its weights are those that were kept. A run
+    that predicts one constant is chosen only where all do, see ``pats.results.preferred``.
     """
-    scored = [cell for cell in cells if cell.task == task and cell.dev]
-    if not scored:
+    best = preferred([cell for cell in cells if cell.task == task])
+    if best is None:
         return None
-    able = [cell for cell in scored if _learned(cell)] or scored
-    full = [cell for cell in able if len(cell.dev) == len(cell.outcomes)]
-    way = sign(str(scored[0].metric))
-    # Rounding chooses nothing, and of equals the simpler one is chosen.
-    best = max(full or able, key=lambda cell: (round(way * fmean(cell.dev.values()), 6), cell.simple))
     places = (best.task, best.model, best.label)
     cell = next((c for c in whole if (c.task, c.model, c.label) == places), best)
-    seed = max(_learned(cell) or cell.dev, key=lambda seed: way * cell.dev[seed])
+    way = sign(str(cell.metric))
+    seed = max(cell.learned or cell.dev, key=lambda seed: way * cell.dev[seed])
     run_id = next(outcome.run_id for outcome in cell.outcomes if outcome.seed == seed)
     constant = cell.results[seed].degenerate
     return Chosen(task, cell.model, cell.label, seed, run_id, cell.dev[seed], cell.test.get(seed), constant)
-
-
-def _learned(cell: Cell) -> list[int]:
-    """The seeds whose runs predict more than one constant."""
-    return [seed for seed in cell.dev if not cell.results[seed].degenerate]
 
 
 def best(store: Store, run_ids: Sequence[str]) -> str | None:

@@ -1,14 +1,18 @@
 """``compare``: a study from its grid to its table and its chosen model."""
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from pats._errors import InputError
+from pats.run import ranks
 from pats.study.cells import outcome
 from pats.study.conduct import conduct
+from pats.study.from_table import study_of
 from pats.study.limit import Limit
 from pats.study.place.protocol import Placer
 from pats.study.plan.agenda import Agenda, agenda
@@ -18,9 +22,10 @@ from pats.study.study_run import Options, StudyRun
 
 
 def compare(
-    study: Study,
-    out: str | Path = "out",
+    study: Any = None,
+    out: str | Path | None = None,
     *,
+    data: Any = None,
     workers: int | None = None,
     retries: int = 3,
     keep_models: bool = False,
@@ -29,8 +34,16 @@ def compare(
     report_to: Sequence[str] = (),
     force: bool = False,
     time_limit: float | None = None,
+    progress: bool | None = None,
+    **settings: Any,
 ) -> StudyResult:
     """Run what a study still lacks, and say what it shows.
+
+    Three lines compare on a table, in a script, without ``if __name__ == "__main__"``, as in a notebook::
+
+        import pats
+        result = pats.compare(data=frame, label="stars")
+        result.to_pandas()
 
     Under ``torchrun`` or ``accelerate launch`` every process calls it alike; without ``engine``, all of them
     then do each run together, one run after another.
@@ -42,29 +55,52 @@ def compare(
     is kept under another name.
 
     Args:
-        study: The grid.
-        out: Folder of the study.
+        study: The grid; or the table, as ``data``.
+        out: Folder of the study. None is ``out`` for a ``Study``; for a table ``out/NAME``, or ``out/NAME-2``
+            and so on where other data are there.
+        data: A table in place of ``study``: a path, a frame of pandas, a table of Arrow, a list of records
+            or a mapping of columns. What Python holds is written into ``out``.
         workers: Processes at a time; None is as many as fit. Not used with ``engine``.
         retries: Attempts a run may be lost in.
         keep_models: Keeps every run's weights.
         engine: Who runs the runs; None is this machine.
-        console: Where progress is shown; None shows none.
+        console: Where progress is shown; None is where ``progress`` says.
         report_to: Trackers that every run reports to, see ``pats.finetune``.
         force: Exports the chosen model also where every run predicts one constant.
         time_limit: Seconds, which every call has again; None is no limit. At its end, runs are stopped after
             a step and keep a checkpoint, and the result is of the seeds that every row has. A later call goes
             on from there.
+        progress: Shows how far it is, in a notebook as one bar; None shows it for a table alone.
+        settings: For a table, fields of ``Study`` and ``Run`` by name, such as ``label="stars"``.
 
     Raises:
         InputError: Something cannot be used, found before the first run starts where possible; or
             another process works in ``out``, or ``out`` holds another study or what is not PATS's.
     """
+    told = console if console is not None or progress is False else _console(study, progress)
+    if not isinstance(study, Study):
+        if (study is None) == (data is None):
+            raise InputError("there is nothing to compare on: pass one of a pats.Study, a table, and data=")
+        study, out = study_of(data if study is None else study, out, settings)
+        if told is not None:
+            told.print(f"The study is in {out}.", style="dim", markup=False, highlight=False, soft_wrap=True)
+    elif data is not None or settings:
+        name = next(iter(settings), "data")
+        raise InputError(f"{name} is for a table: put it into the pats.Study, or leave that out")
     if time_limit is not None and not time_limit > 0:
         raise InputError(f"time_limit is {time_limit!r}, but must be a number of seconds above 0")
     limit = Limit(math.inf if time_limit is None else time_limit)
-    how = Options(retries, keep_models, console, report_to, force, limit)
+    how = Options(retries, keep_models, told, report_to, force, limit)
     searched = [study.tuning_seed] if study.lr_grid else []
-    return conduct(study, out, searched, _compare, engine, workers, how)
+    return conduct(study, "out" if out is None else out, searched, _compare, engine, workers, how)
+
+
+def _console(study: Any, progress: bool | None) -> Console | None:
+    """Where progress is shown if no console is given."""
+    if not (progress or (progress is None and not isinstance(study, Study))) or not ranks.is_first():
+        return None
+    in_notebook = Console().is_jupyter
+    return Console() if in_notebook else Console(file=sys.stderr)
 
 
 def _compare(study_run: StudyRun) -> StudyResult:

@@ -88,6 +88,8 @@ def show_notes(data: StudyData, console: Console | None) -> None:
         return
     for note in data.notes:
         style = "bold" if ": Warning: " in note else "dim"
+        if console.is_jupyter and style == "dim":
+            continue  # a notebook has the report, and its cells no room
         console.print(note, style=style, markup=False, highlight=False, soft_wrap=True)
 
 

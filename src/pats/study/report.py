@@ -20,6 +20,9 @@ from pats.run.folder.files import MODEL, write_atomic
 from pats.study import partial
 from pats.study.cells import predictions, row_files, with_results
 from pats.study.command import command
+from pats.study.notebook import inline
+from pats.study.prepare import TABLES
+from pats.study.store.files import read_json
 from pats.study.store.results import Store
 
 CARD = "README.md"
@@ -38,9 +41,11 @@ class Report:
     files: tuple[Path, ...]
 
     def _repr_html_(self) -> str:
-        """The verdict and a link to every file, for a notebook."""
+        """The verdict, a link to every file, and the page itself, for a notebook."""
         links = (f'<a href="{escape(str(file))}">{escape(file.name)}</a>' for file in self.files)
-        return f"<p>{escape(' '.join(self.verdict))}</p><p>{' · '.join(links)}</p>"
+        told = f"<p>{escape(' '.join(self.verdict))}</p><p>{' · '.join(links)}</p>"
+        pages = (file.read_text("utf-8") for file in self.files[:1] if file.is_file())
+        return told + "".join(map(inline, pages))
 
 
 def report(
@@ -68,6 +73,31 @@ def report(
         InputError: The folder holds no study, or one without cells; a figure's file is missing or damaged; a
             file that is not PATS's would be replaced.
     """
+    store, cells, groups, page = _made(folder, sensitivity, data_size)
+    target = Path(out or store.root)
+    owned.page(target, [*document_files("report"), "report.csv", "runs.csv"])
+    files = write_document(page, target)
+    numbers = {"report.csv": csv_tables.table_csv(groups), "runs.csv": csv_tables.runs_csv(cells)}
+    for name, text in numbers.items():
+        write_atomic(target / name, text.encode())
+        files.append(target / name)
+    if target.resolve() == store.root.resolve():
+        files += _write_cards(store, groups, cells)
+    return Report((*page.answer, *page.verdict), tuple(files))
+
+
+def page_of(folder: str | Path) -> Document:
+    """The page of a comparison, of which nothing is written.
+
+    Raises:
+        InputError: As ``report``.
+    """
+    return _made(folder, None, None)[-1]
+
+
+def _made(
+    folder: str | Path, sensitivity: str | Path | None, data_size: str | Path | None
+) -> tuple[Store, tuple[results.Cell, ...], list[tables.Group], Document]:
     store = Store(folder)
     ended = store.ended()
     begun = ended is None or bool(store.study().get("cells"))
@@ -84,16 +114,7 @@ def report(
     page = document(groups, _source(store, cells, figures))
     if ended is not None:
         page = replace(page, verdict=(*page.verdict, ended))
-    target = Path(out or store.root)
-    owned.page(target, [*document_files("report"), "report.csv", "runs.csv"])
-    files = write_document(page, target)
-    numbers = {"report.csv": csv_tables.table_csv(groups), "runs.csv": csv_tables.runs_csv(cells)}
-    for name, text in numbers.items():
-        write_atomic(target / name, text.encode())
-        files.append(target / name)
-    if target.resolve() == store.root.resolve():
-        files += _write_cards(store, groups, cells)
-    return Report(page.verdict, tuple(files))
+    return store, cells, groups, page
 
 
 def write_document(page: Document, out: Path, name: str = "report") -> list[Path]:
@@ -142,6 +163,7 @@ def _source(
         tuple(store.problems),
         out,
         row_files(store, cells),
+        read_json(store.root / TABLES),
     )
 
 

@@ -7,9 +7,14 @@ from typing import Any
 
 from pats import results
 from pats.page.content.summary import Summary
+from pats.page.content.words import count
+from pats.page.formats.html import html
 from pats.page.numbers import tables
+from pats.study import frames
 from pats.study.choose import Chosen
+from pats.study.notebook import inline
 from pats.study.plan.grid import Study
+from pats.study.report import page_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,28 @@ class StudyResult:
         reported = sum(outcome.failure is not None for cell in self.cells for outcome in cell.outcomes)
         return reported + len(self.unscored)
 
+    def to_pandas(self, by: str = "run") -> Any:
+        """The numbers as a frame of pandas.
+
+        Args:
+            by: ``"run"`` has a row a run: its task, model, method, seed, rate, dev and test score, why it has
+                none, and its id. ``"method"`` has a row of the study's table: mean over seeds, spread,
+                the difference to plain fine-tuning. Scores are × 100.
+
+        Raises:
+            InputError: pandas is not installed, or ``by`` is neither.
+        """
+        return frames.frame(self.groups, by)
+
+    def __repr__(self) -> str:
+        runs = sum(len(cell.outcomes) for cell in self.cells)
+        told = f"{count(len(self.cells), 'row')}, {count(runs, 'run')}, {self.failures} failed"
+        return f"StudyResult in {str(self.out)!r}: {told}.\n{self.page.lead}"
+
+    def _repr_html_(self) -> str:
+        """The report inline, for a notebook."""
+        return inline(html(page_of(self.out)))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         lines = [
@@ -66,6 +93,7 @@ class StudyResult:
         ]
         return {
             "out": str(self.out),
+            "answer": list(self.page.answer),
             "verdict": list(self.page.verdict),
             "cells": lines,
             "chosen": {task: asdict(choice) for task, choice in self.chosen.items()},

@@ -18,6 +18,7 @@ from pats.page.content.words import duration
 from pats.run.folder.events import Sign
 from pats.run.folder.files import EVENTS
 from pats.run.spec import Run
+from pats.study.notebook import Bar
 from pats.study.plan.grid import PlannedCell
 from pats.study.store.attempt import read_error
 from pats.study.store.results import Store
@@ -243,6 +244,7 @@ class Display:
         self._clock = Pace()
         self._next = 0.0
         self._live: Live | None = None
+        self._bar: Bar | None = None
 
     def show(self, cells: Sequence[PlannedCell], coming: int = 0) -> None:
         """Show these cells from now on; so many more runs are to follow."""
@@ -251,16 +253,24 @@ class Display:
 
     def tick(self) -> None:
         """Look again, at most once a second."""
-        if self._live is not None and time.monotonic() >= self._next:
-            states = look(self._store, self._cells)
+        if (self._live or self._bar) and time.monotonic() >= self._next:
+            self._show(look(self._store, self._cells))
+            self._next = time.monotonic() + REFRESH
+
+    def _show(self, states: Sequence[RunState]) -> None:
+        if self._live is not None:
             known, pace = self._left(states), self._clock.left(states)
             left = known if known.work is not None else known._replace(work=pace)
             self._live.update(draw(states, left, self._coming), refresh=True)
-            self._next = time.monotonic() + REFRESH
+        if self._bar is not None:
+            running = [f"{state.label} seed {state.seed}" for state in states if state.state == "running"]
+            ended = sum(state.state in ("done", "failed") for state in states)
+            total = len(states) + self._coming
+            self._bar.show(ended, total, sum(state.share for state in states), ", ".join(running))
 
     def changed(self, run: Run) -> None:
         """Say that a run has ended."""
-        if self._live is not None or self._console is None:
+        if self._live is not None or self._bar is not None or self._console is None:
             return
         cell, run = self._places[run.id]
         state = _state(self._store, cell, run)
@@ -272,7 +282,9 @@ class Display:
         )
 
     def __enter__(self) -> "Display":
-        if self._console is not None and self._console.is_terminal:
+        if self._console is not None and self._console.is_jupyter:
+            self._bar = Bar()
+        elif self._console is not None and self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
         return self
@@ -280,3 +292,6 @@ class Display:
     def __exit__(self, *error: object) -> None:
         if self._live is not None:
             self._live.stop()
+        if self._bar is not None:
+            self._show(look(self._store, self._cells))
+            self._bar.close()

@@ -24,6 +24,7 @@ class Section:
         text: A sentence or two under the heading.
         grids: Tables.
         charts: Charts, after the tables that are shown.
+        items: Sentences of a list, before the tables.
         shown: How many of the tables are shown; the rest is behind a fold, as the charts say the same.
     """
 
@@ -33,3 +34,4 @@ class Section:
     grids: tuple[Grid, ...] = ()
     charts: tuple[Chart, ...] = ()
     shown: int = 1000
+    items: tuple[str, ...] = ()

@@ -27,11 +27,13 @@ class Chart:
         title: Its heading.
         text: What it shows, for those who do not see it.
         spec: Vega-Lite, without theme.
+        points: How many different points it has: with one it shows nothing.
     """
 
     title: str
     text: str
     spec: Spec
+    points: int = 2
 
 
 def seeds(group: Group, labels: Sequence[str], title: str) -> Chart:
@@ -58,9 +60,8 @@ def seeds(group: Group, labels: Sequence[str], title: str) -> Chart:
         if line.paper is not None
     ]
     text = "Scores by method. " + _means_in_words(means)
-    return Chart(
-        title, text, _strip(points, means, labels, "score", f"score × 100 on {group.split}", printed)
-    )
+    spec = _strip(points, means, labels, "score", f"score × 100 on {group.split}", printed)
+    return Chart(title, text, spec, _different(points))
 
 
 def differences(group: Group, labels: Sequence[str], title: str) -> Chart | None:
@@ -87,7 +88,11 @@ def differences(group: Group, labels: Sequence[str], title: str) -> Chart | None
         "encoding": {"x": {"datum": 0}},
     }
     text = "Differences to plain fine-tuning, paired by seed. " + _means_in_words(means)
-    return Chart(title, text, {**spec, "layer": [zero, *spec["layer"]]})
+    return Chart(title, text, {**spec, "layer": [zero, *spec["layer"]]}, _different(points))
+
+
+def _different(points: Sequence[Row]) -> int:
+    return len({row["score"] for row in points})
 
 
 def _row(label: str, mean: float, interval: tuple[float, float] | None, n: int) -> Row:

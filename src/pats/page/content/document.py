@@ -6,7 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pats.page.content import answers, classes, paper_figures, sections, uncertainty
+from pats.page.content import (
+    advice,
+    answers,
+    classes,
+    mistakes,
+    paper_figures,
+    sections,
+    uncertainty,
+    worth,
+)
 from pats.page.content.blocks import Grid, Section
 from pats.page.content.summary import Summary, summary_of
 from pats.page.content.words import count, listed, name_of, title_of
@@ -28,6 +37,7 @@ class Source:
         notes: Sentences about the data.
         folder: Where the study lies, as it is to be shown.
         rows: The rows of tables, by task: files that ``numbers.rows`` reads.
+        tables: What was found in tables before training, by task, as ``data.json`` has it.
     """
 
     command: str
@@ -38,6 +48,7 @@ class Source:
     notes: Sequence[str] = ()
     folder: str = ""
     rows: Mapping[str, Path] = field(default_factory=dict)
+    tables: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,7 @@ class Document:
         verdict: Three sentences; more where models learned nothing or runs failed.
         sections: In order.
         notes: Below everything.
+        answer: Of one table of the user's own, what comes before all: what to use, and what to do next.
     """
 
     title: str
@@ -57,6 +69,7 @@ class Document:
     verdict: tuple[str, ...]
     sections: tuple[Section, ...]
     notes: tuple[str, ...]
+    answer: tuple[str, ...] = ()
 
     @property
     def grids(self) -> tuple[Grid, ...]:
@@ -66,7 +79,7 @@ class Document:
     @property
     def summary(self) -> Summary:
         """The same for the formats that have no charts."""
-        return Summary(self.verdict, self.grids, self.notes)
+        return Summary(self.verdict, self.grids, self.notes, self.answer)
 
 
 def document(groups: Sequence[Group], source: Source) -> Document:
@@ -101,13 +114,31 @@ def document(groups: Sequence[Group], source: Source) -> Document:
         sections.troubles(groups),
         sections.provenance(groups, source.command, source.settings, source.folder),
     ]
+    chosen = advice.pick(groups, read)
+    if chosen is not None:
+        parts = [*_first(chosen, groups, source, known, summary), *map(worth.pruned, parts)]
     return Document(
         f"{listed([title_of(task) for task in tasks])} with {listed([title_of(model) for model in models])}",
         lead,
         summary.verdict,
         tuple(section for section in parts if section is not None),
         summary.notes,
+        summary.answer,
     )
+
+
+def _first(
+    chosen: advice.Pick, groups: Sequence[Group], source: Source, known: advice.Known, summary: Summary
+) -> list[Section | None]:
+    """The first screen of a table of the user's own."""
+    findings = source.tables.get(chosen.group.task, {}).get("findings", ())
+    return [
+        advice.choice(chosen),
+        mistakes.mistakes(chosen, known),
+        advice.advice(chosen, groups, known, findings),
+        advice.data(findings),
+        Section("shown", "What the comparison shows", "", items=summary.verdict),
+    ]
 
 
 def _day(time: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from pats import paper
-from pats.page.content import classes
+from pats.page.content import advice, classes
 from pats.page.content.blocks import Grid
 from pats.page.content.names import always, metric_of
 from pats.page.content.verdict import gap, verdict
@@ -21,11 +21,20 @@ OVERALL = ("Avg", "IQM [95 %]", "P(better)", "vs vanilla, mean over tasks [95 %]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a study has to say: ``verdict`` in words, then ``grids``, then ``notes`` below them."""
+    """What a study has to say: ``verdict`` in words, then ``grids``, then ``notes`` below them.
+
+    Of one table of the user's own ``answer`` comes first: what to use, how good it is, what to do next.
+    """
 
     verdict: tuple[str, ...]
     grids: tuple[Grid, ...]
     notes: tuple[str, ...]
+    answer: tuple[str, ...] = ()
+
+    @property
+    def lead(self) -> str:
+        """The first sentence of all."""
+        return (*self.answer, *self.verdict)[0]
 
 
 def summary_of(groups: Sequence[Group], notes: Sequence[str] = (), read: Readings = _NOTHING) -> Summary:
@@ -39,16 +48,14 @@ def summary_of(groups: Sequence[Group], notes: Sequence[str] = (), read: Reading
     over = tables.overall(groups)
     grids = [_grid(group, read.get((group.task, group.model), Reading()).majority) for group in groups]
     grids += [grid for grid in map(_parts, groups) if grid is not None]
-    if len(groups) == 1 and _on_a_table(groups[0]):
+    if len(groups) == 1 and advice.on_a_table(groups[0]):
         grids += classes.grids(groups, read, most=CLASSES)
     if len(groups) > 1:
         grids.insert(0, _summary(groups, over))
     damaged = (sentence for reading in read.values() for sentence in reading.damaged)
-    return Summary(verdict(groups, over, read), tuple(grids), (*notes, *_notes(groups, over), *damaged))
-
-
-def _on_a_table(group: Group) -> bool:
-    return any(result.run.task is None for line in group.lines for result in line.cell.results.values())
+    told = verdict(groups, over, read)
+    below = (*notes, *_notes(groups, over), *damaged)
+    return Summary(told, tuple(grids), below, advice.lines(groups, read))
 
 
 def _mean(line: Line) -> str:

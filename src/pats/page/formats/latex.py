@@ -32,7 +32,10 @@ def latex(summary: Summary) -> str:
 
     The preamble needs ``\usepackage{booktabs}``. The verdict and the notes become comments.
     """
-    parts = ["% \\usepackage{booktabs}", *(f"% {sentence}" for sentence in summary.verdict)]
+    parts = [
+        "% \\usepackage{booktabs}",
+        *(f"% {sentence}" for sentence in (*summary.answer, *summary.verdict)),
+    ]
     for grid in summary.grids:
         lines = [" & ".join(map(_escaped, row)) + r" \\" for row in (grid.heads, *grid.rows)]
         columns = "l" + "r" * (len(grid.heads) - 1)

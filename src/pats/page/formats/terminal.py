@@ -8,6 +8,12 @@ from pats.page.content.summary import Summary
 
 def show(summary: Summary, console: Console) -> None:
     """Print the summary with rich; texts are taken literally, never as markup."""
+    for sentence in summary.answer:
+        console.print(
+            sentence, style="bold" if sentence is summary.answer[0] else "", markup=False, highlight=False
+        )
+    if summary.answer:
+        console.print()
     console.print(" ".join(summary.verdict), markup=False, highlight=False)
     for grid in summary.grids:
         table = Table(title=grid.title, title_justify="left", title_style="bold", box=None)

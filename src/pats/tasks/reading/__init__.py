@@ -60,7 +60,7 @@ def open_table(data: Any, *, quoting: str | None = None, sheet: str | None = Non
 
 
 def stream(
-    path: str | Path, rows: int = 1024, *, quoting: str | None = None, sheet: str | None = None
+    path: Any, rows: int = 1024, *, quoting: str | None = None, sheet: str | None = None
 ) -> Iterator[Table]:
     """Read a table in batches, as they are asked for, so that it may be larger than memory.
 
@@ -68,7 +68,7 @@ def stream(
     batches. Every batch has all columns in order.
 
     Args:
-        path: A path, or ``"-"`` for standard input.
+        path: A path, ``"-"`` for standard input, or what ``open_table`` takes else.
         rows: Rows of a batch.
         quoting: What quotes mean in a CSV or TSV, one of ``QUOTINGS``; None detects it.
         sheet: The sheet of a workbook; None takes the first that holds anything.
@@ -78,6 +78,9 @@ def stream(
     """
     if rows < 1:
         raise InputError(f"rows is {rows!r}, but must be a whole number from 1")
+    if is_frame(path):
+        yield from _cut(open_table(path), rows)
+        return
     with opened(path) as source:
         kind = _kind(source)
         batches: Iterator[Table] | None = None
