@@ -67,8 +67,9 @@ def compare(
         console: Where progress is shown; None is where ``progress`` says.
         report_to: Trackers that every run reports to, see ``pats.finetune``.
         force: Exports the chosen model also where every run predicts one constant.
-        time_limit: Seconds, which every call has again; None is no limit. At its end, runs are stopped after
-            a step and keep a checkpoint, and the result is of the seeds that every row has. A later call goes
+        time_limit: Seconds, which every call has again; None is no limit, for a table that of its preset (20
+            minutes, where ``math.inf`` is none). At its end, runs are stopped after a step and keep a
+            checkpoint, and the result is of the seeds that every row has. A later call goes
             on from there.
         progress: Shows how far it is, in a notebook as one bar; None shows it for a table alone.
         settings: For a table, fields of ``Study`` and ``Run`` by name, such as ``label="stars"``.
@@ -81,7 +82,8 @@ def compare(
     if not isinstance(study, Study):
         if (study is None) == (data is None):
             raise InputError("there is nothing to compare on: pass one of a pats.Study, a table, and data=")
-        study, out = study_of(data if study is None else study, out, settings)
+        study, out, usual = study_of(data if study is None else study, out, settings)
+        time_limit = usual if time_limit is None else time_limit
         if told is not None:
             told.print(f"The study is in {out}.", style="dim", markup=False, highlight=False, soft_wrap=True)
     elif data is not None or settings:

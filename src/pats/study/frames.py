@@ -47,14 +47,14 @@ def _methods(groups: Sequence[Group]) -> list[dict[str, Any]]:
             "task": group.task,
             "model": group.model,
             "method": line.cell.label,
-            "fine-tuned": not line.cell.simple,
+            "fine_tuned": not line.cell.simple,
             "lr": None if line.cell.simple else line.cell.lr,
             "runs": len(line.scores),
             "metric": line.cell.metric,
             "split": group.split,
             "mean": line.mean,
             "std": line.std,
-            "vs vanilla": line.difference and line.difference.mean,
+            "vs_vanilla": line.difference and line.difference.mean,
             "p": line.p,
         }
         for group in groups

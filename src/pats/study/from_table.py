@@ -6,8 +6,9 @@ from dataclasses import fields, replace
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from pats import setups
 from pats._errors import InputError, did_you_mean
 from pats.run import ranks
 from pats.run.folder import owned
@@ -26,7 +27,15 @@ _OWN = {"data", "method", "options", "fingerprint", "weights", "init_seed", "dat
 _LISTS = ("tasks", "models", "methods", "lr_grid", "baselines")
 
 
-def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> tuple[Study, Path]:
+class Planned(NamedTuple):
+    """A study of a table, its folder, and the seconds that its preset gives it."""
+
+    study: Study
+    folder: Path
+    time_limit: float | None
+
+
+def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> Planned:
     """The study of a table, and its folder.
 
     A table that Python holds is written into the folder, so that other processes, and a study that goes on
@@ -35,22 +44,24 @@ def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> 
     Args:
         data: A path, a frame of pandas, a table of Arrow, a list of records or a mapping of columns.
         out: The folder; None is ``out/NAME``, or ``out/NAME-2`` and so on where that holds other data.
-        settings: Fields of ``Study``, and of its ``run``, by name.
+        settings: Fields of ``Study``, and of its ``run``, by name, and ``preset``, else ``"table"``.
 
     Raises:
         InputError: A setting is unknown or out of its range, or the table cannot be used.
     """
-    known = _OF_STUDY | _OF_RUN - _OWN
+    known = (_OF_STUDY | _OF_RUN) - _OWN
+    settings = _with_lists(settings)
+    preset = _preset(settings)
     for name in settings:
-        if name not in known:
+        if name not in {*known, "preset"}:
             raise InputError(
                 f"there is no setting {name!r} of a comparison{did_you_mean(name, known)}: the settings are "
                 f"those of pats.Study and pats.Run: {', '.join(sorted(known))}"
             )
-    own = {name: value for name, value in settings.items() if name in _OF_STUDY}
-    own |= {name: (own[name],) for name in _LISTS if isinstance(own.get(name), str | float)}
-    own |= {name: tuple(own[name]) for name in _LISTS if isinstance(own.get(name), list)}
-    of_run = {name: value for name, value in settings.items() if name not in _OF_STUDY}
+    given = {**preset, **settings}
+    own = {name: value for name, value in given.items() if name in _OF_STUDY}
+    of_run = {name: value for name, value in given.items() if name in _OF_RUN}
+    limit = given.get("time_limit")
 
     def made(path: Any) -> Study:
         return Study(**own, run=Run(data=str(path), **of_run))
@@ -59,12 +70,32 @@ def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> 
     if not study.on_a_table:
         if is_frame(data):
             raise InputError(f"the task {study.task_list[0]!r} has data of its own: leave out the table")
-        return study, Path("out" if out is None else out)
+        return Planned(study, OUT if out is None else Path(out), limit)
     from pats.run.data import load_data
 
     loaded = load_data(replace(study.run, data=data if is_frame(data) else str(data)))
     folder = _free(loaded.name, loaded.fingerprint) if out is None else Path(out)
-    return (made(_kept(data, folder)) if is_frame(data) else study), folder
+    return Planned(made(_kept(data, folder)) if is_frame(data) else study, folder, limit)
+
+
+def _with_lists(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with one name where a list may be, as a list of it."""
+    alone = {name: (settings[name],) for name in _LISTS if isinstance(settings.get(name), str | float)}
+    return {**settings, **alone}
+
+
+def _preset(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the preset sets, without what a given rate or a given number of epochs is in place of."""
+    named = settings.get("task") or settings.get("tasks")
+    name = settings.get("preset", "paper" if named else "table")
+    if name not in setups.presets():
+        raise InputError(f"preset is {name!r}, but must be one of: {', '.join(setups.presets())}")
+    values = {**setups.presets()[name].settings, **setups.presets()[name].study}
+    replaced = {"lr": ("lr_grid", "halving"), "lr_grid": ("halving",), "epochs": ("min_steps", "max_steps")}
+    for given, others in replaced.items():
+        if given in settings:
+            values = {key: value for key, value in values.items() if key not in others}
+    return values
 
 
 def _free(name: str, fingerprint: str) -> Path:

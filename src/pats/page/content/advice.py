@@ -199,13 +199,15 @@ def over_examples(chosen: Pick, other: Line) -> tuple[float, tuple[float, float]
 def _wrong(chosen: Pick) -> str:
     if not chosen.reading.labels or not chosen.answers or chosen.useless:
         return ""
-    found = confused(chosen)
+    found, label = confused(chosen), chosen.line.cell.label
     size = sum(one.true.size for one in chosen.answers)
     wrong = sum(int((one.true != one.predicted).sum()) for one in chosen.answers)
     if not wrong:
-        return f"It is wrong on none of the {size} {chosen.group.split} rows."
+        return f"{label} is wrong on none of the {size} {chosen.group.split} rows."
     named = [f"{label!r} taken for {predicted!r} ({many})" for label, predicted, many in found[:3]]
-    return f"It is wrong on {wrong} of {size} {chosen.group.split} rows: {listed(named)}."
+    return (
+        f"{chosen.line.cell.label} is wrong on {wrong} of {size} {chosen.group.split} rows: {listed(named)}."
+    )
 
 
 def confused(chosen: Pick) -> list[tuple[str, str, int]]:
@@ -223,22 +225,22 @@ def choice(chosen: Pick) -> Section:
     for line in ordered:
         seen = chosen.reading.first.get(line.cell.label)
         gap = None if line is chosen.line else over_examples(chosen, line)
-        behind = "" if gap is None else f"{signed(-gap[0])} {between((-gap[1][1], -gap[1][0]), sign=True)}"
+        behind = "" if gap is None else _gap(gap)
         cells.append(
             (
                 line.cell.label,
-                about(line, group),
                 number(line.mean),
                 between(seen.interval) if seen else "-",
                 behind,
+                about(line, group),
             )
         )
     heads = (
         "method",
-        "what it is",
         f"{metric_of(group)} × 100",
         "plausible [95 %]",
         f"beside {label} [95 %]",
+        "what it is",
     )
     text = (
         f"Scores on {group.split}; of several seeds their mean. Intervals are of the first run, "
@@ -246,6 +248,13 @@ def choice(chosen: Pick) -> Section:
     )
     grid = Grid(f"{group.task}: every method", heads, tuple(cells))
     return Section("choice", "Beside the simple models", text, (grid,))
+
+
+def _gap(gap: tuple[float, tuple[float, float]]) -> str:
+    """How far the other row is ahead of the chosen one."""
+    if gap[1][0] == gap[1][1] == 0:
+        return "the same"
+    return f"{signed(-gap[0])} {between((-gap[1][1], -gap[1][0]), sign=True)}"
 
 
 def advice(
@@ -346,10 +355,10 @@ def _surer(chosen: Pick) -> list[str]:
             f"Label more rows: {seen.count} {chosen.group.split} rows leave the score open by about "
             f"{half:.0f} points either way."
         )
-    if gap is not None and gap[1][0] <= 0 <= gap[1][1]:
+    if best is not None and gap is not None and gap[1][0] <= 0 <= gap[1][1]:
+        names = f"{chosen.line.cell.label} and {best.cell.label}"
         steps.append(
-            f"Do not spend time on more methods or seeds: beside {best.cell.label if best else ''} the "
-            "difference is within the chance of these rows."
+            f"More methods or seeds would gain little: {names} differ within the chance of these rows."
         )
     return steps
 
