@@ -49,11 +49,11 @@ def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> 
     Raises:
         InputError: A setting is unknown or out of its range, or the table cannot be used.
     """
-    known = (_OF_STUDY | _OF_RUN) - _OWN
+    known = (_OF_STUDY | _OF_RUN | {"preset"}) - _OWN
     settings = _with_lists(settings)
     preset = _preset(settings)
     for name in settings:
-        if name not in {*known, "preset"}:
+        if name not in known:
             raise InputError(
                 f"there is no setting {name!r} of a comparison{did_you_mean(name, known)}: the settings are "
                 f"those of pats.Study and pats.Run: {', '.join(sorted(known))}"

@@ -83,7 +83,8 @@ def report(
         files.append(target / name)
     if target.resolve() == store.root.resolve():
         files += _write_cards(store, groups, cells)
-    return Report((*page.answer, *page.verdict), tuple(files))
+    told = (*page.answer, *(one for one in page.verdict if one not in page.answer))
+    return Report(told, tuple(files))
 
 
 def page_of(folder: str | Path) -> Document:
@@ -113,7 +114,8 @@ def _made(
     }
     page = document(groups, _source(store, cells, figures))
     if ended is not None:
-        page = replace(page, verdict=(*page.verdict, ended))
+        answer = (*page.answer, ended) if page.answer else ()
+        page = replace(page, verdict=(*page.verdict, ended), answer=answer)
     return store, cells, groups, page
 
 

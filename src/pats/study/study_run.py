@@ -4,7 +4,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ class StudyRun:
         notes = (*self.data.notes, *self.notes, *choice_notes, *self.store.problems)
         summary = summary_of(groups, notes, readings) if groups else Summary((), (), notes)
         if self.ended:
-            summary = replace(summary, verdict=(*summary.verdict, self.ended))
+            summary = summary.ending(self.ended)
         self._write_rows()
         write(self.store.root / "table1.md", markdown(summary))
         write(self.store.root / "table1.csv", csv_tables.table_csv(groups))

@@ -204,10 +204,8 @@ def _wrong(chosen: Pick) -> str:
     wrong = sum(int((one.true != one.predicted).sum()) for one in chosen.answers)
     if not wrong:
         return f"{label} is wrong on none of the {size} {chosen.group.split} rows."
-    named = [f"{label!r} taken for {predicted!r} ({many})" for label, predicted, many in found[:3]]
-    return (
-        f"{chosen.line.cell.label} is wrong on {wrong} of {size} {chosen.group.split} rows: {listed(named)}."
-    )
+    named = [f"{true!r} taken for {predicted!r} ({many})" for true, predicted, many in found]
+    return f"{label} is wrong on {wrong} of {size} {chosen.group.split} rows: {listed(named)}."
 
 
 def confused(chosen: Pick) -> list[tuple[str, str, int]]:

@@ -1,7 +1,7 @@
 """The summary of a study: the verdict, then the tables, then the notes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from pats import paper
@@ -35,6 +35,11 @@ class Summary:
     def lead(self) -> str:
         """The first sentence of all."""
         return (*self.answer, *self.verdict)[0]
+
+    def ending(self, sentence: str) -> "Summary":
+        """The same with a last sentence of the verdict, which is the last one of the answer too."""
+        answer = (*self.answer, sentence) if self.answer else ()
+        return replace(self, verdict=(*self.verdict, sentence), answer=answer)
 
 
 def summary_of(groups: Sequence[Group], notes: Sequence[str] = (), read: Readings = _NOTHING) -> Summary:

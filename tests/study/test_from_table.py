@@ -1,0 +1,152 @@
+"""Three lines of Python: from a table, in a file or in memory, to its study and its folder."""
+
+import json
+import math
+import sys
+from pathlib import Path
+from subprocess import run as start
+
+import pandas
+import pyarrow
+import pytest
+
+import pats
+from pats import InputError
+from pats.study.from_table import study_of
+from support.inline_placer import InlinePlacer
+from support.tiny_bert import make_table
+
+QUICK = {"methods": ["vanilla"], "seeds": 1, "lr": 1e-3, "steps": 2}
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return make_table(tmp_path / "texts.csv", rows=80)
+
+
+FRAMES = {
+    "pandas": lambda path: pandas.read_csv(path),
+    "arrow": lambda path: pyarrow.Table.from_pandas(pandas.read_csv(path)),
+    "records": lambda path: pandas.read_csv(path).to_dict("records"),
+    "columns": lambda path: pandas.read_csv(path).to_dict("list"),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_what_python_holds_is_kept_in_the_folder(table, kind):
+    study, folder, _ = study_of(FRAMES[kind](table), None, {"label": "label"})
+    assert folder == Path("out/table")
+    kept = Path(study.run.data)
+    assert kept.parent.parent == folder / "data"
+    rows = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert rows == pandas.read_csv(table).to_dict("records")
+    assert study.task_list == ("table",)
+    assert study_of(FRAMES["pandas"](table), "out/table", {})[0].run.data == study.run.data
+
+
+def test_cells_that_json_has_no_word_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    days = pandas.date_range("2024-02-29", periods=60)
+    frame = pandas.DataFrame(
+        {"text": [f"text {i}" for i in range(60)], "day": days, "label": list("ab") * 30}
+    )
+    frame.loc[3, "text"] = None
+    study, _, _ = study_of(frame, "x", {"label": "y"})
+    rows = [json.loads(line) for line in Path(study.run.data).read_text().splitlines()]
+    assert rows[0]["day"].startswith("2024-02-29")
+    assert rows[3]["text"] is None
+
+
+def test_settings_go_where_they_belong(table):
+    given = {
+        "label": "label",
+        "models": "bert",
+        "baselines": "tfidf",
+        "lr": 1e-3,
+        "steps": 7,
+        "seeds": (4, 5),
+    }
+    study, folder, limit = study_of(table, "here", given)
+    assert (study.model_list, study.simple, study.seed_list) == (("bert",), ("tfidf",), (4, 5))
+    assert (study.run.data, study.run.label, study.run.steps, study.lr) == (str(table), "label", 7, 1e-3)
+    assert (folder, limit) == (Path("here"), 20 * 60)
+    assert study.lr_grid == ()  # a rate is in place of the preset's grid
+
+
+def test_the_preset_is_that_of_tables(table):
+    usual, _, _ = study_of(table, "here", {})
+    assert len(usual.lr_grid) == 3
+    assert usual.run.min_steps == 150
+    paper, _, limit = study_of(table, "here", {"preset": "paper"})
+    assert (paper.lr_grid, paper.run.min_steps, limit) == ((), None, None)
+    epochs, _, _ = study_of(table, "here", {"epochs": 2})
+    assert (epochs.run.epochs, epochs.run.min_steps) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"labels": "label"}, "there is no setting 'labels' of a comparison .did you mean 'label'"),
+        ({"init_seed": 3}, "there is no setting 'init_seed' of a comparison"),
+        ({"label": "mood"}, "has no column 'mood'"),
+        ({"preset": "fast"}, "preset is 'fast', but must be one of: paper, table"),
+        ({"tasks": ["rte"]}, "the task 'rte' has data of its own: leave out the table"),
+        ({"seeds": 0}, "seeds is 0"),
+    ],
+)
+def test_bad_settings_write_nothing(table, settings, said):
+    with pytest.raises(InputError, match=said):
+        study_of(FRAMES["pandas"](table), None, settings)
+    assert not Path("out").exists()
+
+
+def test_a_folder_of_other_data_is_left_alone(table, study_inputs):
+    frame = pandas.read_csv(table)
+    quick = {**QUICK, "models": str(study_inputs / "bert"), "baselines": "majority", "force": True}
+
+    def compared(data):
+        return pats.compare(data=data, engine=InlinePlacer(), progress=False, **quick)
+
+    first = compared(frame)
+    runs = sorted(path.name for path in first.out.glob("runs/*"))
+    assert str(compared(frame[:60]).out) == "out/table-2"
+    again = compared(frame)
+    assert str(again.out) == str(first.out) == "out/table"
+    assert sorted(path.name for path in first.out.glob("runs/*")) == runs
+    said = pats.predict(again.out, frame[["text"]])
+    assert len(said) == 80
+    told = said.to_pandas()
+    assert list(told.columns) == ["prediction", "p_bad", "p_good"]
+    assert set(told["prediction"]) <= {"good", "bad"}
+
+
+SCRIPT = """
+import pats
+result = pats.compare("texts.csv", models={bert!r}, **{quick!r})
+print(result)
+"""
+
+
+def test_a_script_needs_no_guard(table, study_inputs):
+    """Without ``if __name__ == "__main__"``, and in processes of its own."""
+    quick = {**QUICK, "baselines": ["majority"], "force": True}
+    Path("script.py").write_text(SCRIPT.format(bert=str(study_inputs / "bert"), quick=quick))
+    ran = start([sys.executable, "script.py"], capture_output=True, text=True, timeout=200)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("StudyResult in 'out/texts': 2 rows, 2 runs, 0 failed.\n")
+    assert "The study is in out/texts." in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({}, "there is nothing to compare on"),
+        ({"study": "a.csv", "data": "b.csv"}, "pass one of a pats.Study, a table, and data="),
+        ({"study": pats.Study(tasks=("rte",)), "label": "x"}, "label is for a table"),
+        ({"study": pats.Study(tasks=("rte",)), "time_limit": -math.inf}, "time_limit is -inf"),
+    ],
+)
+def test_what_to_compare_on_is_named_once(arguments, said):
+    with pytest.raises(InputError, match=said):
+        pats.compare(**arguments)
