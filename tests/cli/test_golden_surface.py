@@ -136,7 +136,7 @@ def golden():
 def called_as_before(found, recorded):
     """Whether what calls the recorded parameters calls these."""
     kept = {name: found.get(name) for name in recorded}
-    placed = [name for name, (kind, _) in recorded.items() if kind != "KEYWORD_ONLY"]
+    placed = [name for name, (kind, _) in recorded.items() if kind not in ("KEYWORD_ONLY", "VAR_KEYWORD")]
     added = [default for name, (kind, default) in found.items() if name not in recorded and "VAR" not in kind]
     return kept == recorded and list(found)[: len(placed)] == placed and None not in added
 

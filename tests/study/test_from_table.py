@@ -48,9 +48,7 @@ def test_what_python_holds_is_kept_in_the_folder(table, kind):
 def test_cells_that_json_has_no_word_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     days = pandas.date_range("2024-02-29", periods=60)
-    frame = pandas.DataFrame(
-        {"text": [f"text {i}" for i in range(60)], "day": days, "label": list("ab") * 30}
-    )
+    frame = pandas.DataFrame({"text": [f"text {i}" for i in range(60)], "day": days, "y": list("ab") * 30})
     frame.loc[3, "text"] = None
     study, _, _ = study_of(frame, "x", {"label": "y"})
     rows = [json.loads(line) for line in Path(study.run.data).read_text().splitlines()]

@@ -36,7 +36,9 @@ def main(argv: Sequence[str]) -> int:
     written = report(**values)
     files = [str(file) for file in written.files]
     if as_json:
-        write_json({"verdict": written.verdict, "files": files})
+        answer = {"answer": written.answer} if written.answer else {}
+        write_json({**answer, "verdict": written.verdict, "files": files})
     else:
-        sys.stdout.write("\n".join([*written.verdict, "", *files]) + "\n")
+        lead = [*written.answer, ""] if written.answer else []
+        sys.stdout.write("\n".join([*lead, *written.verdict, "", *files]) + "\n")
     return 0

@@ -66,7 +66,7 @@ def predict(
     text_pair: str | None = None,
     batch_size: int = 32,
     out: str | Path | None = None,
-    on_note: Callable[[str], None] = lambda note: None,
+    on_note: Callable[[str], None] | None = None,
     top_k: int | None = None,
     force: bool = False,
     defuse_formulas: bool = False,
@@ -107,7 +107,7 @@ def predict(
     job = Labelling.of(
         load_model(inner), data if is_frame(data) else Path(data), text, text_pair, top_k, batch_size
     )
-    for note in job.notes:
+    for note in job.notes if on_note is not None else ():
         on_note(note)
     predictions = Predictions()
     if out is None:

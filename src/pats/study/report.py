@@ -35,15 +35,17 @@ class Report:
     Args:
         verdict: What the study shows, in sentences.
         files: The files, the HTML page first.
+        answer: Of one table of the user's own, what to use and what to do next, in sentences.
     """
 
     verdict: tuple[str, ...]
     files: tuple[Path, ...]
+    answer: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
         """The verdict, a link to every file, and the page itself, for a notebook."""
         links = (f'<a href="{escape(str(file))}">{escape(file.name)}</a>' for file in self.files)
-        told = f"<p>{escape(' '.join(self.verdict))}</p><p>{' · '.join(links)}</p>"
+        told = f"<p>{escape(' '.join(self.answer or self.verdict))}</p><p>{' · '.join(links)}</p>"
         pages = (file.read_text("utf-8") for file in self.files[:1] if file.is_file())
         return told + "".join(map(inline, pages))
 
@@ -83,8 +85,7 @@ def report(
         files.append(target / name)
     if target.resolve() == store.root.resolve():
         files += _write_cards(store, groups, cells)
-    told = (*page.answer, *(one for one in page.verdict if one not in page.answer))
-    return Report(told, tuple(files))
+    return Report(page.verdict, tuple(files), page.answer)
 
 
 def page_of(folder: str | Path) -> Document:
