@@ -107,8 +107,9 @@ def predict(
     job = Labelling.of(
         load_model(inner), data if is_frame(data) else Path(data), text, text_pair, top_k, batch_size
     )
-    for note in job.notes if on_note is not None else ():
-        on_note(note)
+    if on_note is not None:
+        for note in job.notes:
+            on_note(note)
     predictions = Predictions()
     if out is None:
         for _, piece in job.pieces():
