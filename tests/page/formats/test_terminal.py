@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -14,3 +15,13 @@ def test_terminal_takes_names_literally():
     )
     assert "[red]x" in console.file.getvalue()
     assert "a [bold] note" in console.file.getvalue()
+
+
+def test_the_answer_of_a_table_comes_first():
+    console = Console(file=io.StringIO(), width=200)
+    summary = replace(summarised([make_cell("vanilla", PLAIN)]), answer=("Use [red]x.", "Next: rest."))
+    show(summary, console)
+    assert console.file.getvalue().startswith("Use [red]x.\nNext: rest.\n\n1 method fine-tuned")
+    ended = summary.ending("The time was over.")
+    assert (ended.answer[-1], ended.verdict[-1]) == ("The time was over.",) * 2
+    assert replace(summary, answer=()).ending("The time was over.").answer == ()
