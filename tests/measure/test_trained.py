@@ -65,11 +65,24 @@ def damaged(kind):
             config = json.loads((folder / "config.json").read_text())
             changed = config | {"problem_type": "multi_label_classification"}
             (folder / "config.json").write_text(json.dumps(changed))
+            about = json.loads((folder / "pats.json").read_text())
+            (folder / "pats.json").write_text(json.dumps(about | {"thresholds": [0.5]}))
         else:
             for one in folder.iterdir():
                 one.unlink()
 
     return make
+
+
+def test_a_model_of_several_labels_without_thresholds_takes_one_half(trained_model, tmp_path):
+    copy = tmp_path / "m"
+    shutil.copytree(trained_model, copy)
+    config = json.loads((copy / "config.json").read_text())
+    changed = config | {"problem_type": "multi_label_classification"}
+    (copy / "config.json").write_text(json.dumps(changed))
+    model = load_model(copy)
+    assert model.facts.kind == "multilabel"
+    assert set(model.facts.thresholds) == {0.5}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +91,7 @@ def damaged(kind):
         ("cut weights", "are damaged"),
         ("no weights", "has no weights"),
         ("labels alike", "names two classes alike"),
-        ("several labels", "several labels at once"),
+        ("several labels", "thresholds = .*, but that must be a number between 0 and 1 for every label"),
         ("nothing", "has no config.json"),
     ],
 )

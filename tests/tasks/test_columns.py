@@ -63,6 +63,7 @@ def test_a_column_without_a_usual_name_is_proposed_by_its_content(tmp_path, give
 def test_one_column_a_label_is_a_multi_label_table(tmp_path, marks):
     rows = [{"text": f"t {i}", "rude": marks[i % 2], "threat": marks[i % 3 == 0]} for i in range(30)]
     table = read(write_table(tmp_path / "a.csv", rows))
-    with pytest.raises(InputError, match=r"'rude', 'threat' .* multi-label .* --label"):
-        choose(table)
+    columns, notes = choose(table)
+    assert columns == ("text", None, ("rude", "threat"))
+    assert "'rude', 'threat', which hold 0 and 1 alone" in notes[0]
     assert choose(table, label="rude")[0] == ("text", None, "rude")

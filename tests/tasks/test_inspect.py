@@ -78,7 +78,7 @@ FOUND = {
     "classes or scores": (labelled_rows([18 + i % 60 for i in range(600)]), {"kind": ("error", "--kind")}),
     "several labels": (
         labelled_rows(["a", "b", "a;b"] * 10),
-        {"multi-label": ("error", "10 rows have several")},
+        {"multi-label": ("note", "10 rows have several")},
     ),
     "nan": (
         labelled_rows([*["1", "2"] * 20, "nan"]),
@@ -90,7 +90,7 @@ FOUND = {
     ),
     "marks": (
         [{"text": f"t {i}", "rude": i % 2, "kind": i % 3 % 2} for i in range(40)],
-        {"columns": ("error", "multi-label")},
+        {"multi-label": ("note", "multi-label, 2 labels")},
     ),
 }
 

@@ -22,7 +22,7 @@ def test_macro_f1_decides_where_classes_are_uneven(counts, metric):
 
 
 def test_scores_are_judged_by_pearson():
-    assert judging.chosen([], [1.0, 1.0, 1.0, 1.0, 2.5]) == (("pearson", "spearman"), [])
+    assert judging.chosen([], [1.0, 1.0, 1.0, 1.0, 2.5]) == (("pearson", "spearman", "mae"), [])
 
 
 @pytest.mark.parametrize(

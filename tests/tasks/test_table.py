@@ -220,7 +220,7 @@ QUOTED = CSV.replace("text 39", '"text, 39"')
         ("a.csv", CSV.replace(",a", ",0.5").replace(",b", ",inf"), {}, ["line 3", "'inf'", "finite"]),
         ("a.csv", CSV.replace(",a", ",1").replace("5,b", "5,nan", 1), {}, ["line 7", "'nan'"]),
         ("a.csv", CSV, {"kind": "regression"}, ["line 2", "'a'", "number"]),
-        ("a.csv", CSV, {"kind": "ranking"}, ["'ranking'", "classification or regression"]),
+        ("a.csv", CSV, {"kind": "ranking"}, ["'ranking'", "classification, regression or multilabel"]),
         ("a.csv", CSV.replace(",b", ",a"), {}, ["one label only", "'a'"]),
         ("a.csv", CSV.replace(",b", ",1").replace(",a", ",1"), {"kind": "regression"}, ["one label only"]),
         ("a.csv", CSV[:-3], {}, ["line 41", "1 columns", "2"]),

@@ -1,7 +1,7 @@
 """Fitting a baseline: a linear model on its features, as strong as scores best on dev."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pats.baselines._baseline import Arrays, Baseline, Features
-from pats.tasks import Split
+from pats.tasks import Split, multilabel
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)  # C of logistic regression, 1/alpha of ridge regression
 ABSENT = -30.0  # the logit of a class without a row: a probability of 1e-13
 ITERATIONS = 500
 
+Sets = Sequence[Sequence[int]]
 Judge = Callable[[NDArray[np.float32]], float]  # of the outputs on dev; larger is better
 
 
@@ -49,7 +50,15 @@ class Fitted:
         }
 
 
-def fit(baseline: Baseline, train: Split, dev: Split, classes: int, judge: Judge, balanced: bool) -> Fitted:
+def fit(
+    baseline: Baseline,
+    train: Split,
+    dev: Split,
+    classes: int,
+    judge: Judge,
+    balanced: bool,
+    sets: Sets = (),
+) -> Fitted:
     """Fit on the training examples with the strength that is best on dev, the weaker one of equals.
 
     Args:
@@ -59,12 +68,14 @@ def fit(baseline: Baseline, train: Split, dev: Split, classes: int, judge: Judge
         classes: Number of classes; 0 for scores.
         judge: What the outputs on dev are worth.
         balanced: Classes count alike, however many rows they have.
+        sets: Where a text may have several of the classes, those of every label set; each class is then
+            fitted against the rest.
     """
     baseline.learn(train)
-    known, labels = baseline.features(train), np.asarray(train.label)
+    known, labels = baseline.features(train), _targets(train, classes, sets)
     unknown = baseline.features(dev)
     best: tuple[float, Fitted] | None = None
-    for strength in _strengths(baseline, classes):
+    for strength in _strengths(baseline, 0 if sets else classes):
         weights, bias = _solve(baseline, known, labels, classes, strength, balanced)
         worth = judge(_outputs(unknown, weights, bias))
         if best is None or worth > best[0]:
@@ -73,11 +84,13 @@ def fit(baseline: Baseline, train: Split, dev: Split, classes: int, judge: Judge
     return best[1]
 
 
-def refit(baseline: Baseline, rows: Split, classes: int, strength: float, balanced: bool) -> Fitted:
+def refit(
+    baseline: Baseline, rows: Split, classes: int, strength: float, balanced: bool, sets: Sets = ()
+) -> Fitted:
     """Fit on all labelled rows with a strength that was chosen before."""
     baseline.learn(rows)
     known = baseline.features(rows)
-    weights, bias = _solve(baseline, known, np.asarray(rows.label), classes, strength, balanced)
+    weights, bias = _solve(baseline, known, _targets(rows, classes, sets), classes, strength, balanced)
     return Fitted(baseline, weights, bias, strength)
 
 
@@ -93,6 +106,13 @@ def _strengths(baseline: Baseline, classes: int) -> tuple[float, ...]:
     return (0.0,) if classes else (0.0, 1.0)
 
 
+def _targets(split: Split, classes: int, sets: Sets) -> NDArray[np.float64]:
+    """The labels of a split; of several labels a text 0 and 1, a column a class."""
+    if not sets:
+        return np.asarray(split.label)
+    return multilabel.marks(split.label or (), sets, classes).astype(np.float64)
+
+
 def _solve(
     baseline: Baseline,
     known: Features,
@@ -102,6 +122,8 @@ def _solve(
     balanced: bool,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weights and bias, rounded to float32: what is measured is what is exported."""
+    if labels.ndim == 2:
+        return _one_by_one(baseline, known, labels, strength, balanced)
     learnable = baseline.linear and known.shape[1] and len(np.unique(labels)) > 1
     if not learnable:
         weights, bias = np.zeros((known.shape[1], classes or 1)), _constant(labels, classes, strength)
@@ -110,6 +132,29 @@ def _solve(
     else:
         weights, bias = _ridge(known, labels, strength)
     return weights.astype(np.float32), bias.astype(np.float32)
+
+
+def _one_by_one(
+    baseline: Baseline, known: Features, marks: NDArray[np.float64], strength: float, balanced: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights and bias of every label against the rest; without features, one set of labels for all texts."""
+    if not baseline.linear:
+        bias = np.where(_constant_set(marks, strength), -ABSENT, ABSENT)
+        return np.zeros((known.shape[1], marks.shape[1]), np.float32), bias.astype(np.float32)
+    columns = []
+    for own in marks.T:
+        weights, bias = _solve(baseline, known, own, 2, strength, balanced)
+        columns.append((weights[:, 1] - weights[:, 0], bias[1] - bias[0]))
+    return np.stack([w for w, _ in columns], axis=1), np.asarray([b for _, b in columns], np.float32)
+
+
+def _constant_set(marks: NDArray[np.float64], strength: float) -> NDArray[np.bool_]:
+    """The most frequent set of labels; with strength 1 all that most rows have, or else the commonest one."""
+    if strength != 1:
+        sets, counts = np.unique(marks, axis=0, return_counts=True)
+        return np.asarray(sets[counts.argmax()] > 0)
+    shares = marks.mean(axis=0)
+    return np.asarray(shares >= min(0.5, shares.max()))
 
 
 def _outputs(

@@ -17,7 +17,7 @@ from pats.run.spec import Run
 from pats.study import place
 from pats.study.command import RENAMED
 
-_NOT_FLAGS = ("text", "options", "task_options", "fingerprint", "weights", "method", "betas")
+_NOT_FLAGS = ("text", "label", "options", "task_options", "fingerprint", "weights", "method", "betas")
 
 
 def number(text: str) -> float:
@@ -84,7 +84,9 @@ def add_run(parser: Parser, skip: Collection[str] = ()) -> None:
         help="; ".join(f"{name}: {preset.summary}" for name, preset in setups.presets().items()),
     )
     _add_fields(group, Run, "", [*_NOT_FLAGS, *skip], sentences={"task": tasks_help()})
-    group.add_argument("--text", nargs="+", metavar="COL", help=_help(Run)["text"])
+    for name in ("text", "label"):
+        if name not in skip:
+            group.add_argument(f"--{name}", nargs="+", metavar="COL", help=_help(Run)[name])
     group.add_argument("--betas", nargs=2, type=number, metavar="X", help=_help(Run)["betas"])
     group.add_argument(
         "--task-option",

@@ -35,8 +35,13 @@ def main(argv: Sequence[str]) -> int:
         help="column of the text (default: by its name); several are joined",
     )
     add("--text-pair", metavar="COL", help="column of the second text (default: by its name)")
-    add("--label", metavar="COL", help="column of the label (default: by its name)")
-    kinds = ("classification", "regression")
+    add(
+        "--label",
+        nargs="+",
+        metavar="COL",
+        help="column of the label (default: by its name), or several of 0 and 1, one for each label",
+    )
+    kinds = ("classification", "regression", "multilabel")
     add("--kind", choices=kinds, help="what the labels are (default: by the labels)")
     quotings = ("double", "backslash", "none")
     sentence = (
@@ -46,6 +51,8 @@ def main(argv: Sequence[str]) -> int:
     add("--sheet", metavar="NAME", help="sheet of a workbook (default: the first that holds anything)")
     add("--drop-rare", action="store_true", help="leave out classes that are too rare to be in every split")
     add("--drop-unlabelled", action="store_true", help="leave out rows without a label")
+    add("--group", metavar="COL", help="column whose equal cells, such as an author, stay in one split")
+    add("--time", metavar="COL", help="column of dates: train has the oldest rows, test the newest")
     add(
         "--split-seed",
         type=int,
@@ -65,8 +72,7 @@ def main(argv: Sequence[str]) -> int:
 
     as_json, limit = values.pop("json", False), values.pop("max_length", 128)
     model, table = values.pop("model", "minilm"), values.pop("table")
-    if "text" in values:
-        values["text"] = text_of(values["text"])
+    values |= {name: text_of(values[name]) for name in ("text", "label") if name in values}
     seed = values.pop("split_seed", 0)
     found = inspect(Asked(table, **values, seed=seed), limit, counter(model))
     if as_json:
@@ -97,8 +103,9 @@ def _lines(found: Any) -> Iterator[str]:
         filled = f"{column.filled} filled, {column.different} different"
         yield f"  {shown(column.name):{width}}  {column.role}{why}: {filled}"
     if found.classes:
-        total = sum(found.classes.values())
-        yield from ("", f"Classes ({len(found.classes)})")
+        total = found.labelled
+        what = "Labels" if found.kind == "multilabel" else "Classes"
+        yield from ("", f"{what} ({len(found.classes)})")
         listed = list(found.classes.items())[:MOST]
         width = max(len(shown(name)) for name, _ in listed)
         for name, rows in listed:

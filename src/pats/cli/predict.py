@@ -18,6 +18,7 @@ from pats.cli import _flags, _parser
 from pats.measure import written
 from pats.measure.predict import Labelling, Prediction, check_out, source
 from pats.measure.trained import load_model
+from pats.tasks import multilabel
 from pats.tasks.reading import STDIN
 
 STDOUT = "-"  # in place of a file
@@ -112,7 +113,7 @@ def _predict(
             if listed is not None:
                 listed.end()
     if out is not None and not json:
-        shares = ", ".join(f"{label} {count}" for label, count in counts.most_common())
+        shares = ", ".join(f"{label or multilabel.NOTHING} {count}" for label, count in counts.most_common())
         told = sys.stderr if out == STDOUT else sys.stdout
         where = "written" if out == STDOUT else f"in {out}"
         told.write(f"{job.rows} rows {where}{': ' + shares if shares else ''}\n")

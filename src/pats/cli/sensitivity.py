@@ -36,6 +36,8 @@ OF_DATA = (
     "sheet",
     "drop_rare",
     "drop_unlabelled",
+    "group",
+    "time",
     "split_seed",
     "batch_size",
     "precision",

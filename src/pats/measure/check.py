@@ -76,7 +76,9 @@ def check(run: Run, *, count: int = 8) -> Check:
     data = load_data(run)
     with own_generators():
         loaded = classifier.load(
-            run.model, data.labels, run.max_length, run.init_seed, run.revision, run.allow_missing_weights
+            *(run.model, data.labels, run.max_length, run.init_seed, run.revision),
+            allow_missing=run.allow_missing_weights,
+            several=data.multilabel,
         )
         train = batches.subset(data.splits["train"], run.fraction, run.data_seed, data.regression)
         steps = run.steps or math.ceil(run.epochs * math.ceil(len(train) / run.batch_size))
@@ -113,7 +115,7 @@ def _averages(
     collate = batches.collator(loaded.tokenizer)
     order = torch.randperm(len(train)).tolist()
     rows = train.take(order[: count * run.batch_size])
-    features = batches.encode(loaded.tokenizer, rows, loaded.max_length, data.regression)
+    features = batches.encode_of(loaded.tokenizer, data, rows, loaded.max_length)
     named = named_parameters(classifier)
     averages = {
         name: torch.zeros_like(named[name], dtype=state_dtype(named[name]), requires_grad=False)

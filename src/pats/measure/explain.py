@@ -101,7 +101,7 @@ def explain(model: Encoder, texts: Sequence[str], classes: Sequence[str] | None 
     facts = model.facts
     _check(model, texts)
     scores = model.predict([texts[0]], [texts[1]] if len(texts) > 1 else None)[0]
-    said = prediction(tuple(texts), scores, facts.labels)
+    said = prediction(tuple(texts), scores, facts)
     names = facts.labels or ("score",)
     if classes is None:
         order = sorted(names, key=lambda name: -said.scores[name])
@@ -179,6 +179,11 @@ def attribute(
 
 def _check(model: Encoder, texts: Sequence[str]) -> None:
     facts = model.facts
+    if facts.thresholds:
+        raise InputError(
+            f"the model {facts.name!r} gives a text several labels, which pats explain does not take: it "
+            "explains classes that exclude each other, and scores"
+        )
     if facts.pair is not None and len(texts) != 1 + facts.pair:
         reads = (
             "two texts: give the second one with --text-pair" if facts.pair else "one text: give one alone"

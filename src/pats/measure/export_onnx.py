@@ -53,6 +53,8 @@ class Exported:
         checked: Texts and tokens of these batches.
         opset: The version of ONNX's operators.
         bytes: Size of the file.
+        thresholds: Where a text may have several labels, from which probability (the sigmoid of its
+            output) on it gets each; else empty.
     """
 
     file: str
@@ -64,6 +66,7 @@ class Exported:
     checked: tuple[tuple[int, int], ...]
     opset: int
     bytes: int
+    thresholds: tuple[float, ...] = ()
 
 
 class _Logits(nn.Module):
@@ -162,6 +165,7 @@ def export(model: Encoder, out: Path, on_step: Callable[[str], None] = lambda se
             checked,
             _OPSET,
             size,
+            facts.thresholds,
         )
         with quiet():
             model.tokenizer.save_pretrained(folder)

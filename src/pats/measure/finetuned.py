@@ -118,7 +118,7 @@ def measure(
     full = max(len(train) // batch_size, 1)
     total = min(count or full, full)
     rows = train.take(order[: total * batch_size])
-    features = batches.encode(loaded.tokenizer, rows, length, data.regression)
+    features = batches.encode_of(loaded.tokenizer, data, rows, length)
     collate = batches.collator(loaded.tokenizer)
     device = environment.device()
     in_bf16 = environment.bf16(precision, device)

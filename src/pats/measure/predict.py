@@ -16,6 +16,7 @@ from pats.measure import written
 from pats.measure.trained import Facts, Scores, Trained, load_model
 from pats.run.folder import owned
 from pats.run.folder.files import MARK, MODEL
+from pats.tasks import multilabel
 from pats.tasks.columns import Text, choose, names_of, spoken
 from pats.tasks.reading import STDIN, Table, is_frame, stream
 
@@ -30,7 +31,9 @@ class Prediction:
 
     Args:
         texts: The one or two texts that the model saw.
-        label: The most probable class; None for regression.
+        label: The most probable class; None for regression. Where a text may have several labels, all of
+            its own,
+            with a comma between them (or a semicolon or |, where a name has a comma), empty for none.
         scores: Probability of every class, or the one value ``"score"`` for regression. Where the best few
             classes were asked for they alone, the best first.
     """
@@ -86,7 +89,8 @@ def predict(
         batch_size: Rows a batch; it does not change the results beyond rounding.
         out: File to write, which ends in .csv, .tsv, .jsonl or .parquet: every column of the table in its
             order, then ``row`` (counted from 1), ``prediction``, and for classes ``p_<class>``. Where the
-            table has a column of such a name, ours begins with ``pats_``.
+            table has a column of such a name, ours begins with ``pats_``. Several labels are in one cell of
+            ``prediction``, with a comma between them.
         on_note: Called with what was decided, such as the columns that are read, in sentences.
         top_k: Give this many of the most probable classes in place of all.
         force: Replace ``out`` where it exists; the table and the model are never replaced.
@@ -168,8 +172,9 @@ class Labelling:
         if top_k is not None:
             if top_k < 1:
                 raise InputError(f"top_k is {top_k!r}, but must be a whole number from 1")
-            if not facts.labels:
-                raise InputError(f"the model {facts.name!r} gives one score and no classes: leave out top_k")
+            if facts.kind != "classification":
+                what = "one score and no classes" if not facts.labels else "several labels a text"
+                raise InputError(f"the model {facts.name!r} gives {what}: leave out top_k")
             top_k = min(top_k, len(facts.labels))
         names: tuple[Text, ...] = ()
         notes: list[str] = []
@@ -241,7 +246,7 @@ class Labelling:
 
     def _said(self, texts: Sequence[Sequence[str]], scores: Scores) -> Iterator[Prediction]:
         for seen, row in zip(zip(*texts, strict=True), scores, strict=True):
-            yield prediction(seen, row, self.model.facts.labels, self.top_k)
+            yield prediction(seen, row, self.model.facts, self.top_k)
 
     def write_file(
         self,
@@ -285,15 +290,20 @@ class Labelling:
 
 
 def prediction(
-    texts: tuple[str, ...], scores: Sequence[float] | Scores, labels: Sequence[str], top_k: int | None = None
+    texts: tuple[str, ...], scores: Sequence[float] | Scores, facts: Facts, top_k: int | None = None
 ) -> Prediction:
     """What a row of scores says."""
+    labels = facts.labels
     if not labels:
         return Prediction(texts, None, {"score": float(scores[0])})
     found = [float(score) for score in scores]
     order = sorted(range(len(labels)), key=lambda place: -found[place])  # the first of equal ones, as argmax
     places = range(len(labels)) if top_k is None else order[:top_k]
-    return Prediction(texts, labels[order[0]], {labels[place]: found[place] for place in places})
+    label = labels[order[0]]
+    if facts.thresholds:
+        limits = zip(labels, found, facts.thresholds, strict=True)
+        label = multilabel.joined([name for name, share, least in limits if share >= least], labels)
+    return Prediction(texts, label, {labels[place]: found[place] for place in places})
 
 
 def _told(one: Prediction, best_only: bool) -> tuple[Any, ...]:

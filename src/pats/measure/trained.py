@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pats._errors import InputError
 from pats.run import batches, environment
 from pats.run.model import classifier, exported, simple
-from pats.tasks import Split
+from pats.tasks import Split, multilabel
 from pats.tasks.columns import Text, text_of
 
 MAX_LENGTH = 128  # of a model that was not exported by PATS
@@ -39,6 +39,7 @@ class Facts:
         max_length: Longest input in tokens.
         temperature: What the outputs are divided by before they become probabilities.
         about: All of ``pats.json``; empty for a model that PATS did not export.
+        thresholds: Where a text may have several labels, from which probability on it gets each; else empty.
     """
 
     name: str
@@ -48,6 +49,14 @@ class Facts:
     max_length: int
     temperature: float
     about: Mapping[str, Any]
+    thresholds: tuple[float, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """One of ``pats.tasks.labels.KINDS``."""
+        if self.thresholds:
+            return multilabel.KIND
+        return "classification" if self.labels else "regression"
 
     @property
     def title(self) -> str:
@@ -66,7 +75,7 @@ class Trained(Protocol):
     def predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 32
     ) -> Scores:
-        """Scores of shape (texts, classes): calibrated probabilities; for regression (texts, 1)."""
+        """Scores of shape (texts, classes): probabilities; for regression (texts, 1)."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,8 @@ class Encoder:
         outputs = batches.scores(module, features, batches.collator(self.tokenizer), batch_size)
         if not self.facts.labels:
             return outputs.astype(np.float64)
-        return batches.probabilities(outputs / np.float32(self.facts.temperature))
+        scaled = outputs / np.float32(self.facts.temperature)
+        return batches.probabilities(scaled, bool(self.facts.thresholds))
 
 
 @dataclass(frozen=True)
@@ -123,7 +133,10 @@ def load_model(folder: str | Path) -> Trained:
     model = simple.load_simple(folder)
     about = exported.read_card(Path(name)) or {}
     facts = replace(
-        _facts(name, model.labels, about, sys.maxsize), temperature=model.temperature, pair=model.pair
+        _facts(name, model.labels, about, sys.maxsize),
+        temperature=model.temperature,
+        pair=model.pair,
+        thresholds=model.thresholds,
     )
     return Simple(facts, model)
 
@@ -141,16 +154,13 @@ def load_encoder(folder: str | Path) -> Encoder:
             "export: use pats predict or pats serve, which read it as any other"
         )
     loaded = classifier.load_trained(name)
-    if loaded.model.config.problem_type == "multi_label_classification":
-        raise InputError(
-            f"the model {name!r} gives a text several labels at once, which PATS does not read: pass a model "
-            "whose classes exclude each other"
-        )
     about = exported.read_card(Path(name)) or {}
     labels = classifier.labels_of(loaded.model)
     if len(set(labels)) < len(labels):
         raise InputError(f"config.json of the model {name!r} names two classes alike: give each its own name")
     facts = _facts(name, labels, about, loaded.max_length)
+    if loaded.model.config.problem_type == classifier.SEVERAL:
+        facts = replace(facts, thresholds=thresholds(name, about, len(labels)))
     module: nn.Module = loaded.model
     module.to(environment.device()).eval()
     return Encoder(facts, loaded.model, loaded.tokenizer)
@@ -186,6 +196,19 @@ def temperature(name: str, about: Mapping[str, Any]) -> float:
     if isinstance(stored, bool) or not isinstance(stored, int | float) or not 1e-3 <= stored <= 1e3:
         raise _senseless(name, "temperature", stored, "a number from 0.001 to 1000")
     return float(stored)
+
+
+def thresholds(name: str, about: Mapping[str, Any], labels: int) -> tuple[float, ...]:
+    """The thresholds that are stored with a model of several labels; 0.5 for each where none are.
+
+    Raises:
+        InputError: They are no probabilities, one for each label.
+    """
+    stored = about.get("thresholds", [0.5] * labels)
+    fine = isinstance(stored, list) and len(stored) == labels
+    if not fine or not all(isinstance(one, float) and 0 < one < 1 for one in stored):
+        raise _senseless(name, "thresholds", stored, "a number between 0 and 1 for every label")
+    return tuple(stored)
 
 
 def _senseless(name: str, key: str, value: Any, allowed: str) -> InputError:

@@ -116,6 +116,12 @@ class MicroBatch:
         self._unsynced = own if unsynced is None else unsynced
         self._states: list[Tensor] = []
 
+    @property
+    def several(self) -> bool:
+        """A text may have several labels: there is a 0 or 1 for each."""
+        labels = self.inputs.get("labels")
+        return isinstance(labels, Tensor) and labels.ndim == 2
+
     def forward(self, *, final: bool = True, dropout: str = "own") -> Any:
         """One forward pass.
 

@@ -80,5 +80,6 @@ class R3F(Method[R3FOptions]):
         with self._embeddings.changed(lambda x: x.detach() + noise):
             noised = batch.forward(dropout=self.options.dropout)
         weight = 0.0 if batch.regression and self.options.regression == "off" else self.options.weight
-        loss: Tensor = clean.loss + weight * divergence(clean.logits, noised.logits, batch.regression)
+        apart = divergence(clean.logits, noised.logits, batch.regression, several=batch.several)
+        loss: Tensor = clean.loss + weight * apart
         return loss

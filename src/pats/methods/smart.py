@@ -136,8 +136,8 @@ class Smart(Method[SmartOptions]):
         noise = self._adversary(batch, target)
         with self._embeddings.changed(lambda x: x + noise):
             noised = batch.forward(dropout=options.dropout)
-        smooth = divergence(clean.logits, noised.logits, batch.regression, options.detach)
-        pull = divergence(clean.logits, taught, batch.regression)
+        smooth = divergence(clean.logits, noised.logits, batch.regression, options.detach, batch.several)
+        pull = divergence(clean.logits, taught, batch.regression, several=batch.several)
         loss: Tensor = clean.loss + options.weight * smooth + options.mu * pull
         return loss
 
@@ -169,7 +169,7 @@ class Smart(Method[SmartOptions]):
             noise.requires_grad_()
             with self._embeddings.changed(lambda x, n=noise: x + n):  # type: ignore[misc]
                 logits = batch.forward(final=False, dropout=options.dropout).logits
-            harm = _harm(logits, target, batch.regression, paper)
+            harm = _harm(logits, target, batch.regression, paper, batch.several)
             (grad,) = torch.autograd.grad(harm, noise)
             grad = grad.nan_to_num(0.0, 0.0, 0.0)
             noise = noise.detach()
@@ -189,13 +189,13 @@ class Smart(Method[SmartOptions]):
         return {"adversary": figures} if figures else {}
 
 
-def _harm(logits: Tensor, target: Tensor, regression: bool, paper: bool) -> Tensor:
+def _harm(logits: Tensor, target: Tensor, regression: bool, paper: bool, several: bool) -> Tensor:
     """What the adversary maximises, summed over the batch."""
     logits, target = wide(logits), wide(target)
     if regression:
         return (logits - target).square().sum()
-    if paper:
-        return divergence(logits, target, regression) * len(logits)
+    if paper or several:  # MT-DNN's code knows no several labels
+        return divergence(logits, target, regression, several=several) * len(logits)
     p, y = logits.softmax(-1), target.softmax(-1)
     r_p, r_y = (-(1 / (a.detach() + _TINY) - 1 + _TINY).log() for a in (p, y))
     return (2 * p * (r_p - r_y)).sum()

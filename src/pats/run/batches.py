@@ -11,7 +11,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from pats.run import ranks
 from pats.run.model import masks
-from pats.tasks import Split
+from pats.tasks import Split, TaskData
 
 Feature = dict[str, Any]
 Collate = Callable[[list[Feature]], dict[str, Tensor]]
@@ -42,21 +42,43 @@ def subset(split: Split, fraction: float, seed: int, regression: bool) -> Split:
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerBase, split: Split, max_length: int, regression: bool
+    tokenizer: PreTrainedTokenizerBase,
+    split: Split,
+    max_length: int,
+    regression: bool,
+    marks: NDArray[np.float32] | None = None,
 ) -> list[Feature]:
     """Tokens of every example, with ``labels`` where the split has them.
 
     The longer of two texts is truncated first. Nothing is padded here.
+
+    Args:
+        tokenizer: The model's.
+        split: The examples.
+        max_length: Longest input in tokens.
+        regression: The labels are scores.
+        marks: Where a text may have several labels, 0 and 1 for each, a row an example.
     """
     pair = list(split.text_pair) if split.text_pair is not None else None
     encoded = tokenizer(
         list(split.text), pair, truncation="longest_first", max_length=max_length, padding=False
     )
     features = [{key: values[row] for key, values in encoded.items()} for row in range(len(split))]
-    if split.label is not None:
+    if marks is not None:
+        for feature, own in zip(features, marks.tolist(), strict=True):
+            feature["labels"] = own
+    elif split.label is not None:
         for feature, label in zip(features, split.label, strict=True):
             feature["labels"] = float(label) if regression else int(label)
     return features
+
+
+def encode_of(
+    tokenizer: PreTrainedTokenizerBase, data: TaskData, split: Split, max_length: int
+) -> list[Feature]:
+    """What ``encode`` gives of a split of a task, with the labels that its kind has."""
+    marks = data.marks(split.label) if data.multilabel and split.label is not None else None
+    return encode(tokenizer, split, max_length, data.regression, marks)
 
 
 def collator(tokenizer: PreTrainedTokenizerBase) -> Collate:
@@ -123,8 +145,10 @@ def predictions(outputs: NDArray[np.float32], regression: bool) -> NDArray[Any]:
     return outputs[:, 0] if regression else outputs.argmax(axis=1)
 
 
-def probabilities(outputs: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Softmax over the classes, in float64."""
+def probabilities(outputs: NDArray[np.float32], several: bool = False) -> NDArray[np.float64]:
+    """Softmax over the classes, or the sigmoid of each label where a text may have several; in float64."""
+    if several:
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * outputs.astype(np.float64))))
     shifted = np.exp(outputs.astype(np.float64) - outputs.max(axis=1, keepdims=True))
     ratio: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
     return ratio

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pats import tasks
 from pats._errors import InputError
 from pats.run.spec import Run
-from pats.tasks import judging
+from pats.tasks import judging, multilabel
 from pats.tasks.audit.tokenizer import counter
 from pats.tasks.inspect import Inspection, inspect
 
@@ -22,6 +22,8 @@ def inspect_data(run: Run) -> Inspection:
         sheet=run.sheet,
         drop_rare=run.drop_rare,
         drop_unlabelled=run.drop_unlabelled,
+        group=run.group,
+        time=run.time,
     )
     return inspect(asked, run.max_length, counter(run.model, run.revision))
 
@@ -44,6 +46,8 @@ def load_data(run: Run) -> tasks.TaskData:
         sheet=run.sheet,
         drop_rare=run.drop_rare,
         drop_unlabelled=run.drop_unlabelled,
+        group=run.group,
+        time=run.time,
         seed=run.split_seed,
         options=run.task_options,  # type: ignore[arg-type]
     )
@@ -52,9 +56,10 @@ def load_data(run: Run) -> tasks.TaskData:
             f"the data of {data.name!r} have changed since this run was planned (fingerprint "
             f"{data.fingerprint}, expected {run.fingerprint}): bring the old data back, or plan the run again"
         )
-    if run.class_weights is not None and data.regression:
+    if run.class_weights is not None and (data.regression or data.multilabel):
+        what = "several a row" if data.multilabel else "scores"
         raise InputError(
-            f"class_weights is {run.class_weights!r}, but the labels of {data.name!r} are scores, not "
+            f"class_weights is {run.class_weights!r}, but the labels of {data.name!r} are {what}, not "
             "classes: leave it out"
         )
     return _judged(run, data)
@@ -71,18 +76,24 @@ def _judged(run: Run, data: tasks.TaskData) -> tasks.TaskData:
         return data
     metric = run.metric
     if metric is None and run.fingerprint is not None:
-        metric = judging.USUAL[data.regression][0]
+        metric = judging.usual(data.labels, data.multilabel)[0]
     if metric is None:
         return data
-    return replace(data, metric=metric, metrics=judging.named(metric, data.metrics, data.labels))
+    return replace(
+        data, metric=metric, metrics=judging.named(metric, data.metrics, data.labels, data.multilabel)
+    )
 
 
 def settled(run: Run, data: tasks.TaskData) -> Run:
-    """The run with the metric named where it is not the usual one: another metric is another run.
+    """The run with its metric where it is not the usual one, and its kind where rows have several labels.
+
+    Another metric is another run, and readers of a result know by its kind what its predictions are.
 
     A run that was planned has a fingerprint, and is left as it is.
     """
-    usual = data.source != "table" or data.metric == judging.USUAL[data.regression][0]
-    if run.fingerprint is not None or run.metric is not None or usual:
+    if run.fingerprint is not None:
         return run
-    return replace(run, metric=data.metric)
+    if data.multilabel:
+        run = replace(run, kind=multilabel.KIND)
+    usual = data.source != "table" or data.metric == judging.usual(data.labels, data.multilabel)[0]
+    return run if run.metric is not None or usual else replace(run, metric=data.metric)

@@ -21,26 +21,38 @@ from pats.run.batches import predictions, probabilities
 from pats.run.folder.files import write_atomic
 from pats.run.numbers import gini, six_digits
 from pats.step.shard import local
-from pats.tasks import Split, TaskData, metrics
+from pats.tasks import Split, TaskData, metrics, multilabel, thresholds
 
 Outputs = Mapping[str, NDArray[np.float32]]
 
 _SAMPLE = 1_000_000  # entries over which Gini's coefficient is taken
 
 
-def judge(data: TaskData, outputs: Outputs) -> tuple[dict[str, float], bool]:
+def tuned(data: TaskData, outputs: Outputs) -> tuple[float, ...]:
+    """The threshold of every label, tuned on the dev splits; none where a text has one label."""
+    if not data.multilabel:
+        return ()
+    return thresholds.tuned(
+        np.concatenate([probabilities(outputs[name], True) for name in data.dev_splits]),
+        np.concatenate([data.marks(_labels(data.splits[name])) for name in data.dev_splits]),
+    )
+
+
+def judge(data: TaskData, outputs: Outputs, limits: Sequence[float] = ()) -> tuple[dict[str, float], bool]:
     """Metrics over splits, and whether all predictions were one constant.
 
     Args:
         data: The task.
         outputs: The model's outputs by split.
+        limits: Thresholds of the labels, from ``tuned``; without them they are tuned on these outputs.
 
     Returns:
         The task's metrics, over several splits their mean; each split's own under
         ``"<split>/<metric>"`` where there are several, each group's under ``"<group>/<metric>"``.
     """
+    limits = limits or tuned(data, outputs)
     by_split = {
-        name: computed(data, data.metrics, out, np.asarray(_labels(data.splits[name])))
+        name: computed(data, data.metrics, out, np.asarray(_labels(data.splits[name])), limits)
         for name, out in outputs.items()
     }
     merged = {metric: fmean(own[metric] for own in by_split.values()) for metric in data.metrics}
@@ -48,26 +60,41 @@ def judge(data: TaskData, outputs: Outputs) -> tuple[dict[str, float], bool]:
         for name, own in by_split.items():
             merged |= {f"{name}/{metric}": value for metric, value in own.items()}
     for name, out in outputs.items():
-        merged |= _by_group(data, data.splits[name], out)
-    constant = all(metrics.degenerate(predictions(out, data.regression)) for out in outputs.values())
+        merged |= _by_group(data, data.splits[name], out, limits)
+    constant = all(metrics.degenerate(predicted(data, out, limits)) for out in outputs.values())
     return merged, constant
 
 
 def computed(
-    data: TaskData, names: Sequence[str], outputs: NDArray[np.float32], labels: NDArray[Any]
+    data: TaskData,
+    names: Sequence[str],
+    outputs: NDArray[np.float32],
+    labels: NDArray[Any],
+    limits: Sequence[float] = (),
 ) -> dict[str, float]:
     """Metrics of a model's outputs."""
+    if data.multilabel:
+        return metrics.compute(names, predicted(data, outputs, limits), data.marks(labels))
     shares = None if data.regression else probabilities(outputs)
     return metrics.compute(names, predictions(outputs, data.regression), labels, shares)
 
 
-def _by_group(data: TaskData, split: Split, outputs: NDArray[np.float32]) -> dict[str, float]:
+def predicted(data: TaskData, outputs: NDArray[np.float32], limits: Sequence[float] = ()) -> NDArray[Any]:
+    """Class indices or scores; where a text may have several labels, 0 and 1 for each."""
+    if data.multilabel:
+        return thresholds.decided(probabilities(outputs, True), limits)
+    return predictions(outputs, data.regression)
+
+
+def _by_group(
+    data: TaskData, split: Split, outputs: NDArray[np.float32], limits: Sequence[float]
+) -> dict[str, float]:
     if split.group is None:
         return {}
     groups, labels = np.asarray(split.group), np.asarray(_labels(split))
     return {
         f"{group}/{data.metric}": computed(
-            data, [data.metric], outputs[groups == group], labels[groups == group]
+            data, [data.metric], outputs[groups == group], labels[groups == group], limits
         )[data.metric]
         for group in sorted(set(split.group))
     }
@@ -78,10 +105,11 @@ def _labels(split: Split) -> tuple[float, ...]:
     return split.label
 
 
-def write_predictions(path: Path, data: TaskData, outputs: Outputs) -> str:
+def write_predictions(path: Path, data: TaskData, outputs: Outputs, limits: Sequence[float] = ()) -> str:
     """Write ``predictions.csv.gz``: split, row, label, prediction, and a probability for every class.
 
-    Rows are numbered from 0 within their split. The same predictions give the same file.
+    Rows are numbered from 0 within their split. The same predictions give the same file. Several labels
+    are in one cell, separated as ``pats.tasks.multilabel`` says.
 
     Returns:
         Hash of the table's text.
@@ -91,14 +119,15 @@ def write_predictions(path: Path, data: TaskData, outputs: Outputs) -> str:
     columns = [f"p_{label}" for label in data.labels]
     table.writerow(["split", "row", "label", "prediction", *columns])
     for name, out in outputs.items():
-        for row, (label, predicted) in enumerate(
-            zip(_labels(data.splits[name]), predictions(out, data.regression), strict=True)
+        for row, (label, guess) in enumerate(
+            zip(_labels(data.splits[name]), predicted(data, out, limits), strict=True)
         ):
             if data.regression:
-                table.writerow([name, row, f"{label:.7g}", f"{predicted:.7g}"])
+                table.writerow([name, row, f"{label:.7g}", f"{guess:.7g}"])
             else:
-                named = data.labels[int(label)], data.labels[int(predicted)]
-                shares = (f"{share:.7g}" for share in probabilities(out[row : row + 1])[0])
+                named = _named(data, label, guess)
+                own = probabilities(out[row : row + 1], data.multilabel)[0]
+                shares = (f"{share:.7g}" for share in own)
                 table.writerow([name, row, *named, *shares])
     content = text.getvalue().encode()
     packed = io.BytesIO()
@@ -106,6 +135,17 @@ def write_predictions(path: Path, data: TaskData, outputs: Outputs) -> str:
         file.write(content)
     write_atomic(path, packed.getvalue())
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _named(data: TaskData, label: float, guess: Any) -> tuple[str, str]:
+    """Label and prediction of a row in words."""
+    if not data.multilabel:
+        return data.labels[int(label)], data.labels[int(guess)]
+    true, given = (
+        multilabel.joined([data.labels[i] for i in own], data.labels)
+        for own in (data.sets[int(label)], np.flatnonzero(guess))
+    )
+    return true, given
 
 
 def sensitivities(optimizer: Optimizer) -> dict[str, Any]:

@@ -152,6 +152,7 @@ class _Session:
                 self.run.init_seed,
                 self.run.revision,
                 self.run.allow_missing_weights,
+                self.data.multilabel,
             )
             fresh = self.setup.draw_(self.loaded.model, self.run.init_seed)
             self.loaded = replace(self.loaded, fresh=self.loaded.fresh | fresh)
@@ -162,9 +163,7 @@ class _Session:
                 "train": batches.subset(whole, self.run.fraction, self.run.data_seed, self.data.regression),
             }
             self.features = {
-                name: batches.encode(
-                    self.loaded.tokenizer, split, self.loaded.max_length, self.data.regression
-                )
+                name: batches.encode_of(self.loaded.tokenizer, self.data, split, self.loaded.max_length)
                 for name, split in self.splits.items()
             }
 
@@ -318,7 +317,8 @@ class _Session:
         with self.timings.part("evaluate"):
             check_weights(self.loaded.model, state.global_step)
             outputs = {name: self._scores(self.loaded.model, name) for name in self.data.dev_splits}
-            metrics, degenerate = outcome.judge(self.data, outputs)
+            limits = outcome.tuned(self.data, outputs)
+            metrics, degenerate = outcome.judge(self.data, outputs, limits)
             epoch = Epoch(state.epoch or 0.0, state.global_step, train_loss, metrics, degenerate)
             epochs, best = self.progress.epochs, self.progress.best
             epochs.append(epoch)
@@ -328,7 +328,7 @@ class _Session:
             if improved:
                 self.progress.best = len(epochs) - 1
                 with self.timings.part("save"):
-                    self._export(epoch.step, simple.temperature(self.data, outputs))
+                    self._export(epoch.step, simple.temperature(self.data, outputs), limits)
         self.journal.emit(
             "epoch",
             epoch=round(epoch.epoch, 4),
@@ -346,9 +346,9 @@ class _Session:
             module, self.features[split], self.collate, 4 * self.run.batch_size, self.in_bf16
         )
 
-    def _export(self, step: int, temperature: float) -> None:
+    def _export(self, step: int, temperature: float, limits: Sequence[float]) -> None:
         checkpoints = self.folder / CHECKPOINT
-        card = exported.card(self.run, self.data, step, self.loaded.max_length, temperature)
+        card = exported.card(self.run, self.data, step, self.loaded.max_length, temperature, limits)
         weights = self.setup.exported(self.loaded.model, exported.whole_weights(self.loaded.model))
         if ranks.is_first():
             checkpoints.mkdir(exist_ok=True)
@@ -365,11 +365,12 @@ class _Session:
             ).to(self.device)
             names = [*self.data.dev_splits, *(["test"] if "test" in self.splits else [])]
             outputs = {name: self._scores(module, name) for name in names}
+            limits = outcome.tuned(self.data, outputs)
             test = None
             if "test" in outputs:
-                test, _ = outcome.judge(self.data, {"test": outputs["test"]})
+                test, _ = outcome.judge(self.data, {"test": outputs["test"]}, limits)
             file = self.folder / PREDICTIONS
-            digest = ranks.first(lambda: outcome.write_predictions(file, self.data, outputs))
+            digest = ranks.first(lambda: outcome.write_predictions(file, self.data, outputs, limits))
         return test, {"file": PREDICTIONS, "blake2b": digest}
 
 

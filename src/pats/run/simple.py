@@ -66,18 +66,20 @@ def perform(
         classes,
         lambda outputs: sign(data.metric) * on_dev(outputs)[0][data.metric],
         balanced,
+        data.sets,
     )
     names = [*data.dev_splits, *(["test"] if "test" in splits else [])]
     outputs = {name: fitted.outputs(splits[name]) for name in names}
-    metrics, constant = outcome.judge(data, {name: outputs[name] for name in data.dev_splits})
-    test = outcome.judge(data, {"test": outputs["test"]})[0] if "test" in outputs else None
+    limits = outcome.tuned(data, outputs)
+    metrics, constant = outcome.judge(data, {name: outputs[name] for name in data.dev_splits}, limits)
+    test = outcome.judge(data, {"test": outputs["test"]}, limits)[0] if "test" in outputs else None
     loss = _loss(data, fitted.outputs(train), train)
     seconds = {"train": time.perf_counter() - started}
-    digest = outcome.write_predictions(folder / PREDICTIONS, data, outputs)
+    digest = outcome.write_predictions(folder / PREDICTIONS, data, outputs, limits)
     if keep_model:
         labelled = joined([split for split in splits.values() if split.label is not None])
-        refitted = baselines.refit(kind(embed), labelled, classes, fitted.strength, balanced)
-        _export(run, data, folder / MODEL, refitted, temperature(data, outputs), embed)
+        refitted = baselines.refit(kind(embed), labelled, classes, fitted.strength, balanced, data.sets)
+        _export(run, data, folder / MODEL, refitted, temperature(data, outputs), embed, limits)
     seconds["total"] = time.perf_counter() - started
     result = Result(
         run=run,
@@ -120,8 +122,8 @@ def joined(splits: Sequence[Split]) -> Split:
 
 
 def temperature(data: TaskData, outputs: Mapping[str, NDArray[np.float32]]) -> float:
-    """The temperature that fits the outputs on dev; 1 for scores."""
-    if data.regression:
+    """The temperature that fits the outputs on dev; 1 for scores and several labels."""
+    if data.regression or data.multilabel:  # of several labels, thresholds are fitted instead
         return 1.0
     return calibration.temperature(
         [(outputs[name], np.asarray(data.splits[name].label)) for name in data.dev_splits]
@@ -133,6 +135,9 @@ def _loss(data: TaskData, outputs: NDArray[np.float32], train: Split) -> float:
     labels = np.asarray(train.label)
     if data.regression:
         return float(np.mean((outputs[:, 0] - labels) ** 2))
+    if data.multilabel:
+        logits = outputs.astype(np.float64)
+        return float(np.mean(np.logaddexp(0, logits) - logits * data.marks(labels)))
     return outcome.computed(data, ["log_loss"], outputs, labels)["log_loss"]
 
 
@@ -152,18 +157,21 @@ def _export(
     fitted: baselines.Fitted,
     temperature: float,
     embed: Embedder | None,
+    limits: Sequence[float],
 ) -> None:
     """Write the model's folder in one move."""
     temporary = folder.with_name(f".{folder.name}.new")
     remove(temporary)
     temporary.mkdir(parents=True)
-    card = exported.card(run, data, STEP, run.max_length if embed is None else embed.max_length, temperature)
+    longest = run.max_length if embed is None else embed.max_length
+    card = exported.card(run, data, STEP, longest, temperature, limits)
     encoder = None if embed is None else simple.encoder(run.model, run.revision, embed.max_length)
     about = {
         "labels": list(data.labels),
         "pair": card["pair"],
         "temperature": temperature,
         "encoder": encoder,
+        **({"thresholds": list(limits)} if data.multilabel else {}),
     }
     simple.save(fitted, about, temporary)
     (temporary / exported.CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")

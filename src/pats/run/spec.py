@@ -11,6 +11,7 @@ from typing import Any
 from pats import setups
 from pats._errors import InputError, did_you_mean
 from pats.tasks.columns import text_of
+from pats.tasks.labels import KINDS
 from pats.tasks.metrics import ABOUT
 from pats.tasks.reading import QUOTINGS
 
@@ -26,6 +27,7 @@ _ADDED = {
     },
     **{"quoting": None, "sheet": None, "drop_rare": False, "drop_unlabelled": False},
     **{"min_steps": None, "max_steps": None, "evaluations": None},
+    **{"group": None, "time": None},
 }
 
 # Until version 0.1.0 the paper's literal reading was called ``pats``. Its records are read under its new
@@ -43,7 +45,7 @@ _CHOICES: Mapping[str, Callable[[], Iterable[str | None]]] = {
     "schedule": setups.schedules,
     "setup": setups.setups,
     "precision": lambda: ("auto", "fp32", "bf16"),
-    "kind": lambda: (None, "classification", "regression"),
+    "kind": lambda: (None, *KINDS),
     "quoting": lambda: (None, *QUOTINGS),
     "metric": lambda: (None, *ABOUT),
     "class_weights": lambda: (None, "balanced"),
@@ -69,9 +71,11 @@ class Run:
         text: Column of the first text of a table, or several whose cells are joined by line feeds; None
             detects it, as it does ``text_pair`` and ``label``.
         text_pair: Column of the second text.
-        label: Column of the label.
-        kind: ``"classification"`` or ``"regression"``; None detects it. If whole numbers
-            may be both, it must be given.
+        label: Column of the label, or several of 0 and 1, one for each label.
+        kind: ``"classification"``, ``"regression"``, or ``"multilabel"`` where a row may have several
+            labels; None detects it. If whole numbers may be classes or scores, it must be given.
+        group: Column of a table whose rows of one cell, such as an author, stay in one split.
+        time: Column of a table that says when a row was written: train has the oldest rows, test the newest.
         quoting: What quotes mean in a CSV or TSV: ``"double"`` (they are doubled within a cell),
             ``"backslash"``, or ``"none"`` (they are plain characters); None detects it.
         sheet: Sheet of a workbook; None takes the first that holds anything.
@@ -79,8 +83,10 @@ class Run:
         drop_unlabelled: Leave out the rows of a table that have no label.
         metric: What decides on a table: which epoch, which method, what is exported; accuracy, macro_f1,
             weighted_f1, balanced_accuracy, f1, matthews, auroc, average_precision or log_loss of classes,
-            pearson, spearman, mae, rmse or r2 of scores. None is accuracy, macro_f1 if the most frequent
-            class has three times the rows of the rarest, or pearson.
+            pearson, spearman, mae, rmse or r2 of scores, micro_f1, macro_f1, weighted_f1 or
+            subset_accuracy of
+            several labels a row. None is accuracy, macro_f1 if the most frequent class has three times
+            the rows of the rarest, pearson, or micro_f1.
         class_weights: ``"balanced"`` weights every class in the loss by the inverse of its share.
         task_options: Options of a task that makes its examples, such as ``{"size": 1000}``.
         fingerprint: Hash of the loaded data. Where given, it replaces ``data`` in the id, and a run
@@ -125,8 +131,10 @@ class Run:
     data: str | None = None
     text: str | tuple[str, ...] | None = None
     text_pair: str | None = None
-    label: str | None = None
+    label: str | tuple[str, ...] | None = None
     kind: str | None = None
+    group: str | None = None
+    time: str | None = None
     quoting: str | None = None
     sheet: str | None = None
     drop_rare: bool = False
@@ -165,8 +173,9 @@ class Run:
         object.__setattr__(self, "task_options", dict(self.task_options))
         object.__setattr__(self, "options", dict(self.options))
         object.__setattr__(self, "betas", tuple(self.betas))
-        if self.text is not None:
-            object.__setattr__(self, "text", text_of(self.text))
+        for name in ("text", "label"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, text_of(getattr(self, name)))
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in tuple(allowed()):
                 choices = ", ".join(choice for choice in allowed() if choice is not None)

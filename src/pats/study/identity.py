@@ -35,11 +35,13 @@ def identify(study: Study, store: Store) -> tuple[Study, tuple[str, ...]]:
     return replace(study, weights=hashes), tuple(notes)
 
 
-def judged(study: Study, store: Store, metric: str | None) -> Study:
-    """The study with the metric that decides on its table, where it is not the usual one.
+def judged(study: Study, store: Store, metric: str | None, kind: str | None = None) -> Study:
+    """The study with the metric that decides on its table, where it is not the usual one, and such a kind.
 
     A study that was begun before such a metric was chosen goes on with the usual one.
     """
+    if kind is not None:
+        study = replace(study, run=replace(study.run, kind=kind))
     if metric is None or study.run.metric is not None:
         return study
     runs = [run for cell in _begun(store) for run in cell.runs]

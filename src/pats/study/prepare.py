@@ -31,6 +31,7 @@ class StudyData:
         notes: What was detected, in sentences.
         tables: What is known of the tables, by task.
         metric: What decides on a table if nobody names it and it is not the usual one, as on uneven classes.
+        kind: The kind of labels, where a run has to name it: where a row may have several.
         tasks: The loaded tasks by name.
     """
 
@@ -39,6 +40,7 @@ class StudyData:
     notes: tuple[str, ...]
     tables: Mapping[str, Inspection] = field(default_factory=dict)
     metric: str | None = None
+    kind: str | None = None
     tasks: Mapping[str, TaskData] = field(default_factory=dict)
 
 
@@ -58,13 +60,14 @@ def load_tasks(study: Study, searched: Iterable[int] = ()) -> StudyData:
     fingerprints: dict[tuple[str, int], str] = {}
     labels: dict[str, tuple[str, ...]] = {}
     loaded: dict[str, TaskData] = {}
-    metric: str | None = None
+    metric, kind = None, study.run.kind
     notes: list[str] = []
     tables: dict[str, Inspection] = {}
     for task in study.task_list:
         run = study.base(task, study.model_list[0])
         data = loaded[task] = load_data(run)
-        metric = settled(run, data).metric
+        settled_run = settled(run, data)
+        metric, kind = settled_run.metric, settled_run.kind
         fingerprints |= {(task, seed): data.fingerprint for seed in seeds}
         labels[task] = data.labels
         found: Sequence[object] = data.notes
@@ -72,7 +75,7 @@ def load_tasks(study: Study, searched: Iterable[int] = ()) -> StudyData:
             tables[task] = inspect_data(run)
             found = tables[task].findings
         notes += [f"{task}: {note}" for note in found]
-    return StudyData(fingerprints, labels, tuple(dict.fromkeys(notes)), tables, metric, loaded)
+    return StudyData(fingerprints, labels, tuple(dict.fromkeys(notes)), tables, metric, kind, loaded)
 
 
 def write_tables(store: Store, data: StudyData) -> None:

@@ -64,7 +64,7 @@ def load(
     *,
     text: str | tuple[str, ...] | None = None,
     text_pair: str | None = None,
-    label: str | None = None,
+    label: str | tuple[str, ...] | None = None,
     kind: str | None = None,
     seed: int = 0,
     options: Mapping[str, int] = MappingProxyType({}),
@@ -73,6 +73,8 @@ def load(
     sheet: str | None = None,
     drop_rare: bool = False,
     drop_unlabelled: bool = False,
+    group: str | None = None,
+    time: str | None = None,
 ) -> TaskData:
     """Load a task from its source.
 
@@ -85,8 +87,10 @@ def load(
         text: Column of the first text of a table, or several to join; None detects it and reports it in
             the notes.
         text_pair: Column of the second text of a table.
-        label: Column of the label of a table; None detects it and reports it in the notes.
-        kind: ``"classification"`` or ``"regression"`` for a table; None detects it and reports it.
+        label: Column of the label of a table, or several of 0 and 1, one for each label; None detects it and
+            reports it in the notes.
+        kind: ``"classification"``, ``"regression"`` or ``"multilabel"`` for a table; None detects it and
+            reports it.
         seed: Seed of the split of a table that brings none.
         options: Options of the embedded task, such as ``{"size": 1000, "seed": 0}``.
         need: Which of ``"train"`` and ``"dev"`` to read of a GLUE task.
@@ -94,13 +98,31 @@ def load(
         sheet: The sheet of a workbook; None takes the first that holds anything.
         drop_rare: Leave out classes of a table that are too rare to be in every split.
         drop_unlabelled: Leave out rows of a table without a label.
+        group: Column of a table whose rows of one cell, such as an author, stay in one split.
+        time: Column of a table that says when a row was written: the oldest rows are for training, the newest
+            for the verdict.
 
     Raises:
         InputError: The task is unknown, an argument is not for this kind of task, or the data are
             missing or damaged.
     """
     asked = Asked(
-        *(data, text, text_pair, label, kind, seed, options, need, quoting, sheet, drop_rare, drop_unlabelled)
+        *(
+            data,
+            text,
+            text_pair,
+            label,
+            kind,
+            seed,
+            options,
+            need,
+            quoting,
+            sheet,
+            drop_rare,
+            drop_unlabelled,
+        ),
+        group=group,
+        time=time,
     )
     if task is not None:
         return find(task).load(asked)

@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pats.tasks import multilabel
+
 T = TypeVar("T")
 
 
@@ -18,8 +23,9 @@ class Split:
     Args:
         text: First (or only) text of every example.
         text_pair: Second text of every example; None for a single-text task.
-        label: Class index (classification) or score (regression) of every example; None where the
-            split has no labels, such as GLUE's test sets.
+        label: Class index (classification), score (regression) or number of the label set (where a text may
+            have several labels) of every example; None where the split has no labels, such as GLUE's test
+            sets.
         group: Optional name of a subset for every example (the phenomenon, in the embedded task);
             metrics are reported for each group beside the whole.
     """
@@ -62,6 +68,8 @@ class TaskData:
         notes: What was detected or differs from the official data, in sentences for the user.
         columns: Columns of the one or two texts of a table, several where they are joined; empty for other
             sources.
+        sets: Of texts that may have several labels, the indices of the labels of every label set, by the
+            number that ``Split.label`` gives; else empty.
     """
 
     name: str
@@ -72,11 +80,21 @@ class TaskData:
     source: str
     notes: tuple[str, ...] = field(default=())
     columns: tuple[str | tuple[str, ...], ...] = ()
+    sets: tuple[tuple[int, ...], ...] = ()
 
     @property
     def regression(self) -> bool:
         """True where the label is a score."""
         return not self.labels
+
+    @property
+    def multilabel(self) -> bool:
+        """True where a text may have several labels."""
+        return bool(self.sets)
+
+    def marks(self, values: ArrayLike) -> NDArray[np.float32]:
+        """0 and 1 for every label, a row for every value of ``Split.label``."""
+        return multilabel.marks(values, self.sets, len(self.labels))
 
     @property
     def dev_splits(self) -> tuple[str, ...]:
@@ -87,7 +105,8 @@ class TaskData:
     def fingerprint(self) -> str:
         """Hash of everything a result depends on: labels, texts and label values of every split."""
         content = {name: [split.text, split.text_pair, split.label] for name, split in self.splits.items()}
-        text = json.dumps([self.labels, content], ensure_ascii=False, sort_keys=True)
+        known = [self.labels, content, *([self.sets] if self.sets else [])]
+        text = json.dumps(known, ensure_ascii=False, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

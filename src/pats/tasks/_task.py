@@ -8,7 +8,10 @@ from typing import Any
 from pats._errors import InputError, did_you_mean
 from pats.tasks._data import Split, TaskData
 
-COLUMNS = ("text", "text_pair", "label", "kind", "quoting", "sheet", "drop_rare", "drop_unlabelled")
+COLUMNS = (
+    *("text", "text_pair", "label", "kind", "quoting", "sheet", "drop_rare", "drop_unlabelled"),
+    *("group", "time"),
+)
 
 # Where examples come from, and what a user may say of it.
 SOURCES: Mapping[str, tuple[str, ...]] = {
@@ -27,12 +30,14 @@ class Asked:
         data: A folder or a table.
         text: Column of the first text of a table, or several whose cells are joined.
         text_pair: Column of its second text.
-        label: Column of its label.
-        kind: ``"classification"`` or ``"regression"``, of a table.
+        label: Column of its label, or several of 0 and 1, one for each label.
+        kind: One of ``pats.tasks.labels.KINDS``, of a table.
         quoting: What quotes mean in a CSV or TSV, one of ``pats.tasks.reading.QUOTINGS``.
         sheet: The sheet of a workbook.
         drop_rare: Leave out classes that are too rare to be in every split.
         drop_unlabelled: Leave out rows without a label.
+        group: Column of what a row belongs to; a split that is made divides no group.
+        time: Column of when a row was written; a split that is made has the oldest rows in train.
         seed: Seed of the split of a table that brings none.
         options: Options of the task.
         need: Which of ``"train"`` and ``"dev"`` are needed; a task may bring more.
@@ -41,7 +46,7 @@ class Asked:
     data: Any = None
     text: str | tuple[str, ...] | None = None
     text_pair: str | None = None
-    label: str | None = None
+    label: str | tuple[str, ...] | None = None
     kind: str | None = None
     seed: int = 0
     options: Mapping[str, int] = field(default_factory=dict)
@@ -50,6 +55,8 @@ class Asked:
     sheet: str | None = None
     drop_rare: bool = False
     drop_unlabelled: bool = False
+    group: str | None = None
+    time: str | None = None
 
 
 class Task:

@@ -49,7 +49,7 @@ class Columns(NamedTuple):
 
     text: Text
     text_pair: str | None
-    label: str | None
+    label: Text | None
 
     @property
     def texts(self) -> tuple[Text, ...]:
@@ -64,15 +64,16 @@ class Columns(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         """All columns."""
-        return (*self.parts, *(name for name in (self.text_pair, self.label) if name is not None))
+        return (*self.parts, *names_of(self.text_pair), *names_of(self.label))
 
 
 def choose(
     table: Table,
     text: Text | None = None,
     text_pair: str | None = None,
-    label: str | None = None,
+    label: Text | None = None,
     labelled: bool = True,
+    reserved: Sequence[str] = (),
 ) -> tuple[Columns, list[str]]:
     """The columns to use, and notes about them; columns that are not named are detected by usual names.
 
@@ -81,17 +82,19 @@ def choose(
         text: Column of the first text, or several to join; None detects it, and the second one unless
             that is named.
         text_pair: Column of the second text.
-        label: Column of the label; None detects it.
+        label: Column of the label, or several of 0 and 1, one for each label; None detects it, or them.
         labelled: False where no label is needed.
+        reserved: Columns that are used for something else.
 
     Raises:
         InputError: A named column is not there, none has a usual name, or one is named twice.
     """
-    named = [name for name in (*names_of(text), text_pair, label) if name is not None]
+    named = [name for name in (*names_of(text), text_pair, *names_of(label)) if name is not None]
+    named += reserved
     for name in named:
         table.column(name)
     if len(set(named)) < len(named):
-        raise InputError(f"text, text pair and label are {', '.join(named)}: name each column once")
+        raise InputError(f"the columns that are named are {', '.join(named)}: name each column once")
     if labelled and not named:
         _check_header(table)
     free = _by_usual_name([name for name in table.columns if name not in named])
@@ -109,9 +112,15 @@ def choose(
         return free.pop(name)
 
     if label is None and labelled:
-        if not any(name in free for name in _LABELS):
-            multilabel.check_marks(table, list(free.values()))
-        label = detect("label", _LABELS, "--label")
+        others = [] if any(name in free for name in _LABELS) else [n for n in free if n not in SPLIT_COLUMNS]
+        marks = multilabel.mark_columns(table, [free[name] for name in others])
+        if marks:
+            label = tuple(marks)
+            free = {name: column for name, column in free.items() if column not in marks}
+            listed = ", ".join(map(repr, marks))
+            notes.append(f"The labels are the columns {listed}, which hold 0 and 1 alone.")
+        else:
+            label = detect("label", _LABELS, "--label")
     if text is None:
         pair = next((pair for pair in _PAIRS if pair[0] in free and pair[1] in free), None)
         rest = [name for name in free if name not in SPLIT_COLUMNS]

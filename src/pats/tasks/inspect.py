@@ -9,7 +9,7 @@ from pats._errors import InputError
 from pats.tasks import audit, judging
 from pats.tasks._task import Asked
 from pats.tasks.audit import Finding, tokens
-from pats.tasks.columns import SPLIT_COLUMNS, Columns, usual
+from pats.tasks.columns import SPLIT_COLUMNS, Columns, names_of, usual
 from pats.tasks.reading import Table, blank
 from pats.tasks.rows import tables_of
 from pats.tasks.splits import check, parts_of
@@ -24,8 +24,8 @@ class Column:
 
     Args:
         name: Its name.
-        role: What it was taken for: ``"text"``, ``"second text"``, ``"label"``, ``"split"``, ``"left out"``,
-            or ``"unknown"`` where the columns could not be chosen.
+        role: What it was taken for: ``"text"``, ``"second text"``, ``"label"``, ``"group"``, ``"time"``,
+            ``"split"``, ``"left out"``, or ``"unknown"`` where the columns could not be chosen.
         why: The reason, in words.
         filled: Rows with something in it.
         different: Different cells.
@@ -46,13 +46,14 @@ class Inspection:
         name: What messages call it.
         rows: Its rows, those without anything in them excepted.
         columns: Its columns.
-        kind: ``"classification"`` or ``"regression"``; None where it is open.
+        kind: One of ``pats.tasks.labels.KINDS``; None where it is open.
         metric: The metric that would decide.
-        classes: Rows of every class, the largest first.
+        classes: Rows of every class or label, the largest first.
         scores: Smallest, mean and largest score, of regression.
         splits: Rows of every split that would be used.
         tokens: Tokens of all texts, as a model would read them.
         findings: What was found, in order of weight.
+        labelled: Rows with a label.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Inspection:
     splits: Mapping[str, int] = field(default_factory=dict)
     tokens: int = 0
     findings: tuple[Finding, ...] = ()
+    labelled: int = 0
 
     @property
     def usable(self) -> bool:
@@ -73,7 +75,6 @@ class Inspection:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        total = sum(self.classes.values())
         return {
             "name": self.name,
             "rows": self.rows,
@@ -82,7 +83,8 @@ class Inspection:
             "kind": self.kind,
             "metric": self.metric,
             "classes": [
-                {"name": name, "rows": rows, "share": rows / total} for name, rows in self.classes.items()
+                {"name": name, "rows": rows, "share": rows / self.labelled}
+                for name, rows in self.classes.items()
             ],
             "scores": self.scores and dict(zip(("smallest", "mean", "largest"), self.scores, strict=True)),
             "splits": dict(self.splits),
@@ -109,8 +111,8 @@ def inspect(asked: Asked, limit: int = 128, counter: tokens.Counter | None = Non
     try:
         columns, why = choose_columns(first, asked)
     except InputError as error:
-        return Inspection(name, size, _columns(first, None, []), findings=(_error("columns", error),))
-    described = _columns(first, columns, why)
+        return Inspection(name, size, _columns(first, None, [], asked), findings=(_error("columns", error),))
+    described = _columns(first, columns, why, asked)
     try:
         examined = examine_tables(tables, asked)
     except InputError as error:
@@ -127,7 +129,8 @@ def _inspected(
     limit: int,
     counter: tokens.Counter | None,
 ) -> Inspection:
-    _, rows, (classes, values), findings = examined
+    _, rows, labels, findings = examined
+    classes, values, sets = labels
     findings = list(findings)
     parts: Mapping[str, Sequence[int]] = {}
     undecided = any(one.severity == audit.ERROR and one.code in _UNDECIDED for one in findings)
@@ -136,45 +139,48 @@ def _inspected(
         findings.append(Finding("too-few", message, {"rows": len(rows)}, audit.ERROR))
     elif not undecided:
         try:
-            parts, divided = parts_of(rows, classes, values, asked.seed, name)
+            parts, divided = parts_of(rows, labels, asked.seed, name)
             findings += divided
-            check(parts, classes, values, name)
+            check(parts, labels, name)
         except InputError as error:
             findings.append(_error("splits", error))
-    metrics, said = judging.chosen(classes, values)
+    metrics, said = judging.chosen(classes, values, bool(sets))
     findings += [] if undecided else said
     read = tokens.measure([row.texts for row in rows], counter)
     findings += tokens.lengths(read, limit, exact=counter is not None)
-    counts = Counter(classes[int(value)] for value in values) if classes else Counter[str]()
+    counts = Counter(label for i in range(len(rows)) for label in labels.names(i))
     return Inspection(
         name,
         size,
         described,
-        None if undecided else "classification" if classes else "regression",
+        None if undecided else labels.kind,
         None if undecided else metrics[0],
         dict(counts.most_common()),
         None if classes else (min(values), sum(values) / len(values), max(values)),
         {part: len(members) for part, members in parts.items()},
         sum(read.totals),
         tuple(audit.by_weight(findings)),
+        len(rows),
     )
 
 
-_UNDECIDED = ("kind", "multi-label", "decimal-comma")  # what leaves open whether labels are classes
+_UNDECIDED = ("kind", "decimal-comma")  # what leaves open whether labels are classes
 
 
 def _error(code: str, error: InputError) -> Finding:
     return Finding(code, str(error), severity=audit.ERROR)
 
 
-def _columns(table: Table, columns: Columns | None, why: Sequence[Finding]) -> tuple[Column, ...]:
+def _columns(
+    table: Table, columns: Columns | None, why: Sequence[Finding], asked: Asked
+) -> tuple[Column, ...]:
     """The columns of a table, each with what it was taken for."""
     roles: dict[str, str] = {}
     if columns is not None:
         roles = dict.fromkeys(columns.parts, "text")
-        roles |= {
-            name: role for name, role in zip(columns[1:], ("second text", "label"), strict=True) if name
-        }
+        named = {"second text": columns.text_pair, "group": asked.group, "time": asked.time}
+        roles |= {name: role for role, name in named.items() if name}
+        roles |= dict.fromkeys(names_of(columns.label), "label")
     reasons = {name: one.message for one in why for name in roles if repr(name) in one.message}
     described = []
     for name, cells in table.cells.items():

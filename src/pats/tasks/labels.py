@@ -4,14 +4,19 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pats._errors import InputError
+from pats.tasks import multilabel
 from pats.tasks._text import shown
-from pats.tasks.audit import ERROR, Finding, Row, several_labels
+from pats.tasks.audit import ERROR, Finding, Row, decimal_commas
+from pats.tasks.audit.finding import count as counted
 
 FEW = 20  # different whole numbers that recur are classes up to here, whatever they are
 ROWS_A_CLASS = 3  # on average: one for each of train, dev and test
+KINDS = ("classification", "regression", multilabel.KIND)
+STEPS = 11  # of the longest scale, 0 to 10
 RARELY = 1.5  # rows a number below which numbers do not recur
 
 # Read as numbers, 007 would become 7, and of more digits than these some would become others.
@@ -19,11 +24,26 @@ _DECIMAL = re.compile(r"[+-]?\d+(,\d+)?", re.ASCII)
 _CODE = re.compile(r"[+-]?(0\d|\d{16})", re.ASCII)
 
 
+_LISTED = "listed"
+
+
 class Labels(NamedTuple):
     """What the labels of a table mean."""
 
     classes: tuple[str, ...]  # empty for scores
-    values: list[float]  # the class index or score of every row
+    values: list[float]  # the class index, score or number of the label set of every row
+    sets: tuple[tuple[int, ...], ...] = ()  # where rows have several labels: the labels of every set
+
+    @property
+    def kind(self) -> str:
+        """One of ``KINDS``."""
+        return multilabel.KIND if self.sets else "classification" if self.classes else "regression"
+
+    def names(self, row: int) -> tuple[str, ...]:
+        """The classes of a row: one, or its labels; none of a score."""
+        if self.sets:
+            return tuple(self.classes[label] for label in self.sets[int(self.values[row])])
+        return (self.classes[int(self.values[row])],) if self.classes else ()
 
 
 def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Finding]]:
@@ -34,14 +54,30 @@ def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Findi
 
     Args:
         rows: The rows; each has a label.
-        kind: ``"classification"`` or ``"regression"``; None detects it. What may be both, or holds several
-            labels a row, is an error among the findings.
+        kind: One of ``KINDS``; None detects it. What may be several of them is an error among the findings.
 
     Raises:
-        InputError: A label is no number where scores are asked for, or not finite.
+        InputError: A label is no number where scores are asked for, or not finite; or the rows hold several
+            labels where one is asked for, or the other way round.
     """
-    if kind not in (None, "classification", "regression"):
-        raise InputError(f"kind is {kind!r}, but must be classification or regression")
+    if kind not in (None, *KINDS):
+        raise InputError(f"kind is {kind!r}, but must be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    findings: list[Finding] = []
+    if any(row.labels is not None for row in rows):
+        if kind == multilabel.KIND or any(len(row.labels or ()) != 1 for row in rows):
+            return _listed(rows, kind)
+        rows = [replace(row, label=(row.labels or ("",))[0]) for row in rows]
+        if kind is None:
+            kind = "classification"
+            message = (
+                "Every row has exactly one of the labels: this is classification; kind (--kind) overrides it."
+            )
+            findings.append(Finding("kind", message))
+    elif kind in (None, multilabel.KIND):
+        several, doubts = _separated([row.label for row in rows], kind)
+        if several is not None:
+            return several, doubts
+        findings += doubts
     commas = kind == "regression" and _decimal_commas([row.label for row in rows])
     numbers = [_number(row.label.replace(",", ".") if commas else row.label) for row in rows]
     scores = [number for number in numbers if number is not None]
@@ -56,13 +92,12 @@ def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Findi
                 f"{row.place} has the label {row.label!r}: write a class or a finite number, or "
                 "remove the row"
             )
-    findings: list[Finding] = []
     if commas:
         findings.append(Finding("decimal-comma", "The commas of the scores are read as decimal commas."))
     if kind is None:
         names = [row.label for row in rows]
         kind, finding = _detect(names, scores if numeric else None)
-        findings = [*several_labels(names), finding]
+        findings += [*decimal_commas(names), finding]
     if kind == "regression":
         return Labels((), scores), findings
     # 1e3 is no name that anybody would know again as 1000.
@@ -73,6 +108,49 @@ def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Findi
     return Labels(
         tuple(str(int(key) if whole else key) for key in index), [index[key] for key in keys]
     ), findings
+
+
+def _listed(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Finding]]:
+    """What rows mean that list their labels."""
+    if kind not in (None, multilabel.KIND):
+        row = next(row for row in rows if len(row.labels or ()) != 1)
+        raise InputError(
+            f"{row.place} has {len(row.labels or ())} labels, but {kind} has one a row: leave --kind out, "
+            "or name one column with --label"
+        )
+    return _several([row.labels or () for row in rows], _LISTED)
+
+
+def _separated(names: Sequence[str], kind: str | None) -> tuple[Labels | None, list[Finding]]:
+    """What cells mean that hold several labels each; None where they hold one."""
+    if kind is None:
+        doubts = decimal_commas(names)
+        found = None if doubts else multilabel.separated(names)
+        separator = found and found.separator
+        if found is None or separator is None:
+            return None, []
+    else:
+        separator = multilabel.separator_of(names)
+        if separator is None:
+            raise InputError(
+                "kind is multilabel, but no row has several labels: separate them by a comma, a semicolon "
+                "or |, list them, or give each label a column of 0 and 1 and name all of these with --label"
+            )
+    return _several([multilabel.parts_of(name, separator) for name in names], f"separated by {separator!r}")
+
+
+def _several(rows: Sequence[Sequence[str]], how: str) -> tuple[Labels, list[Finding]]:
+    labels = Labels(*multilabel.numbered(rows))
+    sizes = [len(row) for row in rows]
+    several = sum(size > 1 for size in sizes)
+    message = (
+        f"{counted(several, 'row has', 'rows have')} several labels, {how}: this is multi-label, "
+        f"{len(labels.classes)} labels, {sum(sizes) / len(sizes):.3g} a row on average, and each is learnt "
+        "by itself"
+    )
+    message += "." if how == _LISTED else "; --kind classification makes each cell one class."
+    counts = {"labels": len(labels.classes), "rows": several}
+    return labels, [Finding("multi-label", message, counts)]
 
 
 def _detect(names: Sequence[str], scores: Sequence[float] | None) -> tuple[str, Finding]:
@@ -95,6 +173,11 @@ def _detect(names: Sequence[str], scores: Sequence[float] | None) -> tuple[str, 
             return "classification", Finding("kind", message, {"labels": count}, ERROR)
         kind = detected
     message = f"The labels are {what}: this is {kind}; kind (--kind) overrides it."
+    if scores is not None and kind == "classification" and _steps(scores):
+        message += (
+            " They may be steps of a scale, such as stars: --kind regression learns their order, and is "
+            "judged by correlation and mean absolute error."
+        )
     return kind, Finding("kind", message, {"labels": count})
 
 
@@ -110,6 +193,12 @@ def _kind(scores: Sequence[float]) -> str | None:
     # Ids without a gap; but all from 0 to 100 may as well be per cent.
     ids = low in (0, 1) and high - low + 1 == len(counts) and high != 100
     return "classification" if ids and min(counts.values()) > 1 else None
+
+
+def _steps(scores: Sequence[float]) -> bool:
+    """Whether classes look like the steps of a scale, such as 1 to 5 stars: three or more without a gap."""
+    low, high = min(scores), max(scores)
+    return low in (0, 1) and 3 <= high - low + 1 <= STEPS and len(set(scores)) == high - low + 1
 
 
 def _decimal_commas(labels: Sequence[str]) -> bool:

@@ -1,7 +1,8 @@
 """Metrics, computed locally from predictions or probabilities, and labels.
 
 A metric of ``METRICS`` takes two sequences of the same length N ≥ 1: class indices (classification) or scores
-(regression). One of ``OF_PROBABILITIES`` takes a probability of every class in place of the predictions.
+(regression), or two tables of 0 and 1 with a column for every label (where a text may have several labels).
+One of ``OF_PROBABILITIES`` takes a probability of every class in place of the predictions.
 Cases that a formula leaves at 0/0 are 0, so that a run that predicts one class or one score has a result, a
 bad one; ``degenerate`` recognises such runs. The formulas are scikit-learn's and scipy's, which are imported
 when a metric is computed: they take seconds. ``ABOUT`` says of every metric what it is for, whether lower is
@@ -58,11 +59,24 @@ def spearman(predictions: ArrayLike, labels: ArrayLike) -> float:
     return pearson(*map(rankdata, _checked(predictions, labels)))
 
 
+def micro_f1(predictions: ArrayLike, labels: ArrayLike) -> float:
+    """F1 over all decisions on labels together, of tables of 0 and 1; 0 where there is none."""
+    predicted, true = _checked(predictions, labels, tables=True)
+    both = float(predicted.sum() + true.sum())
+    return 2 * float((predicted * true).sum()) / both if both else 0.0
+
+
+def subset_accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
+    """Share of the rows of a table of 0 and 1 that are right in every label."""
+    predicted, true = _checked(predictions, labels, tables=True)
+    return float(np.mean((predicted == true).reshape(len(true), -1).all(axis=1)))
+
+
 def weighted_f1(predictions: ArrayLike, labels: ArrayLike) -> float:
     """Mean of the F1 of every class, weighted by how many labels it has."""
     from sklearn.metrics import f1_score
 
-    predicted, true = _checked(predictions, labels)
+    predicted, true = _checked(predictions, labels, tables=True)
     return float(f1_score(true, predicted, average="weighted", zero_division=0))
 
 
@@ -124,6 +138,7 @@ METRICS: Mapping[str, Metric] = {
     metric.__name__: metric
     for metric in (
         *(accuracy, f1, macro_f1, matthews, weighted_f1, balanced_accuracy),
+        *(micro_f1, subset_accuracy),
         *(pearson, spearman, mae, rmse, r2),
     )
 }
@@ -156,6 +171,8 @@ ABOUT: Mapping[str, About] = {
     "matthews": About("Matthews correlation", limits=_CORRELATION),
     "weighted_f1": About("weighted F1"),
     "balanced_accuracy": About("balanced accuracy"),
+    "micro_f1": About("micro F1"),
+    "subset_accuracy": About("accuracy of whole label sets"),
     "auroc": About("AUROC"),
     "average_precision": About("average precision"),
     "log_loss": About("log-loss", limits=_ERROR, lower=True),
@@ -201,18 +218,20 @@ def compute(
 
 
 def degenerate(predictions: ArrayLike) -> bool:
-    """True where all predictions are the same class, or the same score to float32's rounding.
+    """True where all predictions are the same class, labels, or score to float32's rounding.
 
     Raises:
         ValueError: There are no predictions, or they hold NaN or infinity.
     """
-    predicted, _ = _checked(predictions, predictions)
+    predicted, _ = _checked(predictions, predictions, tables=True)
+    if predicted.ndim == 2:
+        return bool((predicted == predicted[0]).all())
     return bool(np.ptp(predicted) <= 1e-6 * np.max(np.abs(predicted)))
 
 
-def _checked(predictions: ArrayLike, labels: ArrayLike) -> tuple[_Array, _Array]:
+def _checked(predictions: ArrayLike, labels: ArrayLike, tables: bool = False) -> tuple[_Array, _Array]:
     predicted, true = np.asarray(predictions, np.float64), np.asarray(labels, np.float64)
-    if predicted.ndim != 1 or predicted.shape != true.shape:
+    if predicted.ndim not in ((1, 2) if tables else (1,)) or predicted.shape != true.shape:
         raise ValueError(
             "predictions and labels must be two sequences of the same length, "
             f"but have the shapes {predicted.shape} and {true.shape}"
@@ -228,7 +247,11 @@ def _checked(predictions: ArrayLike, labels: ArrayLike) -> tuple[_Array, _Array]
 def _f1(predictions: ArrayLike, labels: ArrayLike, classes: list[int] | None) -> float:
     from sklearn.metrics import f1_score
 
-    predicted, true = _checked(predictions, labels)
+    predicted, true = _checked(predictions, labels, tables=classes is None)
+    if true.ndim == 2:
+        classes = np.flatnonzero((true + predicted).any(axis=0)).tolist()
+        if not classes:
+            return 0.0
     return float(f1_score(true, predicted, labels=classes, average="macro", zero_division=0))
 
 

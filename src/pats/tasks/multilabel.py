@@ -1,15 +1,22 @@
-"""Tables in which a row may have several labels: how they are recognised, and that they are refused."""
+"""Tables in which a row may have several labels: how they are recognised, and what a row's labels are."""
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from pats._errors import InputError
 from pats.tasks.reading import Table
 
+KIND = "multilabel"
+NOTHING = "(none)"  # how a row that has none of the labels is shown
+
 _SEPARATORS = (",", ";", "|")
-_MARKS = {"", "0", "1", "0.0", "1.0", "true", "false"}  # cells of a column that marks one label of many
+_YES, _NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
+_MARKS = {"", *_YES, *_NO}  # cells of a column that marks one label of many
 
 
 class Separated(NamedTuple):
@@ -17,60 +24,125 @@ class Separated(NamedTuple):
 
     rows: int
     example: str
+    separator: str
 
 
-def refused(where: str, mend: str) -> str:
-    """The sentence that refuses such a table.
-
-    Args:
-        where: What shows it, with a verb.
-        mend: What to do.
-    """
-    return f"{where}: this is a multi-label table, but a row has one label here; {mend}"
-
-
-def check_marks(table: Table, names: Sequence[str]) -> None:
-    """Refuse a table with a column of 0 and 1 for every label.
-
-    Raises:
-        InputError: It is one.
-    """
-    cells = {
-        name: {"" if cell is None else str(cell).strip().lower() for cell in table.column(name)}
-        for name in names
-    }
+def mark_columns(table: Table, names: Sequence[str]) -> list[str]:
+    """Columns of 0 and 1 alone, one for every label; none where there are fewer than two of them."""
+    cells = {name: set(map(_mark, table.column(name))) for name in names}
     marks = [name for name, values in cells.items() if values <= _MARKS and values != {""}]
-    if len(marks) > 1:
-        listed = ", ".join(map(repr, marks))
-        mend = "name one of these columns with --label, or make one column of them"
-        raise InputError(refused(f"columns {listed} of {table.name} hold 0 and 1 alone", mend))
+    return marks if len(marks) > 1 else []
 
 
-def check_lists(table: Table, name: str) -> None:
-    """Refuse a column that holds a list of labels.
+def marked(table: Table, names: Sequence[str]) -> list[tuple[str, ...] | None]:
+    """The labels of every row of a table with a column of 0 and 1 for each; None where all are blank.
 
     Raises:
-        InputError: It does.
+        InputError: A cell is neither 0 nor 1.
     """
-    for row, cell in enumerate(table.column(name)):
-        if isinstance(cell, list | tuple):
-            where = f"{table.line(row)} has a list of labels in column {name!r}"
-            raise InputError(refused(where, "keep one of them"))
+    found: list[tuple[str, ...] | None] = []
+    columns = [list(map(_mark, table.column(name))) for name in names]
+    for row, cells in enumerate(zip(*columns, strict=True)):
+        for name, cell in zip(names, cells, strict=True):
+            if cell not in _MARKS:
+                raise InputError(
+                    f"{table.line(row)} has {cell!r} in column {name!r}: several columns of labels hold 0 "
+                    f"and "
+                    "1 alone, one column for each label"
+                )
+        chosen = tuple(name for name, cell in zip(names, cells, strict=True) if cell in _YES)
+        found.append(chosen if any(cells) else None)
+    return found
+
+
+def lists(table: Table, name: str) -> list[tuple[str, ...] | None] | None:
+    """The labels of every row of a column that holds lists of names; None where it holds none."""
+    cells = table.column(name)
+    if not any(isinstance(cell, list | tuple) for cell in cells):
+        return None
+    found: list[tuple[str, ...] | None] = []
+    for cell in cells:
+        parts = cell if isinstance(cell, list | tuple) else [] if cell is None else [cell]
+        labels = tuple(dict.fromkeys(str(part).strip() for part in parts if part is not None))
+        found.append(None if cell is None else labels)
+    return found
 
 
 def separated(labels: Sequence[str]) -> Separated | None:
     """The cells that hold several labels each, such as ``a,b`` beside ``a`` and ``b``; None if none do."""
     for separator in _SEPARATORS:
-        parts = {label: _parts(label, separator) for label in set(labels)}
+        parts = {label: parts_of(label, separator) for label in set(labels)}
         seen = Counter(part for pieces in parts.values() for part in pieces)
         joint = [label for label in labels if len(parts[label]) > 1]
         used = {part for label in joint for part in parts[label]}
         # The parts of "Paris, France" and "Lyon, France" hardly recur, those of lists of labels do.
         if joint and sum(seen[part] > 1 for part in used) >= len(used) * 2 / 3:
-            return Separated(len(joint), joint[0])
+            return Separated(len(joint), joint[0], separator)
     return None
 
 
-def _parts(label: str, separator: str) -> set[str]:
+def separator_of(labels: Sequence[str]) -> str | None:
+    """What separates the labels of cells that hold several, as the user knows; None if nothing does."""
+    found = separated(labels)
+    if found is not None:
+        return found.separator
+    rows = {one: sum(one in label for label in labels) for one in _SEPARATORS}
+    best = max(_SEPARATORS, key=rows.__getitem__)
+    return best if rows[best] else None
+
+
+def parts_of(label: str, separator: str) -> tuple[str, ...]:
+    """The labels of a cell, each once."""
     bare = re.sub(r"^[\[({]|[\])}]$", "", label)  # of a list that was written out
-    return {part.strip(" '\"") for part in bare.split(separator)} - {""}
+    return tuple(part for part in dict.fromkeys(one.strip(" '\"") for one in bare.split(separator)) if part)
+
+
+def joined(labels: Sequence[str], names: Iterable[str]) -> str:
+    """Labels in one cell, which ``split`` takes apart again.
+
+    Args:
+        labels: The labels to write.
+        names: All labels that there are.
+    """
+    return _separator(names).join(labels)
+
+
+def split(cell: str, names: Iterable[str]) -> list[str]:
+    """The labels of a cell that ``joined`` wrote."""
+    return cell.split(_separator(names)) if cell else []
+
+
+def _separator(names: Iterable[str]) -> str:
+    """The first separator that is in no label."""
+    every = "".join(names)
+    return next((one for one in _SEPARATORS if one not in every), "\n")
+
+
+def marks(values: ArrayLike, sets: Sequence[Sequence[int]], labels: int) -> NDArray[np.float32]:
+    """A row of 0 and 1, one a label, for every example.
+
+    Args:
+        values: The number of every example's label set.
+        sets: The labels of every set, by number.
+        labels: How many labels there are.
+    """
+    table = np.zeros((len(sets), labels), np.float32)
+    for number, members in enumerate(sets):
+        table[number, list(members)] = 1
+    return table[np.asarray(values, np.int64)]
+
+
+def numbered(
+    rows: Sequence[Sequence[str]],
+) -> tuple[tuple[str, ...], list[float], tuple[tuple[int, ...], ...]]:
+    """All labels in alphabetic order, the number of every row's label set, and the labels of every set."""
+    names = tuple(sorted({name for row in rows for name in row}))
+    place: Mapping[str, int] = {name: number for number, name in enumerate(names)}
+    own = [tuple(sorted(place[name] for name in set(row))) for row in rows]
+    sets = tuple(sorted(set(own)))
+    number = {one: float(index) for index, one in enumerate(sets)}
+    return names, [number[one] for one in own], sets
+
+
+def _mark(cell: Any) -> str:
+    return "" if cell is None else str(cell).strip().lower()

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from pats._errors import InputError
-from pats.tasks import audit, multilabel
+from pats.tasks import audit, multilabel, unsupported
 from pats.tasks._text import key
 from pats.tasks.audit import Finding, Row
 from pats.tasks.audit.labels import lost
-from pats.tasks.columns import SPLIT_COLUMNS, Columns, usual
+from pats.tasks.columns import SPLIT_COLUMNS, Columns, names_of, usual
 from pats.tasks.reading import SUFFIXES, WARNING, Table, is_frame, open_table, readable, stem
 from pats.tasks.splits import NAMES
+from pats.tasks.times import times_of
 
 _TEXT = ".txt"  # which may be a table, but gives way to what surely is one
 _ENDING = re.compile(r"[_. -]([a-z]+)$")
@@ -47,6 +48,8 @@ def rows_of(
     columns: Columns,
     findings: list[Finding],
     drop_unlabelled: bool = False,
+    group: str | None = None,
+    time: str | None = None,
 ) -> list[Row]:
     """All examples with a label, in the order of the files, without a test split that has no labels.
 
@@ -55,6 +58,8 @@ def rows_of(
         columns: The columns to read.
         findings: Takes what was found.
         drop_unlabelled: Rows without a label are left out; else they are an error among the findings.
+        group: Column of what a row belongs to.
+        time: Column of when it was written.
 
     Raises:
         InputError: A table lacks a column, or a cell is no text or holds several labels.
@@ -69,8 +74,9 @@ def rows_of(
         if file_split is None:
             splits = _split_column(table, columns, findings) or splits
         if not first:
-            findings += audit.left_out(table, columns, _split_columns(table) if file_split is None else ())
-        rows += _of_table(table, columns, splits)
+            others = _split_columns(table) if file_split is None else []
+            findings += audit.left_out(table, columns, [*others, *(one for one in (group, time) if one)])
+        rows += _of_table(table, columns, splits, group, time)
     if blank:
         findings.append(Finding("blank-rows", f"{blank} blank rows are skipped.", {"rows": blank}))
     tests = [row for row in rows if row.split == "test"]
@@ -96,16 +102,43 @@ def _files(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _of_table(table: Table, columns: Columns, splits: Sequence[str | None]) -> list[Row]:
+def _of_table(
+    table: Table,
+    columns: Columns,
+    splits: Sequence[str | None],
+    group: str | None,
+    time: str | None,
+) -> list[Row]:
+    for name in (*columns.parts, *names_of(columns.text_pair)):
+        unsupported.check_text(table, name)
     texts = [table.texts(name) for name in columns.texts]
-    label = str(columns.label)
-    if "test" in splits and label not in table.columns:
-        cells = [""] * len(table)
+    names = names_of(columns.label)
+    listed: Sequence[tuple[str, ...] | None] | None = None
+    cells = [""] * len(table)
+    if "test" in splits and not set(names) <= set(table.columns):
+        pass  # a test split without labels
+    elif len(names) > 1:
+        listed = multilabel.marked(table, names)
     else:
-        multilabel.check_lists(table, label)
-        cells = table.texts(label)
+        unsupported.check_label(table, names[0])
+        listed = multilabel.lists(table, names[0])
+        cells = table.texts(names[0]) if listed is None else cells
+    labels = None if listed is None else [own and tuple(filter(None, map(_label, own))) for own in listed]
+    if labels is not None:
+        cells = ["" if own is None else ", ".join(own) or multilabel.NOTHING for own in labels]
+    groups = None if group is None else [_group(cell) for cell in table.texts(group)]
+    times = None if time is None else times_of(table, time)
     return [
-        Row(words, cells[i], _label(cells[i]), table.line(i), splits[i])
+        Row(
+            words,
+            cells[i],
+            _label(cells[i]),
+            table.line(i),
+            splits[i],
+            None if labels is None else labels[i],
+            None if groups is None else groups[i] or table.line(i),  # a row without a group is one by itself
+            None if times is None else times[i],
+        )
         for i, words in enumerate(zip(*texts, strict=True))
     ]
 
@@ -136,6 +169,10 @@ def _note(note: str) -> Finding:
 def _label(cell: str) -> str:
     """A label in one Unicode form, without blanks around it; empty if nothing of it is visible."""
     return unicodedata.normalize("NFC", cell).strip() if key(cell) else ""
+
+
+def _group(cell: str) -> str:
+    return unicodedata.normalize("NFC", cell).strip()
 
 
 def _split_columns(table: Table) -> list[str]:

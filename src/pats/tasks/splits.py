@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pats._errors import InputError
-from pats.tasks import audit
+from pats.tasks import audit, multilabel
 from pats.tasks._data import stratify
 from pats.tasks._text import shown
 from pats.tasks.audit import Finding, Row
-from pats.tasks.audit.finding import SHOWN, count
+from pats.tasks.audit.finding import SHOWN, WARNING, count
+from pats.tasks.groups import across_parts, blocks_of, divided_by_group
+from pats.tasks.labels import Labels
 
 _NAMES = {"train": ("train", "training"), "dev": ("dev", "val", "valid", "validation"), "test": ("test",)}
 NAMES = {name: split for split, names in _NAMES.items() for name in names}
@@ -16,12 +18,12 @@ NAMES = {name: split for split, names in _NAMES.items() for name in names}
 
 def parts_of(
     rows: Sequence[Row],
-    classes: Sequence[str],
-    values: Sequence[float],
+    labels: Labels,
     seed: int,
     name: str,
 ) -> tuple[dict[str, list[int]], list[Finding]]:
-    """Rows of every split, and findings about them; missing splits are made by the seed."""
+    """Rows of every split, and findings about them; missing splits are made by the seed, groups or times."""
+    timed, grouped = rows[0].time is not None, rows[0].group is not None
     findings: list[Finding] = []
     parts: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
@@ -33,23 +35,94 @@ def parts_of(
         if "test" in parts:
             shares = {"train": 0.85, "dev": 0.15}
         members = parts["train"]
-        groups = [rows[i].key for i in members]
-        if classes:
-            _check_classes(rows, [classes[int(value)] for value in values], name)
-            strata = [int(values[i]) for i in members]
+        keys = [rows[i].key for i in members]
+        how = f"by split seed {seed}"
+        if timed:
+            divided = by_time([float(rows[i].time or 0) for i in members], shares)
+            how = "the oldest first, by time"
+        elif grouped:
+            blocks = blocks_of(keys, [str(rows[i].group) for i in members])
+            divided = divided_by_group(blocks, strata_of(labels, members), shares, seed)
+            how = f"{how}, no group of which is in two of them"
         else:
-            strata = _quantiles([values[i] for i in members])
-        divided = stratify(groups, strata, shares, seed)
+            _check_classes(rows, labels, name)
+            divided = stratify(keys, strata_of(labels, members), shares, seed)
         parts |= {part: [members[i] for i in chosen] for part, chosen in divided.items()}
         sizes = ", ".join(f"{len(parts[part])} {part}" for part in shares)
-        message = f"The rows were divided into {sizes}, by split seed {seed}: all runs share them."
+        message = f"The rows were divided into {sizes}, {how}: all runs share them."
         findings.append(Finding("divided", message, {part: len(parts[part]) for part in shares}))
+        if timed or grouped:
+            findings += _lacking(parts, labels)
+    elif timed:
+        raise InputError(f"{name} brings a dev split of its own, so no time divides it: leave --time out")
     parts = {part: parts[part] for part in ("train", "dev", "test") if part in parts}
     findings += audit.across(rows, parts)
+    if grouped:
+        findings += across_parts([str(row.group) for row in rows], parts)
     if "test" not in parts:
         message = "There is no test split: the verdict is from dev, on which epochs are chosen."
         findings.append(Finding("no-test", message, severity=audit.WARNING))
     return parts, findings
+
+
+def by_time(times: Sequence[float], shares: Mapping[str, float]) -> dict[str, list[int]]:
+    """The oldest rows for the first part, the newest for the last; rows of one time stay together.
+
+    Args:
+        times: When every row was written.
+        shares: Share of every part, of sum 1.
+
+    Raises:
+        InputError: There are fewer different times than parts.
+    """
+    ordered = sorted(range(len(times)), key=times.__getitem__)
+    breaks = [i for i in range(1, len(ordered)) if times[ordered[i]] != times[ordered[i - 1]]]
+    if len(breaks) < len(shares) - 1:
+        raise InputError(
+            f"the column of --time has {len(breaks) + 1} different times, but {', '.join(shares)} need one "
+            "each: name a finer one"
+        )
+    parts: dict[str, list[int]] = {}
+    start, share = 0, 0.0
+    for left, (part, own) in zip(range(len(shares) - 1, -1, -1), shares.items(), strict=True):
+        share += own
+        # Of the places where the time changes the nearest one that leaves something to every later part.
+        free = [place for place in breaks if place > start]
+        ends = free[: len(free) - left + 1] if left else [len(ordered)]
+        wanted = share * len(ordered)
+        end = min(ends, key=lambda place: abs(place - wanted))
+        parts[part] = sorted(ordered[start:end])
+        start = end
+    return parts
+
+
+def strata_of(labels: Labels, members: Sequence[int]) -> list[int]:
+    """What a split keeps even: the class, the quantile of the score, or the rarest label of a row."""
+    if labels.sets:
+        held = Counter(label for i in members for label in labels.sets[int(labels.values[i])])
+        rank = {label: place for place, (label, _) in enumerate(reversed(held.most_common()))}
+        own = (labels.sets[int(labels.values[i])] for i in members)
+        return [min((rank[label] for label in labels_of_row), default=len(rank)) for labels_of_row in own]
+    values = [labels.values[i] for i in members]
+    return [int(value) for value in values] if labels.classes else _quantiles(values)
+
+
+def _lacking(parts: Mapping[str, Sequence[int]], labels: Labels) -> list[Finding]:
+    """Classes that a part lacks that was not divided by class."""
+    if not labels.classes:
+        return []
+    held = {part: {name for i in members for name in labels.names(i)} for part, members in parts.items()}
+    found = []
+    for part in ("dev", "test"):
+        lacks = [name for name in labels.classes if part in held and name not in held[part]]
+        if lacks:
+            listed = ", ".join(map(shown, lacks[:SHOWN])) + (" ..." if len(lacks) > SHOWN else "")
+            message = (
+                f"{part} has no row of {count(len(lacks), 'class', 'classes')}: {listed}"
+                f"; nothing is measured there."
+            )
+            found.append(Finding("class-lacking", message, {"classes": len(lacks)}, WARNING))
+    return found
 
 
 def rare_classes(rows: Sequence[Row], names: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]]:
@@ -75,31 +148,48 @@ def rare_classes(rows: Sequence[Row], names: Sequence[str]) -> tuple[dict[str, i
     return {name: texts[name] for name in sorted(set(names)) if texts[name] < len(parts)}, parts
 
 
-def without_rare(rows: Sequence[Row], names: Sequence[str]) -> tuple[list[Row], list[Finding]]:
-    """The rows without those of rare classes, and what was left out."""
-    rare, _ = rare_classes(rows, names)
-    kept = [row for row, name in zip(rows, names, strict=True) if name not in rare]
+def without_rare(rows: Sequence[Row], labels: Labels) -> tuple[list[Row], Labels, list[Finding]]:
+    """The rows and labels without rare classes, and what was left out.
+
+    A row of several labels loses the rare ones alone.
+    """
+    rare, _ = rare_classes(*_named(rows, labels))
     if not rare:
-        return kept, []
+        return list(rows), labels, []
+    places = [i for i in range(len(rows)) if labels.sets or labels.names(i)[0] not in rare]
+    kept = [rows[i] for i in places]
+    left = [[name for name in labels.names(i) if name not in rare] for i in places]
+    if labels.sets:
+        labels = Labels(*multilabel.numbered(left))
+    else:
+        names = [name for name in labels.classes if name not in rare]
+        labels = Labels(tuple(names), [float(names.index(own[0])) for own in left])
     listed = ", ".join(map(shown, list(rare)[:SHOWN])) + (" ..." if len(rare) > SHOWN else "")
     gone = len(rows) - len(kept)
     message = (
         f"{count(len(rare), 'class is', 'classes are')} too rare, and left out with "
         f"{count(gone, 'row', 'rows')}: {listed}."
     )
-    return kept, [Finding("rare", message, {"classes": len(rare), "rows": gone}, audit.WARNING)]
+    return kept, labels, [Finding("rare", message, {"classes": len(rare), "rows": gone}, audit.WARNING)]
 
 
-def _check_classes(rows: Sequence[Row], names: Sequence[str], name: str) -> None:
+def _named(rows: Sequence[Row], labels: Labels) -> tuple[list[Row], list[str]]:
+    """Every row with its class; one of several labels once for each."""
+    pairs = [(row, name) for i, row in enumerate(rows) for name in labels.names(i)]
+    return [row for row, _ in pairs], [name for _, name in pairs]
+
+
+def _check_classes(rows: Sequence[Row], labels: Labels, name: str) -> None:
     """Refuse classes with fewer different texts than there are parts."""
-    rare, parts = rare_classes(rows, names)
+    names = labels.classes
+    rare, parts = rare_classes(*_named(rows, labels))
     if not rare:
         return
     first, texts = next(iter(rare.items()))
     more = f" ({count(len(rare) - 1, 'other class', 'other classes')} likewise)" if len(rare) > 1 else ""
-    every = len(rare) == len(set(names))
+    every = len(rare) == len(names)
     mend = "with other texts" if every else "of it, or leave out such classes with --drop-rare"
-    doubt = ", or name the right column with --label" if len(rare) > len(set(names)) / 2 else ""
+    doubt = ", or name the right column with --label" if len(rare) > len(names) / 2 else ""
     raise InputError(
         f"class {first!r} has {count(texts, 'different text', 'different texts')} in {name}, too few to be "
         f"in {', '.join(parts)}{more}: add rows {mend}{doubt}"
@@ -115,22 +205,18 @@ def _quantiles(scores: Sequence[float]) -> list[int]:
     return strata
 
 
-def check(
-    parts: Mapping[str, Sequence[int]],
-    classes: Sequence[str],
-    values: Sequence[float],
-    name: str,
-) -> None:
+def check(parts: Mapping[str, Sequence[int]], labels: Labels, name: str) -> None:
     """Refuse splits from which nothing can be learnt, or in which nothing can be measured."""
-    train = {values[i] for i in parts["train"]}
-    if len(train) < 2:
+    if len({labels.values[i] for i in parts["train"]}) < 2:
         raise InputError(f"train of {name} has one label only: add rows of another to it")
+    train = {name for i in parts["train"] for name in labels.names(i)}
     for part, members in parts.items():
         if not members:
             raise InputError(f"{name} leaves {part} empty: add rows with other texts")
-        unknown = {values[i] for i in members} - train
-        if classes and unknown:
+        unknown = {name for i in members for name in labels.names(i)} - train
+        if unknown:
             raise InputError(
-                f"class {classes[int(min(unknown))]!r} is in {part} of {name}, but never in train: "
+                f"class {min(unknown, key=labels.classes.index)!r} is in {part} of {name}, but never in "
+                f"train: "
                 "add rows of it to train, or leave it out with --drop-rare"
             )

@@ -10,6 +10,7 @@ from pats.tasks._data import Split, TaskData
 from pats.tasks._task import Asked, Task
 from pats.tasks.audit import Finding, Row
 from pats.tasks.columns import Columns, Text, choose, spoken
+from pats.tasks.groups import SCORED
 from pats.tasks.labels import Labels, interpret
 from pats.tasks.reading import STDIN, Table, is_frame, stem
 from pats.tasks.rows import rows_of, tables_of
@@ -62,7 +63,8 @@ def load(asked: Asked) -> TaskData:
         InputError: The data are missing, damaged, unlabelled somewhere, or too few to split; rows have
             several labels; or the labels may be both classes and scores.
     """
-    columns, rows, (classes, values), findings = examine_asked(asked)
+    columns, rows, labels, findings = examine_asked(asked)
+    classes, values, sets = labels
     name = called(asked.data)
     if len(rows) < MIN_ROWS:
         raise InputError(f"{name} has {len(rows)} labelled rows: add some, {MIN_ROWS} are needed")
@@ -73,20 +75,23 @@ def load(asked: Asked) -> TaskData:
         raise InputError(
             f"{name} has one label only, {rows[0].label!r}: there is nothing to learn, add rows of another"
         )
-    parts, divided = parts_of(rows, classes, values, asked.seed, name)
-    check(parts, classes, values, name)
+    parts, divided = parts_of(rows, labels, asked.seed, name)
+    check(parts, labels, name)
+    groups = [row.group for row in rows]
+    scored = asked.group is not None and len(set(groups)) <= SCORED
     splits = {
         part: Split(
             tuple(rows[i].texts[0] for i in members),
             tuple(rows[i].texts[1] for i in members) if columns.text_pair else None,
             tuple(values[i] for i in members),
+            tuple(str(groups[i]) for i in members) if scored else None,
         )
         for part, members in parts.items()
     }
-    metrics, said = judging.chosen(classes, values)
+    metrics, said = judging.chosen(classes, values, bool(sets))
     notes = tuple(map(str, audit.by_weight([*findings, *divided, *said])))
     return TaskData(
-        task_name(asked.data), classes, splits, metrics[0], metrics, "table", notes, columns.texts
+        task_name(asked.data), classes, splits, metrics[0], metrics, "table", notes, columns.texts, sets
     )
 
 
@@ -94,7 +99,7 @@ def examine(
     data: Any,
     text: Text | None = None,
     text_pair: str | None = None,
-    label: str | None = None,
+    label: Text | None = None,
     kind: str | None = None,
     **options: Any,
 ) -> Examined:
@@ -104,8 +109,8 @@ def examine(
         data: A table, a folder of tables, or a table that Python holds.
         text: Column of the first text, or several to join.
         text_pair: Column of the second text.
-        label: Column of the label.
-        kind: ``"classification"`` or ``"regression"``.
+        label: Column of the label, or several, one for each label.
+        kind: One of ``pats.tasks.labels.KINDS``.
         options: Other fields of ``Asked``.
 
     Raises:
@@ -123,7 +128,7 @@ def examine_asked(asked: Asked) -> Examined:
 def examine_tables(tables: Mapping[str | None, Table], asked: Asked) -> Examined:
     """What ``examine`` returns, of tables that were read."""
     columns, findings = choose_columns(next(iter(tables.values())), asked)
-    rows = rows_of(tables, columns, findings, asked.drop_unlabelled)
+    rows = rows_of(tables, columns, findings, asked.drop_unlabelled, asked.group, asked.time)
     if not rows:
         if any(finding.severity == audit.ERROR for finding in findings):
             raise InputError(
@@ -133,13 +138,12 @@ def examine_tables(tables: Mapping[str | None, Table], asked: Asked) -> Examined
     labels, detected = interpret(rows, asked.kind)
     findings += detected
     if asked.drop_rare and labels.classes:
-        rows, rare = without_rare(rows, [labels.classes[int(value)] for value in labels.values])
+        rows, labels, rare = without_rare(rows, labels)
         if not rows:
             raise InputError(
                 f"every class of {called(asked.data)} is too rare: add rows, or leave out --drop-rare"
             )
         findings += rare
-        labels, _ = interpret(rows, "classification") if rare else (labels, [])
     findings += audit.audit(rows, *labels, divided=not any(row.split == "dev" for row in rows))
     return Examined(columns, rows, labels, findings)
 
@@ -150,9 +154,20 @@ def choose_columns(table: Table, asked: Asked) -> tuple[Columns, list[Finding]]:
     Raises:
         InputError: See ``pats.tasks.columns.choose``.
     """
-    columns, detected = choose(table, asked.text, asked.text_pair, asked.label)
-    given: Mapping[str, Any] = {"text": asked.text, "second text": asked.text_pair, "label": asked.label}
+    if asked.group is not None and asked.time is not None:
+        raise InputError("--group and --time both say how to divide the rows: leave one out")
+    reserved = [name for name in (asked.group, asked.time) if name is not None]
+    columns, detected = choose(table, asked.text, asked.text_pair, asked.label, reserved=reserved)
+    given: Mapping[str, Any] = {
+        "text": asked.text,
+        "second text": asked.text_pair,
+        "group": asked.group,
+        "time": asked.time,
+        "label": asked.label if isinstance(asked.label, str) else None,
+    }
     named = [f"The {what} is {spoken(name)}, as named." for what, name in given.items() if name is not None]
+    if isinstance(asked.label, tuple):
+        named.append(f"The labels are the columns {', '.join(map(repr, asked.label))}, as named.")
     return columns, [Finding("columns", note) for note in (*named, *detected)]
 
 

@@ -79,7 +79,7 @@ def asked(content: Any, facts: Facts, limits: Limits) -> tuple[list[str], list[s
         if not all(map(encodable, row)):
             raise Refused(422, f"number {place} has half a character (a lone surrogate)")
     top_k = content.get("top_k")
-    if top_k is not None and (type(top_k) is not int or top_k < 1 or not facts.labels):
+    if top_k is not None and (type(top_k) is not int or top_k < 1 or facts.kind != "classification"):
         raise Refused(422, '"top_k" must be a whole number from 1, and is for models with classes alone')
     return [row[0] for row in rows], [row[1] for row in rows] if size == 2 else None, top_k
 

@@ -131,8 +131,7 @@ class Server(ThreadingHTTPServer):
             scores = self.model.predict(texts, pairs)
         finally:
             self._model_is_free.release()
-        labels = self.model.facts.labels
-        found = [prediction((), row, labels, top_k) for row in scores]
+        found = [prediction((), row, self.model.facts, top_k) for row in scores]
         return {"predictions": [{"label": one.label, "scores": dict(one.scores)} for one in found]}
 
     def about(self) -> dict[str, Any]:
@@ -143,7 +142,7 @@ class Server(ThreadingHTTPServer):
             "task": facts.about.get("task"),
             "run": facts.about.get("run_id"),
             "labels": list(facts.labels),
-            "kind": "classification" if facts.labels else "regression",
+            "kind": facts.kind,
             "input": expected(facts),
             "max_tokens": facts.max_length,
             "temperature": facts.temperature,

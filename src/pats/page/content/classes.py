@@ -6,7 +6,7 @@ import numpy as np
 
 from pats.page.content.blocks import Grid, Section
 from pats.page.content.words import name_of, number
-from pats.page.numbers.judged import confusions, per_class
+from pats.page.numbers.judged import OfClass, confusions, per_class, per_label
 from pats.page.numbers.reading import Reading, Readings
 from pats.page.numbers.tables import Group
 
@@ -17,6 +17,13 @@ def classes(groups: Sequence[Group], read: Readings) -> Section | None:
     """The classes over the runs whose predictions were read; None where none were."""
     tables = grids(groups, read)
     shown = min(len(tables), 8)
+    several = labels_of(groups, read)
+    if several:
+        text = (
+            "An example may have several labels; each is right or wrong by itself. The first run's "
+            "numbers, with the thresholds that were tuned on dev."
+        )
+        return Section("classes", "Labels", text, tuple(several), shown=min(len(several), 8))
     if not tables:
         return None
     for group in groups:
@@ -51,12 +58,31 @@ def grids(groups: Sequence[Group], read: Readings, most: int = 1000) -> list[Gri
     return tables
 
 
+def labels_of(groups: Sequence[Group], read: Readings) -> list[Grid]:
+    """Precision, recall and F1 of every label by method, where an example may have several."""
+    return [
+        _table(
+            per_label(reading.labels, parts),
+            f"{_place(group, groups)}: {row}, first run",
+            group.split,
+            "label",
+        )
+        for group in groups
+        for reading in [read.get((group.task, group.model), Reading())]
+        for row, parts in reading.several.items()
+    ]
+
+
 def _place(group: Group, groups: Sequence[Group]) -> str:
     models = {other.model for other in groups}
     return group.task if len(models) == 1 else f"{group.task} · {name_of(group.model)}"
 
 
 def _detail(reading: Reading, counts: np.ndarray, where: str, split: str) -> Grid:
+    return _table(per_class(reading.labels, counts), f"{where}, first run", split, "class")
+
+
+def _table(found: Sequence[OfClass], where: str, split: str, what: str) -> Grid:
     rows = tuple(
         (
             one.label,
@@ -66,10 +92,10 @@ def _detail(reading: Reading, counts: np.ndarray, where: str, split: str) -> Gri
             number(one.recall),
             number(one.f1),
         )
-        for one in per_class(reading.labels, counts)
+        for one in found
     )
-    heads = ("class", "examples", "predicted", "precision", "recall", "F1")
-    return Grid(f"{where}, first run: precision, recall and F1 × 100 on {split}", heads, rows)
+    heads = (what, "examples", "predicted", "precision", "recall", "F1")
+    return Grid(f"{where}: precision, recall and F1 × 100 on {split}", heads, rows)
 
 
 def _matrix(reading: Reading, counts: np.ndarray, where: str) -> Grid:

@@ -73,7 +73,8 @@ def _kind(about: Mapping[str, Any], result: Result) -> str:
     shown = ", ".join(map(code, result.labels[:MOST_LABELS]))
     rest = len(result.labels) - MOST_LABELS
     more = f" and {rest} more" if rest > 0 else ""
-    return f"sequence classifier for {pair}, {len(result.labels)} classes: {shown}{more}"
+    what = "labels, of which a text may have several" if about.get("thresholds") else "classes"
+    return f"sequence classifier for {pair}, {len(result.labels)} {what}: {shown}{more}"
 
 
 def _scores(result: Result) -> list[str]:
@@ -122,6 +123,8 @@ def _use(about: Mapping[str, Any], line: Line, result: Result) -> list[str]:
         return command
     texts = '{"text": "first text", "text_pair": "second text"}' if about.get("pair") else '"a text"'
     plainly = "" if result.labels else ', function_to_apply="none"'
+    limits = about.get("thresholds")
+    plainly += ", top_k=None" if limits else ""
     length = about.get("max_length", result.run.max_length)
     command += [
         "```python",
@@ -131,6 +134,13 @@ def _use(about: Mapping[str, Any], line: Line, result: Result) -> list[str]:
         "```",
         "",
     ]
+    if limits:
+        listed = ", ".join(f"{code(name)} {one:g}" for name, one in zip(result.labels, limits, strict=False))
+        command += [
+            f"`pats predict` gives a text every label whose probability reaches its threshold, tuned on dev: "
+            f"{listed}. The three lines above give the probability of every label.",
+            "",
+        ]
     warmth = about.get("temperature", 1)
     if result.labels and isinstance(warmth, int | float) and warmth != 1:
         command += [

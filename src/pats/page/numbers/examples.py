@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from pats.tasks import metrics
+from pats.tasks import metrics, multilabel
 
 Array = NDArray[np.float64]
 Pairs = tuple[Array, Array]  # labels and predictions of one split
 
 RESAMPLES = 1000
+PIECE = 1_000_000  # counts that are held at a time
 RESAMPLES_SLOW = 200  # of metrics that are computed one resample at a time
 OF_COUNTS = ("accuracy", "f1", "macro_f1", "matthews", "weighted_f1", "balanced_accuracy")
 OF_SCORES = ("pearson", "spearman")
@@ -37,7 +38,7 @@ class Answers:
     """What one run says of the examples of one split.
 
     Args:
-        true: Class indices, or scores.
+        true: Class indices, or scores; of several labels a row, 0 and 1 for each label.
         predicted: The same of the predictions.
         shares: Probabilities of the classes, one row an example; None for scores, and in files without them.
         split: Name of the split.
@@ -100,7 +101,7 @@ def resampled(parts: Sequence[Answers], metric: str, labels: Sequence[str]) -> E
         majorities += [] if majority is None else [majority]
     low, high = np.quantile(np.mean(draws, axis=0), [0.025, 0.975])
     return Examples(
-        sum(part.true.size for part in parts),
+        sum(len(part.true) for part in parts),
         100 * float(np.mean(scores)),
         (100 * float(low), 100 * float(high)),
         100 * float(np.mean(majorities)) if majorities else None,
@@ -110,15 +111,21 @@ def resampled(parts: Sequence[Answers], metric: str, labels: Sequence[str]) -> E
 def _resampled(part: Answers, metric: str, classes: int) -> tuple[float, Array, float | None]:
     """A score, the scores of resampled examples, and that of the most frequent class where it has one."""
     true, predicted = part.true, part.predicted
-    if metric in OF_COUNTS:
+    if metric in OF_COUNTS and true.ndim == 1:
         counts = confusion((true, predicted), classes)
         constant = np.zeros_like(counts)
         constant[:, counts.sum(axis=1).argmax()] = counts.sum(axis=1)
         shares = counts.ravel() / counts.sum()
-        sampled = np.random.default_rng(0).multinomial(int(counts.sum()), shares, RESAMPLES)
+        generator, drawn = np.random.default_rng(0), []
+        piece = max(
+            1, min(RESAMPLES, PIECE // shares.size)
+        )  # tables at a time: of 200 classes each is 320 kB
+        for start in range(0, RESAMPLES, piece):
+            tables = generator.multinomial(int(counts.sum()), shares, min(piece, RESAMPLES - start))
+            drawn.append(of_counts(metric, tables.reshape(-1, *counts.shape)))
         return (
             float(of_counts(metric, counts[None])[0]),
-            of_counts(metric, sampled.reshape(-1, *counts.shape)),
+            np.concatenate(drawn),
             float(of_counts(metric, constant[None])[0]),
         )
     if metric in OF_SCORES:
@@ -127,11 +134,13 @@ def _resampled(part: Answers, metric: str, classes: int) -> tuple[float, Array, 
         rows = np.random.default_rng(0).integers(0, true.size, (RESAMPLES, true.size))
         score = float(_pearson(true[None], predicted[None])[0])
         return score, _pearson(true[rows], predicted[rows]), None
-    rows = np.random.default_rng(0).integers(0, true.size, (RESAMPLES_SLOW, true.size))
+    rows = np.random.default_rng(0).integers(0, len(true), (RESAMPLES_SLOW, len(true)))
     return measured(part, metric), np.array([measured(part.take(own), metric) for own in rows]), None
 
 
-def read(path: Path, labels: Sequence[str], split: str, digest: str | None = None) -> list[Answers]:
+def read(
+    path: Path, labels: Sequence[str], split: str, digest: str | None = None, several: bool = False
+) -> list[Answers]:
     """The labels and predictions of one run, one entry a split.
 
     Args:
@@ -139,6 +148,7 @@ def read(path: Path, labels: Sequence[str], split: str, digest: str | None = Non
         labels: Classes in the order of their indices; empty for regression.
         split: ``"dev"`` (with ``dev_matched`` and ``dev_mismatched``) or ``"test"``.
         digest: Hash of the table's text, as the result has it; None is not checked.
+        several: A row may have several labels.
 
     Raises:
         Damaged: The file is gone, or is not what the run wrote.
@@ -153,7 +163,11 @@ def read(path: Path, labels: Sequence[str], split: str, digest: str | None = Non
         answers: dict[str, list[tuple[float, ...]]] = {}
         for name, _, label, predicted, *shares in rows:
             if name == split or name.startswith(f"{split}_"):
-                pair = (number[label], number[predicted]) if labels else (float(label), float(predicted))
+                pair: tuple[float, ...]
+                if several:
+                    pair = (*_marks(label, labels), *_marks(predicted, labels))
+                else:
+                    pair = (number[label], number[predicted]) if labels else (float(label), float(predicted))
                 answers.setdefault(name, []).append((*pair, *map(float, shares)))
         tables = {name: np.asarray(own, dtype=np.float64) for name, own in answers.items()}
     except FileNotFoundError:
@@ -162,6 +176,12 @@ def read(path: Path, labels: Sequence[str], split: str, digest: str | None = Non
         raise Damaged("is cut or damaged") from None
     if not all(np.isfinite(table).all() for table in tables.values()):
         raise Damaged("holds numbers that are not finite")
+    if several:
+        wide = len(labels)
+        return [
+            Answers(table[:, :wide], table[:, wide : 2 * wide], table[:, 2 * wide :], name)
+            for name, table in tables.items()
+        ]
     return [
         Answers(
             table[:, 0],
@@ -171,6 +191,16 @@ def read(path: Path, labels: Sequence[str], split: str, digest: str | None = Non
         )
         for name, table in tables.items()
     ]
+
+
+def _marks(cell: str, labels: Sequence[str]) -> list[float]:
+    """0 and 1 for every label, of a cell of predictions."""
+    marks = dict.fromkeys(labels, 0.0)
+    for label in multilabel.split(cell, labels):
+        if label not in marks:
+            raise KeyError(label)
+        marks[label] = 1.0
+    return list(marks.values())
 
 
 def confusion(pairs: Pairs, classes: int) -> NDArray[np.int64]:

@@ -61,6 +61,24 @@ def per_class(labels: Sequence[str], counts: Counts) -> list[OfClass]:
     ]
 
 
+def per_label(labels: Sequence[str], answers: Sequence[Answers]) -> list[OfClass]:
+    """Precision, recall and F1 of every label, where an example may have several.
+
+    Args:
+        labels: Names of the labels.
+        answers: Tables of 0 and 1, of one or more splits.
+    """
+    true = np.concatenate([part.true for part in answers])
+    predicted = np.concatenate([part.predicted for part in answers])
+    found = []
+    for place, label in enumerate(labels):
+        hits = int((true[:, place] * predicted[:, place]).sum())
+        held, said = int(true[:, place].sum()), int(predicted[:, place].sum())
+        counts = np.array([[0, said - hits], [held - hits, hits]])
+        found.append(per_class(("", label), counts)[1])
+    return found
+
+
 def confusions(labels: Sequence[str], counts: Counts, most: int = 5) -> list[tuple[str, str, int]]:
     """The commonest mistakes: label, prediction, and how often; the most frequent first."""
     wrong = counts.copy()

@@ -11,6 +11,7 @@ from pats.page.numbers import examples
 from pats.page.numbers.examples import Answers, Damaged, Examples
 from pats.page.numbers.tables import Group, Line
 from pats.results import Result
+from pats.tasks import multilabel
 
 Counts = NDArray[np.int64]
 
@@ -27,6 +28,7 @@ class Reading:
         first: Doubts over examples of the first run that was read, by row.
         damaged: A sentence for every file that cannot be read.
         answers: What the first run that was read says of every example, by row.
+        several: The same where an example may have several labels; counts and answers are then empty.
     """
 
     labels: tuple[str, ...] = ()
@@ -34,6 +36,7 @@ class Reading:
     first: Mapping[str, Examples] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
     answers: Mapping[str, Sequence[Answers]] = field(default_factory=dict)
+    several: Mapping[str, Sequence[Answers]] = field(default_factory=dict)
 
     @property
     def majority(self) -> float | None:
@@ -75,30 +78,34 @@ def _read(group: Group, predictions: Mapping[str, Path], most: int | None) -> Re
     counts: dict[str, list[Counts]] = {}
     first: dict[str, Examples] = {}
     answers: dict[str, Sequence[Answers]] = {}
+    several: dict[str, Sequence[Answers]] = {}
     damaged = []
     for line in group.lines:
         row = line.cell.label
         for seed, run_id, result in list(_written(line, predictions))[:most]:
-            path, classes = predictions[run_id], result.labels
+            path, classes, many = predictions[run_id], result.labels, result.run.kind == multilabel.KIND
             try:
-                parts = examples.read(path, classes, group.split, result.predictions.get("blake2b"))
+                parts = examples.read(path, classes, group.split, result.predictions.get("blake2b"), many)
             except Damaged as why:
                 damaged.append(
                     f"The predictions of {row}, seed {seed}, on {group.task} cannot be read: {path} {why}; "
                     "numbers over examples and classes are without them."
                 )
                 continue
-            if classes and parts:
+            if many and parts:
+                labels = labels or classes
+                several.setdefault(row, parts)
+            elif classes and parts:
                 labels = labels or classes
                 if classes == labels:
                     whole = [examples.confusion((p.true, p.predicted), len(classes)) for p in parts]
                     counts.setdefault(row, []).append(np.sum(whole, axis=0))
-            if row not in answers and parts and classes == (labels or classes):
+            if row not in answers and parts and not many and classes == (labels or classes):
                 answers[row] = parts
             if row not in first:
                 doubts = examples.resampled(parts, result.metric, classes)
                 first |= {} if doubts is None else {row: doubts}
-    return Reading(labels, counts, first, tuple(damaged), answers)
+    return Reading(labels, counts, first, tuple(damaged), answers, several)
 
 
 def _written(line: Line, predictions: Mapping[str, Path]) -> Iterable[tuple[int, str, Result]]:

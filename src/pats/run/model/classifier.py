@@ -28,6 +28,8 @@ from pats._scope import canonical_name
 from pats.run.model import fit, source, vet
 from pats.run.model.source import first_line
 
+SEVERAL = "multi_label_classification"  # what transformers calls it, and trains with binary cross-entropy
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -60,6 +62,7 @@ def load(
     seed: int,
     revision: str | None = None,
     allow_missing: bool = False,
+    several: bool = False,
 ) -> Loaded:
     """Load a classifier for these labels; what the checkpoint lacks is drawn from ``seed``.
 
@@ -73,6 +76,7 @@ def load(
         revision: Revision on the hub.
         allow_missing: Draw weights of the encoder and the embeddings at random too, where they are missing or
             of another shape.
+        several: A text may have several of the labels.
 
     Raises:
         InputError: There is no such model, it has no safetensors weights or no tokenizer, its weights
@@ -85,6 +89,8 @@ def load(
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         config.num_labels = len(labels) or 1
         config.problem_type = "single_label_classification" if labels else "regression"
+        if several:
+            config.problem_type = SEVERAL
         if labels:
             config.id2label = dict(enumerate(labels))
             config.label2id = {label: number for number, label in enumerate(labels)}

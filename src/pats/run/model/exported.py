@@ -1,6 +1,7 @@
 """A model folder that a run exports: written in one move, its card, and what it lacks."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,14 @@ from pats.tasks import TaskData
 CARD = MARK  # what predict must know, beside the exported weights
 
 
-def card(run: Run, data: TaskData, step: int, max_length: int, temperature: float) -> dict[str, Any]:
+def card(
+    run: Run,
+    data: TaskData,
+    step: int,
+    max_length: int,
+    temperature: float,
+    thresholds: Sequence[float] = (),
+) -> dict[str, Any]:
     """What ``pats.json`` says: what ``pats predict`` must know, and whose model it is."""
     text, text_pair, *_ = (*data.columns, None, None)
     return {
@@ -31,6 +39,7 @@ def card(run: Run, data: TaskData, step: int, max_length: int, temperature: floa
         "text_pair": text_pair,
         "max_length": max_length,
         "temperature": temperature,
+        **({"thresholds": list(thresholds)} if data.multilabel else {}),
     }
 
 

@@ -32,6 +32,7 @@ class Simple:
         labels: Names of the classes in the order of the scores; empty for regression.
         pair: It takes two texts.
         temperature: What logits are divided by before they become probabilities.
+        thresholds: Of the labels, where a text may have several; else empty.
     """
 
     def __init__(self, about: Mapping[str, Any], fitted: baselines.Fitted) -> None:
@@ -39,6 +40,7 @@ class Simple:
         self.labels: tuple[str, ...] = tuple(about["labels"])
         self.pair: bool = about["pair"]
         self.temperature: float = about["temperature"]
+        self.thresholds: tuple[float, ...] = tuple(about.get("thresholds", ()))
 
     def outputs(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
         """Logits of every class, or one score, a row a text."""
@@ -52,6 +54,8 @@ class Simple:
         if not self.labels:
             return outputs, self.labels
         scaled = outputs / self.temperature
+        if self.thresholds:
+            return 0.5 * (1 + np.tanh(0.5 * scaled)), self.labels
         shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return shares / shares.sum(axis=1, keepdims=True), self.labels
 
@@ -66,7 +70,8 @@ def save(fitted: baselines.Fitted, about: Mapping[str, Any], folder: Path) -> No
 
     Args:
         fitted: The model.
-        about: ``labels``, ``pair``, ``temperature``, and ``encoder`` (from ``encoder``) or None.
+        about: ``labels``, ``pair``, ``temperature``, ``encoder`` (from ``encoder``) or None, and
+            ``thresholds`` where a text may have several labels.
         folder: Where to.
     """
     packed = io.BytesIO()
@@ -133,6 +138,9 @@ def _about(path: Path) -> dict[str, Any]:
     shapes = {"labels": list[str], "pair": bool, "temperature": float, "baseline": str}
     for name, shape in shapes.items():
         _schema.build(shape, about[name])
+    limits = _schema.build(list[float], about.get("thresholds", []))
+    if limits and len(limits) != len(about["labels"]):
+        raise ValueError("its thresholds do not fit its labels")
     if not (about["temperature"] > 0 and about["baseline"] in baselines.registry()):
         raise ValueError("its temperature or baseline is none")
     return about

@@ -21,7 +21,7 @@ _NONE: Mapping[Any, Any] = MappingProxyType({})
 _OF_SIMPLE = (
     *("model", "revision", "allow_missing_weights", "weights", "max_length"),
     *("task", "data", "text", "text_pair", "label", "kind", "task_options", "split_seed", "fraction"),
-    *("metric", "class_weights", "quoting", "sheet", "drop_rare", "drop_unlabelled"),
+    *("metric", "class_weights", "quoting", "sheet", "drop_rare", "drop_unlabelled", "group", "time"),
 )
 
 

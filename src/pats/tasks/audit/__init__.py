@@ -1,11 +1,12 @@
 """What a user should know of a table before anything is trained on it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pats.tasks._text import shown
 from pats.tasks.audit.columns import left_out
 from pats.tasks.audit.finding import ERROR, NOTE, WARNING, Finding, Row, by_weight
-from pats.tasks.audit.labels import missing_words, mixed_truth, several_labels, spellings, uneven
+from pats.tasks.audit.labels import decimal_commas, many, missing_words, mixed_truth, spellings, uneven
 from pats.tasks.audit.texts import empty, markup, numeric, script
 from pats.tasks.audit.twins import across, swapped, twins, two_labels
 
@@ -18,8 +19,8 @@ __all__ = [
     "across",
     "audit",
     "by_weight",
+    "decimal_commas",
     "left_out",
-    "several_labels",
     "shown",
     "spellings",
     "twins",
@@ -28,22 +29,36 @@ __all__ = [
 
 
 def audit(
-    rows: Sequence[Row], classes: Sequence[str], values: Sequence[float], divided: bool
+    rows: Sequence[Row],
+    classes: Sequence[str],
+    values: Sequence[float],
+    sets: Sequence[Sequence[int]] = (),
+    *,
+    divided: bool,
 ) -> list[Finding]:
     """What is to be known of the rows of a table.
 
     Args:
         rows: The rows.
         classes: Names of the classes; empty for scores.
-        values: The class index or score of every row.
+        values: The class index, score or number of the label set of every row.
+        sets: Where rows have several labels, the labels of every set.
         divided: Train and dev are made from these rows, and do not come with them.
     """
-    names = [classes[int(value)] for value in values] if classes else []
+    own: Sequence[tuple[Row, Sequence[int]]] = []
+    if classes:
+        pairs = zip(rows, values, strict=True)
+        own = [(row, sets[int(value)] if sets else [int(value)]) for row, value in pairs]
+    named = [(row, classes[label]) for row, labels in own for label in labels]
+    if sets:
+        named = [(replace(row, cell=name), name) for row, name in named]
+    names = [name for _, name in named]
     return [
-        *(spellings(rows, names) if classes else []),
+        *spellings([row for row, _ in named], names),
+        *many(classes),
         *mixed_truth(classes),
         *missing_words(names),
-        *uneven(names),
+        *([] if sets else uneven(names)),
         *twins(rows, divided),
         *two_labels(rows, values, regression=not classes),
         *swapped(rows, values),

@@ -22,6 +22,9 @@ class Row:
         label: The label in one Unicode form (NFC), without blanks around it; empty where there is none.
         place: Where the row is, such as ``"line 7 of reviews.csv"``.
         split: The split that the table gives; None if it gives none.
+        labels: Its labels, where the table lists several of them; else None.
+        group: What it belongs to; rows of one group are never divided. None without groups.
+        time: When it was written, as a number that grows; None without times.
     """
 
     texts: tuple[str, ...]
@@ -29,6 +32,9 @@ class Row:
     label: str
     place: str
     split: str | None
+    labels: tuple[str, ...] | None = None
+    group: str | None = None
+    time: float | None = None
 
     @cached_property
     def key(self) -> tuple[str, ...]:

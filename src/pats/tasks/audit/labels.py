@@ -4,7 +4,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from pats.tasks import multilabel
 from pats.tasks._text import key, shown
 from pats.tasks.audit.finding import ERROR, SHOWN, WARNING, Finding, Row, count
 
@@ -13,6 +12,7 @@ _ZEROS = re.compile(r"^([+-]?)0+(?=\d+$)", re.ASCII)
 _TRUTH = ({"true", "1", "yes", "t", "y"}, {"false", "0", "no", "f", "n"})
 _LOST = {"nan", "null", "n/a", "<na>", "#n/a"}  # what programs write where a value is missing
 _DOUBTFUL = _LOST | {"none", "na", "nil", "?", "-"}  # and what may be a class as well
+MANY = 200  # classes up to which PATS is tried
 _MOSTLY = 0.8  # the share of rows from which a class is called large
 
 
@@ -50,25 +50,18 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{shown(cell)} ({count(rows, 'row', 'rows')})" for cell, rows in counts.items())
 
 
-def several_labels(labels: Sequence[str]) -> list[Finding]:
-    """Cells that hold several labels each, or a number with a decimal comma: both have to be asked for."""
+def decimal_commas(labels: Sequence[str]) -> list[Finding]:
+    """Numbers with a comma, which may be decimal or between two labels: it has to be asked for."""
     decimal = all(_DECIMAL.fullmatch(label) for label in labels) and any("," in label for label in labels)
-    every = decimal and all("," in label for label in labels)
-    several = None if every else multilabel.separated(labels)
-    if several is not None:
-        kind = " (or its numbers have a decimal comma: then say --kind regression)" if decimal else ""
-        message = multilabel.refused(
-            f"{count(several.rows, 'row has', 'rows have')} several labels, such as {shown(several.example)}",
-            f"keep one of them, or say --kind classification if each cell is one class{kind}",
-        )
-        return [Finding("multi-label", message, {"rows": several.rows}, ERROR)]
     if not decimal:
         return []
     rows = sum("," in label for label in labels)
     example = next(label for label in labels if "," in label)
+    several = "" if rows == len(labels) else ", --kind multilabel if it is between two labels"
     message = (
         f"{count(rows, 'label has', 'labels have')} a comma, such as {shown(example)}; say --kind "
-        "regression if it is a decimal comma, or --kind classification if each is the name of a class"
+        f"regression if it is a decimal comma{several}, or --kind classification if each is the name of "
+        "a class"
     )
     return [Finding("decimal-comma", message, {"rows": rows}, ERROR)]
 
@@ -111,6 +104,21 @@ def missing_words(classes: Sequence[str]) -> list[Finding]:
     if dropped:
         message += f" --drop-unlabelled leaves out the rows of {', '.join(dropped)}."
     return [Finding("missing-words", message, {"rows": named.total()}, WARNING)]
+
+
+def many(classes: Sequence[str]) -> list[Finding]:
+    """More classes than PATS is tried with.
+
+    Args:
+        classes: The names of the classes.
+    """
+    if len(classes) <= MANY:
+        return []
+    message = (
+        f"There are {len(classes)} classes; PATS is tried with up to {MANY}. Check that this is the label, "
+        "and no name or number of each row; tables and charts of so many classes are long."
+    )
+    return [Finding("many-classes", message, {"classes": len(classes)}, WARNING)]
 
 
 def uneven(classes: Sequence[str]) -> list[Finding]:

@@ -1,0 +1,71 @@
+"""Tables of tasks that PATS does not learn: recognised and refused."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from pats._errors import InputError
+from pats.tasks.reading import Table
+
+_MOST = 0.9  # the share of the cells that must look so
+_LONG = 12  # words of an answer that somebody wrote
+_TAG = re.compile(r"[BIOESLU](-[A-Z][A-Z_]*)?")
+_IMAGE = re.compile(r"\S+\.(png|jpe?g|gif|bmp|webp|tiff?|wav|mp3|flac|mp4)", re.IGNORECASE)
+_PAIR = "PATS learns one label, several labels or a score for each whole text"
+
+
+def check_text(table: Table, name: str) -> None:
+    """Refuse a column of tokens, or of the names of images and recordings.
+
+    Raises:
+        InputError: It is one.
+    """
+    cells = [cell for cell in table.column(name) if cell is not None]
+    if cells and all(isinstance(cell, list | tuple) for cell in cells):
+        _refuse(table, name, "lists of tokens in place of texts", "join each into one text")
+    if _most(cells, lambda cell: isinstance(cell, str) and bool(_IMAGE.fullmatch(cell.strip()))):
+        _refuse(
+            table, name, f"names of files such as {cells[0]!r:.60}", "PATS reads texts, not what is in files"
+        )
+
+
+def check_label(table: Table, name: str) -> None:
+    """Refuse a column of spans, of labels of tokens, of nested answers, or of texts that are to be written.
+
+    Raises:
+        InputError: It is one.
+    """
+    cells = [cell for cell in table.column(name) if cell is not None and str(cell).strip()]
+    if any(isinstance(cell, dict) for cell in cells):
+        _refuse(
+            table, name, "objects with parts of their own", "name a column of plain labels, or flatten it"
+        )
+    lists = [cell for cell in cells if isinstance(cell, list | tuple)]
+    if any(isinstance(part, dict | list | tuple) for cell in lists for part in cell):
+        _refuse(table, name, "lists of spans or of objects", "give each row one label or a list of names")
+    if lists and _most(
+        lists, lambda cell: len(cell) > len(set(map(str, cell))) or _tags(list(map(str, cell)))
+    ):
+        _refuse(table, name, "a label for each token", "give each row one label")
+    words = [cell for cell in cells if isinstance(cell, str)]
+    if _most(words, lambda cell: _tags(cell.split())):
+        _refuse(table, name, "a label for each token", "give each row one label")
+    if len(set(words)) > _MOST * len(words) and _most(words, lambda cell: len(cell.split()) >= _LONG):
+        _refuse(
+            table,
+            name,
+            "a text of its own for nearly every row, as a summary or an answer is",
+            "name a label",
+        )
+
+
+def _tags(parts: Sequence[str]) -> bool:
+    return len(parts) > 1 and all(_TAG.fullmatch(part) for part in parts) and "O" in parts
+
+
+def _most(cells: Sequence[Any], looks: Callable[[Any], bool]) -> bool:
+    return bool(cells) and sum(map(looks, cells)) >= _MOST * len(cells)
+
+
+def _refuse(table: Table, name: str, what: str, mend: str) -> NoReturn:
+    raise InputError(f"column {name!r} of {table.name} holds {what}: {_PAIR}; {mend}")

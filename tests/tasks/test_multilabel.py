@@ -1,0 +1,189 @@
+"""Rows with several labels: recognised in every form, trained, and used."""
+
+import csv
+import gzip
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pats import InputError, Run
+from pats.cli import main
+from pats.measure.predict import predict
+from pats.page.numbers import examples
+from pats.page.numbers.judged import per_label
+from pats.run import finetune
+from pats.tasks import load, multilabel
+from support.tables import write_table
+
+NAMES = ("rude", "spam", "threat")
+SETS = [("rude",), ("rude", "spam"), (), ("threat",), ("spam", "threat"), ("spam",)]
+
+
+def words(i):
+    """A text whose words tell its labels."""
+    return f"{' '.join(name.upper() for name in SETS[i % len(SETS)])} text {i}"
+
+
+def marks(i):
+    return {name: int(name in SETS[i % len(SETS)]) for name in NAMES}
+
+
+FORMS = {
+    "columns": ("a.csv", marks, {}),
+    "columns that are named": ("a.csv", lambda i: {**marks(i), "label": i}, {"label": NAMES}),
+    "columns of true and false": ("a.parquet", lambda i: {n: bool(v) for n, v in marks(i).items()}, {}),
+    "lists": ("a.jsonl", lambda i: {"labels": list(SETS[i % 6])}, {}),
+    "lists in Parquet": ("a.parquet", lambda i: {"labels": list(SETS[i % 6])}, {}),
+    **{
+        f"separated by {one}": ("a.tsv", lambda i, one=one: {"label": one.join(SETS[i % 6]) or "[]"}, {})
+        for one in (",", ";", "|")
+    },
+    "lists written out": ("a.csv", lambda i: {"label": str(list(SETS[i % 6]))}, {}),
+    "lists written out, as said": (
+        "a.csv",
+        lambda i: {"label": json.dumps(list(SETS[i % 6]))},
+        {"kind": "multilabel"},
+    ),
+}
+
+
+def table(path, cells, rows=120):
+    return write_table(path, [{"text": words(i), **cells(i)} for i in range(rows)])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_labels(tmp_path, form):
+    name, cells, given = FORMS[form]
+    data = load(data=table(tmp_path / name, cells), **given)
+    assert data.labels == NAMES
+    assert data.multilabel
+    assert not data.regression
+    assert data.metric == "micro_f1"
+    assert any("multi-label" in note for note in data.notes)
+    for split in data.splits.values():
+        for text, own in zip(split.text, data.marks(split.label), strict=True):
+            assert [name.upper() in text.split() for name in NAMES] == own.astype(bool).tolist()
+        shares = data.marks(split.label).mean(axis=0)
+        assert np.abs(shares - [1 / 3, 1 / 2, 1 / 3]).max() < 0.15  # every split has its share of each
+
+
+@pytest.mark.parametrize(
+    ("cells", "given", "said"),
+    [
+        (lambda i: {"a": i % 2, "b": 0.5}, {"label": ("a", "b")}, "'0.5' in column 'b'.* 0 and 1"),
+        (lambda i: {"label": "ab"[i % 2]}, {"kind": "multilabel"}, "no row has several labels"),
+        (
+            lambda i: {"label": ["a", "b"][: i % 3]},
+            {"kind": "regression"},
+            "0 labels, but regression has one",
+        ),
+        (lambda i: {"label": [{"span": [0, 3]}]}, {}, "each whole text"),
+        (marks, {"class_weights": "balanced"}, "several a row, not classes"),
+        (marks, {"metric": "auroc"}, "'auroc' is not for several labels.* micro_f1"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(tmp_path, cells, given, said):
+    path = table(tmp_path / "a.jsonl", cells)
+    with pytest.raises(InputError, match=said) as error:
+        finetune(Run(data=str(path), method="majority", **given))
+    assert "\n" not in str(error.value)
+
+
+def test_one_label_a_row_in_columns_or_lists_is_classification(tmp_path):
+    for name, cells in (
+        ("a.csv", lambda i: {"u": i % 2, "v": 1 - i % 2}),
+        ("a.jsonl", lambda i: {"label": ["vu"[i % 2]]}),
+    ):
+        path = table(tmp_path / name, cells)
+        data = load(data=path)
+        assert data.labels == ("u", "v")
+        assert not data.multilabel
+        assert load(data=path, kind="multilabel").multilabel
+
+
+def test_rare_labels_are_dropped_and_their_rows_stay(tmp_path):
+    def cells(i):
+        return {"labels": [*SETS[i % 6], *(["once"] if i == 0 else [])]}
+
+    path = table(tmp_path / "a.jsonl", cells)
+    with pytest.raises(InputError, match=r"'once' has 1 different text .* --drop-rare"):
+        load(data=path)
+    data = load(data=path, drop_rare=True)
+    assert data.labels == NAMES
+    assert sum(map(len, data.splits.values())) == 120
+
+
+def test_other_sets_are_other_data(tmp_path):
+    data = load(data=table(tmp_path / "a.csv", marks))
+    assert replace(data, sets=data.sets[::-1]).fingerprint != data.fingerprint
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("a,b", "c"), ("a,b", "c;d", "e|f")])
+def test_names_in_one_cell_are_taken_apart_again(names):
+    for chosen in (names, names[1:], ()):
+        assert multilabel.split(multilabel.joined(chosen, names), names) == list(chosen)
+
+
+@pytest.mark.parametrize("method", ["majority", "tfidf", "frozen", "vanilla", "pats", "r3f", "smart"])
+def test_every_method_learns_several_labels(tmp_path, tiny_bert, method):
+    path = table(tmp_path / "a.csv", marks, rows=60)
+    run = Run(
+        model=str(tiny_bert),
+        data=str(path),
+        method=method,
+        epochs=1,
+        lr=1e-3,
+        max_length=16,
+        batch_size=16,
+        precision="fp32",
+    )
+    result = finetune(run, tmp_path / "out")
+    assert result.status == "done"
+    assert result.run.kind == "multilabel"
+    assert set(result.test) == {"micro_f1", "macro_f1", "subset_accuracy"}
+    if method == "tfidf":
+        assert result.test["micro_f1"] > 0.95
+    card = json.loads((tmp_path / "out/model/pats.json").read_text())
+    assert len(card["thresholds"]) == 3
+    with gzip.open(tmp_path / "out/predictions.csv.gz", "rt") as file:
+        rows = list(csv.DictReader(file))
+    (answers,) = examples.read(tmp_path / "out/predictions.csv.gz", NAMES, "test", several=True)
+    assert examples.measured(answers, "micro_f1") == pytest.approx(result.test["micro_f1"])
+    assert [one.count for one in per_label(NAMES, [answers])] == answers.true.sum(axis=0).tolist()
+    # What is exported says the same of the same texts; a baseline is refitted on all rows.
+    found = predict(tmp_path / "out/model", path)
+    assert len(found) == 60
+    limits = card["thresholds"]
+    for one in found:
+        given = [n for n, least in zip(NAMES, limits, strict=True) if one.scores[n] >= least]
+        assert one.label == ",".join(given)
+    if method not in ("majority", "tfidf", "frozen"):
+        data = load(data=path)
+        said = dict(zip((one.texts[0] for one in found), found, strict=True))
+        tests = [row for row in rows if row["split"] == "test"]
+        for text, row in zip(data.splits["test"].text, tests, strict=True):
+            assert said[text].label == row["prediction"]
+            assert said[text].scores["rude"] == pytest.approx(float(row["p_rude"]), abs=1e-5)
+
+
+def test_on_the_command_line(tmp_path, tiny_bert, capsys):
+    path, out = table(tmp_path / "a.csv", marks, rows=60), tmp_path / "out"
+    flags = ["--data", str(path), "--model", str(tiny_bert), "--label", *NAMES, "--max-length", "16"]
+    assert main(["run", *flags, "--method", "tfidf", "--out", str(out), "--quiet"]) == 0
+    assert main(["predict", str(out / "model"), str(path), "--out", str(tmp_path / "p.csv"), "--quiet"]) == 0
+    first = next(csv.DictReader((tmp_path / "p.csv").open()))
+    assert first["prediction"] == "rude"
+    assert {"p_rude", "p_spam", "p_threat"} <= set(first)
+    capsys.readouterr()
+    assert main(["inspect", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["kind"] == "multilabel"
+    assert {one["name"]: one["rows"] for one in told["classes"]} == {"spam": 30, "rude": 20, "threat": 20}
+    assert next(one["share"] for one in told["classes"] if one["name"] == "spam") == 0.5
+    assert (
+        main(["predict", str(out / "model"), str(path), "--top-k", "2", "--out", str(tmp_path / "q.csv")])
+        == 2
+    )
+    assert "several labels a text: leave out top_k" in capsys.readouterr().err

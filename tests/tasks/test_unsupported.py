@@ -1,0 +1,56 @@
+"""Tables of other tasks are recognised and refused."""
+
+import pytest
+
+from pats import InputError
+from pats.tasks import load
+from support.tables import write_table
+
+SENTENCE = "it was the best of times and it was the worst of times, row {}"
+
+
+def text(i):
+    return f"text {i}"
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "said"),
+    [
+        ("a.jsonl", lambda i: {"text": ["a", "b"], "label": "xy"[i % 2]}, "lists of tokens .* join"),
+        ("a.jsonl", lambda i: {"text": text(i), "label": ["O", "B-PER", "O"]}, "a label for each token"),
+        ("a.csv", lambda i: {"text": text(i), "label": "O B-PER I-PER O"}, "a label for each token"),
+        ("a.jsonl", lambda i: {"text": text(i), "label": [0, 1, 0, 0, i % 2]}, "a label for each token"),
+        ("a.jsonl", lambda i: {"text": text(i), "label": [{"start": 0, "end": 4}]}, "lists of spans"),
+        ("a.parquet", lambda i: {"text": text(i), "label": [[0, 4]]}, "lists of spans"),
+        (
+            "a.jsonl",
+            lambda i: {"text": text(i), "label": {"answer": "x", "start": [i]}},
+            "objects with parts",
+        ),
+        ("a.csv", lambda i: {"text": text(i), "label": SENTENCE.format(i)}, "nearly every row, as a summary"),
+        (
+            "a.csv",
+            lambda i: {"text": f"images/{i}.JPG", "label": "xy"[i % 2]},
+            r"names of files such as 'images/0\.JPG'",
+        ),
+    ],
+)
+def test_other_tasks_are_one_sentence(tmp_path, name, row, said):
+    path = write_table(tmp_path / name, [row(i) for i in range(60)])
+    with pytest.raises(InputError, match=said) as error:
+        load(data=path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        lambda i: ["x", "y"][: i % 2 + 1],
+        lambda i: "AB"[i % 2],
+        lambda i: SENTENCE.format(i % 2),
+        lambda i: ["O", "B"][: i % 2 + 1],
+    ],
+)
+def test_labels_that_look_like_it_stay(tmp_path, label):
+    rows = [{"text": f"see image{i}.png, {i}", "label": label(i)} for i in range(60)]
+    assert len(load(data=write_table(tmp_path / "a.jsonl", rows)).labels) == 2
