@@ -2,7 +2,8 @@
 
     TRITON_INTERPRET=0 PYTHONPATH=tests python -m benchmarks.registers
 
-Compiles every variant of every kernel for compute capability 8.0 and 9.0 with the tools that Triton brings.
+Compiles every kernel for compute capability 8.0 and 9.0 with the tools that Triton brings, and both passes
+with each of their settings changed by itself.
 Instructions are those in the code: of two branches both count. Writes ``benchmarks/results/registers.json``.
 """
 
@@ -13,7 +14,7 @@ from support import compiled
 
 
 def main() -> None:
-    """Compile and read every variant."""
+    """Compile and read the variants."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--only", default="", help="variants whose names contain this")
     only = parser.parse_args().only

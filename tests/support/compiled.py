@@ -86,19 +86,23 @@ class Code:
         """Elements of a thread."""
         return self.elements / self.threads
 
+    @property
+    def loading(self) -> float:
+        """Elements that a multiprocessor works on at a time."""
+        return self.occupancy * MOST_THREADS * self.of_a_thread
+
     def row(self) -> dict[str, Any]:
         """For a result file."""
         return asdict(self) | {"occupancy": round(self.occupancy, 3)}
 
 
 def variants() -> Iterator[Variant]:
-    """Variants of every kernel: each setting once beside what is usual, and what is compiled differently."""
-    yield variant("size_kernel", TOTAL=True, BLOCK=plan.TOTAL_BLOCK)
+    """Every kernel, and of both passes what is usual with each setting changed by itself."""
     yield variant("size_kernel", TOTAL=False, BLOCK=plan.TOTAL_BLOCK)
+    yield variant("size_kernel", TOTAL=True, BLOCK=plan.TOTAL_BLOCK)
     yield variant("total_kernel", COLUMNS=len(SUMS), LARGEST=-1, BLOCK=plan.TOTAL_BLOCK)
     yield variant("tally_kernel", BLOCK=plan.TOTAL_BLOCK)
     yield measure()
-    yield measure(observed=True)
     yield measure(budget=False)
     yield measure(aligned=False)
     yield measure("bfloat16")
@@ -109,7 +113,6 @@ def variants() -> Iterator[Variant]:
     yield update(aligned=False)
     yield update("bfloat16")
     yield update("bfloat16", "bfloat16")
-    yield update("bfloat16", "bfloat16", aligned=False)
     yield update("float16")
 
 
@@ -122,8 +125,8 @@ def measure(
     theta: str = "float32", budget: bool = True, observed: bool = False, aligned: bool = True
 ) -> Variant:
     """Of the first pass."""
-    constants = {"THETA": theta, "BUDGET": budget, "OBSERVED": observed, "ALIGNED": aligned}
-    return variant("measure_kernel", **constants, BLOCK=plan.MEASURE_BLOCK)
+    seen = {"BUDGET": budget, "OBSERVED": observed, "ALIGNED": aligned}
+    return variant("measure_kernel", THETA=theta, **seen, BLOCK=plan.MEASURE_BLOCK)
 
 
 def update(
@@ -135,8 +138,8 @@ def update(
     aligned: bool = True,
 ) -> Variant:
     """Of the second pass."""
-    constants = {"THETA": theta, "STATE": state, "BASE": base, "NOISE": noise, "OBSERVED": observed}
-    return variant("update_kernel", **constants, ALIGNED=aligned, BLOCK=plan.UPDATE_BLOCK)
+    done = {"BASE": base, "NOISE": noise, "OBSERVED": observed, "ALIGNED": aligned}
+    return variant("update_kernel", THETA=theta, STATE=state, **done, BLOCK=plan.UPDATE_BLOCK)
 
 
 def compiled(variant: Variant, capability: int, **options: Any) -> Code:

@@ -20,9 +20,11 @@ from pats.kernels.update import ADAMW
 # What the size kernel works out of every job: what float64 needs, and pairs of float32. Of these ``keep`` is
 # what θ keeps of itself under AdamW and the decay under Adamax, ``inverse`` 1 / s̄, ``part`` ε / s̄,
 # ``scale`` λ, ``spared`` λγ and ``top`` the ceiling.
-SIZES = ("lam", "ceiling", "lr", "step", "counted", "mean", "noisy")
-SIZES += ("beta1", "rest1", "beta2", "rest2", "eps", "keep", "size")
-SIZES += ("inverse", "part", "scale", "spared", "top")
+SIZES = (
+    *("lam", "ceiling", "lr", "step", "counted", "mean", "noisy"),
+    *("beta1", "rest1", "beta2", "rest2", "eps", "keep", "size"),
+    *("inverse", "part", "scale", "spared", "top"),
+)
 
 
 def columns(names: Sequence[str]) -> list[Any]:
