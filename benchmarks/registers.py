@@ -3,8 +3,8 @@
     TRITON_INTERPRET=0 PYTHONPATH=tests python -m benchmarks.registers
 
 Compiles every kernel for compute capability 8.0 and 9.0 with the tools that Triton brings, and both passes
-with each of their settings changed by itself.
-Instructions are those in the code: of two branches both count. Writes ``benchmarks/results/registers.json``.
+with each of their settings changed by itself. Instructions are those in the code: of two branches both count.
+Writes ``benchmarks/results/registers.json``.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main() -> None:
         for capability in compiled.CAPABILITIES:
             code = compiled.compiled(variant, capability)
             rows.append({"variant": variant.name, "capability": capability, **code.row()})
-            print(variant.name, capability, code.row(), flush=True)
+            print(variant.name, capability, code.row())
     recording.put(rows, key=("variant", "capability"))
 
 

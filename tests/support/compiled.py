@@ -76,24 +76,19 @@ class Code:
     elements: int
 
     @property
-    def occupancy(self) -> float:
-        """Share of a multiprocessor's threads that the registers let run."""
+    def programs(self) -> int:
+        """How many programs the registers let a multiprocessor hold."""
         warp = -(-self.registers * 32 // 256) * 256  # registers are given out in units of 256
-        return min(REGISTERS // warp // (self.threads // 32) * self.threads / MOST_THREADS, 1.0)
+        return min(REGISTERS // warp // (self.threads // 32), MOST_THREADS // self.threads)
 
     @property
-    def of_a_thread(self) -> float:
-        """Elements of a thread."""
-        return self.elements / self.threads
-
-    @property
-    def loading(self) -> float:
+    def loading(self) -> int:
         """Elements that a multiprocessor works on at a time."""
-        return self.occupancy * MOST_THREADS * self.of_a_thread
+        return self.programs * self.elements
 
     def row(self) -> dict[str, Any]:
         """For a result file."""
-        return asdict(self) | {"occupancy": round(self.occupancy, 3)}
+        return asdict(self) | {"programs": self.programs, "loading": self.loading}
 
 
 def variants() -> Iterator[Variant]:
