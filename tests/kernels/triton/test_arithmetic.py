@@ -81,13 +81,18 @@ def test_base_updates_of_extreme_numbers(name, decay, eps, lr, step):
     job = make_job(theta, grad, None, None, step=step, lr=lr)
     job.rule = make_rule(name, first, second, decay)
     job.rule.eps = eps
-    path.step([job])
+    _, tally = path.step([job])
     change, mean, spread = exact(name, decay, eps, lr, step, *before)
     scale = torch.maximum(before[0].double().abs(), change.abs())
     assert close(theta.cpu(), before[0].double() - change, scale).all()
     parts = (0.9 * before[2].double()).abs() + 0.1 * before[1].double().abs()
     assert close(first.cpu(), mean, mean.abs() + 2.0**-20 * parts, 2 * SMALLEST).all()
     assert close(second.cpu(), spread, spread.abs(), 2 * SMALLEST).all()
+    square, observed = tally[0, -2:].cpu()
+    assert observed == len(theta)
+    torch.testing.assert_close(
+        square, change.float().double().square().sum(), rtol=1e-6, atol=0, equal_nan=True
+    )
 
 
 @triton.jit

@@ -49,6 +49,7 @@ def based(theta, grad, first, second, factor, sizes, is_adamw):
         kept, kept_low = times(theta, keep)
         value, value_low = less(kept, kept_low, change, change_low)
         change += (theta - kept) - kept_low
+        sound = sound & (tl.abs(kept) <= MOST)
     else:
         change, change_low, mean, spread, sound = adamax(
             theta, grad, first, second, factor, beta1, rest1, beta2, eps, keep, size

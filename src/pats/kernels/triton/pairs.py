@@ -54,7 +54,7 @@ def reciprocal(x):
 
 @triton.jit
 def inverse_root(x):
-    """1 / sqrt(x), likewise."""
+    """1 / sqrt(x), nearly, of an x that is not denormal."""
     if INTERPRETED:
         return tl.rsqrt(x)
     else:
