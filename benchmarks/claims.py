@@ -185,6 +185,12 @@ CLAIMS: Mapping[str, Claim] = {
         ("benchmarks/readings.yaml", "benchmarks/readings_seeds.yaml"),
         " --data GLUE",
     ),
+    "registers": Claim(
+        "registers, spills and float64 instructions of the Triton kernels",
+        ("TRITON_INTERPRET=0 PYTHONPATH=tests python -m benchmarks.registers",),
+        ("src/pats/kernels/triton", "tests/support/compiled.py", "benchmarks/registers.py"),
+        5,
+    ),
     "report": Claim(
         "how long the report of ten thousand results takes, and how large its page is",
         ("python -m benchmarks.report",),

@@ -344,6 +344,7 @@ BLOCKS: Mapping[Path, Sequence[tuple[str, Callable[[Results], str]]]] = {
         ("scaling", scaling),
         ("end_to_end", end_to_end),
         ("gpu_before", tables.before),
+        ("registers", tables.registers),
     ],
     USING: [("predict_stream", tables.predict_stream)],
     REPORT: [("statistics_null", statistics_null), ("data_size", data_size)],

@@ -107,3 +107,15 @@ def predict_stream(results: Results) -> str:
     rows = sorted(rows_of(results), key=lambda row: row["megabytes"])
     cells = [[f"{row['megabytes']:g}", f"{row['rows']:,}", row["peak_memory_mb"]] for row in rows]
     return table(["table, MB", "rows", "peak memory, MB"], cells)
+
+
+def registers(results: Results) -> str:
+    """What every variant of a kernel takes, on two generations of cards."""
+    heads = ["kernel", "compute capability", "registers", "spilled, bytes", "programs a multiprocessor"]
+    heads += ["entries there", "bits a load", "float64 instructions", "instructions"]
+    columns = ["registers", "spilled", "programs", "loading", "widest_load", "fp64", "instructions"]
+    cells = (
+        [row["variant"], f"{row['capability'] / 10}", *(f"{row[column]:,}" for column in columns)]
+        for row in rows_of(results)
+    )
+    return table(heads, cells)

@@ -1,8 +1,4 @@
-"""The tables of the kernels: what a graph writes by itself, what is kept, and that every kernel compiles."""
-
-import os
-import subprocess
-import sys
+"""The tables of the kernels: what a graph writes by itself, what is kept, and how kernels are launched."""
 
 import pytest
 import torch
@@ -85,35 +81,42 @@ def test_blocks_cover_every_piece_once():
     assert sorted(covered) == expected
 
 
-COMPILE = """
-import torch, triton.language as tl
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource, compile
-from pats.kernels.triton import kernel
-
-TYPES = {"pieces": "*i64", "blocks": "*i32", "ranges": "*i64", "samples": "*fp32"}
-
-def build(function, **constants):
-    names = function.arg_names
-    assert set(constants) == {p.name for p in function.params if p.is_constexpr}, function
-    signature = {n: "constexpr" if n in constants else TYPES.get(n, "*fp64") for n in names}
-    fixed = {(names.index(name),): value for name, value in constants.items()}
-    for capability in (80, 90):
-        source = ASTSource(fn=function, signature=signature, constexprs=fixed)
-        compile(source, target=GPUTarget("cuda", capability, 32))
-
-for theta, aligned, other in ((tl.float32, True, False), (tl.bfloat16, False, True)):
-    build(kernel.measure_kernel, THETA=theta, BUDGET=True, OBSERVED=other, ALIGNED=aligned, BLOCK=1024)
-    more = {"THETA": theta, "STATE": tl.float32, "ALIGNED": aligned, "BLOCK": 1024}
-    build(kernel.update_kernel, BASE=True, NOISE=not other, OBSERVED=False, **more)
-    build(kernel.update_kernel, BASE=False, NOISE=True, OBSERVED=other, **more)
-    build(kernel.size_kernel, TOTAL=other, BLOCK=1024)
-build(kernel.total_kernel, COLUMNS=3, LARGEST=-1, BLOCK=1024)
-build(kernel.tally_kernel, BLOCK=1024)
-"""
+@runs
+def test_the_size_of_a_program_and_its_options_change_no_bit(monkeypatch):
+    found = []
+    for block in (128, 512, 1024):
+        monkeypatch.setattr(plan, "UPDATE_BLOCK", block)
+        jobs = [*jobs_of(3000, 16, 5)]
+        path.DeviceBatch(path._PATH, jobs).step()
+        found.append(torch.cat([job.theta for job in jobs]))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
 
 
-def test_every_kernel_compiles_for_a_gpu_that_is_not_there():
-    environment = {**os.environ, "TRITON_INTERPRET": "0"}
-    done = subprocess.run([sys.executable, "-c", COMPILE], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+class Kernel:
+    """In the place of a kernel: it keeps the options of every compilation."""
+
+    __name__ = "update_kernel"
+
+    def __init__(self):
+        self.compiled = []
+
+    def __getitem__(self, grid):
+        def compile(*arguments, **options):
+            self.compiled.append(options)
+            return {grid: lambda *arguments: None}
+
+        return compile
+
+
+@runs
+def test_a_kernel_is_compiled_once_for_its_options(monkeypatch):
+    work = path._Work([*jobs_of(16)], Plans())
+    kernel, grid = Kernel(), (1, 1, 1)
+    for _ in range(3):
+        work.plan._launch(kernel, grid, (1024,))
+    assert kernel.compiled == [plan.OPTIONS["update_kernel"]]
+    assert kernel.compiled[0]["enable_fp_fusion"] is False
+    monkeypatch.setitem(plan.OPTIONS, "update_kernel", {"num_warps": 8})
+    work.plan._launch(kernel, grid, (1024,))
+    assert kernel.compiled[1:] == [{"num_warps": 8}]

@@ -17,7 +17,14 @@ from pats.kernels.triton import tables
 from pats.kernels.triton.tables import HEAD, JobRow, Moving, OwnerRow, PieceRow
 from pats.kernels.update import ADAMW
 
-SIZES = ("lam", "ceiling", "lr", "step", "counted")  # of every job, as the size kernel finds them
+# What the size kernel works out of every job: what float64 needs, and pairs of float32. Of these ``keep`` is
+# what θ keeps of itself under AdamW and the decay under Adamax, ``inverse`` 1 / s̄, ``part`` ε / s̄,
+# ``scale`` λ, ``spared`` λγ and ``top`` the ceiling.
+SIZES = (
+    *("lam", "ceiling", "lr", "step", "counted", "mean", "noisy"),
+    *("beta1", "rest1", "beta2", "rest2", "eps", "keep", "size"),
+    *("inverse", "part", "scale", "spared", "top"),
+)
 
 
 def columns(names: Sequence[str]) -> list[Any]:
@@ -34,14 +41,15 @@ DTYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16:
 O_MEASURED, O_MEASURED_END, O_UPDATED, O_UPDATED_END, O_FLAGS, O_BUDGET = columns(OwnerRow._fields)
 (J_TOTAL, J_BETA, J_FACTOR, J_GAMMA, J_EPS_ABSOLUTE, J_EPS_RELATIVE, J_SIZE, J_OPEN, J_STEPS, J_BETA1,
  J_BETA2, J_LOG_BETA1, J_LOG_BETA2, J_EPS, J_DECAY) = columns(JobRow._fields)
-# fmt: on
 # Columns of a budget's account, of the sums and of the tally.
 A_SPREAD, A_MEAN, A_VARIANCE, A_SIZE, A_SPENT = columns(ROW)
 S_SUM, S_NONFINITE, S_VARIANCE = columns(SUMS)
 T_GATED, T_ZERO, T_SQUARE, T_SIGMA_MAX, T_UPDATE_SQUARE, T_OBSERVED = columns(TALLY)
 H_FOUND, H_SCALE_AT, H_SCALE, H_JOBS = columns(HEAD)
 M_GRADS, M_LRS, M_STEPS, M_WIDTHS = columns(Moving._fields)
-Z_LAM, Z_CEILING, Z_LR, Z_STEP, Z_COUNTED = columns(SIZES)
+(Z_LAM, Z_CEILING, Z_LR, Z_STEP, Z_COUNTED, Z_MEAN, Z_NOISY, Z_BETA1, Z_REST1, Z_BETA2, Z_REST2, Z_EPS,
+ Z_KEEP, Z_SIZE, Z_INVERSE, Z_PART, Z_SCALE, Z_SPARED, Z_TOP) = columns(SIZES)
+# fmt: on
 P_COLUMNS, J_COLUMNS = tl.constexpr(len(PieceRow._fields)), tl.constexpr(len(JobRow._fields))
 O_COLUMNS, H_COLUMNS, Z_COLUMNS = (tl.constexpr(len(names)) for names in (OwnerRow._fields, HEAD, SIZES))
 S_COLUMNS, T_COLUMNS = tl.constexpr(len(SUMS)), tl.constexpr(len(TALLY))

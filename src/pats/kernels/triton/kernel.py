@@ -8,83 +8,12 @@ bytes that hold an address or a float64: a head, and a column for each of ``Movi
 import triton
 import triton.language as tl
 
-from pats.kernels.triton.arithmetic import (
-    FLOAT32_MAX,
-    base_update,
-    cut_off,
-    half_unit,
-    intensity,
-    normal_quantile,
-    rounded,
-    words_of_blocks,
-)
 from pats.kernels.triton.columns import *
-from pats.kernels.triton.totals import size_kernel, tally_kernel, total_kernel  # noqa: F401
-
-
-@triton.jit
-def entry(row, column: tl.constexpr, DTYPE: tl.constexpr, ALIGNED: tl.constexpr):
-    """The pointer in a column of the table of pieces."""
-    pointer = tl.load(row + column).to(tl.pointer_type(DTYPE))
-    if ALIGNED:  # lets a thread load 16 bytes at once
-        pointer = tl.multiple_of(pointer, 16)
-    return pointer
-
-
-@triton.jit
-def gradient(row, moving, DTYPE: tl.constexpr, ALIGNED: tl.constexpr):
-    """The pointer to the first element of a piece in this step's gradient."""
-    address = moved(moving, tl.load(row + P_OWNER), M_GRADS).to(tl.int64, bitcast=True)
-    pointer = address.to(tl.pointer_type(DTYPE)) + tl.load(row + P_OFFSET)
-    if ALIGNED:
-        pointer = tl.multiple_of(pointer, 16)
-    return pointer
-
-
-@triton.jit
-def grad_scale(moving):
-    """What the gradients of this step are divided by, in float64."""
-    word = tl.load(moving + H_SCALE_AT)
-    is_there = word.to(tl.int64, bitcast=True) != 0
-    held = tl.load(moving + H_SCALE)
-    return tl.where(is_there, number(word, tl.where(is_there, 4, 0)), held)
-
-
-@triton.jit
-def sample_places(row, i, inside):
-    """Where a piece's observed entries are kept, and which of a program's entries these are."""
-    return tl.load(row + P_SAMPLE) + (i // EVERY) * SAMPLED + i % EVERY, inside & (i % EVERY < SAMPLED)
-
-
-@triton.jit
-def local_indices(row, off, ALIGNED: tl.constexpr, BLOCK: tl.constexpr):
-    """The local elements of a program, and which of them exist."""
-    numel = tl.load(row + P_NUMEL)
-    if ALIGNED:
-        numel = tl.multiple_of(numel, 16)
-    i = off + tl.arange(0, BLOCK)
-    return i, i < numel
-
-
-@triton.jit
-def stream_words(row, off, step, purpose: tl.constexpr, ALIGNED: tl.constexpr, BLOCK: tl.constexpr):
-    """Words (uint32) of the local elements off to off + BLOCK - 1 of a piece."""
-    run, stride, start, key = (
-        tl.load(row + P_RUN),
-        tl.load(row + P_STRIDE),
-        tl.load(row + P_START),
-        tl.load(row + P_KEY),
-    )
-    if ALIGNED:  # consecutive, from a multiple of four: one block of the stream for four elements
-        w0, w1, w2, w3 = words_of_blocks((start + off) // 4 + tl.arange(0, BLOCK // 4), key, step, purpose)
-        word = tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [BLOCK])
-    else:
-        i = off + tl.arange(0, BLOCK)
-        index = start + (i // run) * stride + i % run
-        w0, w1, w2, w3 = words_of_blocks(index // 4, key, step, purpose)
-        lane = index % 4
-        word = tl.where(lane == 0, w0, tl.where(lane == 1, w1, tl.where(lane == 2, w2, w3)))
-    return word
+from pats.kernels.triton.entries import entries, in_float64, noise_tally, square_sum, write
+from pats.kernels.triton.pairs import FLOAT32_MAX
+from pats.kernels.triton.pieces import entry, grad_scale, gradient, local_indices, sample_places
+from pats.kernels.triton.size import size_kernel  # noqa: F401
+from pats.kernels.triton.totals import tally_kernel, total_kernel  # noqa: F401
 
 
 @triton.jit
@@ -149,11 +78,20 @@ def measure_kernel(
 
 
 @triton.jit
+def since_sample(row, samples, off, THETA: tl.constexpr, ALIGNED: tl.constexpr, BLOCK: tl.constexpr):
+    """Σ Δ² and number of the observed entries of a block whose base update was done in between."""
+    i, inside = local_indices(row, off, ALIGNED, BLOCK)
+    place, kept = sample_places(row, i, inside)
+    theta = tl.load(entry(row, P_THETA, THETA, ALIGNED) + i, kept, 0.0).to(tl.float32)
+    change = theta - tl.load(samples + place, kept, 0.0)
+    return square_sum(change, kept), tl.sum(kept.to(tl.int32)).to(tl.float64)
+
+
+@triton.jit
 def update_kernel(
     pieces,
     scalars,
     moving,
-    sums,
     sizes,
     blocks,
     partial,
@@ -166,86 +104,42 @@ def update_kernel(
     ALIGNED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """The base update where ``BASE``, Eq. 4 and 5 where ``NOISE``, of one block; and its row of the tally."""
+    """The base update where ``BASE``, Eq. 4 and 5 where ``NOISE``, of one block; and its row of the tally.
+
+    A block that has entries beyond float32 is done a second time, in float64, and the first is not written.
+    """
     here = tl.program_id(0).to(tl.int64)
     row = pieces + tl.load(blocks + 2 * here) * P_COLUMNS
     block = tl.load(blocks + 2 * here + 1).to(tl.int64)
     off = block * BLOCK
-    owner, flags = tl.load(row + P_OWNER), tl.load(row + P_FLAGS)
-    job = scalars + owner * J_COLUMNS
-    lr, step = tl.load(sizes + Z_COLUMNS * owner + Z_LR), tl.load(sizes + Z_COLUMNS * owner + Z_STEP)
-    count = (step.to(tl.int64) & 0xFFFFFFFF).to(tl.uint32)
-    i, inside = local_indices(row, off, ALIGNED, BLOCK)
-    where_theta = entry(row, P_THETA, THETA, ALIGNED) + i
-    theta = tl.load(where_theta, inside, 0.0)
-    value = theta.to(tl.float64)
+    owner = tl.load(row + P_OWNER)
+    job, own = scalars + owner * J_COLUMNS, sizes + owner * Z_COLUMNS
     tally = partial + T_COLUMNS * (tl.load(row + P_UPDATED) + block)
-    if BASE:
-        grad = tl.load(gradient(row, moving, THETA, ALIGNED) + i, inside, 0.0)
-        where_first = entry(row, P_FIRST, STATE, ALIGNED) + i
-        where_second = entry(row, P_SECOND, STATE, ALIGNED) + i
-        first, second = tl.load(where_first, inside, 0.0), tl.load(where_second, inside, 1.0)
-        change, first64, second64 = base_update(
-            theta,
-            grad,
-            first,
-            second,
-            tl.load(job + J_FACTOR),
-            lr,
-            step,
-            flags // BASE_CODE == ADAMW_CODE,
-            tl.load(job + J_BETA1),
-            tl.load(job + J_BETA2),
-            tl.load(job + J_LOG_BETA1),
-            tl.load(job + J_LOG_BETA2),
-            tl.load(job + J_EPS),
-            tl.load(job + J_DECAY),
+    zero = tl.full([], 0.0, tl.float64)
+    updates, observed = zero, zero
+    gated, spared, squares, largest = zero, zero, zero, zero
+    if OBSERVED:
+        updates, observed = since_sample(row, samples, off, THETA, ALIGNED, BLOCK)
+    i, inside, hard, theta, mean, spread, change, opened, q, sigma = entries(
+        row, job, own, moving, off, THETA, STATE, BASE, NOISE, ALIGNED, False, BLOCK
+    )
+    if tl.max(hard.to(tl.int32)) != 0:
+        again, gated, spared, squares, largest = in_float64(
+            row, job, own, moving, off, THETA, STATE, BASE, NOISE, BLOCK
         )
-        tl.store(where_first, rounded(first64.to(tl.float32), STATE), inside)
-        tl.store(where_second, rounded(second64.to(tl.float32), STATE), inside)
-        value -= change
-        tl.store(tally + T_UPDATE_SQUARE, tl.sum(tl.where(inside, change * change, 0.0)))
-        tl.store(tally + T_OBSERVED, tl.sum(tl.where(inside, 1.0, 0.0).to(tl.float64)))
-    elif OBSERVED:
-        place, kept = sample_places(row, i, inside)
-        change = tl.where(kept, value - tl.load(samples + place, kept, 0.0).to(tl.float64), 0.0)
-        tl.store(tally + T_UPDATE_SQUARE, tl.sum(change * change))
-        tl.store(tally + T_OBSERVED, tl.sum(tl.where(kept, 1.0, 0.0).to(tl.float64)))
+        if BASE:
+            updates = again
     else:
-        tl.store(tally + T_UPDATE_SQUARE, 0.0)
-        tl.store(tally + T_OBSERVED, 0.0)
-    if NOISE:
-        threshold = tl.maximum(tl.load(row + P_THRESHOLD), 1)  # 1 where a matrix has no noise
-        total = tl.load(job + J_TOTAL)
-        mean = (tl.load(sums + S_COLUMNS * owner + S_SUM) / total).to(tl.float32).to(tl.float64)
-        finite = tl.load(sums + S_COLUMNS * owner + S_NONFINITE) == 0.0
-        noisy = ((flags & NOISY) != 0) & finite & (mean != 0.0)
-        lam, ceiling = tl.load(sizes + Z_COLUMNS * owner), tl.load(sizes + Z_COLUMNS * owner + Z_CEILING)
-        word = stream_words(row, off, count, 0, ALIGNED, BLOCK)
-        opened = inside & (word.to(tl.int64) < tl.where(noisy, threshold, 0))
-        average = tl.load(entry(row, P_AVERAGE, tl.float32, ALIGNED) + i, opened, 0.0)
-        eps_absolute, eps_relative = tl.load(job + J_EPS_ABSOLUTE), tl.load(job + J_EPS_RELATIVE)
-        std, gamma = (flags & STD) != 0, tl.load(job + J_GAMMA)
-        sigma = intensity(average, mean, eps_absolute, eps_relative, gamma, std, lam, ceiling)
-        sigma = tl.where(opened, sigma, 0.0)
-        draw = tl.where(opened, word, 0)
-        q = tl.where(opened, sigma * normal_quantile(draw, threshold), 0.0)
-        value = tl.where(q != 0.0, value + q, value)  # -0 stays where nothing is added
-        # With λ = 0 there is no noise, and nothing to add to the tally, as on the other paths.
-        adds = tl.where(lam != 0.0, 1.0, 0.0).to(tl.float64)
-        tl.store(tally + T_GATED, adds * tl.sum(tl.where(opened, 1.0, 0.0).to(tl.float64)))
-        tl.store(tally + T_ZERO, adds * tl.sum(tl.where(opened & (sigma == 0.0), 1.0, 0.0).to(tl.float64)))
-        tl.store(tally + T_SQUARE, tl.sum(q * q))
-        tl.store(tally + T_SIGMA_MAX, tl.max(sigma))
-    else:
-        tl.store(tally + T_GATED, 0.0)
-        tl.store(tally + T_ZERO, 0.0)
-        tl.store(tally + T_SQUARE, 0.0)
-        tl.store(tally + T_SIGMA_MAX, 0.0)
-    single = value.to(tl.float32)
-    if BASE and tl.bfloat16 == THETA:
-        random = stream_words(row, off, count, 1, ALIGNED, BLOCK) & 0xFFFF
-        random = tl.where((flags & ROUNDING) != 0, random, half_unit(single))
-        tl.store(where_theta, cut_off(single, random).to(THETA), inside)
-    else:
-        tl.store(where_theta, rounded(single, THETA), inside)
+        write(row, own, off, i, inside, theta, mean, spread, THETA, STATE, BASE, ALIGNED, BLOCK)
+        if BASE:
+            updates = square_sum(change, inside)
+        if NOISE:
+            gated, spared, squares, largest = noise_tally(opened, q, sigma)
+    if BASE:
+        observed = tl.minimum(tl.load(row + P_NUMEL) - off, BLOCK).to(tl.float64)
+    tl.store(tally + T_UPDATE_SQUARE, updates)
+    tl.store(tally + T_OBSERVED, observed)
+    tl.store(tally + T_GATED, gated)
+    tl.store(tally + T_ZERO, spared)
+    tl.store(tally + T_SQUARE, squares)
+    tl.store(tally + T_SIGMA_MAX, largest)

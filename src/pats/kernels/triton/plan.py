@@ -12,7 +12,7 @@ A CUDA graph carries its tables in the arguments of its launches (``constants``)
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 from itertools import chain, compress
@@ -36,8 +36,15 @@ from pats.kernels.triton.tables import (
 )
 from pats.philox import key, threshold
 
-MEASURE_BLOCK = UPDATE_BLOCK = 1024  # elements of one program
-_TOTAL_BLOCK = 1024
+MEASURE_BLOCK, UPDATE_BLOCK = 1024, 512  # elements of one program
+TOTAL_BLOCK = 1024
+# Sums that are exact must not be fused with products (``pairs.py``). Four entries a thread of the update are
+# one load of 16 bytes, and 96 registers hold them: five programs a multiprocessor, and nothing is spilled.
+_EXACT = {"num_warps": 4, "enable_fp_fusion": False}
+OPTIONS: Mapping[str, Mapping[str, int]] = {
+    "measure_kernel": _EXACT,
+    "update_kernel": {**_EXACT, "maxnreg": 96},
+}
 _MOST = 8  # plans that are kept, as for sets of gradients that take turns
 _ALIGNMENT = 16  # bytes that one thread loads at once; elements, too
 
@@ -152,7 +159,7 @@ class Plan:
                 constants = theta, launch.kind.budget, observed, launch.kind.aligned, MEASURE_BLOCK
                 self._launch(kernels.measure_kernel, (launch.programs, 1, 1), (*fixed, *constants))
             if total and self.jobs:
-                table = self._partial, self._owners, self.sums, len(SUMS), -1, _TOTAL_BLOCK
+                table = self._partial, self._owners, self.sums, len(SUMS), -1, TOTAL_BLOCK
                 self._launch(kernels.total_kernel, (self.jobs, len(SUMS), 1), table)
         self.observing = observed
         return self.sums
@@ -171,18 +178,17 @@ class Plan:
         counts = self._counts if counts is None else counts
         with self._guard():
             table = self._owners, self._numbers, self._moving, self._partial, own, self._sizes
-            self._launch(kernels.size_kernel, (self.jobs, 1, 1), (*table, sums is None, _TOTAL_BLOCK))
+            self._launch(kernels.size_kernel, (self.jobs, 1, 1), (*table, sums is None, TOTAL_BLOCK))
             for launch, blocks in self._updating:
                 kind = launch.kind
-                fixed = self._pieces, self._numbers, self._moving, own, self._sizes, blocks, self._partial
+                fixed = self._pieces, self._numbers, self._moving, self._sizes, blocks, self._partial
                 dtypes = kernels.DTYPES[kind.theta], kernels.DTYPES[kind.state]
                 seen = observed and kind.noise and not kind.base
                 constants = *dtypes, kind.base, kind.noise, seen, kind.aligned, UPDATE_BLOCK
-                self._launch(
-                    kernels.update_kernel, (launch.programs, 1, 1), (*fixed, self._samples, *constants)
-                )
+                arguments = *fixed, self._samples, *constants
+                self._launch(kernels.update_kernel, (launch.programs, 1, 1), arguments)
             table = self._owners, self._partial, own, self._sizes, self.tally, counts
-            self._launch(kernels.tally_kernel, (self.jobs, len(TALLY), 1), (*table, _TOTAL_BLOCK))
+            self._launch(kernels.tally_kernel, (self.jobs, len(TALLY), 1), (*table, TOTAL_BLOCK))
         return self.tally
 
     def _launch(self, kernel: Any, grid: tuple[int, int, int], arguments: tuple[Any, ...]) -> None:
@@ -190,12 +196,13 @@ class Plan:
 
         It would look at every constant of the module at every launch, too.
         """
-        key = kernel, grid, tuple(map(_trait, arguments))
+        options = OPTIONS.get(kernel.__name__, {})
+        key = kernel, grid, tuple(map(_trait, arguments)), *options.items()
         compiled = self._compiled.get(key)
         if compiled is not None:
             compiled(*arguments)
             return
-        found = kernel[grid](*arguments)
+        found = kernel[grid](*arguments, **options)
         if found is not None:  # there is nothing to keep in the interpreter
             self._compiled[key] = found[grid]
 
