@@ -240,8 +240,14 @@ def test_the_code_of_the_readme_runs(tiny_bert, tmp_path, monkeypatch):
     stats = space["perturbation"].stats()
     assert any(matrix["noise_rms"] > 0 for matrix in stats.values())
     assert any(not torch.equal(value, before[name]) for name, value in loaded.state_dict().items())
-    assert len(others) == 3
+    assert len(others) == 4
+    *others, table = others
     for block in others:
         space["optimizer"] = torch.optim.AdamW(loaded.parameters())
         exec(block, space)
     assert space["trainer"].create_optimizer() is not None
+    # The table's block trains for minutes: tests/study/test_from_table.py runs such lines, this one reads them.
+    asked = {}
+    monkeypatch.setattr("pats.compare", lambda **given: asked.update(given))
+    exec(table, {"frame": "a frame"})
+    assert asked == {"data": "a frame", "label": "stars"}

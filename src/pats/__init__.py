@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pats._noise import Noise
     from pats._perturb import Perturbation, perturb
     from pats._scope import param_groups, scope
-    from pats.measure.predict import Prediction, Predictions, predict
+    from pats.measure.predict import predict
+    from pats.measure.prediction import Prediction, Predictions
     from pats.measure.sensitivity import sensitivity
     from pats.methods.noisytune import noisytune_
     from pats.run import Result, Run, finetune
@@ -62,8 +63,8 @@ _HOMES = {
     "perturb": "pats._perturb",
     "param_groups": "pats._scope",
     "scope": "pats._scope",
-    "Prediction": "pats.measure.predict",
-    "Predictions": "pats.measure.predict",
+    "Prediction": "pats.measure.prediction",
+    "Predictions": "pats.measure.prediction",
     "predict": "pats.measure.predict",
     "sensitivity": "pats.measure.sensitivity",
     "noisytune_": "pats.methods.noisytune",

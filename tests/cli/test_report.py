@@ -30,7 +30,10 @@ def finished(inputs):
     run = Run(data=str(inputs / "texts.csv"), model=str(inputs / "bert"), epochs=2)
     # So few steps teach this model nothing, hence force.
     compare(
-        Study(methods=("vanilla", "pats"), seeds=2, run=run, lr=1e-3), out, engine=InlinePlacer(), force=True
+        Study(methods=("vanilla", "pats"), seeds=2, run=run, lr=1e-3, baselines=()),
+        out,
+        engine=InlinePlacer(),
+        force=True,
     )
     return out
 

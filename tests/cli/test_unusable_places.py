@@ -65,7 +65,7 @@ def remount(folder, options):
 @pytest.mark.parametrize("kilobytes", [50, 150, 300, 500, 700])
 def test_a_disk_that_fills_up_is_one_sentence_and_the_run_goes_on(inputs, tmp_path, capsys, kilobytes):
     argv = ["run", "--data", str(inputs / "texts.csv"), "--model", str(inputs / "bert"), "--epochs", "3"]
-    argv += ["--lr", "1e-3", "--quiet"]
+    argv += ["--lr", "1e-3", "--preset", "paper", "--quiet"]  # a checkpoint an epoch
     with mounted_disk(tmp_path / "disk", kilobytes / 1024) as small:
         assert main([*argv, "--out", str(small / "out")]) == 1
         assert capsys.readouterr().err == (

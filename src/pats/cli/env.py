@@ -48,6 +48,11 @@ PACKAGES = (
     "lightning",
     "sentence-transformers",
     "datasets",
+    "pandas",
+    "tqdm",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
 )
 
 # Variables that change what a run does, whose values can be neither secrets nor paths.

@@ -16,7 +16,8 @@ from rich.progress import Progress
 from pats._errors import InputError
 from pats.cli import _flags, _parser
 from pats.measure import written
-from pats.measure.predict import Labelling, Prediction, check_out, source
+from pats.measure.predict import Labelling, check_out, source
+from pats.measure.prediction import Prediction
 from pats.measure.trained import load_model
 from pats.tasks import multilabel
 from pats.tasks.reading import STDIN

@@ -8,6 +8,7 @@ from pats._errors import InputError
 from pats.cli import _flags, _parser, _study
 from pats.study import Study
 from pats.study.plan.space import Dimension, parse
+from pats.study.plan.tuned import without_baselines
 from pats.study.sweep import Sweep, sweep
 
 EXAMPLE = """
@@ -60,7 +61,7 @@ def build(values: dict[str, Any]) -> Sweep:
     if "search_seed" in values:
         given["seed"] = values.pop("search_seed")
     texts = values.pop("space", [])
-    study = replace(_study.build(values), control=False)
+    study = without_baselines(replace(_study.build(values), control=False), "a search")
     return Sweep(study, **given, space=spaces(texts, study))
 
 

@@ -8,7 +8,7 @@ from statistics import fmean
 from pats.baselines import is_simple
 from pats.run.result import Result
 from pats.run.spec import of_now
-from pats.tasks.metrics import sign
+from pats.tasks.metric_names import sign
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict
 
 from pats import _schema
 from pats.run.spec import Run
-from pats.tasks.metrics import about
+from pats.tasks.metric_names import about
 
 ROUNDING = 1e-6  # by which a score may be beyond its metric's limits
 

@@ -12,7 +12,7 @@ from pats import setups
 from pats._errors import InputError, did_you_mean
 from pats.tasks.columns import text_of
 from pats.tasks.labels import KINDS
-from pats.tasks.metrics import ABOUT
+from pats.tasks.metric_names import ABOUT
 from pats.tasks.reading import QUOTINGS
 
 SCHEMA = 1  # part of every id: a change of meaning of any field starts new results

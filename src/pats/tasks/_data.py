@@ -6,12 +6,13 @@ import random
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import TYPE_CHECKING, TypeVar
 
 from pats.tasks import multilabel
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 T = TypeVar("T")
 
@@ -92,7 +93,7 @@ class TaskData:
         """True where a text may have several labels."""
         return bool(self.sets)
 
-    def marks(self, values: ArrayLike) -> NDArray[np.float32]:
+    def marks(self, values: "ArrayLike") -> "NDArray[np.float32]":
         """0 and 1 for every label, a row for every value of ``Split.label``."""
         return multilabel.marks(values, self.sets, len(self.labels))
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pats._errors import InputError
 from pats.tasks.audit import Finding
-from pats.tasks.metrics import ABOUT, about
+from pats.tasks.metric_names import ABOUT, about
 
 UNEVEN = 3  # times the rarest class that the most frequent one has at least where classes are uneven
 

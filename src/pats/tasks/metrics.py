@@ -5,16 +5,27 @@ A metric of ``METRICS`` takes two sequences of the same length N ≥ 1: class in
 One of ``OF_PROBABILITIES`` takes a probability of every class in place of the predictions.
 Cases that a formula leaves at 0/0 are 0, so that a run that predicts one class or one score has a result, a
 bad one; ``degenerate`` recognises such runs. The formulas are scikit-learn's and scipy's, which are imported
-when a metric is computed: they take seconds. ``ABOUT`` says of every metric what it is for, whether lower is
-better, and between which values it lies.
+when a metric is computed: they take seconds.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from pats.tasks.metric_names import ABOUT, About, about, sign
+
+__all__ = [
+    "ABOUT",
+    "METRICS",
+    "OF_PROBABILITIES",
+    "About",
+    "Metric",
+    "about",
+    "compute",
+    "degenerate",
+    "sign",
+]
 
 Metric = Callable[[ArrayLike, ArrayLike], float]
 _Array = NDArray[np.float64]
@@ -143,55 +154,6 @@ METRICS: Mapping[str, Metric] = {
     )
 }
 OF_PROBABILITIES: Mapping[str, Metric] = {m.__name__: m for m in (auroc, average_precision, log_loss)}
-
-
-@dataclass(frozen=True)
-class About:
-    """What a metric is.
-
-    Args:
-        words: Its name in words.
-        regression: It is of scores, not of classes.
-        limits: Its lowest and highest value.
-        lower: Lower is better.
-    """
-
-    words: str
-    regression: bool = False
-    limits: tuple[float, float] = (0.0, 1.0)
-    lower: bool = False
-
-
-_CORRELATION, _ERROR = (-1.0, 1.0), (0.0, math.inf)
-
-ABOUT: Mapping[str, About] = {
-    "accuracy": About("accuracy"),
-    "f1": About("F1"),
-    "macro_f1": About("macro F1"),
-    "matthews": About("Matthews correlation", limits=_CORRELATION),
-    "weighted_f1": About("weighted F1"),
-    "balanced_accuracy": About("balanced accuracy"),
-    "micro_f1": About("micro F1"),
-    "subset_accuracy": About("accuracy of whole label sets"),
-    "auroc": About("AUROC"),
-    "average_precision": About("average precision"),
-    "log_loss": About("log-loss", limits=_ERROR, lower=True),
-    "pearson": About("Pearson correlation", True, _CORRELATION),
-    "spearman": About("Spearman correlation", True, _CORRELATION),
-    "mae": About("mean absolute error", True, _ERROR, lower=True),
-    "rmse": About("root mean squared error", True, _ERROR, lower=True),
-    "r2": About("R²", True, (-math.inf, 1.0)),
-}
-
-
-def about(name: str) -> About:
-    """What a metric is; of one that nobody knows, that it lies between -1 and 1."""
-    return ABOUT.get(name, About(name, limits=_CORRELATION))
-
-
-def sign(name: str) -> int:
-    """1, or -1 where lower is better: times this, the larger score is the better one."""
-    return -1 if about(name).lower else 1
 
 
 def compute(

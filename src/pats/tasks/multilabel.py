@@ -3,13 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pats._errors import InputError
 from pats.tasks.reading import Table
+
+if TYPE_CHECKING:  # numpy comes with the extra ``run``; the task names and ``pats env`` need torch alone
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 KIND = "multilabel"
 NOTHING = "(none)"  # how a row that has none of the labels is shown
@@ -118,7 +119,7 @@ def _separator(names: Iterable[str]) -> str:
     return next((one for one in _SEPARATORS if one not in every), "\n")
 
 
-def marks(values: ArrayLike, sets: Sequence[Sequence[int]], labels: int) -> NDArray[np.float32]:
+def marks(values: "ArrayLike", sets: Sequence[Sequence[int]], labels: int) -> "NDArray[np.float32]":
     """A row of 0 and 1, one a label, for every example.
 
     Args:
@@ -126,6 +127,8 @@ def marks(values: ArrayLike, sets: Sequence[Sequence[int]], labels: int) -> NDAr
         sets: The labels of every set, by number.
         labels: How many labels there are.
     """
+    import numpy as np
+
     table = np.zeros((len(sets), labels), np.float32)
     for number, members in enumerate(sets):
         table[number, list(members)] = 1

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pats.page.content.blocks import Grid, Section
 
-ALWAYS = ("made",)  # sections that stand for what they are, whatever is in them
+ALWAYS = ("made",)  # sections that are always shown, whatever is in them
 
 
 def pruned(section: Section | None) -> Section | None:
