@@ -246,7 +246,7 @@ def test_the_code_of_the_readme_runs(tiny_bert, tmp_path, monkeypatch):
         space["optimizer"] = torch.optim.AdamW(loaded.parameters())
         exec(block, space)
     assert space["trainer"].create_optimizer() is not None
-    # The table's block trains for minutes: tests/study/test_from_table.py runs such lines, this one reads them.
+    # The table's block trains for minutes; tests/study/test_from_table.py runs such lines.
     asked = {}
     monkeypatch.setattr("pats.compare", lambda **given: asked.update(given))
     exec(table, {"frame": "a frame"})

@@ -14,7 +14,7 @@ class Prediction:
     Args:
         texts: The one or two texts that the model saw.
         label: The most probable class; None for regression. Where a text may have several labels, all of
-            its own, with a comma between them (or a semicolon or |, where a name has a comma), empty for none.
+            its own, with a comma between them (or a semicolon or |, where a name has one), empty for none.
         scores: Probability of every class, or the one value ``"score"`` for regression. Where the best few
             classes were asked for they alone, the best first.
     """
