@@ -14,6 +14,7 @@ from pats.run import batches
 from pats.run.folder.checkpoint import Progress
 from pats.run.model.classifier import load
 from pats.run.spec import Run
+from pats.run.timings import Timings
 from pats.run.trainer import RunTrainer, arguments
 from support.architectures import SMALL, build_model, make_batch
 from support.toy_classifier import Trial, make_toy, toy_inputs
@@ -112,6 +113,7 @@ def accumulated(folder, name, size, micro, tmp_path):
         judge=lambda state, loss: {},
         callback=TrainerCallback(),
         progress=Progress(""),
+        timings=Timings(),
     )
     with engine.attached():
         engine.train()

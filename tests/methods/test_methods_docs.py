@@ -59,7 +59,19 @@ def test_the_example_runs_in_a_comparison(folder, inputs_folder):
     command += ["--data", str(inputs_folder / "texts.csv"), "--model", str(inputs_folder / "bert")]
     command += ["--methods", "vanilla", "rdrop:RDrop", "both=rdrop:RDrop+pats"]
     command += ["--option", "rdrop:RDrop.weight=0.5", "both.p=0.1", "both.rdrop:RDrop.weight=2"]
-    command += ["--seeds", "1", "--epochs", "1", "--lr", "1e-3", "--no-control", "--workers", "1"]
+    command += [
+        "--seeds",
+        "1",
+        "--epochs",
+        "1",
+        "--lr",
+        "1e-3",
+        "--no-control",
+        "--workers",
+        "1",
+        "--baselines",
+        "none",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     runs = [json.loads(path.read_text())["run"] for path in folder.glob("out/runs/*/result.json")]

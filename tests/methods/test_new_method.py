@@ -82,7 +82,7 @@ def test_a_sweep_searches_what_it_says():
 
 def test_a_study_goes_through_and_its_results_say_what_it_is(tiny_bert, reviews, tmp_path):
     run = Run(model=str(tiny_bert), data=str(reviews), epochs=1, batch_size=16, lr=1e-3)
-    study = Study(methods=("halved", "both=neftune+halved"), seeds=1, run=run)
+    study = Study(methods=("halved", "both=neftune+halved"), seeds=1, run=run, baselines=())
     options = {"halved": {"factor": 0.25}, "both": {"alpha": 1.0, "factor": 0.25}}
     found = compare(replace(study, options=options), tmp_path / "out", engine=InlinePlacer(), force=True)
     assert found.failures == 0

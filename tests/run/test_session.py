@@ -291,7 +291,7 @@ def test_settings(run, changes, steps):
 def test_regression_on_pairs(run, ratings, tmp_path):
     result = finetune(replace(run, data=str(ratings), epochs=2), tmp_path)
     assert (result.metric, result.labels) == ("pearson", ())
-    assert set(result.epochs[0].metrics) == {"pearson", "spearman"}
+    assert set(result.epochs[0].metrics) == {"pearson", "spearman", "mae"}
     text = gzip.decompress((tmp_path / "predictions.csv.gz").read_bytes()).decode()
     assert text.splitlines()[0] == "split,row,label,prediction"
 

@@ -138,7 +138,8 @@ def test_a_study_gives_each_task_the_data_that_it_takes(lines, tiny_bert, tmp_pa
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """The current folder, with the example of docs/tables.md in ``my_tasks.py``."""
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = (block for block in blocks if "(Task)" in block)
     (tmp_path / "my_tasks.py").write_text(example + "\n\nclass Nameless(Task):\n    pass\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -9,6 +9,7 @@ from pats.page.content.worth import pruned
 TELLS = Grid("tells", ("method", "score"), (("a", "1"), ("b", "2")))
 EQUAL = Grid("equal", ("method", "score"), (("a", "1"), ("b", "1")))
 ONE = Grid("one row", ("what", "value"), (("a", "1"),))
+TEXTS = Grid("texts", ("text", "label"), (("a", "yes"), ("b", "yes")))
 EMPTY = Grid("no rows", ("what", "value"), ())
 POINT, POINTS = Chart("point", "", {}, 1), Chart("points", "", {}, 2)
 
@@ -19,6 +20,7 @@ POINT, POINTS = Chart("point", "", {}, 1), Chart("points", "", {}, 2)
         ((TELLS, EQUAL), (POINT, POINTS), ("tells", "points")),
         ((ONE, EMPTY), (), ("one row",)),
         ((EQUAL,), (POINT,), None),
+        ((TEXTS,), (), ("texts",)),
         ((), (), None),
         ((EQUAL,), (POINTS,), ("points",)),
     ],

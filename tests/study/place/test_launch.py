@@ -160,7 +160,9 @@ def test_the_ranks_listen_on_loopback_alone(tmp_path):
 
 def test_a_real_run_on_two_processes(study_inputs, tmp_path):
     run = Run(data=str(study_inputs / "texts.csv"), epochs=1, max_length=16, batch_size=8)
-    study = Study(models=(str(study_inputs / "bert"),), methods=("pats",), seeds=1, run=run, lr=1e-3)
+    study = Study(
+        models=(str(study_inputs / "bert"),), methods=("pats",), seeds=1, run=run, lr=1e-3, baselines=()
+    )
     result = compare(study, tmp_path / "out", engine=LocalPlacer(1, processes=2))
     (outcome,) = result.cells[0].outcomes
     assert outcome.result.status == "done"

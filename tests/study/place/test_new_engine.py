@@ -54,7 +54,19 @@ def here(tmp_path_factory):
 @pytest.fixture
 def inputs(tiny_bert, reviews):
     argv = ["compare", "--data", str(reviews), "--model", str(tiny_bert), "--methods", "vanilla", "--quiet"]
-    return [*argv, "--json", "--seeds", "1", "--epochs", "1", "--lr", "1e-3", "--force"]
+    return [
+        *argv,
+        "--json",
+        "--seeds",
+        "1",
+        "--epochs",
+        "1",
+        "--lr",
+        "1e-3",
+        "--force",
+        "--baselines",
+        "none",
+    ]
 
 
 def test_help_names_it_and_its_flags(capsys):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from pats.page.content.blocks import Grid, Section
 
+EXAMPLES = ("row", "text")  # heads of a first column that shows rows of the data
 ALWAYS = ("made",)  # sections that are always shown, whatever is in them
 
 
@@ -20,5 +21,7 @@ def pruned(section: Section | None) -> Section | None:
 
 
 def _equal(grid: Grid) -> bool:
-    """Whether a table has no rows, or several that differ in their name alone."""
-    return not grid.rows or (len(grid.rows) > 1 and len({row[1:] for row in grid.rows}) == 1)
+    """Whether a table has no rows, or several that differ in their name alone; examples are no names."""
+    if not grid.rows or grid.heads[0] in EXAMPLES:
+        return not grid.rows
+    return len(grid.rows) > 1 and len({row[1:] for row in grid.rows}) == 1
