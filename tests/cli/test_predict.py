@@ -85,12 +85,18 @@ def test_bad_input_is_one_sentence(trained, inputs, tmp_path, monkeypatch, capsy
     assert list(tmp_path.iterdir()) == []
 
 
+def take_interrupts():
+    """In the new process: a shell that starts its jobs in the background has them ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_no_file(trained, tmp_path, number, code):
     table = tmp_path / "t.csv"
     table.write_text("text\n" + "the day was very fine and a walk with song\n" * 60_000)
     command = [sys.executable, "-m", "pats.cli", "predict", str(trained / "model"), str(table)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen(command, **pipes, text=True, preexec_fn=take_interrupts)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".t.predicted.csv.*")):
         assert process.poll() is None
