@@ -6,9 +6,10 @@ Triton compiles the kernels for compute capability 9.0. NVIDIA's driver is a sta
 nothing (``driver.py``), and tensors on the CPU stand in for those on a device. All that Python, torch and
 Triton do before the driver is called is timed; the driver's own launch (a few microseconds each), the caching
 allocator of a device and the pinning of memory are not. A matrix has few entries, since their number does not
-matter here. Gradients are new tensors at every step. ``perturb`` is the whole step with it less the step of
-torch's AdamW (fused), which runs for real. The time is that of the thread, so that what else the machine does
-counts less. Writes ``benchmarks/results/host.json``.
+matter here. Gradients are new tensors at every step, and the optimizers step in turn, so that none finds its
+tensors in the caches. ``perturb`` is the whole step with it less the step of torch's AdamW (fused) of the
+same round, which runs for real. The time is that of the thread, so that what else the machine does counts
+less. Writes ``benchmarks/results/host.json``.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from pats.kernels.triton.plan import Plan
 MATRICES = {"BERT-base": 72, "RoBERTa-large": 144, "400 tensors": 400}
 SCOPE = "layer"
 NOISE = pats.Noise(steps=10_000)
+WARM_UP = 5  # rounds: tables and kernels are made at the first
 
 
 def model_of(matrices: int) -> nn.Module:
@@ -63,10 +65,18 @@ MAKERS: dict[str, Callable[[nn.Module], Optimizer]] = {
 }
 
 
-def measure(launches: Callable[[], int], name: str, matrices: int, rounds: int) -> dict[str, float]:
-    """Milliseconds of a step, its launches (since the last call of ``launches``), and its copies."""
-    model, copies = model_of(matrices), [0]
-    optimizer = MAKERS[name](model)
+def measure(launches: Callable[[], int], matrices: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Milliseconds of a step of each of ``MAKERS``, in turn, its launches and its copies.
+
+    Args:
+        launches: Gives the number of launches since its last call.
+        matrices: How many there are.
+        rounds: How often each is timed.
+    """
+    models = {name: model_of(matrices) for name in MAKERS}
+    optimizers = {name: make(models[name]) for name, make in MAKERS.items()}
+    times: dict[str, list[float]] = {name: [] for name in MAKERS}
+    counts, copies = dict.fromkeys(MAKERS, (0, 0)), [0]
     send = Plan.send
 
     def counted(self: Plan, *given: Any) -> None:
@@ -74,23 +84,29 @@ def measure(launches: Callable[[], int], name: str, matrices: int, rounds: int) 
         send(self, *given)
 
     Plan.send = counted  # type: ignore[method-assign, assignment]
-    times = []
     try:
-        for _ in range(rounds + 5):  # tables and kernels are made at the first
-            for parameter in model.parameters():
-                parameter.grad = torch.randn_like(parameter)
-            launches()
-            copies[0] = 0
-            start = time.thread_time()
-            optimizer.step()
-            times.append(time.thread_time() - start)
+        for _ in range(rounds + WARM_UP):
+            for name, optimizer in optimizers.items():
+                for parameter in models[name].parameters():
+                    parameter.grad = torch.randn_like(parameter)
+                launches()
+                copies[0] = 0
+                start = time.thread_time()
+                optimizer.step()
+                times[name].append(1e3 * (time.thread_time() - start))
+                counts[name] = launches(), copies[0]
     finally:
         Plan.send = send  # type: ignore[method-assign]
+    pairs = zip(times[PERTURB], times[PLAIN], strict=True)
+    times[PERTURB] = [with_it - without for with_it, without in pairs]
     return {
-        "median_ms": round(statistics.median(times[5:]) * 1e3, 3),
-        "best_ms": round(min(times[5:]) * 1e3, 3),
-        "launches": launches(),
-        "copies": copies[0],
+        name: {
+            "median_ms": round(statistics.median(found[WARM_UP:]), 3),
+            "fastest_tenth_ms": round(statistics.quantiles(found[WARM_UP:], n=10)[0], 3),
+            "launches": counts[name][0],
+            "copies": counts[name][1],
+        }
+        for name, found in times.items()
     }
 
 
@@ -104,10 +120,7 @@ def main() -> None:
     library = driver.stand_in()
     path.INTERPRETED = True  # CPU tensors are taken
     for shape, matrices in MATRICES.items():
-        found = {name: measure(library.launches, name, matrices, rounds) for name in MAKERS}
-        for time_of in ("median_ms", "best_ms"):
-            found[PERTURB][time_of] = round(found[PERTURB][time_of] - found[PLAIN][time_of], 3)
-        for name, row in found.items():
+        for name, row in measure(library.launches, matrices, rounds).items():
             rows.append({"shape": shape, "matrices": matrices, "step": name, **row})
             print(f"{shape:14} {name:32} {row}")
     recording.put(rows, key=("shape", "step"))
