@@ -1,4 +1,3 @@
-import os
 import random
 import signal
 import sys
@@ -10,6 +9,7 @@ from support.killed_studies import (
     finish_comparison,
     journal_lines,
     kill,
+    kill_in_the_middle,
     living_workers,
     results_by_run,
     start_comparison,
@@ -48,9 +48,7 @@ def test_killed_coordinator(study_inputs, left_alone, tmp_path):
 
 def test_killed_worker(study_inputs, left_alone, tmp_path):
     process, out = start_comparison(study_inputs, tmp_path), tmp_path / "out"
-    wait_for(lambda: any('"epoch"' in line for line in journal_lines(out)))
-    victims = living_workers(out)
-    os.kill(victims[0], signal.SIGKILL)
+    wait_for(lambda: kill_in_the_middle(out))
     assert finish_comparison(process) == left_alone[1]
     assert results_by_run(out) == results_by_run(left_alone[0] / "out")
     assert any(path.name.startswith("2-") for path in out.glob("runs/*/attempts/*"))

@@ -66,6 +66,26 @@ def living_workers(out: Path) -> list[int]:
     return found
 
 
+def kill_in_the_middle(out: Path) -> bool:
+    """Kill a worker after an epoch and before its result; False where none is there now.
+
+    It is held first: whoever looks late would kill a worker whose run is done.
+    """
+    for path in out.glob("runs/*/attempts/*/worker.json"):
+        text, events = path.read_text(), path.with_name("events.jsonl")
+        if not text or not events.exists() or '"epoch"' not in events.read_text():
+            continue
+        pid = json.loads(text)["pid"]
+        if not alive(pid):
+            continue
+        os.kill(pid, signal.SIGSTOP)
+        if not (path.parents[2] / "result.json").exists():
+            os.kill(pid, signal.SIGKILL)
+            return True
+        os.kill(pid, signal.SIGCONT)
+    return False
+
+
 def alive(pid: int) -> bool:
     """Whether a process lives; one that only waits to be reaped does not."""
     try:
