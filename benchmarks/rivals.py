@@ -3,6 +3,7 @@
     python -m benchmarks.real_tables --data GLUE        # first: builds the tables
     python -m benchmarks.rivals                         # all tables, splits and systems; takes many hours
     python -m benchmarks.rivals --tables films messages --systems pats tfidf frozen
+    python -m benchmarks.rivals --systems pats tfidf frozen --pats-minutes 5   # what five minutes give
     python -m benchmarks.rivals --show                  # what is known so far; measures nothing
     python -m benchmarks.rivals --tiny                  # a trial of all parts on 40 rows, in two minutes
 
@@ -139,6 +140,12 @@ def asked_for() -> argparse.Namespace:
     parser.add_argument(
         "--time-limit", type=float, default=MINUTES, metavar="MINUTES", help="of a system on a split (30)"
     )
+    parser.add_argument(
+        "--pats-minutes",
+        type=float,
+        metavar="MINUTES",
+        help="--time-limit of pats compare (default: its own)",
+    )
     parser.add_argument("--built", type=Path, default=TABLES, help="the tables (default: out/tables)")
     parser.add_argument("--out", type=Path, default=OUT, help="what is measured (default: out/rivals)")
     parser.add_argument("--again", action="store_true", help="measure known rows again")
@@ -166,12 +173,13 @@ def main() -> int:
     others = [system for system in asked.systems if system != PATS]
     python = environment.python(asked.out / "venv") if others else Path(sys.executable)
     (folder / "rows").mkdir(parents=True, exist_ok=True)
+    flags = ["--time-limit", f"{asked.pats_minutes:g}min"] if asked.pats_minutes else []
     todo = [*waiting(asked, tables, folder)]
     for number, (table, split, system) in enumerate(todo, start=1):
         about = table.about.name
         file = split_file(asked.built, about, split).resolve()
         own = (folder / "work" / f"{about}-{split}-{system}").resolve()
-        row = measure(system, table, split, file, own, python, 60 * asked.time_limit, asked.tiny)
+        row = measure(system, table, split, file, own, python, 60 * asked.time_limit, asked.tiny, flags)
         origin = record.here("rivals", PACKAGES)
         content = json.dumps({"row": row, "origin": dataclasses.asdict(origin)}, ensure_ascii=False, indent=1)
         write_atomic(folder / "rows" / name(about, split, system), content.encode())

@@ -17,6 +17,7 @@ from benchmarks import record
 from benchmarks.real import rival
 from benchmarks.real.score import read, scores
 from benchmarks.real.table import Table
+from pats.study.place import resources
 
 PATS = "pats"
 SYSTEMS = (PATS, *rival.SYSTEMS)
@@ -99,7 +100,15 @@ def said(text: str) -> str:
 
 
 def measure(
-    system: str, table: Table, split: int, file: Path, folder: Path, python: Path, limit: float, tiny: bool
+    system: str,
+    table: Table,
+    split: int,
+    file: Path,
+    folder: Path,
+    python: Path,
+    limit: float,
+    tiny: bool,
+    flags: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The row of a system on a split.
 
@@ -112,8 +121,9 @@ def measure(
         python: Of the rivals' environment.
         limit: Seconds until it is ended.
         tiny: Learn next to nothing: this is a trial.
+        flags: What ``pats compare`` is given beside the table.
     """
-    more = TINY.get(system, ()) if tiny else ()
+    more = (*(flags if system == PATS else ()), *(TINY.get(system, ()) if tiny else ()))
     if system == PATS:
         script = Path(sys.executable).with_name("pats")
         ended = run(
@@ -125,10 +135,10 @@ def measure(
         folder.mkdir(parents=True, exist_ok=True)
         predictions.unlink(missing_ok=True)
         told = str(TINY_SECONDS if tiny else limit)
-        flags = ["--kind", table.about.kind, "--metric", table.metric, "--seconds", told]
+        asked = ["--kind", table.about.kind, "--metric", table.metric, "--seconds", told]
         script = Path(rival.__file__)
         command = [str(python), str(script), system, str(file), str(predictions), "--seed", str(split)]
-        ended = run([*command, *flags, *more], limit)
+        ended = run([*command, *asked, *more], limit)
         found = {"recommended": system, "predictions": predictions, "told": said(ended.out + ended.err)}
     row = {
         "table": table.about.name,
@@ -143,6 +153,8 @@ def measure(
         "seconds": round(ended.seconds, 1),
         "peak_gb": round(ended.peak_gb, 2),
         "limit": limit,
+        "flags": [*more],
+        "cores": resources.cores(),
         "told": found["told"],
     }
     if row["status"] == "done":
