@@ -1,4 +1,7 @@
-"""What every engine must pass: the same cases on local processes, Ray and Slurm's jobs."""
+"""What every engine must pass: the same cases on local processes, Ray and Slurm's jobs.
+
+`make test` has all cases on local processes and the first on every engine; `make soak` has the rest.
+"""
 
 import json
 import os
@@ -22,6 +25,8 @@ pytestmark = [
     pytest.mark.timeout(120),
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
+
+ENGINES = ["local", "ray", "slurm"]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,7 @@ def cluster():
     made.shutdown()
 
 
-@pytest.fixture(params=["local", "ray", "slurm"])
+@pytest.fixture(params=["local", *(pytest.param(name, marks=pytest.mark.soak) for name in ENGINES[1:])])
 def name(request):
     if request.param == "slurm":
         pytest.importorskip("submitit")
@@ -106,6 +111,7 @@ class During:
             self.done = True
 
 
+@pytest.mark.parametrize("name", ENGINES, indirect=True)
 def test_every_run_once_and_failures_with_their_reasons(engine, tmp_path):
     store, good = Store(tmp_path), make_runs(2, 0.1)
     bad, crash = make_runs(1, bad=True), make_runs(1, crash=True)
@@ -239,6 +245,7 @@ def test_full_disk(name, address, small_disk, tmp_path):
     each_once(small_disk / "out", expected)
 
 
+@pytest.mark.soak
 def test_lost_node(cluster, tmp_path):
     """Ray alone has nodes here: the run goes on where one is left."""
     node = cluster.add_node(num_cpus=2, object_store_memory=80_000_000)

@@ -76,7 +76,11 @@ def ranks_of(attempt):
     return found
 
 
-@pytest.mark.parametrize("engine", ["local", "ray", "slurm"], indirect=True)
+@pytest.mark.parametrize(
+    "engine",
+    ["local", *(pytest.param(name, marks=pytest.mark.soak) for name in ("ray", "slurm"))],
+    indirect=True,
+)
 def test_a_killed_rank_is_a_lost_attempt(engine, tmp_path):
     store, (run,) = Store(tmp_path), make_runs(1, 1.0)
     killed = []
