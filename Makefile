@@ -4,7 +4,7 @@ CONSTRAINTS ?= constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint soak results sanitize arm64 dist clean
+.PHONY: setup demo test lint docs soak results sanitize arm64 dist clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.stamp
@@ -29,6 +29,10 @@ lint: setup  ## Style, formatting, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: setup  ## The documentation as a site in out/site, every link checked
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1 $(BIN)/mkdocs build --strict
 
 soak: setup  ## What is too long for `make test`: kill loops
 	$(BIN)/python -m pytest -m soak --timeout 3600

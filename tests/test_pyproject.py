@@ -17,6 +17,7 @@ MODULES = {
     "types-PyYAML": "yaml",
     "scikit-learn": "sklearn",
     "pre-commit": "pre-commit",
+    "mkdocs-material": "material",
     "pytest-timeout": "timeout",
     "pytest-xdist": "pytest -n",
 }
@@ -29,7 +30,7 @@ def named():
     for line in extras.splitlines():
         requirement, _, comment = line.partition("#")
         packages = re.findall(r'"([A-Za-z][\w-]*)[^"]*"', requirement)
-        files = re.findall(r"[\w./-]+\.(?:py|toml|md)\b|\bMakefile\b", comment)
+        files = re.findall(r"[\w./-]+\.(?:py|toml|md|yml)\b|\bMakefile\b", comment)
         for package in packages:
             if package != PROJECT["name"]:
                 found.append(pytest.param(package, files, id=package))
