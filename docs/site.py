@@ -15,6 +15,8 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 METHODS = ROOT / "src" / "pats" / "methods"
+# What every method's class has, described once with the class `Method`.
+COMMON = "option_fields|search|about|noise|prepare_|optimizer|attached|loss|state|load_state|telemetry"
 OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 LINK = re.compile(r'(?P<before>\]\(|(?:href|src)=")(?P<target>(?!\w+:|#|/)[^)\s"#]*)')
 
@@ -50,7 +52,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         text = (
             f"# {summary.partition(':')[0]}\n\nAll methods side by side, with their options on the command "
             f"line: [Fine-tuning methods](../methods.md).\n\n::: pats.methods.{name}\n"
-            "    options: {show_root_heading: false, heading_level: 2}\n"
+            f"    options: {{show_root_heading: false, filters: ['!^_', '!^({COMMON})$']}}\n"
         )
         files.append(File.generated(config, f"methods/{name}.md", content=text))
     for source, target in OUTSIDE.items():
