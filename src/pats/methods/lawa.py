@@ -26,9 +26,7 @@ class LAWAOptions:
             many; 1 is plain fine-tuning.
     """
 
-    last: int = _options.option(
-        3, "a whole number from 1", lambda value: value >= 1, source="ours; the author's pretraining: 6"
-    )
+    last: int = _options.option(3, "a whole number from 1", lambda value: value >= 1, source="ours")
 
 
 class LAWA(Method[LAWAOptions]):
