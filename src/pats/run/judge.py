@@ -40,7 +40,7 @@ class Judge:
         in_bf16: Compute under bf16 autocast.
         checkpoints: Folder for the best weights.
         progress: Gets the evaluations.
-        journal: Is told of them.
+        journal: Gets an event for each.
         timings: Where their time counts.
     """
 
