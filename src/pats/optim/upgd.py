@@ -112,30 +112,37 @@ class UPGD:
     @torch.no_grad()
     def _after(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         steps, self._steps = self._steps, []
-        utilities = [one.count(optimizer.state[one.parameter]) for one in steps]
-        tops = [utility.max() for utility in utilities if utility.numel()]
-        top = torch.stack([one.to(tops[0].device) for one in tops]).max() if tops else None
-        for one, utility in zip(steps, utilities, strict=True):
-            self._update(one, utility, top)
-
-    def _update(self, one: "_Matrix", utility: Tensor, top: Tensor | None) -> None:
-        if top is None:
+        for one in steps:
+            one.count(optimizer.state[one.parameter])
+        tops = [-one.average.min() * one.correction for one in steps if one.average.numel()]
+        if not tops:
             return
-        if self._utility == "local":
-            share = functional.normalize(utility, dim=-1)
-        else:
-            top = top.to(utility.device)
-            share = torch.where(top > 0, utility / top, 0.0)
-        kept = (1 - share.sigmoid_()).mul_(self._factor) if self._gate != "off" else torch.ones_like(share)
-        theta, moved = one.parameter, None
-        if self._gate == "all":
-            moved = one.theta + (theta - one.theta) * kept
+        top = torch.stack([one.to(tops[0].device) for one in tops]).max()
+        for one in steps:
+            self._update(one, top.to(one.average.device))
+
+    def _update(self, one: "_Matrix", top: Tensor) -> None:
+        theta, moved, kept = one.parameter, None, self._kept(one, top)
+        if self._gate == "all" and kept is not None:
+            moved = torch.addcmul(one.theta, theta - one.theta, kept)
         if self._sigma:
             noise = standard_normal(self._seed, one.name, one.step, theta, philox.UPGD)
-            noise.mul_(kept).mul_(one.group["lr"] * self._sigma)
-            moved = (theta if moved is None else moved) - torch.where(one.spoilt > 0, 0.0, noise)
+            if kept is not None:
+                noise.mul_(kept)
+            noise.mul_((one.spoilt == 0).to(noise.dtype) * (self._sigma * one.group["lr"]))
+            moved = (theta if moved is None else moved) - noise
         if moved is not None:
             theta.copy_(moved)
+
+    def _kept(self, one: "_Matrix", top: Tensor) -> Tensor | None:
+        """f·(1 - ū), which is f·φ of what is in φ, negated; None without a gate."""
+        if self._gate == "off":
+            return None
+        if self._utility == "local":
+            harm = functional.normalize(one.average * one.correction, dim=-1)
+        else:
+            harm = one.average * torch.where(top > 0, one.correction / top, 0.0)
+        return harm.sigmoid_().mul_(self._factor)
 
 
 class _Matrix:
@@ -151,15 +158,16 @@ class _Matrix:
         self.counted, self.step = float(state.get("step", 0)), 0
         kind, held = state_dtype(parameter), state.get(SENSITIVITY)
         zeros = torch.zeros_like(parameter, dtype=kind, memory_format=torch.contiguous_format)
-        self.average = zeros if held is None else held.clone()
+        self.average = zeros if held is None else held
+        self.correction = 1.0
         s = sensitivity(self.theta.to(kind), parameter.grad.to(kind), signed=True)
         self.spoilt = moving_average_(self.average, s, beta)
 
-    def count(self, state: dict[str, Any]) -> Tensor:
-        """Put the average into the state, which the optimizer has made by now; give û."""
+    def count(self, state: dict[str, Any]) -> None:
+        """Count the step, and put a new average into the state, which the optimizer has made by now."""
         step = state.setdefault("step", torch.zeros(()))
         if float(step) == self.counted:  # an optimizer that does not count, as SGD
             state["step"] = step + 1
         self.step = int(state["step"])
         state[SENSITIVITY] = self.average
-        return self.average / -(1 - self.beta**self.step)
+        self.correction = 1 / (1 - self.beta**self.step)
