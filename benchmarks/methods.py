@@ -33,7 +33,7 @@ class Stepper:
         self.model = loaded.model.train()
         self.method, self.clock = methods.create(name), PassClock()
         anchors = methods.anchors(self.model) if self.method.anchored else {}
-        training = Training(lr=1e-5, fresh=loaded.fresh, anchors=anchors)
+        training = Training(lr=1e-5, fresh=loaded.fresh, examples=1000, anchors=anchors)
         self.method.prepare_(self.model, training)
         self.optimizer = self.method.optimizer(self.model, training)
         self.contexts = [

@@ -13,8 +13,12 @@ OPTIONS = {
     "recadam": {"gamma": 1.0},
     "r3f": {"eps": 0.1},
     "smart": {"radius": 0.1, "sigma": 0.1},
+    "ivon": {"sigma": 0.1},
 }
-METHODS = ["recadam", "mixout", "smart", "freelb", "neftune", "r3f", "noisytune+mixout+freelb+pats"]
+METHODS = [
+    *("recadam", "mixout", "smart", "freelb", "neftune", "r3f", "sam", "ivon", "upgd"),
+    "noisytune+mixout+freelb+pats",
+]
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES, ids=[row[0] for row in ARCHITECTURES])
@@ -28,7 +32,7 @@ def test_method_on_architecture(model, name):
     before = {key: value.clone() for key, value in model.state_dict().items()}
     options = OPTIONS.get(name, {})
     method, clock = create(name, options), PassClock()
-    training = Training(lr=1e-3, anchors=anchors(model))
+    training = Training(lr=1e-3, anchors=anchors(model), examples=100)
     model.eval()
     plain = make_batch(PassClock(), model).forward().logits
     model.train()
@@ -40,7 +44,7 @@ def test_method_on_architecture(model, name):
         with clock.attached(model), method.attached(model, training, clock):
             torch.manual_seed(1)
             loss = method.loss(make_batch(clock, model))
-            at_once = {"noisytune", "freelb", "neftune", "smart", "r3f"} & set(name.split("+"))
+            at_once = {"noisytune", "freelb", "neftune", "smart", "r3f", "sam", "ivon"} & set(name.split("+"))
             if at_once:  # the others act on what training has changed
                 assert loss != loss_before
             loss.backward()

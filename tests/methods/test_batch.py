@@ -41,7 +41,9 @@ def gradients(classifier, name, options=None, steps=2):
     return losses, [p.grad.clone() for p in classifier.parameters() if p.grad is not None]
 
 
-@pytest.mark.parametrize("name", ["mixout", "freelb", "smart", "mixout+smart", "mixout+r3f", "mixout+freelb"])
+@pytest.mark.parametrize(
+    "name", ["mixout", "freelb", "smart", "mixout+smart", "mixout+r3f", "mixout+freelb", "sam", "mixout+sam"]
+)
 def test_gradient_checkpointing_changes_nothing(classifier, name):
     """A pass that is run again finds its own masks, also after a later pass."""
     options = {"mixout.p" if "+" in name else "p": 0.5} if "mixout" in name else {}
@@ -90,7 +92,13 @@ def test_a_batch_of_ones_own_loop_needs_no_run():
 
 def accumulated(folder, name, size, micro, tmp_path):
     """Weights after one epoch of steps of 16 examples, of the same length, without dropout."""
-    options = {"freelb": {"init": 0.0}, "smart": {"sigma": 0.0, "mu": 0.0}, "mixout": {"p": 0.0}}
+    options = {
+        "freelb": {"init": 0.0},
+        "smart": {"sigma": 0.0, "mu": 0.0},
+        "mixout": {"p": 0.0},
+        "sam": {"rho": 0.0},  # else every micro-batch climbs by itself
+        "ivon": {"clip": 1e-2},  # steps of nearly the sign turn on the last digit
+    }
     method = create(name, options.get(name, {}))
     loaded = load(str(folder / "bert"), ("a", "b"), 16, 0)
     for module in loaded.model.modules():
@@ -109,7 +117,7 @@ def accumulated(folder, name, size, micro, tmp_path):
         rows,
         batches.collator(loaded.tokenizer),
         method,
-        Training(lr=1e-3),
+        Training(lr=1e-3, examples=64),
         judge=lambda state, loss: {},
         callback=TrainerCallback(),
         progress=Progress(""),
@@ -121,7 +129,7 @@ def accumulated(folder, name, size, micro, tmp_path):
     return [p.detach().clone() for p in loaded.model.parameters()]
 
 
-@pytest.mark.parametrize("name", ["vanilla", "freelb", "smart", "mixout"])
+@pytest.mark.parametrize("name", ["vanilla", "freelb", "smart", "mixout", "sam", "ivon", "upgd"])
 def test_accumulation_is_one_larger_batch(inputs_folder, name, tmp_path):
     """For what has no noise of its own: micro-batches are given their own."""
     whole = accumulated(inputs_folder, name, 16, 1, tmp_path)
@@ -153,4 +161,7 @@ def test_data_parallel():
         "r3f",
         "smart",
         "mixout+smart+pats",
+        "sam",
+        "ivon",
+        "upgd",
     ]

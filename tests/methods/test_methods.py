@@ -57,6 +57,37 @@ TABLE = {
     ),
     "reinit": ({"layers": 2, "pooler": True}, optim.Adamax, optim.AdamW),
     "soup": ({"candidates": 5}, optim.Adamax, optim.AdamW),
+    "ivon": (
+        {
+            "ess": None,
+            "sigma": 1e-3,
+            "hess_init": None,
+            "beta2": 0.99999,
+            "delta": 1e-6,
+            "clip": 1e-6,
+            "rescale": "radius",
+            "scope": "all",
+        },
+        optim.IVON,
+        optim.IVON,
+    ),
+    "sam": (
+        {"rho": 0.05, "adaptive": False, "eta": 0.01, "dropout": "shared", "scope": "all"},
+        optim.Adamax,
+        optim.AdamW,
+    ),
+    "upgd": (
+        {
+            "beta": 0.999,
+            "sigma": 1e-3,
+            "utility": "global",
+            "gate": "all",
+            "factor": 2.0,
+            "scope": "all",
+        },
+        optim.Adamax,
+        optim.AdamW,
+    ),
     "vanilla": ({}, optim.Adamax, optim.AdamW),
     "noisytune": ({"intensity": 0.15, "scope": "pretrained"}, optim.Adamax, optim.AdamW),
     "sage": (
@@ -107,7 +138,22 @@ WRONG = [
     ("pats", {"seed": 3}, "no option 'seed'"),
     ("pats", {"signed": 1}, "true or false"),
     ("pats", {"kappa": 1.0}, "kappa"),
-    ("nothing", {}, "noisytune, pats, pats-paper, r3f, recadam, reinit, sage, smart, soup, vanilla"),
+    (
+        "nothing",
+        {},
+        "noisytune, pats, pats-paper, r3f, recadam, reinit, sage, sam, smart, soup, upgd, vanilla",
+    ),
+    ("sam", {"rho": -0.1}, "rho is -0.1, but must be a number at least 0"),
+    ("sam", {"adaptive": 1}, "true or false"),
+    ("sam", {"dropout": "none"}, "shared, fresh"),
+    ("ivon", {"ess": 0.0}, "ess is 0.0, but must be a number above 0"),
+    ("ivon", {"beta2": 1.1}, "at most 1"),
+    ("ivon", {"sigma": 0}, "sigma is 0"),
+    ("ivon", {"rescale": "lr"}, "radius, hess_init, none"),
+    ("upgd", {"beta": 1.0}, "beta is 1.0, but must be at least 0 and below 1"),
+    ("upgd", {"factor": 0.0}, "factor is 0.0"),
+    ("upgd", {"utility": "both"}, "global, local"),
+    ("upgd", {"gate": "closed"}, "all, noise, off"),
     ("mixout", {"p": 1.1}, "p is 1.1"),
     ("mixout", {"grad": "other"}, "exact, reference"),
     ("mixout", {"scope": ""}, "a regular expression"),
@@ -137,6 +183,10 @@ WRONG = [
     ("recadam+reinit", {}, "'recadam' goes back to the pretrained weights"),
     ("noisytune+sage+pats", {}, "of 'sage' and 'pats' each brings its own optimizer"),
     ("recadam+pats", {}, "each brings its own optimizer"),
+    ("upgd+pats", {}, "of 'upgd' and 'pats' each brings its own optimizer"),
+    ("ivon+sage", {}, "each brings its own optimizer"),
+    ("sam+ivon", {}, "of 'sam' and 'ivon' each makes its own loss"),
+    ("sam+freelb", {}, "each makes its own loss"),
     ("freelb+smart", {}, "each puts its own noise on the word embeddings"),
     ("neftune+r3f", {}, "each puts its own noise on the word embeddings"),
     ("vanilla+pats", {}, "'vanilla' changes nothing"),
@@ -205,13 +255,14 @@ def test_says_what_it_changes(name):
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("base", [1, 2], ids=["adamax", "adamw"])
 def test_optimizer(name, base):
-    training = Training(optimizer=("", "adamax", "adamw")[base], lr=0.25, betas=(0.5, 0.75))
+    training = Training(("", "adamax", "adamw")[base], lr=0.25, betas=(0.5, 0.75), examples=100)
     # lr·gamma must be small; one learning rate for all
     options = {"recadam": {"gamma": 1.0}, "llrd": {"factor": 1.0}}.get(name, {})
     model, optimizer = trained(create(name, options), training, steps=1)
     assert type(optimizer) is TABLE[name][base]
     assert {g["lr"] for g in optimizer.param_groups} == {0.25}
-    assert {tuple(g["betas"]) for g in optimizer.param_groups} == {(0.5, 0.75)}
+    betas = (0.5, 0.99999 if name == "ivon" else 0.75)  # its second is another average's
+    assert {tuple(g["betas"]) for g in optimizer.param_groups} == {betas}
     assert {g["weight_decay"] for g in optimizer.param_groups} == {0}
     held = [name for g in optimizer.param_groups for name in g["param_names"]]
     assert sorted(held) == sorted(name for name, _ in model.named_parameters())
@@ -219,7 +270,7 @@ def test_optimizer(name, base):
 
 @pytest.mark.parametrize("name", TABLE)
 def test_weight_decay_spares_biases_and_norms(name):
-    _, optimizer = trained(create(name), Training(weight_decay=0.1), steps=1)
+    _, optimizer = trained(create(name), Training(weight_decay=0.1, examples=100), steps=1)
     for group in optimizer.param_groups:
         for parameter in group["param_names"]:
             spared = parameter.endswith("bias") or "norm" in parameter
@@ -230,7 +281,7 @@ def test_weight_decay_spares_biases_and_norms(name):
 def test_global_generator_is_untouched(name):
     states = []
     for method in (create("vanilla"), create(name)):
-        trained(method, Training())
+        trained(method, Training(examples=100))
         states.append(torch.get_rng_state())
     assert torch.equal(*states)
 
@@ -238,11 +289,12 @@ def test_global_generator_is_untouched(name):
 @pytest.mark.parametrize("name", TABLE)
 def test_seed_decides(name):
     def weights(seed):
-        model, _ = trained(create(name), Training(seed=seed))
+        model, _ = trained(create(name), Training(seed=seed, examples=100))
         return torch.cat([p.detach().flatten() for p in model.parameters()])
 
     assert torch.equal(weights(1), weights(1))
-    random = ("noisytune", "pats", "pats-paper", "mixout")  # the others' noise is on a batch's words
+    # The others' noise is on a batch's words, or in the passes of their loss.
+    random = ("noisytune", "pats", "pats-paper", "mixout", "upgd")
     assert torch.equal(weights(1), weights(2)) == (name not in random)
 
 

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, BertForSequenceClas
 from pats.methods import registry
 from pats.run import Run, finetune
 
-PASSES = {"freelb": 3, "r3f": 2, "smart": 4}  # forward passes a step at the defaults
+PASSES = {"freelb": 3, "r3f": 2, "sam": 2, "smart": 4}  # forward passes a step at the defaults
 GENTLE = {"recadam": {"gamma": 50.0}}  # the learning rates here are high
 LATER = ("lawa", "soup")  # after one epoch they are plain fine-tuning, and that one may be the best
 
@@ -35,6 +35,9 @@ NEUTRAL = {
     "smart": ({"weight": 0.0, "mu": 0.0}, 4),
     "smart, reference": ({"weight": 0.0, "mu": 0.0, "radius_mode": "reference", "ascents": 2}, 5),
     "r3f": ({"weight": 0.0}, 2),
+    "sam": ({"rho": 0.0}, 2),
+    "sam, adaptive": ({"rho": 0.0, "adaptive": True}, 2),
+    "upgd": ({"sigma": 0.0, "gate": "off"}, 1),
     "pats": ({"budget": 0.0}, 1),
     "pats-paper": ({"lam": 0.0}, 1),
     "pats, closed gate": ({"p": 0.0}, 1),
@@ -145,7 +148,17 @@ class Stop(Exception):
 
 @pytest.mark.parametrize(
     "method",
-    ["recadam", "smart", "freelb", "noisytune+neftune+mixout+pats", "lawa+soup", "reinit+llrd+ema+soup+pats"],
+    [
+        "recadam",
+        "smart",
+        "freelb",
+        "noisytune+neftune+mixout+pats",
+        "lawa+soup",
+        "reinit+llrd+ema+soup+pats",
+        "ivon",
+        "upgd",
+        "sam+upgd",
+    ],
 )
 def test_resume_is_exact(run, method, tmp_path, monkeypatch):
     """Anchors and averages too: the weights in the model's folder are others by then, and nobody notices."""
@@ -186,7 +199,9 @@ def test_pairs_and_regression(run, method, data, inputs_folder, tmp_path):
     assert result.metric == ("pearson" if data == "scores.csv" else "accuracy")
 
 
-@pytest.mark.parametrize("method", ["mixout+sage", "freelb+pats", "noisytune+smart+recadam"])
+@pytest.mark.parametrize(
+    "method", ["mixout+sage", "freelb+pats", "noisytune+smart+recadam", "sam+upgd", "ivon"]
+)
 def test_bf16_autocast(run, method):
     options = {"gamma": 10.0} if "recadam" in method else {}
     result = finetune(replace(run, method=method, precision="bf16", steps=4, epochs=1, options=options))

@@ -15,9 +15,14 @@ from pats.methods import MicroBatch, PassClock, Training, anchors, create
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.architectures import SMALL, build_model
 
-NAMES = ["vanilla", "mixout", "neftune", "freelb", "r3f", "smart", "mixout+smart+pats"]
-LIKE_ONE = ("vanilla", "mixout", "freelb")
-OPTIONS = {"mixout": {"p": 0.5}, "freelb": {"init": 0.0}, "mixout+smart+pats": {"mixout.p": 0.5}}
+NAMES = ["vanilla", "mixout", "neftune", "freelb", "r3f", "smart", "mixout+smart+pats", "sam", "ivon", "upgd"]
+LIKE_ONE = ("vanilla", "mixout", "freelb", "ivon", "upgd")
+OPTIONS = {
+    "mixout": {"p": 0.5},
+    "freelb": {"init": 0.0},
+    "mixout+smart+pats": {"mixout.p": 0.5},
+    "ivon": {"clip": 1e-2},
+}
 QUIET = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
@@ -32,7 +37,7 @@ def train(name: str, rank: int, parts: int) -> torch.Tensor:
     model = build_model("bert", SMALL | (QUIET if name in LIKE_ONE else {})).train()
     called = DistributedDataParallel(model) if parts > 1 else model
     method, clock = create(name, OPTIONS.get(name)), PassClock()
-    training = Training(lr=1e-2, anchors=anchors(model))
+    training = Training(lr=1e-2, anchors=anchors(model), examples=100)
     optimizer = method.optimizer(model, training)
     torch.manual_seed(rank)
     with clock.attached(model), method.attached(model, training, clock):

@@ -33,6 +33,7 @@ class Training:
         seed: Seed of the method's own randomness.
         fresh: Canonical names of the parameters that the checkpoint lacked, such as the head's.
         steps: Optimizer steps of the whole training; 0 where unknown.
+        examples: Training examples; 0 where unknown.
         regression: The labels are scores.
         anchors: The clean weights by canonical name, for methods that are ``anchored``.
         init_seed: Seed of the weights that are drawn at random before training.
@@ -46,6 +47,7 @@ class Training:
     seed: int = 0
     fresh: frozenset[str] = field(default=frozenset())
     steps: int = 0
+    examples: int = 0
     regression: bool = False
     anchors: Mapping[str, Tensor] = field(default_factory=dict)
     init_seed: int = 0

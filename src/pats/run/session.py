@@ -251,6 +251,7 @@ class _Session:
             seed=run.noise_seed,
             fresh=self.loaded.fresh,
             steps=run.total_steps(len(self.features["train"])),
+            examples=len(self.features["train"]),
             regression=self.data.regression,
             anchors=methods.anchors(self.loaded.model) if self.method.anchored else {},
             init_seed=run.init_seed,

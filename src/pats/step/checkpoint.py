@@ -15,7 +15,7 @@ from pats._noise import GROUP_KEYS, RNG_KEY, state_dtype
 from pats._scope import canonical_name
 from pats.philox import RNG_VERSION
 from pats.step.matrices import Target
-from pats.step.state import OURS, SENSITIVITY, SHAPED, Names, knows, miscounted, misfit, on_device
+from pats.step.state import AVERAGES, OURS, SENSITIVITY, SHAPED, Names, knows, miscounted, misfit, on_device
 
 Groups = Sequence[dict[str, Any]]
 _FAR = 2.0**500  # the squares of an account's numbers stay finite
@@ -226,14 +226,14 @@ def restore(optimizer: Optimizer, saved: dict[str, Any]) -> None:
             if not isinstance(value, Tensor):
                 continue
             state = optimizer.state[parameter]
-            if key == SENSITIVITY:
+            if key in AVERAGES:
                 state[key] = as_sensitivity(value.to(device=parameter.device, copy=True), parameter)
             elif key == "step":
                 if value.dtype == torch.float64 and not on_device(state[key]):
                     state[key] = value.to(device="cpu", copy=True)
             elif str(key).startswith(OURS) or group.get("state_dtype"):
                 state[key] = value.to(device=parameter.device, copy=True)
-            if key in SHAPED and key != SENSITIVITY:
+            if key in SHAPED - AVERAGES:
                 state[key] = _laid_out(state[key], parameter)
 
 
@@ -245,7 +245,7 @@ def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
 
 
 def as_sensitivity(value: Tensor, parameter: Tensor) -> Tensor:
-    """s̄ in the order of its indices, in float32 or float64."""
+    """s̄, or another average, in the order of its indices, in float32 or float64."""
     wide = value.dtype in (torch.float32, torch.float64)
     return (value if wide else value.to(state_dtype(parameter))).contiguous()
 

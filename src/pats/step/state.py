@@ -12,6 +12,8 @@ from pats.kernels.job import has_memory
 from pats.step import shard
 
 SENSITIVITY = "sensitivity"
+HESSIAN = "hessian"  # IVON's
+AVERAGES = frozenset({SENSITIVITY, HESSIAN})  # of float32 or float64, whatever the parameter's dtype
 OURS = "noise_"  # begins the names of our other entries, of one element each
 
 MOMENTS = frozenset({"exp_avg", "exp_inf", "exp_avg_sq", "max_exp_avg_sq"})  # of the parameter's dtype
@@ -19,12 +21,12 @@ MOMENTS = frozenset({"exp_avg", "exp_inf", "exp_avg_sq", "max_exp_avg_sq"})  # o
 # Entries that have their parameter's shape, in torch's optimizers and in ours.
 SHAPED = (
     frozenset(
-        {SENSITIVITY, "anchor", "momentum_buffer", "square_avg", "grad_avg", "acc_delta"}
+        {*AVERAGES, "anchor", "momentum_buffer", "square_avg", "grad_avg", "acc_delta"}
         | {"sum", "prev", "step_size", "ax", "variance"}
     )
     | MOMENTS
 )
-NEEDED = MOMENTS | {SENSITIVITY, "anchor"}  # other entries may be None, as SGD's buffer
+NEEDED = MOMENTS | AVERAGES | {"anchor"}  # other entries may be None, as SGD's buffer
 _EXACT = 2.0**23  # float32 counts to twice as many
 
 Names = Callable[[], Mapping[int, str]]  # of parameters, by their identity
@@ -128,7 +130,7 @@ def _misplaced(key: str, value: Tensor | None, parameter: Tensor) -> str | None:
         return f"is on {value.device}, but its parameter on {parameter.device}"
     if not shard.alike(value, parameter):
         return "is spread over the ranks in another way than its parameter"
-    if key == SENSITIVITY and value.dtype not in (torch.float32, torch.float64):
+    if key in AVERAGES and value.dtype not in (torch.float32, torch.float64):
         return f"is {value.dtype}, but must be {state_dtype(parameter)}"
     if key in MOMENTS and value.dtype != parameter.dtype and not _widened(value, parameter):
         return f"is {value.dtype}, but its parameter {parameter.dtype}"

@@ -168,7 +168,11 @@ def check_models(
                 name, classes, run.max_length, run.init_seed, run.revision, run.allow_missing_weights
             )
         training = methods.Training(
-            optimizer=run.optimizer, lr=study.lr or run.lr, fresh=loaded.fresh, regression=not classes
+            optimizer=run.optimizer,
+            lr=study.lr or run.lr,
+            fresh=loaded.fresh,
+            examples=run.batch_size,  # at least; each run says how many it has
+            regression=not classes,
         )
         for label, method_name in study.rows:
             if baselines.is_simple(method_name):
