@@ -95,6 +95,21 @@ CLAIMS: Mapping[str, Claim] = {
         (*RUN, "benchmarks/end_to_end.py"),
         3,
     ),
+    "evidence": Claim(
+        "noise and today's other methods beside plain fine-tuning, by a plan that was committed before",
+        (
+            "python -m benchmarks.evidence --stage all --data GLUE --folder mpnet-base=MPNET",
+            "python -m benchmarks.evidence --again 5 --data GLUE",
+        ),
+        (*STUDY, "benchmarks/evidence/plan.yaml", "benchmarks/evidence/runs.py"),
+        1800,
+    ),
+    "evidence_pace": Claim(
+        "seconds of one core that plain fine-tuning takes on the tasks of the plan",
+        ("python -m benchmarks.evidence --pace --data GLUE",),
+        (*RUN, "benchmarks/evidence/cost.py"),
+        5,
+    ),
     "figure2": Claim(
         "how the sensitivities of models trained plainly and with PATS are distributed",
         ("python -m benchmarks.figure2 --data GLUE",),  # the models are those of minilm_glue
@@ -242,4 +257,4 @@ CLAIMS: Mapping[str, Claim] = {
 }
 
 # Claims whose first result file is still to be measured; their pages are made once it is there.
-AWAITED = {"rivals"}
+AWAITED = {"rivals", "evidence"}

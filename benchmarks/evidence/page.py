@@ -1,0 +1,5 @@
+"""docs/evidence.md."""
+
+
+def write() -> None:
+    """Write the page."""
