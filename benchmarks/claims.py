@@ -171,6 +171,12 @@ CLAIMS: Mapping[str, Claim] = {
         30,
         (*STEP, "src/pats/methods"),
     ),
+    "mpnet_h100": Claim(
+        "the literal reading harms at base size, and the score falls as the accumulated noise grows",
+        (),  # measured before there was a command; benchmarks/evidence runs such studies now
+        (),
+        0,
+    ),
     "page": _soak(
         "pages of every kind open in a browser without an error, a request or an accessibility fault",
         "page",
