@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks import record
 from benchmarks.evidence.agenda import Job, Known
 from benchmarks.evidence.plan import Plan, Stage
+from benchmarks.tables import rows_of
 from pats.run import Run
 from pats.tasks import GLUE
 
@@ -29,49 +30,55 @@ class Planned:
     hours: float
 
 
-def ratio(plan: Plan, arm: str) -> float:
-    """What a step of an arm costs beside plain fine-tuning's; what seems to cost less counts as much."""
-    measured = record.read("methods")
-    times: dict[str, Any] = {str(one["method"]): one["time"] for one in _rows(measured)}  # type: ignore[typeddict-item]
-    method = plan.arms[arm].method
-    return max(1.0, *(float(times.get(part, plan.arms[arm].passes)) for part in method.split("+")))
+def step(plan: Plan, arm: str, plain: float, size: float = 1.0) -> float:
+    """Seconds of an arm's step, by those of plain fine-tuning.
+
+    Passes take as long as its own; what else a method takes, as its arithmetic on weights, goes with the
+    encoder's size and not with the batch.
+    """
+    measured: dict[str, Any] = {str(one["method"]): one for one in _rows("methods")}
+    rows = [measured.get(part) for part in plan.arms[arm].method.split("+")]
+    known = [row for row in rows if row is not None]
+    if len(known) < len(rows) and plan.arms[arm].method != "vanilla":
+        return plain * plan.arms[arm].passes
+    passes = max((row["forward_passes"] for row in known), default=1)
+    quiet = min(row["plain_ms"] for row in measured.values()) / 1000  # whatever else the machine did
+    more = quiet * sum(max(0.0, row["time"] - row["forward_passes"]) for row in known)
+    return float(plain * passes + size * more)
 
 
-def seconds(plan: Plan, model: str, task: str, ratio: float) -> float:
-    """What a run takes; 0 where nothing was measured."""
-    pace = {(one["model"], one["task"]): one for one in _rows(record.read(PACE))}  # type: ignore[typeddict-item]
-    one: Any = pace.get((model, task))
-    if one is None:
-        return 0.0
+def seconds(plan: Plan, model: str, task: str, arm: str) -> float:
+    """What a run takes; of one that is not fine-tuned, or where nothing was measured, 0."""
+    paces = {(str(one["model"]), str(one["task"])): one for one in _rows(PACE)}
     about = plan.tasks[task]
+    pace = paces.get((model, about.task or task))
+    if pace is None or arm not in plan.arms:
+        return 0.0
     rows = max(1, round(about.fraction * GLUE[about.task or task].rows["train"]))
     steps = about.steps or math.ceil(about.epochs * math.ceil(rows / plan.run.get("batch_size", 32)))
     passes = math.ceil(about.epochs) + 1  # an evaluation every epoch, and the predictions
-    return float(one["fixed"] + steps * one["step"] * ratio + passes * one["evaluation"])
+    each = step(plan, arm, pace["step"], plan.models[model].size)
+    return float(pace["fixed"] + steps * each + passes * pace["evaluation"])
 
 
 def hours_of(plan: Plan, jobs: Iterable[Job]) -> float:
     """Hours of a core that jobs take."""
-    known = {arm: ratio(plan, arm) for arm in plan.arms}
-    fitted = {name: 0.0 for name in plan.simple}
-    return sum(seconds(plan, job.model, job.task, (known | fitted)[job.arm]) for job in jobs) / 3600
+    return sum(seconds(plan, job.model, job.task, job.arm) for job in jobs) / 3600
 
 
 def planned(plan: Plan) -> Iterator[Planned]:
     """What every stage costs if no arm is dropped; one that is chosen later costs as the mean arm."""
-    ratios = [ratio(plan, arm) for arm in plan.others]
     for name, stage in plan.stages.items():
-        many = _shares(plan, stage, ratios)
-        pairs = [(task, seed) for task in stage.tasks for seed in _seeds(plan, name, stage, task)]
-        pairs *= len(plan.rates) if stage.tunes else 1
-        taken = sum(seconds(plan, stage.model, task, one) for task, _ in pairs for one in many)
-        yield Planned(name, len(pairs) * len(many), taken / 3600)
-
-
-def _shares(plan: Plan, stage: Stage, ratios: list[float]) -> list[float]:
-    if stage.arms is None:
-        return [1.0, *ratios]
-    return [1.0, *(ratio(plan, arm) for arm in stage.arms.also), *[fmean(ratios)] * stage.arms.best]
+        runs, taken = 0, 0.0
+        named = [plan.plain, *(plan.others if stage.arms is None else stage.arms.also)]
+        chosen = 0 if stage.arms is None else stage.arms.best
+        for task in stage.tasks:
+            of = {arm: seconds(plan, stage.model, task, arm) for arm in plan.arms}
+            many = len(_seeds(plan, name, stage, task)) * (len(plan.rates) if stage.tunes else 1)
+            mean = fmean(of[arm] for arm in plan.others)
+            runs += many * (len(named) + chosen)
+            taken += many * (sum(of[arm] for arm in named) + chosen * mean)
+        yield Planned(name, runs, taken / 3600)
 
 
 def _seeds(plan: Plan, name: str, stage: Stage, task: str) -> list[int]:
@@ -101,9 +108,10 @@ def measure(plan: Plan, data: str | None) -> None:
 
     torch.set_num_threads(1)
     recording = record.start(PACE, threads=1)
-    places = dict.fromkeys((stage.model, task) for stage in plan.stages.values() for task in stage.tasks)
+    stages, names = plan.stages.values(), plan.tasks
+    places = {(stage.model, names[task].task or task): task for stage in stages for task in stage.tasks}
     with tempfile.TemporaryDirectory() as folder:
-        rows = [_pace(plan, model, task, data, Path(folder)) for model, task in places]
+        rows = [_pace(plan, model, task, data, Path(folder)) for (model, _), task in places.items()]
     recording.put(rows)
 
 
@@ -115,13 +123,13 @@ def _pace(plan: Plan, model: str, task: str, data: str | None, folder: Path) -> 
     run = Run(**plan.run, model=weights, task=about.task or task, data=data, method="vanilla", steps=steps)
     began, cores = time.perf_counter(), time.process_time()
     out = folder / f"{model}-{task}"
-    result = pats.finetune(_with_share(run, about.fraction), out)
+    result = pats.finetune(replace(run, fraction=about.fraction, evaluations=1), out)
     share = (time.process_time() - cores) / (time.perf_counter() - began)  # of a core that others use, too
     taken = {name: share * value for name, value in result.timings.items()}
     fixed = taken["total"] - taken["train"] - taken["evaluate"] - taken["predict"]
     row = {
         "model": model,
-        "task": task,
+        "task": about.task or task,
         "step": round(taken["train"] / steps, 4),
         "evaluation": round((taken["evaluate"] + taken["predict"]) / 2, 3),
         "fixed": round(max(fixed, 0.0), 3),
@@ -130,12 +138,6 @@ def _pace(plan: Plan, model: str, task: str, data: str | None, folder: Path) -> 
     }
     print(row, flush=True)
     return row
-
-
-def _with_share(run: Run, fraction: float) -> Run:
-    from dataclasses import replace
-
-    return replace(run, fraction=fraction, evaluations=1)
 
 
 def _random_mpnet(folder: Path) -> str:
@@ -150,5 +152,6 @@ def _random_mpnet(folder: Path) -> str:
     return os.fspath(folder)
 
 
-def _rows(results: record.Results | None) -> tuple[record.Row, ...]:
-    return () if results is None else results.rows
+def _rows(name: str) -> list[dict[str, Any]]:
+    results = record.read(name)
+    return [] if results is None else rows_of(results)

@@ -78,7 +78,8 @@ def _stages(plan: Plan, known: advice.Evidence) -> str:
     for one in cost.planned(plan):
         stage, done = plan.stages[one.name], spent.get(one.name, [])
         seeds = f"{stage.seeds[0]} to {stage.seeds[-1]}" if len(stage.seeds) > 1 else str(stage.seeds[0])
-        where = ", ".join(NAMED.get(task, task) for task in stage.tasks)
+        tasks = (plan.tasks[task].task or task for task in stage.tasks)
+        where = ", ".join(NAMED.get(task, task) for task in tasks)
         lines.append(
             [one.name, stage.model, where, seeds, one.runs, f"{one.hours:.1f}", len(done), f"{sum(done):.1f}"]
         )

@@ -58,11 +58,11 @@ class Model:
 
     Args:
         folder: Its weights lie in a folder that the command names.
-        layers: Encoder layers, for its cost: 6 is MiniLM; more means base size.
+        size: Parameters of its encoder over those of MiniLM's, for its cost.
     """
 
     folder: bool = False
-    layers: int = 6
+    size: float = 1.0
 
 
 @dataclass(frozen=True)

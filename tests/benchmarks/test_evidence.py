@@ -257,7 +257,7 @@ def test_it_goes_on_after_a_stop(search):
 def test_another_plan_is_refused_once_a_stage_has_begun(search, monkeypatch):
     search("--tiny")
     monkeypatch.setattr(command, "TINY", dataclasses.replace(tiny.TINY, better="otherwise"))
-    with pytest.raises(SystemExit, match="^stage tuning began with another plan"):
+    with pytest.raises(SystemExit, match=r"^stage tuning began with another plan"):
         search("--tiny")
 
 

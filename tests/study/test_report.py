@@ -13,7 +13,7 @@ from pats.study.report import document_files
 from support.stored_studies import store_study
 
 TABLES = ["report.html", "report.md", "report.tex", "report.csv", "runs.csv"]
-STUDY = Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4)
+STUDY = Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, baselines=())
 
 
 @pytest.fixture

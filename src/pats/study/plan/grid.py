@@ -216,8 +216,8 @@ class Study:
         """The baselines that have rows without being named among the methods."""
         if self.baselines is not None:
             return self.baselines
-        measured = self.on_a_table or all(task in tasks.GLUE for task in self.task_list)
-        return tuple(baselines.registry()) if measured else ()
+        on_glue = bool(self.methods) and all(task in tasks.GLUE for task in self.task_list)
+        return tuple(baselines.registry()) if self.on_a_table or on_glue else ()
 
     @property
     def task_list(self) -> tuple[str, ...]:
