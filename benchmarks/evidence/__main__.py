@@ -184,6 +184,9 @@ def main() -> int:
         return _with(asked, plan, Store(folder), folders)
     except InputError as error:
         raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here", file=sys.stderr)
+        return 130
 
 
 def _with(asked: argparse.Namespace, plan: Plan, store: Store, folders: Mapping[str, str]) -> int:
@@ -194,11 +197,12 @@ def _with(asked: argparse.Namespace, plan: Plan, store: Store, folders: Mapping[
         if asked.again:
             draw = secrets.randbelow(2**31) if asked.draw is None else asked.draw
             return int(again(plan, asked.again, draw, make, engine) > 0)
-        for name in [*plan.stages] if asked.tiny or asked.stage == "all" else [asked.stage]:
-            lacks = plan.models[plan.stages[name].model].folder and plan.stages[name].model not in folders
-            if lacks:
-                model = plan.stages[name].model
+        names = [*plan.stages] if asked.tiny or asked.stage == "all" else [asked.stage]
+        for name in names:  # before any of them runs
+            model = plan.stages[name].model
+            if plan.models[model].folder and model not in folders:
                 raise SystemExit(f"stage {name} needs the weights of {model}: --folder {model}=DIR")
+        for name in names:
             perform(plan, name, make, engine)
     return 0
 

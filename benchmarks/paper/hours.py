@@ -25,6 +25,11 @@ TABLES, SWEEPS = ("bert-base", "roberta-large"), ("sweep-bert-base", "sweep-robe
 # What is assumed, since no V100 was measured: it takes longer by the cards' data sheets, at least by memory
 # bandwidth (3.35 to 0.9 TB/s), at most by half-precision arithmetic (989 to 125 TFLOP/s).
 V100_AT_LEAST, V100_AT_MOST = 3.35 / 0.9, 989 / 125
+# What is to be tried with base size weights in a folder MPNET, before a machine is lent for the whole.
+TRIAL = (
+    "pats compare --config benchmarks/paper/bert-base.yaml --models MPNET --tasks rte --seeds 2 --lr 1e-4 "
+    "--data GLUE --out out/paper-trial"
+)
 SIZES = {"bert-base-uncased": "BERT-base", "roberta-large": "RoBERTa-large"}  # as in gpu_before.json
 
 
@@ -137,6 +142,8 @@ def section() -> str:
             "Table 3. No machine has run them yet.",
             "    pats compare --config benchmarks/paper/bert-base.yaml --out out/paper-bert\n"
             "    pats sweep --config benchmarks/paper/sweep-bert-base.yaml --out out/paper-sweep-bert",
+            "A trial with other weights of base size, in a folder MPNET, on one task with two seeds:",
+            f"    {TRIAL}",
             "<!-- results: gpu_before.json -->",
             table(heads, lines),
             f"Computed from {measured['steps_per_second']} steps a second on one H100, with "

@@ -247,11 +247,18 @@ def test_all_stages_leave_rows_of_the_schema_and_nothing_is_run_twice(search):
 
 def test_it_goes_on_after_a_stop(search):
     search.stops.add(5)
-    with pytest.raises(KeyboardInterrupt):
-        search("--tiny")
+    assert search("--tiny") == 130
     assert len(search.rows()) == 4
     search("--tiny")
     assert len(search.rows()) == len(set(search.done)) == len(search.done) - 1
+
+
+def test_weights_that_nobody_named_are_asked_for_before_any_run(search, monkeypatch):
+    models = {"minilm": plan.Model(folder=True)}
+    monkeypatch.setattr(command, "TINY", dataclasses.replace(tiny.TINY, models=models))
+    with pytest.raises(SystemExit, match=r"^stage tuning needs the weights of minilm: --folder minilm=DIR$"):
+        search("--tiny")
+    assert search.done == []
 
 
 def test_another_plan_is_refused_once_a_stage_has_begun(search, monkeypatch):

@@ -13,7 +13,8 @@ from benchmarks.paper import hours
 from pats import paper
 from pats.cli import compare as compare_verb
 from pats.cli import sweep as sweep_verb
-from pats.study import Study, compare
+from pats.study import Study
+from pats.study.compare import compare
 from pats.study.sweep import Sweep
 from support.hub_server import serving
 from support.inline_placer import InlinePlacer
@@ -35,10 +36,10 @@ def planned(monkeypatch):
     monkeypatch.setattr(compare_verb, "compare", stop)
     monkeypatch.setattr(sweep_verb, "sweep", stop)
 
-    def plan(name):
+    def plan(name, *more):
         verb = sweep_verb if name.startswith("sweep") else compare_verb
         with pytest.raises(SystemExit):
-            verb.main(["--config", f"benchmarks/paper/{name}.yaml", "--quiet"])
+            verb.main(["--config", f"benchmarks/paper/{name}.yaml", "--quiet", *more])
         return made[-1]
 
     monkeypatch.chdir(hours.FOLDER.parents[1])
@@ -89,6 +90,15 @@ def test_table_3(planned, name):
     needed = hours.searched(name)
     assert needed.runs == 8 * 2 * 5
     assert needed.trials == 8 * 2 * 3 * (9 + 3 + 1)  # three brackets of nine
+
+
+def test_the_trial_with_another_model_is_one_task_and_two_seeds(planned):
+    words = hours.TRIAL.split()
+    assert words[:4] == ["pats", "compare", "--config", "benchmarks/paper/bert-base.yaml"]
+    made = planned("bert-base", *words[4:])
+    assert (made.tasks, made.models, made.seed_list) == (("rte",), ("MPNET",), (0, 1))
+    assert made.tuning() == {}
+    assert len(made.runs()) == 4 * 2
 
 
 def test_hours_follow_from_the_measured_steps():

@@ -26,18 +26,23 @@ def serving(models: Mapping[str, Mapping[str, bytes]], data: Mapping[str, bytes]
 
         def answer(self, body: bool) -> None:
             path = self.path.partition("?")[0]
-            name = path.removeprefix("/api/models/").partition("/revision/")[0]
-            if path.startswith("/api/models/") and name in models:
-                told: dict[str, Any] = {"id": name, "sha": COMMIT}
-                told["siblings"] = [{"rfilename": file} for file in models[name]]
-                content: bytes | None = json.dumps(told).encode()
-            else:
-                content = files.get(path.replace("/resolve/main/", "/").replace(f"/resolve/{COMMIT}/", "/"))
+            name, _, asked = path.removeprefix("/api/models/").partition("/")
+            own = models.get(name, {}) if path.startswith("/api/models/") else {}
+            content = files.get(path.replace("/resolve/main/", "/").replace(f"/resolve/{COMMIT}/", "/"))
+            if own and asked.startswith("tree/"):
+                listed = [
+                    {"type": "file", "path": file, "size": len(own[file]), "oid": _tag(own[file])}
+                    for file in own
+                ]
+                content = json.dumps(listed).encode()
+            elif own:
+                siblings = [{"rfilename": file} for file in own]
+                content = json.dumps({"id": name, "sha": COMMIT, "siblings": siblings}).encode()
             self.send_response(404 if content is None else 200)
             if content is None:
                 self.send_header("X-Error-Code", "EntryNotFound")
             self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("ETag", f'"{hashlib.sha1(content or b"").hexdigest()}"')
+            self.send_header("ETag", f'"{_tag(content or b"")}"')
             self.send_header("Content-Length", str(len(content or b"")))
             self.end_headers()
             if body and content:
@@ -53,3 +58,7 @@ def serving(models: Mapping[str, Mapping[str, bytes]], data: Mapping[str, bytes]
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _tag(content: bytes) -> str:
+    return hashlib.sha1(content).hexdigest()
