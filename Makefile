@@ -4,7 +4,7 @@ CONSTRAINTS ?= constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint docs soak results sanitize arm64 dist clean
+.PHONY: setup demo test lint docs soak results evidence sanitize arm64 dist clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.stamp
@@ -39,6 +39,9 @@ soak: setup  ## What is too long for `make test`: kill loops
 
 results: setup  ## Which result files are missing or older than their code; RUN=step makes one anew
 	$(BIN)/python -m benchmarks.stale $(if $(RUN),--run $(RUN))
+
+evidence: setup  ## The page of the search for noise that helps, from its committed results
+	$(BIN)/python -m benchmarks.evidence --page
 
 KERNEL := src/pats/kernels/cpu
 DRIVER := gcc -std=c11 -O2 -g -ffp-contract=off -fno-math-errno -fno-trapping-math \

@@ -42,7 +42,7 @@ def test_sweep_watch_and_export(inputs, tmp_path, capsys):
 
 
 def test_spaces_by_row():
-    study = Study(tasks=("rte",), methods=("vanilla", "pats", "std=pats"), run=Run())
+    study = Study(tasks=("rte",), methods=("vanilla", "pats", "std=pats"), run=Run(), baselines=())
     found = sweep.spaces(["lr=1e-5..1e-3", "std.lam=1e-7,1e-6", "p=0.1,0.2"], study)
     assert found["vanilla"] == {"lr": Range(1e-5, 1e-3)}
     assert found["pats"] == {"lr": Range(1e-5, 1e-3), "p": (0.1, 0.2)}

@@ -7,7 +7,7 @@ from pats.study.cells import outcome, predictions, with_results
 from pats.study.store.attempt import write_error
 from support.stored_studies import store_study
 
-STUDY = Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4)
+STUDY = Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, baselines=())
 
 
 @pytest.fixture

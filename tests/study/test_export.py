@@ -18,6 +18,7 @@ STUDY = Study(
     seeds=2,
     lr=1e-4,
     run=Run(),
+    baselines=(),
     options={"pats": {"budget": 0.1}},
 )
 
@@ -80,7 +81,7 @@ def test_one_row_an_evaluation(store, tmp_path, suffix):
 
 
 def test_an_option_of_several_types_is_a_text(tmp_path):
-    study = Study(tasks=("rte",), methods=("a=pats", "b=pats"), seeds=1, lr=1e-4,
+    study = Study(tasks=("rte",), methods=("a=pats", "b=pats"), seeds=1, lr=1e-4, baselines=(),
                   options={"a": {"scope": "all"}, "b": {"scope": 1}})  # fmt: skip
     store = Store(tmp_path)
     store.save_study({"study": {}, "cells": [cell.to_dict() for cell in study.cells()]})

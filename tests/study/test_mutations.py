@@ -19,7 +19,9 @@ from pats.study.store.results import Store
 from support.inline_placer import InlinePlacer
 from support.made_results import make_result
 
-STUDY = Study(tasks=("rte",), models=("m",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, run=Run())
+STUDY = Study(
+    tasks=("rte",), models=("m",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, run=Run(), baselines=()
+)
 PRINTS = {("rte", seed): "f" for seed in range(2)}
 NOISE = {"noise_over_weight": 1e-2, "noise_over_update": 2.0, "gated": 0.2, "zero": 0.1, "skipped": 0}
 ENVIRONMENT = {

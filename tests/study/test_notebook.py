@@ -10,7 +10,7 @@ from pats.study.prepare import StudyData, show_notes
 from pats.study.watch import Display
 from support.stored_studies import store_study
 
-STUDY = pats.Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4)
+STUDY = pats.Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, baselines=())
 
 
 class Frames(HTMLParser):

@@ -13,7 +13,7 @@ from pats.study.report import document_files
 from support.stored_studies import store_study
 
 TABLES = ["report.html", "report.md", "report.tex", "report.csv", "runs.csv"]
-STUDY = Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4)
+STUDY = Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, baselines=())
 
 
 @pytest.fixture
@@ -28,7 +28,8 @@ def test_the_page_and_its_tables(folder):
     page = (folder / "report.html").read_text()
     assert all(sentence in page for sentence in written.verdict)
     assert "| pats | 2 | 75.0 |" in (folder / "report.md").read_text()
-    assert f"pats compare --tasks rte --methods vanilla pats --lr 0.0001 --seeds 2 --out {folder}" in page
+    flags = "--tasks rte --methods vanilla pats --lr 0.0001 --seeds 2 --baselines none"
+    assert f"pats compare {flags} --out {folder}" in page
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])

@@ -12,7 +12,7 @@ from pats.study.store.attempt import end, write_error
 from pats.study.store.results import Store
 from support.made_results import make_result
 
-STUDY = Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, run=Run())
+STUDY = Study(tasks=("rte",), methods=("vanilla", "pats"), seeds=2, lr=1e-4, run=Run(), baselines=())
 
 
 @pytest.fixture

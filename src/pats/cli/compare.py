@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     add = parser.add_argument
     add("--lr-grid", nargs="+", type=_flags.number, metavar="X", help="rates to tune over, one run each")
     simple = ", ".join(baselines.registry())
-    sentence = f"rows that are no fine-tuning ({simple}), or none; default: all on a table, none on tasks"
+    sentence = f"rows that are no fine-tuning ({simple}), or none; default: all on a table and on GLUE"
     add("--baselines", nargs="+", metavar="NAME", help=sentence)
     sentence = "shorten the trials of --lr-grid: keep the best 1/N at every step of length (table: 3)"
     add("--halving", type=_flags.whole, metavar="N", help=sentence)

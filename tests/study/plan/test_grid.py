@@ -13,7 +13,7 @@ BERT = "bert-base-uncased"
 
 
 def study(**values):
-    return Study(**({"tasks": ("rte",), "models": (BERT,), "seeds": 2} | values))
+    return Study(**({"tasks": ("rte",), "models": (BERT,), "seeds": 2, "baselines": ()} | values))
 
 
 def rates(made, tuned=()):
@@ -164,8 +164,14 @@ TABLE = Run(data="texts.csv")
         (Study(methods=("tfidf", "vanilla"), run=TABLE), ["tfidf", "vanilla", "majority", "frozen"]),
         (Study(methods=("vanilla",), run=TABLE, baselines=()), ["vanilla"]),
         (Study(methods=("vanilla",), run=TABLE, baselines=("tfidf",)), ["vanilla", "tfidf"]),
-        (Study(tasks=("rte",), methods=("vanilla",)), ["vanilla"]),
-        (Study(tasks=("rte",), methods=("vanilla", "words=tfidf")), ["vanilla", "words"]),
+        (Study(tasks=("rte",), methods=("vanilla",)), ["vanilla", "majority", "tfidf", "frozen"]),
+        (
+            Study(tasks=("rte",), methods=("vanilla", "words=tfidf")),
+            ["vanilla", "words", "majority", "frozen"],
+        ),
+        (Study(tasks=("rte",), methods=("vanilla",), baselines=()), ["vanilla"]),
+        (Study(tasks=("grammar",), methods=("vanilla",)), ["vanilla"]),
+        (Study(tasks=("grammar",), methods=("vanilla",), baselines=("tfidf",)), ["vanilla", "tfidf"]),
         (Study(tasks=("rte",), methods=("vanilla",), baselines=("frozen",)), ["vanilla", "frozen"]),
     ],
 )

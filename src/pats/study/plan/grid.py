@@ -90,7 +90,7 @@ class Study:
         tuning_seed: Seed of the tuning runs; it is not among ``seeds`` and not reported.
         control: Adds plain fine-tuning at the rate of PATS where the two rates differ.
         baselines: Rows that are no fine-tuning, of ``pats.baselines``: one run each, whatever the seeds. None
-            is all of them on a table, and none on named tasks.
+            is all of them on a table and on tasks of GLUE, and none on others.
         weights: Hashes of local models by name, which ``compare`` and ``sweep`` fill in.
 
     Raises:
@@ -216,7 +216,8 @@ class Study:
         """The baselines that have rows without being named among the methods."""
         if self.baselines is not None:
             return self.baselines
-        return tuple(baselines.registry()) if self.on_a_table else ()
+        on_glue = bool(self.methods) and all(task in tasks.GLUE for task in self.task_list)
+        return tuple(baselines.registry()) if self.on_a_table or on_glue else ()
 
     @property
     def task_list(self) -> tuple[str, ...]:

@@ -1,0 +1,219 @@
+"""Ten lines for a practitioner. What each says follows from the results; nothing is typed in."""
+
+import statistics
+from dataclasses import dataclass
+from statistics import fmean
+
+from benchmarks import record
+from benchmarks.evidence import findings
+from benchmarks.evidence.agenda import Known, Row
+from benchmarks.evidence.findings import Compared
+from benchmarks.evidence.plan import Plan
+from benchmarks.record import Results
+from benchmarks.tables import rows_of
+from pats.page.numbers.statistics import detectable
+
+SEEDS = 5  # a usual number of them
+DEAR = 1.4  # times plain fine-tuning's cost
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All committed results that the page is made from.
+
+    Args:
+        base: MPNet-base.
+        readings: MiniLM, the readings.
+        small: MiniLM, four methods.
+        sizes: MiniLM, by size of the data.
+        costs: Of the methods.
+        plan_rows: Of the planned search, as far as it has been run.
+    """
+
+    base: Results
+    readings: Results
+    small: Results
+    sizes: Results
+    costs: Results
+    plan_rows: tuple[Row, ...]
+
+    @classmethod
+    def read(cls) -> "Evidence":
+        """What is there.
+
+        Raises:
+            SystemExit: A result file is missing that is not of the planned search.
+        """
+        base, readings, small, sizes, costs = map(
+            _needed, ("mpnet_h100", "readings", "minilm_glue", "data_size", "methods")
+        )
+        planned = record.read("evidence")
+        rows = () if planned is None else tuple(dict(one) for one in planned.rows)
+        return cls(base, readings, small, sizes, costs, rows)
+
+    @property
+    def at_base(self) -> list[Compared]:
+        """Arms on MPNet-base."""
+        return findings.base_size(self.base)
+
+    @property
+    def of_readings(self) -> list[Compared]:
+        """Readings on MiniLM."""
+        return findings.readings(self.readings)
+
+    @property
+    def of_small(self) -> list[Compared]:
+        """Methods on MiniLM with little data."""
+        return findings.small_study(self.small)
+
+
+def _needed(name: str) -> Results:
+    results = record.read(name)
+    if results is None:
+        raise SystemExit(f"the page needs {name}.json: python -m benchmarks.stale --run {name}")
+    return results
+
+
+def difference(one: Compared) -> str:
+    """The mean difference with its interval."""
+    bounds = one.all.interval
+    return f"{one.all.mean:+.1f}" + ("" if bounds is None else f" [{bounds[0]:+.1f}, {bounds[1]:+.1f}]")
+
+
+def lines(plan: Plan, known: Evidence) -> list[str]:
+    """The ten lines."""
+    return [
+        _first(plan, known),
+        _literal(known),
+        _amount(known),
+        _default(plan, known),
+        _best(known),
+        _seeds(known),
+        _little_data(known),
+        _epochs(known),
+        _cost(known),
+        _open(plan, known),
+    ]
+
+
+def _confirmed(plan: Plan, known: Evidence) -> list[Compared]:
+    return findings.of_stage(plan, Known(plan, known.plan_rows), plan.stages["confirmation"])
+
+
+def _first(plan: Plan, known: Evidence) -> str:
+    better = [one for one in _confirmed(plan, known) if one.better]
+    if better:
+        names = "; ".join(f"`{one.arm}` {difference(one)}, {one.tried} settings tried" for one in better)
+        return f"**Beside plain fine-tuning, try what was confirmed on fresh seeds**: {names}."
+    done = "" if _confirmed(plan, known) else " The confirmation on fresh seeds has not been run."
+    return f"**Begin with plain fine-tuning.** Nothing here is confirmed to beat it.{done}"
+
+
+def _literal(known: Evidence) -> str:
+    base = next(one for one in known.at_base if one.arm == "literal")
+    small = next(one for one in known.of_small if one.arm == findings.LITERAL)
+    tasks = [fmean(gaps) for gaps in base.gaps.values()]
+    below = f"below plain fine-tuning on {sum(gap < 0 for gap in tasks)} of {len(tasks)} tasks"
+    return (
+        "**Leave the paper's literal reading (`pats-paper`) to reproductions.** On MPNet-base it is "
+        f"{below}, by {difference(base)} on average ({base.pairs} pairs); on MiniLM with little data by "
+        f"{difference(small)} ({small.pairs} pairs)."
+    )
+
+
+def _amount(known: Evidence) -> str:
+    arms = {one.arm: one for one in known.at_base}
+    order = [arms[f"lr-scaled, kappa {kappa}"] for kappa in (1, 5, 14)]
+    shown = ", ".join(f"κ = {kappa}: {difference(one)}" for kappa, one in zip((1, 5, 14), order, strict=True))
+    means = [one.all.mean for one in order]
+    falls = (
+        "The score falls as the noise grows" if means == sorted(means, reverse=True) else "The order is mixed"
+    )
+    return (
+        f"**If you add noise, add little.** {falls} (MPNet-base, {shown}). `pats check` reports the amount."
+    )
+
+
+def _default(plan: Plan, known: Evidence) -> str:
+    own = next((one for one in _confirmed(plan, known) if one.arm == "pats"), None)
+    if own is None or own.all.interval is None:
+        return (
+            "**The default (`pats`, a budget of 0.04) is sized to do no harm**; whether it loses less than "
+            "a point "
+            "is a question of the planned search, whose confirmation has not been run."
+        )
+    low = own.all.interval[0]
+    held = "loses less than a point" if low > -1 else "is not shown to lose less than a point"
+    return f"**The default (`pats`) {held}**: {difference(own)} over {own.pairs} pairs on fresh seeds."
+
+
+def _best(known: Evidence) -> str:
+    best = max(known.of_readings, key=lambda one: one.all.mean)
+    above = sum(one.all.mean > 0 for one in known.of_readings)
+    many = len(known.of_readings)
+    return (
+        f"**Do not search among the readings.** On MiniLM {above} of {many} are above plain fine-tuning, "
+        "each on "
+        f'few seeds; the best of the {many}, "{best.arm}", is at {difference(best)}. The best of many is '
+        "lucky."
+    )
+
+
+def _seeds(known: Evidence) -> str:
+    rows = [row for row in rows_of(known.readings) if not row["options"] and row["task"] == "cola"]
+    spread = statistics.stdev(100 * row["best"] for row in rows)
+    least = detectable(2**0.5 * spread, 10)
+    shown = (
+        ""
+        if least is None
+        else f" A comparison of 10 seeds can show about {least:.1f} points, if pairs are independent."
+    )
+    return (
+        f"**Run more seeds before you try more methods.** Plain fine-tuning of MiniLM on CoLA differs by "
+        f"{spread:.1f} points (standard deviation over {len(rows)} seeds) by chance alone.{shown}"
+    )
+
+
+def _little_data(known: Evidence) -> str:
+    found: dict[int, dict[str, list[float]]] = {}
+    for row in rows_of(known.sizes):
+        found.setdefault(row["examples"], {}).setdefault(row["method"], []).append(row["score"])
+    gaps = {size: fmean(by["pats"]) - fmean(by["vanilla"]) for size, by in sorted(found.items())}
+    shown = ", ".join(f"{gap:+.1f} with {size:,} rows" for size, gap in gaps.items())
+    least = min(gaps)
+    helps = "does not help" if gaps[least] < 0.05 else "is ahead"
+    seeds = max(len(scores) for by in found.values() for scores in by.values())
+    return (
+        f"**Little data is no reason for noise as published.** On CoLA with the fewest rows it {helps} "
+        f"(MiniLM, {seeds} seeds: {shown})."
+    )
+
+
+def _epochs(known: Evidence) -> str:
+    gap = findings.gap_of_epochs(known.base)
+    return (
+        "**Know what the best epoch is worth.** On MPNet-base plain fine-tuning's best epoch on dev is "
+        f"{gap:.1f} "
+        "points above its last, on the rows that chose it. Compare methods by both."
+    )
+
+
+def _cost(known: Evidence) -> str:
+    dear = sorted((row["time"], str(row["method"])) for row in rows_of(known.costs) if row["time"] >= DEAR)
+    own = next(row["time"] for row in rows_of(known.costs) if row["method"] == "pats")
+    names = ", ".join(f"`{name}` {time:.1f}" for time, name in dear)
+    return (
+        "**Spend the time of a dear method on seeds first.** Times of a step, beside plain fine-tuning's: "
+        f"{names}; `pats` {own:.1f}."
+    )
+
+
+def _open(plan: Plan, known: Evidence) -> str:
+    done = {row["stage"] for row in known.plan_rows}
+    open_stages = [name for name in plan.stages if name not in done]
+    rest = f"what the stages {', '.join(open_stages)} of the plan will show; " if open_stages else ""
+    return (
+        f"**Not known**: {rest}models above base size, tasks other than GLUE's four here, and languages "
+        "other than "
+        "English."
+    )
