@@ -123,7 +123,8 @@ class PATSAdamax(OneByOne):
         word = philox.words_of(before.stream, before.step, 0, theta.numel())
         index, z = philox.gated(word, philox.threshold(before.noise.p))
         Z = torch.zeros(theta.numel(), dtype=torch.float64).index_copy_(0, index, z).view(theta.shape)
-        R = before.lam * _ratio(S_bar, torch.tensor(before.mean), theta.numel(), before.noise)
+        mean = torch.tensor(before.mean, dtype=torch.float64)
+        R = before.lam * _ratio(S_bar, mean, theta.numel(), before.noise)
         sigma = R.sqrt() if before.noise.intensity == "variance" else R
         theta.copy_((theta.double() - sigma.clamp(max=before.ceiling) * Z).to(theta.dtype))
 
