@@ -487,6 +487,36 @@ def test_stats_tell_what_is_there():
             assert told[name]["accumulated"] == pytest.approx(square**0.5 / spread, rel=1e-4)
 
 
+def compiled_in_place(model):
+    model.compile(backend="eager")
+    return model
+
+
+COMPILED = {
+    "before": (lambda model: torch.compile(model, backend="eager"), True),
+    "before, one graph": (lambda model: torch.compile(model, backend="eager", fullgraph=True), True),
+    "after": (lambda model: torch.compile(model, backend="eager"), False),
+    "in place": (compiled_in_place, False),
+}
+
+
+@pytest.mark.parametrize("way", COMPILED)
+def test_a_compiled_model(expected, way):
+    torch._dynamo.reset()
+    compiled, attach_to_it = COMPILED[way]
+    model = make_network()
+    net = compiled(model)
+    optimizer = BASES["adamw"](model)
+    pats.perturb(optimizer, net if attach_to_it else model, NOISE)
+    for step in range(6):
+        optimizer.zero_grad()
+        loss = net(batch(step)).square().mean()
+        look_again(net)
+        loss.backward()
+        optimizer.step()
+    assert torch.equal(flat_weights(model), expected)
+
+
 # ------------------------------------------------------------------------------- who is refused
 
 

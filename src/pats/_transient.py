@@ -83,9 +83,12 @@ class Transient:
                 module.register_load_state_dict_pre_hook(self._before_loading),  # type: ignore[no-untyped-call]
             ]
             if id(module) in called:
+                before, after = self._before_part, self._after_part
+                if module is self._model:
+                    before, after = self._before_forward, self._after_forward
                 self._handles += [
-                    module.register_forward_pre_hook(self._before_forward, prepend=True),
-                    module.register_forward_hook(self._after_forward, always_call=True),
+                    module.register_forward_pre_hook(before, prepend=True),
+                    module.register_forward_hook(after, always_call=True),
                 ]
             self._reduce(module)
         self._reduce(self._optimizer)
@@ -154,18 +157,21 @@ class Transient:
             self._paused -= 1
 
     def _before_forward(self, module: nn.Module, args: Any) -> None:
-        if self._minds(module):
+        if not torch.compiler.is_exporting():
             self._enter(module)
 
     def _after_forward(self, module: nn.Module, args: Any, output: Any) -> None:
-        if self._minds(module):
+        if not torch.compiler.is_exporting():
             self._leave(module, output)
 
-    def _minds(self, module: nn.Module) -> bool:
-        # In a compiled model the outermost module alone, so that there is no graph break at every other one.
-        if torch.compiler.is_exporting():
-            return False
-        return not torch.compiler.is_compiling() or module is self._model
+    # Inside a compiled model the outermost module does it alone: every other one would break the graph.
+    def _before_part(self, module: nn.Module, args: Any) -> None:
+        if not torch.compiler.is_compiling():
+            self._enter(module)
+
+    def _after_part(self, module: nn.Module, args: Any, output: Any) -> None:
+        if not torch.compiler.is_compiling():
+            self._leave(module, output)
 
     @_disable_dynamo
     def _enter(self, module: nn.Module) -> None:
@@ -255,7 +261,7 @@ class _Nobody:
     def _before_forward(self, *given: Any) -> None:
         pass
 
-    _after_forward = _before_saving = _before_loading = _before_forward
+    _after_forward = _before_part = _after_part = _before_saving = _before_loading = _before_forward
 
 
 def _called(module: nn.Module, wanted: set[int]) -> Iterator[nn.Module]:

@@ -10,6 +10,7 @@ from torch._compile import _disable_dynamo  # as torch.optim: the public one imp
 from torch.optim import Optimizer
 
 from pats._errors import InputError
+from pats._last import nothing
 from pats._noise import RNG_KEY, Noise, refuse_transient
 from pats._scope import canonical_name, refuse_twins
 from pats.kernels import Base, Rule, choose_path, forced
@@ -127,8 +128,11 @@ class NoisyMixin(Optimizer):
         if group.get("foreach"):
             raise InputError("fused=True and foreach=True contradict each other: leave one of them out")
         if not self._torch_fuses:
+            stays = group.get("noise_keep", self.defaults.get("noise_keep", "walk")) == "walk"
             for parameter in group["params"]:
-                _, why = choose_path(job_for(parameter, local(parameter), ""), forced())
+                job = job_for(parameter, local(parameter), "")
+                job.last = None if stays else nothing()
+                _, why = choose_path(job, forced())
                 if why is not None:
                     raise InputError(f"fused=True cannot be had: {why}")
 
