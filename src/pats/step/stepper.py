@@ -147,6 +147,11 @@ class Stepper:
         job.budget = self.ledger.row(parameter) if noise.scale == "budget" else None
         job.maximize = bool(group.get("maximize", False))
         job.last = _last(state, noise)
+        if job.last is not None and capturing(parameter.device):
+            raise RuntimeError(
+                f"the noise of {name!r} does not stay in the weights, and the host draws it once more, which no "
+                "CUDA graph can replay: use keep='walk', or step outside of the graph"
+            )
         count, counter = counted(state), state.get("step")
         counter = (id(counter), counter._version) if isinstance(counter, Tensor) else None
         return Noisy(group, parameter, job, average, count, counter)
