@@ -149,8 +149,8 @@ class Stepper:
         job.last = _last(state, noise)
         if job.last is not None and capturing(parameter.device):
             raise RuntimeError(
-                f"the noise of {name!r} does not stay in the weights, and the host draws it once more, which no "
-                "CUDA graph can replay: use keep='walk', or step outside of the graph"
+                f"the noise of {name!r} does not stay in the weights, and the host draws it once more, which "
+                "no CUDA graph can replay: use keep='walk', or step outside of the graph"
             )
         count, counter = counted(state), state.get("step")
         counter = (id(counter), counter._version) if isinstance(counter, Tensor) else None
