@@ -319,3 +319,22 @@ def test_nobody_is_warned(make):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         begun(make, steps=20)
+
+
+@pytest.mark.parametrize(("start", "count"), [(0, 64), (3, 61), (2**34 + 1, 50), (5, 1), (8, 0)])
+@pytest.mark.parametrize("p", [0.2, 1.0])
+def test_the_words_in_c_are_those_in_torch(monkeypatch, start, count, p):
+    last, _ = drawn(Drawn(pats.Noise(p=p), 9, 1.0, 1e-2, 1.0, (7, 2**32 - 1), 2**32 + 5).to_row(inside=True))
+    average = torch.rand(count, generator=torch.Generator().manual_seed(0))
+    pieces = (kernels.Piece(0, count, start, max(count, 1), max(count, 1)),)
+
+    def found():
+        gates = [index for _, index in kernels.eager.open_gates(last, pieces, average.device)]
+        draws = [each[1:] for each in kernels.eager.draws(last, average, pieces)]
+        return [*gates, *(tensor for draw in draws for tensor in draw)]
+
+    here = found()
+    monkeypatch.setattr("pats.kernels.cpu.library.LIBRARY", None)
+    there = found()
+    assert len(here) == len(there)
+    assert all(map(torch.equal, here, there))

@@ -66,5 +66,12 @@ def drawn(row: Tensor) -> tuple[Drawn, bool] | None:
     low, high, step, mean, lam, ceiling, p, gamma, eps, is_std, inside = row.tolist()
     if lam == 0 or p == 0:
         return None
-    noise = Noise(p=p, gamma=gamma, eps=eps, eps_mode="absolute", intensity="std" if is_std else "variance")
+    noise = Noise(
+        p=p,
+        gamma=gamma,
+        eps=eps,
+        eps_mode="absolute",
+        intensity="std" if is_std else "variance",
+        keep="anticorrelated" if inside else "transient",
+    )
     return Drawn(noise, 1, mean, lam, ceiling, (int(low), int(high)), int(step)), bool(inside)

@@ -12,6 +12,7 @@ from torch import Tensor
 from pats._budget import variance_sum
 from pats._last import Drawn, drawn, nothing
 from pats._noise import intensity, mean_of, moving_average_, sensitivity, sigma
+from pats.kernels.cpu import library
 from pats.kernels.job import SUMS, TALLY, MatrixJob, Piece, refuse_misfits, sizes_of
 from pats.kernels.update import change, moments, round_stochastically
 from pats.philox import CHUNK, PATS, STOCHASTIC_ROUNDING, chunks, gated, key, threshold, words_at, words_of
@@ -150,18 +151,27 @@ def draws(
 def open_gates(last: Drawn, pieces: Sequence[Piece], device: torch.device) -> Iterator[tuple[slice, Tensor]]:
     """The positions of ``draws``, without the draws."""
     for part, where in located(pieces):
-        word = words_located(last.stream, last.step, where, PATS, device)
+        word = _words_of(last, where, device)
         yield part, (word < threshold(last.noise.p)).nonzero().squeeze(1)
 
 
 def _draw(last: Drawn, average: Tensor, where: tuple[int, int] | Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Positions in a chunk whose gate is open, their σ and their q in float64 (Eq. 4)."""
-    word = words_located(last.stream, last.step, where, PATS, average.device)
+    word = _words_of(last, where, average.device)
     index, z = gated(word, threshold(last.noise.p))
     selected = average.index_select(0, index).double()
     r = intensity(selected, last.mean, last.numel, last.lam, last.noise)
     deviation = sigma(r, last.noise).clamp_(max=last.ceiling)
     return index, deviation, z.mul_(deviation)
+
+
+def _words_of(last: Drawn, where: tuple[int, int] | Tensor, device: torch.device) -> Tensor:
+    """The words of some entries; in C where they have to be made twice, since that takes most of the time."""
+    if last.noise.keep != "walk" and device.type == "cpu" and not isinstance(where, Tensor):
+        words = library.words(last.stream, last.step, *where, PATS)
+        if words is not None:
+            return words
+    return words_located(last.stream, last.step, where, PATS, device)
 
 
 def count(tally: Tensor, deviation: Tensor, q: Tensor) -> None:
