@@ -1,5 +1,7 @@
 """PATS in transformers.Trainer and in an Accelerate loop, against the plain loop."""
 
+import dataclasses
+
 import pytest
 import torch
 import transformers
@@ -99,6 +101,61 @@ def test_accelerate_reaches_the_weights_of_the_plain_loop():
     loop = plain_loop(lambda m: pats.optim.Adamax(pats.param_groups(m), lr=LR, foreach=False, noise=NOISE))
     assert same(net, loop)
     assert all(row["noise_rms"] > 0 for name, row in perturbation.stats().items() if "weight" in name)
+
+
+TRANSIENT = pats.Noise(keep="transient", budget=0.3)
+
+
+def watched_loop_of(make, noise):
+    """The plain loop of an optimizer to which transient noise is attached."""
+
+    def attached(net):
+        optimizer = make(net)
+        pats.perturb(optimizer, net, noise)
+        return optimizer
+
+    return plain_loop(attached)
+
+
+def adamw(net):
+    return torch.optim.AdamW(pats.param_groups(net, weight_decay=0.0), lr=LR)
+
+
+@pytest.mark.parametrize("optim", ["adamax", "adamw_torch"])
+def test_trainer_trains_with_transient_noise_and_saves_without(tmp_path, optim):
+    noise = TRANSIENT
+    net, _ = trained(tmp_path, optim, noise, save_strategy="steps", save_steps=2)
+    make = adamw if optim == "adamw_torch" else (lambda m: pats.optim.Adamax(pats.param_groups(m), lr=LR))
+    # Trainer sets max_steps, over which the budget is spread.
+    loop = watched_loop_of(make, dataclasses.replace(noise, steps=STEPS))
+    assert same(net, loop)
+    for step in (2, 4):
+        kept = transformers.BertForSequenceClassification.from_pretrained(tmp_path / f"checkpoint-{step}")
+        assert same(kept, loop) == (step == 4)
+    again, args = model(), arguments(tmp_path, save_strategy="no")
+    trainer = transformers.Trainer(
+        again,
+        args,
+        train_dataset=rows(),
+        optimizer_cls_and_kwargs=pats.hf.optimizer_cls_and_kwargs(args, optim, noise),
+    )
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert same(again, loop)
+
+
+def test_accelerate_trains_with_transient_noise():
+    accelerate = pytest.importorskip("accelerate")
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=2)
+    net = model().train()
+    net, optimizer, loader = accelerator.prepare(net, adamw(net), DataLoader(rows(), BATCH // 2))
+    pats.perturb(optimizer, net, TRANSIENT)
+    for batch in loader:
+        with accelerator.accumulate(net):
+            accelerator.backward(net(**batch).loss)
+            optimizer.step()
+            optimizer.zero_grad()
+    for left, right in zip(net.parameters(), watched_loop_of(adamw, TRANSIENT).parameters(), strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("optim", ["adamax", "adamw"])

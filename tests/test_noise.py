@@ -49,7 +49,7 @@ def test_values_out_of_range_are_refused(changes, message):
 
 def test_defaults_are_the_design():
     assert pats.Noise() == pats.Noise(
-        2e-3, 0.75, 0.2, 1e-2, "relative", "variance", False, "budget", None, None, None, None, 0
+        2e-3, 0.75, 0.2, 1e-2, "relative", "variance", False, "budget", None, None, None, None, "walk", 0
     )
     paper = pats.Noise.paper(seed=4)
     assert (paper.scale, paper.size, paper.eps, paper.eps_mode) == ("constant", 2e-6, 1e-8, "absolute")

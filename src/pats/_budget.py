@@ -13,6 +13,11 @@ and the noise of step t uses min(f_j, 16 F_{t-1}), which caps every σ_j at 4 �
 no F yet, f̂_j ≤ 100 (std: 10⁴). Λ is 0 at the first step, after the last, at a step whose sensitivity is not
 finite, and where S, p or F is 0. No learning rate enters.
 
+Where the noise does not stay in the weights (``keep``), B is the noise that is there at a time over S.
+Nothing is spent and E stays 0; the amplitude fades in the same way:
+
+    Λ_t = B² fade_t S² / (p F_{t-1});   fade_t = ((T-t+1)/T)², 0 after T;   exp(-(t-1)/500) without T
+
 A matrix keeps five numbers, a float64 row of ``ROW``: S, and s̄, F, p·Λ, E of its last step (p may be
 scheduled, so what a step has spent is known by its own p). S, s̄ and F are
 rounded once to the dtype of the sensitivity, so that they are equal under every sharding.
@@ -51,6 +56,18 @@ def share(steps: int | None, step: int) -> float:
     return min(6 * k / ((k + 1) * (2 * k + 1)), SHARE) if k > 0 else 0.0
 
 
+def fade(steps: int | None, step: int) -> float:
+    """fade_t: what is left at step t of the square of the first noise's amplitude, where nothing is spent.
+
+    Args:
+        steps: T, or None.
+        step: t, 1-based.
+    """
+    if steps is None:
+        return math.exp(-(step - 1) / 500)
+    return (max(steps - step + 1, 0) / steps) ** 2
+
+
 def limit(variance: float, noise: Noise) -> float:
     """The largest f̂_j, from the last F."""
     if variance > 0:
@@ -79,7 +96,14 @@ def variance_sum(average: Tensor, row: Tensor, numel: int, noise: Noise) -> Tens
 
 
 def spent(
-    rows: Tensor, sums: Tensor, numel: Tensor, p: Tensor, budget: Tensor, now: Tensor, dtype: torch.dtype
+    rows: Tensor,
+    sums: Tensor,
+    numel: Tensor,
+    p: Tensor,
+    budget: Tensor,
+    now: Tensor,
+    walks: Tensor,
+    dtype: torch.dtype,
 ) -> Tensor:
     """The rows of some matrices after pass 1 of a step; one row a matrix, float64.
 
@@ -89,17 +113,18 @@ def spent(
         numel: N.
         p: Probability of the gate.
         budget: B.
-        now: ``share`` of this step.
+        now: ``share`` of this step, or ``fade`` where the noise does not stay.
+        walks: 1 where the noise stays in the weights.
         dtype: Dtype of the sensitivity.
     """
     spread, size, spent = rows[:, SPREAD], rows[:, SIZE], rows[:, SPENT]
     mean = mean_of(sums[:, 0], numel, dtype).double()
     variance = mean_of(sums[:, 2], numel, dtype).double()
     square = spread * spread
-    known = square > 0
-    spent = torch.where(known, spent + size * variance / square, spent)
+    known, walks = square > 0, walks > 0
+    spent = torch.where(known & walks, spent + size * variance / square, spent)
     fine = known & (p > 0) & (variance > 0) & (sums[:, 1] == 0)
-    left = (budget * budget - spent).clamp(min=0)
+    left = torch.where(walks, (budget * budget - spent).clamp(min=0), budget * budget)
     size = torch.where(fine, left * now * square / variance, 0.0)
     return torch.stack([spread, mean, variance, size, spent], dim=1)
 

@@ -26,10 +26,14 @@ _CHOICES = {
     "eps_mode": ("absolute", "algorithm1", "relative"),
     "intensity": ("variance", "std"),
     "scale": ("budget", "lr", "constant"),
+    "keep": ("walk", "transient", "anticorrelated"),
 }
 
 # What a scale takes its size from, and that number's default.
 SIZES = {"budget": ("budget", 0.04), "lr": ("kappa", 1.0), "constant": ("lam", 2e-6)}
+
+# The default budget of noise that does not stay in the weights.
+PRESENT = 0.02
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Noise:
             σ ≈ κ·lr_t at average sensitivity. ``"constant"`` takes λ, as the paper does.
         budget: Accumulated noise of a run, √(Σ_t Σ_j q_j²/N), over the standard deviation of the
             matrix before its first noisy step; at least 0. Only with ``scale="budget"``; None is 0.04.
+            Where the noise does not stay in the weights (``keep``) it is the noise that is there at a
+            time, √(Σ_j q_j²/N), at the start of the run, and None is 0.02.
         steps: Steps of the whole run, if known: the amplitude then falls linearly to zero at the
             last, and nothing is added after it. None fades with a time constant of 500 steps, so that
             the total approaches the budget from below. Only with ``scale="budget"``.
@@ -64,6 +70,10 @@ class Noise:
         lam: λ, the basic noise: the variance (or standard deviation, see ``intensity``) that a
             parameter of average sensitivity gets at a step. Unit: that of the parameters, squared.
             Only with ``scale="constant"``; None is 2e-6.
+        keep: How long the noise of a step stays in the weights. ``"walk"``: for good, as Eq. 5 says.
+            ``"transient"``: during the forward and backward passes until the next step, gone for the
+            update, for evaluation and for saving; only ``pats.perturb``, which knows the model, does
+            this. ``"anticorrelated"``: until the next step, which takes it back first.
         seed: Seed of the noise stream, a whole number; the stream never touches torch's generators.
 
     Raises:
@@ -82,6 +92,7 @@ class Noise:
     steps: int | None = None
     kappa: float | None = None
     lam: float | None = None
+    keep: str = "walk"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -131,6 +142,8 @@ class Noise:
         """The number that ``scale`` takes its size from: ``budget``, ``kappa`` or ``lam``."""
         name, default = SIZES[self.scale]
         value: float | None = getattr(self, name)
+        if self.scale == "budget" and self.keep != "walk":
+            default = PRESENT
         return default if value is None else value
 
     @property
@@ -179,6 +192,20 @@ def _is_whole(value: object) -> bool:
 
 
 DEFAULT = Noise()
+
+
+def refuse_transient(noise: Noise) -> None:
+    """Refuse, for an optimizer that does not know its model, noise that is there for its passes alone.
+
+    Raises:
+        InputError: It is.
+    """
+    if noise.keep == "transient":
+        raise InputError(
+            "keep is 'transient', but an optimizer alone does not see the model's forward passes, in which "
+            "that noise is there: build it with noise=None and call pats.perturb(optimizer, model, noise), "
+            "or choose keep='walk' or 'anticorrelated'"
+        )
 
 
 def state_dtype(parameter: Tensor) -> torch.dtype:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -11,13 +12,16 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from pats._errors import InputError
+from pats._last import KEY
 from pats._noise import DEFAULT, RNG_KEY, Noise
 from pats._scope import Scope, canonical_name, named_parameters, twins
 from pats._scope import scope as names_in_scope
+from pats._transient import Transient
 from pats.philox import RNG_VERSION
 from pats.step import checkpoint
 from pats.step.matrices import Target, iterate
 from pats.step.on_device import Halves
+from pats.step.shift import Shifted, kept_in, shift
 from pats.step.step import Step
 from pats.step.stepper import Stepper
 
@@ -91,6 +95,7 @@ class Perturbation:
         self._find()
         self._stepper = Stepper(optimizer, self._targets, _replicas(model), self._known)
         self._step: Step | Halves | None = None  # between the hooks
+        self._transient = Transient(optimizer, model, self._targets)
         targets = [*self._targets()]  # raises where the optimizer lacks a parameter in scope
         self._fill = self._taken_up(targets)
         _fill_in(optimizer.param_groups, self._fill)
@@ -98,7 +103,21 @@ class Perturbation:
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
             *checkpoint.follow_loading(optimizer, self._known),
+            optimizer.register_load_state_dict_pre_hook(self._before_loading, prepend=True),
+            optimizer.register_load_state_dict_post_hook(self._follow_keep),
         ]
+        self._follow_keep()
+
+    def _before_loading(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
+        self._transient.take_out()
+
+    def _follow_keep(self, *given: Any) -> None:
+        """Watch the model where some noise is transient."""
+        if not self._transient.attached and self._keeps("transient"):
+            self._transient.attach()
+
+    def _keeps(self, keep: str) -> bool:
+        return any(group.get("noise_keep") == keep for group in self._optimizer.param_groups)
 
     def _taken_up(self, targets: list[Target]) -> Noise:
         """The settings to fill in, once those that a checkpoint or a copy brought have been taken up."""
@@ -113,6 +132,7 @@ class Perturbation:
         return Noise.from_group(carried[0]) if self._noise is DEFAULT else self._noise
 
     def __reduce__(self) -> tuple[Any, ...]:
+        self._transient.take_out()
         given = self._optimizer, self._model, self._noise, self._scope
         return _again, (*given, bool(self._handles))
 
@@ -132,15 +152,44 @@ class Perturbation:
         return {id(p) for group in self._optimizer.param_groups for p in group["params"] if p.requires_grad}
 
     def remove(self) -> None:
-        """Detach: later steps are the base optimizer's alone. The state keeps s̄; twice is harmless."""
+        """Detach: later steps are the base optimizer's alone. The state keeps s̄; twice is harmless.
+
+        Noise that does not stay (``keep``) is taken out of the weights.
+        """
         if not self._handles:
             return  # the settings may be those of another perturbation by now
+        self._transient.detach()
+        for parameter, state in kept_in(self._optimizer):
+            shift(parameter, state, inside=True, done=[])
+            state.pop(KEY, None)
         for handle in self._handles:
             handle.remove()
         self._handles = []
         for group in self._optimizer.param_groups:
             for key in [key for key in group if key.startswith("noise_")]:
                 del group[key]
+
+    @contextmanager
+    def clean(self) -> Iterator[None]:
+        """Have the weights without noise that does not stay (``keep``), as for saving raw parameters.
+
+        ::
+
+            with perturbation.clean():
+                torch.save([*model.parameters()], "weights.pt")
+
+        Anticorrelated noise is put back at the end, bit for bit; transient noise goes in again with the next
+        training forward pass. Noise that stays (``keep="walk"``) is part of the weights. Do not train inside.
+        """
+        shifted: list[Shifted] = []
+        with self._transient.paused():
+            try:
+                for parameter, state in kept_in(self._optimizer):
+                    shift(parameter, state, inside=True, done=shifted)
+                yield
+            finally:
+                for change in reversed(shifted):
+                    change.undo()
 
     def stats(self) -> dict[str, dict[str, float]]:
         """How much noise the last step added, by matrix.
@@ -180,11 +229,15 @@ class Perturbation:
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        if self._transient.attached and (warning := self._transient.begin_step()):
+            warnings.warn(warning, stacklevel=4)
         # A group added since then, or loaded from a checkpoint without PATS, takes our settings.
         _fill_in(optimizer.param_groups, self._fill)
         if self._trains() - self._trained:  # thawed, or added since then
             self._find()
             self._stepper.replay.forget()
+            self._transient.detach()
+        self._follow_keep()
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
         if closure is None:
             self._step = self._stepper.measure()
@@ -206,6 +259,7 @@ class Perturbation:
                     "measures one gradient a step and cannot serve it: use an optimizer that steps once"
                 )
             loss = closure()
+            self._transient.take_out()
             self._step = self._stepper.measure()
             return loss
 

@@ -54,16 +54,19 @@ def optimizer_cls_and_kwargs(
     if noise is not None and noise.scale == "budget" and noise.steps is None and args.max_steps > 0:
         noise = replace(noise, steps=args.max_steps)
     if optim in OURS:
-        cls = OURS[optim]
+        cls, apart = OURS[optim], noise is not None and noise.keep == "transient"
 
         def build(model: nn.Module) -> Optimizer:
-            return cls(
+            optimizer = cls(
                 param_groups(model, scope, args.weight_decay),
                 lr=args.learning_rate,
                 betas=(args.adam_beta1, args.adam_beta2),
                 eps=args.adam_epsilon,
-                noise=noise,
+                noise=None if apart else noise,
             )
+            if noise is not None and apart:
+                perturb(optimizer, model, noise, scope)
+            return optimizer
 
         return (lambda: build), {}
     joined = _of_trainer(args, optim, noise, scope)

@@ -9,6 +9,7 @@ from torch.distributed.tensor.debug import CommDebugMode
 
 import pats
 from pats._budget import KEYS
+from pats._last import KEY as LAST
 from pats.step.shard import local
 from support.layout_training import (
     DOORS,
@@ -51,9 +52,9 @@ def compare(doors, layouts, steps):
                 state, other = optimizer.state[parameter], its.state[expected]
                 pairs = {"weight": (parameter, expected)}
                 # A rank with an empty shard has no state.
-                shaped = [key for key in other if key not in ("step", *KEYS)]
+                shaped = [key for key in other if key not in ("step", LAST, *KEYS)]
                 pairs |= {key: (state.get(key, torch.zeros_like(parameter)), other[key]) for key in shaped}
-                pairs |= {key: (state[key], other[key]) for key in KEYS if key in state}
+                pairs |= {key: (state[key], other[key]) for key in (LAST, *KEYS) if key in state}
                 for key, (left, right) in pairs.items():
                     compared += 1
                     if not torch.equal(whole_tensor(left).detach(), right.detach()):

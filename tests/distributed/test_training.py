@@ -53,14 +53,14 @@ def digest(module):
 # ------------------------------------------------------------------------------------- replicas
 
 
-def replicas(folder, steps, own_noise):
+def replicas(folder, steps, own_noise, noise=NOISE):
     """Ranks see other lengths, so that dropout takes another number of random numbers on each."""
     torch.manual_seed(0)
     net = AutoModelForSequenceClassification.from_pretrained(folder)
     ddp = DistributedDataParallel(net.train(), find_unused_parameters=True)
     optimizer = torch.optim.Adamax(ddp.parameters(), lr=1e-3)
     if own_noise:
-        pats.perturb(optimizer, ddp, NOISE)
+        pats.perturb(optimizer, ddp, noise)
     else:
 
         def add(optimizer, args, kwargs):
@@ -81,6 +81,13 @@ def replicas(folder, steps, own_noise):
 @pytest.mark.soak
 def test_replicas_with_other_lengths_stay_identical(four, bert):
     assert len(set(four(replicas, str(bert), 6, True))) == 1
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("keep", ["transient", "anticorrelated"])
+def test_replicas_stay_identical_with_noise_that_does_not(four, bert, keep):
+    noise = pats.Noise(keep=keep, budget=0.3, seed=5)
+    assert len(set(four(replicas, str(bert), 6, True, noise))) == 1
 
 
 @pytest.mark.soak

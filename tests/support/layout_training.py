@@ -12,6 +12,7 @@ from pats.step.shard import local
 from support.layouts import make_pair
 
 NOISE = pats.Noise.paper(lam=1e-4, seed=5)
+ANTICORRELATED = pats.Noise(keep="anticorrelated", budget=0.3, steps=20, seed=5)
 
 
 LR = 1e-2
@@ -31,6 +32,12 @@ def perturbed_std(model: nn.Module) -> torch.optim.Optimizer:
     return optimizer
 
 
+def perturbed_anticorrelated(model: nn.Module) -> torch.optim.Optimizer:
+    optimizer = torch.optim.Adamax(pats.param_groups(model, "all"), lr=LR)
+    pats.perturb(optimizer, model, ANTICORRELATED, scope="all")
+    return optimizer
+
+
 def ours(cls: Callable[..., torch.optim.Optimizer], **options: Any) -> Maker:
     return lambda model: cls(pats.param_groups(model, "all"), lr=LR, **options)
 
@@ -45,6 +52,8 @@ DOORS = {
     "adamax, budget": (ours(pats.optim.Adamax, noise=pats.Noise(budget=0.3, steps=20, seed=5)), None),
     "adamax in Triton, budget": (ours(pats.optim.Adamax, noise=pats.Noise(budget=0.3, seed=5)), "triton"),
     "perturb, budget": (perturbed_std, None),
+    "adamw, anticorrelated": (ours(pats.optim.AdamW, noise=ANTICORRELATED), None),
+    "perturb, anticorrelated": (perturbed_anticorrelated, None),
     "SAGE adamax": (ours(pats.optim.SAGEAdamax), None),
     "SAGE adamw": (ours(pats.optim.SAGEAdamW), None),
 }

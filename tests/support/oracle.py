@@ -106,6 +106,7 @@ class Noise:
     steps: int | None = None
     kappa: float = 1.0
     lam: float = 2e-6
+    keep: str = "walk"
     seed: int = 0
 
     def ratio(self, sbar: Array, mean: float) -> Array:
@@ -137,6 +138,12 @@ class Noise:
         r = lam * self.ratio(sbar, mean)
         return np.minimum(np.sqrt(r) if self.intensity == "variance" else r, most)
 
+    def faded(self, step: int) -> float:
+        """What is left of the square of the amplitude."""
+        if self.steps is None:
+            return math.exp(-(step - 1) / 500)
+        return (max(self.steps - step + 1, 0) / self.steps) ** 2
+
     def lam_at(self, lr: float) -> float:
         """The basic noise of a step."""
         if self.scale == "constant":
@@ -154,13 +161,17 @@ class Noise:
 
     def spend(self, a: "Matrix", F: float, finite: bool) -> tuple[float, float]:
         """The budget's recipe: the account of a matrix is brought to this step; lambda and largest sigma."""
-        if a.S:
-            a.E += a.size * F / a.S**2  # with the p of the step before
-        k = math.inf if self.steps is None else self.steps - a.step + 1
-        w = 1 - math.exp(-1 / 500) if k == math.inf else 6 * k / ((k + 1) * (2 * k + 1)) if k > 0 else 0.0
+        if self.keep == "walk":
+            if a.S:
+                a.E += a.size * F / a.S**2  # with the p of the step before
+            k = math.inf if self.steps is None else self.steps - a.step + 1
+            w = 1 - math.exp(-1 / 500) if k == math.inf else 6 * k / ((k + 1) * (2 * k + 1)) if k > 0 else 0.0
+            square = max(self.budget**2 - a.E, 0.0) * min(w, 1 / 16)
+        else:  # the present rms over S, whose amplitude falls linearly, or fades; nothing is spent
+            square = self.budget**2 * self.faded(a.step)
         a.size = 0.0
         if finite and a.S * self.p * F:
-            a.size = max(self.budget**2 - a.E, 0.0) * min(w, 1 / 16) * a.S**2 / F
+            a.size = square * a.S**2 / F
         a.F = F
         lam = a.size / self.p if self.p else 0.0
         return (lam if self.intensity == "variance" else math.sqrt(lam)), math.sqrt(16 * lam * F)
@@ -184,6 +195,7 @@ class Matrix:
     size: float = 0.0  # p times the basic noise, squared in the reading std
     E: float = 0.0
     sized: tuple[float, float] | None = None
+    kept: tuple[Noise, int, float, tuple[float, float] | None] | None = None  # scalars of noise to take back
 
     def __post_init__(self) -> None:
         self.theta = np.array(self.theta, dtype=np.float64)
@@ -217,6 +229,7 @@ class PATSAdamax:
 
     def _step(self, name: str, a: Matrix, g: Array) -> None:
         with np.errstate(all="ignore"):
+            self._take_back(name, a)
             budget = self.noise is not None and self.noise.scale == "budget"
             if budget and not a.S and a.theta.size > 1:
                 a.S = float(a.theta.std(ddof=1))
@@ -233,7 +246,24 @@ class PATSAdamax:
         elif self.noise and a.theta.size:
             z = draw(self.noise.seed, name, a.step, 0, a.theta.size, self.noise.p)
             a.q = self.noise.sigma(a.sbar, self.lr, sized=a.sized) * z.reshape(a.theta.shape)
-        a.theta = a.theta + a.delta + a.q
+            if self.noise.keep == "anticorrelated":
+                a.kept = self.noise, a.step, self.lr, a.sized
+        a.theta = a.theta + a.delta
+        if self.noise and self.noise.keep != "transient":
+            a.theta = a.theta + a.q
+
+    def present(self, name: str) -> Array:
+        """What the forward and backward passes see: transient noise is there until the next step."""
+        a = self.matrices[name]
+        return a.theta + a.q if self.noise and self.noise.keep == "transient" else a.theta
+
+    def _take_back(self, name: str, a: Matrix) -> None:
+        """The anticorrelated noise of the last step, drawn anew from what is known of it."""
+        if a.kept is not None:
+            noise, step, lr, sized = a.kept
+            z = draw(noise.seed, name, step, 0, a.theta.size, noise.p).reshape(a.theta.shape)
+            a.theta = a.theta - noise.sigma(a.sbar, lr, sized=sized) * z
+            a.kept = None
 
     def _update(self, a: Matrix, g: Array) -> Array:
         """The base optimizer's change of theta."""

@@ -160,6 +160,11 @@ NOISES = {
     "budget algorithm1": {"eps": 1e-6, "eps_mode": "algorithm1", "budget": 0.5},
     "budget, no eps": {"eps": 0.0, "eps_mode": "absolute", "budget": 0.5, "gamma": 0.3},
     "budget 0": {"budget": 0.0},
+    "anticorrelated": {"keep": "anticorrelated", "budget": 0.5},
+    "anticorrelated, steps": {"keep": "anticorrelated", "budget": 0.3, "steps": 12, "p": 1.0},
+    "anticorrelated std": {"keep": "anticorrelated", "intensity": "std", "budget": 0.5, "signed": True},
+    "anticorrelated constant": {"keep": "anticorrelated", "lam": 1e-3, **ABSOLUTE, **CONSTANT},
+    "anticorrelated lr": {"keep": "anticorrelated", "scale": "lr", "kappa": 1.0, "gamma": 0.3},
     "constant": CONSTANT,
     "paper": ABSOLUTE | CONSTANT,
     "algorithm1": {"eps": 1e-8, "eps_mode": "algorithm1", **CONSTANT},
@@ -206,6 +211,7 @@ BASES = {
     "adamw": (
         oracle.PATSAdamW,
         ADAMW_PATHS,
-        {"default", "budget std, steps", "constant", "paper", "std", "lr", "signed", "decay", "betas"},
+        {"default", "budget std, steps", "constant", "paper", "std", "lr", "signed", "decay", "betas"}
+        | {"anticorrelated", "anticorrelated constant"},
     ),
 }

@@ -50,6 +50,7 @@ _MEASURED = (
     "the time of this path on a GPU has not been measured since it was rewritten; what it took before is in "
     "docs/performance.md"
 )
+_DRAWN_AGAIN = "noise that does not stay in the weights (keep) is drawn once more in plain torch"
 _FORCED = "the environment variable PATS_KERNEL asks for eager"
 
 
@@ -81,11 +82,12 @@ class Info:
         return f"{self.path}{of}, {self.threads} thread{'s' if self.threads != 1 else ''}"
 
 
-def info(device: str = "cpu") -> Info:
+def info(device: str = "cpu", keep: str = "walk") -> Info:
     """Path, instruction set and threads in use for float32 parameters on a device.
 
     Args:
         device: Type of the device: ``"cpu"``, ``"cuda"``, ...
+        keep: How long the noise stays, as in ``Noise``.
 
     Raises:
         InputError: ``PATS_KERNEL`` asks for a path that does not exist, or is not there.
@@ -94,6 +96,8 @@ def info(device: str = "cpu") -> Info:
     card = torch.cuda.get_device_name(0) if device == "cuda" and torch.cuda.is_available() else None
     path = _kernel_for(device, wanted)
     why = _FORCED if wanted == "eager" else path.missing(device, torch.float32)
+    if not why and keep != "walk":
+        why = _DRAWN_AGAIN
     if why:
         return Info("eager", None, threads, why, card)
     if path is triton or library.LIBRARY is None:
@@ -148,6 +152,8 @@ def choose_path(job: MatrixJob, wanted: str | None) -> Choice:
     """
     if wanted == "eager":
         return Choice(_EAGER, _FORCED)
+    if job.last is not None:
+        return Choice(_EAGER, _DRAWN_AGAIN)
     kernel = _kernel_for(job.theta.device.type, wanted)
     why = kernel.refusal(job)
     return Choice(_EAGER, why) if why else Choice(cast(Path, kernel), None)

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from pats._budget import variance_sum
+from pats._last import Drawn, drawn, nothing
 from pats._noise import intensity, mean_of, moving_average_, sensitivity, sigma
+from pats.kernels.cpu import library
 from pats.kernels.job import SUMS, TALLY, MatrixJob, Piece, refuse_misfits, sizes_of
 from pats.kernels.update import change, moments, round_stochastically
-from pats.philox import CHUNK, STOCHASTIC_ROUNDING, chunks, gated, key, threshold, words_at, words_of
+from pats.philox import CHUNK, PATS, STOCHASTIC_ROUNDING, chunks, gated, key, threshold, words_at, words_of
 
 
 def measure(jobs: Sequence[MatrixJob], grad_scale: float) -> Tensor:
@@ -39,6 +41,7 @@ def step(jobs: Sequence[MatrixJob]) -> tuple[Tensor, Tensor]:
 
 def _measure(job: MatrixJob, grad_scale: float) -> Tensor:
     sums = torch.zeros(len(SUMS), dtype=torch.float64, device=job.theta.device)
+    _take_back(job)
     averaging = job.averaging
     if averaging is None or job.average is None:
         return sums
@@ -57,6 +60,23 @@ def _measure(job: MatrixJob, grad_scale: float) -> Tensor:
     return sums
 
 
+def _take_back(job: MatrixJob) -> None:
+    """Take the noise of the last step out of θ: it is drawn once more, from what the s̄_j still are."""
+    if job.last is None or job.average is None:
+        return
+    last = drawn(job.last)
+    job.last.copy_(nothing())  # a step that fails from here on, and is tried again, takes nothing back twice
+    if last is None or not last[1]:
+        return
+    dense = job.theta.contiguous()
+    flat = dense.view(-1)
+    for part, index, _, q in draws(last[0], job.average, job.pieces):
+        here = flat[part]
+        here.copy_(here.double().scatter_add_(0, index, q.neg_()))
+    if dense is not job.theta:
+        job.theta.copy_(dense)
+
+
 def _state(job: MatrixJob) -> torch.dtype:
     return torch.float32 if job.average is None else job.average.dtype
 
@@ -65,19 +85,25 @@ def _perturb(job: MatrixJob, spoilt: bool, mean: float, lam: float, ceiling: flo
     tally = torch.zeros(len(TALLY), dtype=torch.float64, device=job.theta.device)
     noisy = job.noise is not None and job.average is not None and not spoilt
     noisy = noisy and mean != 0 and lam != 0 and job.noise is not None and job.noise.p != 0
-    if not noisy and job.rule is None:
+    now = _drawn(job, mean, lam, ceiling) if noisy else None
+    if now is not None and job.last is not None and now.noise.keep != "walk":
+        job.last.copy_(now.to_row(inside=now.noise.keep == "anticorrelated"))
+        now = None if now.noise.keep == "transient" else now  # it goes in with the next forward pass
+    if now is None and job.rule is None:
         return tally
     changed = [job.theta, *((job.rule.first, job.rule.second) if job.rule else ())]
     dense = [tensor.contiguous() for tensor in changed]
     flat, *held = (tensor.view(-1) for tensor in dense)
     grad, step = job.grad.reshape(-1), int(job.step)
+    average = grad if job.average is None else job.average.view(-1)
     for part, where in located(job.pieces):
         here = flat[part]
         value = here.double()
         if job.rule is not None:
             value = value - _update(job, value, grad[part], [m[part] for m in held], step, tally)
-        if noisy:
-            index, q = _noise(job, part, where, mean, lam, ceiling, tally)
+        if now is not None:
+            index, deviation, q = _draw(now, average[part], where)
+            count(tally, deviation, q)
             value.scatter_add_(0, index, q)
         if job.rule is not None and job.rule.stochastic_rounding and here.dtype == torch.bfloat16:
             word = _words(job, where, step, STOCHASTIC_ROUNDING)
@@ -108,29 +134,53 @@ def _update(
     return delta
 
 
-def _noise(
-    job: MatrixJob,
-    part: slice,
-    where: tuple[int, int] | Tensor,
-    mean: float,
-    lam: float,
-    ceiling: float,
-    tally: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Positions in a chunk whose gate is open, and their q in float64 (Eq. 4)."""
+def _drawn(job: MatrixJob, mean: float, lam: float, ceiling: float) -> Drawn:
     assert job.noise is not None
-    assert job.average is not None
-    gate = threshold(job.noise.p)
-    index, z = gated(_words(job, where, int(job.step)), gate)
-    selected = job.average.view(-1)[part].index_select(0, index).double()
-    deviation = sigma(intensity(selected, mean, job.numel, lam, job.noise), job.noise).clamp_(max=ceiling)
-    q = z.mul_(deviation)
-    if index.numel():
-        tally[0] += index.numel()
+    return Drawn(job.noise, job.numel, mean, lam, ceiling, key(job.seed, job.name), int(job.step))
+
+
+def draws(
+    last: Drawn, average: Tensor, pieces: Sequence[Piece]
+) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    """The noise of a matrix, chunk by chunk: local slices, then as ``_draw``."""
+    flat = average.view(-1)
+    for part, where in located(pieces):
+        yield part, *_draw(last, flat[part], where)
+
+
+def open_gates(last: Drawn, pieces: Sequence[Piece], device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+    """The positions of ``draws``, without the draws."""
+    for part, where in located(pieces):
+        word = _words_of(last, where, device)
+        yield part, (word < threshold(last.noise.p)).nonzero().squeeze(1)
+
+
+def _draw(last: Drawn, average: Tensor, where: tuple[int, int] | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions in a chunk whose gate is open, their σ and their q in float64 (Eq. 4)."""
+    word = _words_of(last, where, average.device)
+    index, z = gated(word, threshold(last.noise.p))
+    selected = average.index_select(0, index).double()
+    r = intensity(selected, last.mean, last.numel, last.lam, last.noise)
+    deviation = sigma(r, last.noise).clamp_(max=last.ceiling)
+    return index, deviation, z.mul_(deviation)
+
+
+def _words_of(last: Drawn, where: tuple[int, int] | Tensor, device: torch.device) -> Tensor:
+    """The words of some entries; in C where they have to be made twice, since that takes most of the time."""
+    if last.noise.keep != "walk" and device.type == "cpu" and not isinstance(where, Tensor):
+        words = library.words(last.stream, last.step, *where, PATS)
+        if words is not None:
+            return words
+    return words_located(last.stream, last.step, where, PATS, device)
+
+
+def count(tally: Tensor, deviation: Tensor, q: Tensor) -> None:
+    """Add the draws of a chunk to a row of ``TALLY``."""
+    if q.numel():
+        tally[0] += q.numel()
         tally[1] += (deviation == 0).sum()
         tally[2] += q.square().sum()
         tally[3] = torch.maximum(tally[3], deviation.max())
-    return index, q
 
 
 def _words(job: MatrixJob, where: tuple[int, int] | Tensor, step: int, purpose: int = 0) -> Tensor:

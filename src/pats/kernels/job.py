@@ -15,7 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pats._budget import ROW, share, sizes, spent
+from pats._budget import ROW, fade, share, sizes, spent
 from pats._noise import Noise
 from pats.kernels.update import Rule
 
@@ -68,6 +68,8 @@ class MatrixJob:
         lr: This step's learning rate; a one-element tensor on a device is read there.
         rule: The base update, where the path does it.
         beta: β of Eq. 2, where a job is measured and there are no settings of PATS to say it.
+        last: The row of ``pats._last`` of noise that does not stay in θ, changed in place; None where there
+            is none to take back and none of this step's is to be drawn once more.
     """
 
     theta: Tensor
@@ -84,6 +86,7 @@ class MatrixJob:
     lr: float | Tensor = 0.0
     rule: Rule | None = None
     beta: float | None = None
+    last: Tensor | None = None
 
     @property
     def averaging(self) -> tuple[float, bool] | None:
@@ -299,14 +302,16 @@ def sizes_of(jobs: Sequence[MatrixJob], sums: Tensor) -> list[tuple[float, float
             noise = job.noise
             owners.append(index)
             rows.append(job.budget)
-            part = share(noise.steps, int(job.step))
-            settings.append((job.numel, noise.p, noise.size, part, noise.intensity == "std"))
+            stays, step = noise.keep == "walk", int(job.step)
+            part = share(noise.steps, step) if stays else fade(noise.steps, step)
+            settings.append((job.numel, noise.p, noise.size, part, stays, noise.intensity == "std"))
     if not owners:
         return sizes_by_job
     average = jobs[owners[0]].average
     assert average is not None
-    numel, p, budget, now, is_std = torch.tensor(settings, dtype=torch.float64).to(sums.device).unbind(1)
-    new = spent(torch.stack(rows), sums[owners], numel, p, budget, now, average.dtype)
+    columns = torch.tensor(settings, dtype=torch.float64).to(sums.device).unbind(1)
+    numel, p, budget, now, walks, is_std = columns
+    new = spent(torch.stack(rows), sums[owners], numel, p, budget, now, walks, average.dtype)
     torch._foreach_copy_(rows, [*new.unbind()])
     for index, lam, ceiling in zip(
         owners, *(column.tolist() for column in sizes(new, p, is_std)), strict=True

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import set_seed
 
 from pats import kernels, methods, setups, tasks
-from pats._budget import share
+from pats._budget import fade, share
 from pats._errors import InputError
 from pats._noise import Noise, intensity, state_dtype
 from pats._scope import Scope, named_parameters
@@ -94,7 +94,7 @@ def check(run: Run, *, count: int = 8) -> Check:
         walked = _spent(weight, mean, noise, steps) if budget else _walk(weight, average, mean, noise, power)
         accumulated[kind(name)] = max(accumulated.get(kind(name), 0.0), walked)
     measured = min(count, math.ceil(len(train) / run.batch_size))
-    kernel = kernels.info(environment.device().type)
+    kernel = kernels.info(environment.device().type, noise.keep)
     return Check(accumulated, steps, measured, str(kernel), kernel.measured, _warnings(accumulated))
 
 
@@ -153,11 +153,15 @@ def _measure(averages: Mapping[str, Tensor], named: Mapping[str, Tensor], noise:
 
 
 def _power(run: Run, noise: Noise, steps: int) -> float:
-    """Σ_t λ_t over the schedule, or Σ_t λ_t² in the reading ``intensity="std"``."""
+    """Σ_t λ_t over the schedule, or Σ_t λ_t² in the reading ``intensity="std"``.
+
+    It is the largest of them where the noise of a step does not stay.
+    """
     factor = setups.schedules()[run.schedule].factor(run.warmup, steps)
     rates = (run.lr * factor(step) for step in range(steps))
     power = 1 if noise.intensity == "variance" else 2
-    return math.fsum(noise.lam_t(rate) ** power for rate in rates)
+    sizes = [noise.lam_t(rate) ** power for rate in rates]
+    return math.fsum(sizes) if noise.keep == "walk" else max(sizes, default=0.0)
 
 
 def _walk(weight: Tensor, average: Tensor, mean: float, noise: Noise, power: float) -> float:
@@ -170,10 +174,12 @@ def _walk(weight: Tensor, average: Tensor, mean: float, noise: Noise, power: flo
 
 
 def _spent(weight: Tensor, mean: float, noise: Noise, steps: int) -> float:
-    """What a budget spends over the steps, the first of which has no noise."""
+    """What a budget spends over the steps, the first of which has no noise; the largest where none stays."""
     spread = float(weight.detach().double().std()) if weight.numel() > 1 else 0.0
     if mean == 0 or not spread or noise.p == 0:
         return 0.0
+    if noise.keep != "walk":
+        return noise.size * math.sqrt(fade(noise.steps, 2)) if steps > 1 else 0.0
     left = math.prod(1 - share(noise.steps, step) for step in range(2, steps + 1))
     return noise.size * math.sqrt(1 - left)
 

@@ -85,7 +85,7 @@ class Pats(Method[PatsOptions]):
     def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
         """The training's optimizer with noise."""
         noise, scope = self.noise(training.seed, training.steps)
-        if setups.optimizers()[training.optimizer].joins_noise:
+        if setups.optimizers()[training.optimizer].joins_noise and noise.keep != "transient":
             optimizer = base_optimizer(model, training, noise, scope)
             self._stats = cast(Adamax, optimizer).stats
         else:

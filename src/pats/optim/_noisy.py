@@ -10,7 +10,8 @@ from torch._compile import _disable_dynamo  # as torch.optim: the public one imp
 from torch.optim import Optimizer
 
 from pats._errors import InputError
-from pats._noise import RNG_KEY, Noise
+from pats._last import nothing
+from pats._noise import RNG_KEY, Noise, refuse_transient
 from pats._scope import canonical_name, refuse_twins
 from pats.kernels import Base, Rule, choose_path, forced
 from pats.step.checkpoint import follow_loading
@@ -120,15 +121,18 @@ class NoisyMixin(Optimizer):
         if group.get("differentiable"):
             raise InputError("differentiable=True cannot be combined with noise")
         refuse_twins(self.param_groups)
-        Noise.from_group(group)
+        refuse_transient(Noise.from_group(group))
 
     def _check_fused(self, group: dict[str, Any]) -> None:
         """Raise where ``fused=True`` cannot be had by anybody, at once and not at the first step."""
         if group.get("foreach"):
             raise InputError("fused=True and foreach=True contradict each other: leave one of them out")
         if not self._torch_fuses:
+            stays = group.get("noise_keep", self.defaults.get("noise_keep", "walk")) == "walk"
             for parameter in group["params"]:
-                _, why = choose_path(job_for(parameter, local(parameter), ""), forced())
+                job = job_for(parameter, local(parameter), "")
+                job.last = None if stays else nothing()
+                _, why = choose_path(job, forced())
                 if why is not None:
                     raise InputError(f"fused=True cannot be had: {why}")
 
@@ -139,6 +143,8 @@ class NoisyMixin(Optimizer):
     def _targets(self) -> Iterator[Target]:
         groups = (group for group in self.param_groups if group.get("in_scope") and RNG_KEY in group)
         for group, parameter, name in iterate(groups):
+            if group.get("noise_keep") == "transient":
+                refuse_transient(Noise.from_group(group))
             yield group, parameter, canonical_name(cast(str, name))
 
     def _wish(self, group: dict[str, Any]) -> Wish | None:

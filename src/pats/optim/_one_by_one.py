@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from pats._errors import InputError
-from pats._noise import RNG_KEY, Noise
+from pats._noise import RNG_KEY, Noise, refuse_transient
 from pats.step.checkpoint import follow_loading
 from pats.step.matrices import iterate
 from pats.step.state import check_step, counted
@@ -54,7 +54,7 @@ class OneByOne(Optimizer):
         check_step(self)
         for group in self.param_groups:
             if RNG_KEY in group:
-                Noise.from_group(group)  # raises before anything is changed
+                refuse_transient(Noise.from_group(group))  # raises before anything is changed
         self._prepare()
         for group, parameter, name in iterate(self.param_groups):
             if parameter.grad is not None:

@@ -9,7 +9,8 @@ from torch import Tensor
 from pats import philox
 from pats._budget import KEYS
 from pats._errors import InputError
-from pats._noise import Noise, state_dtype
+from pats._last import KEY, Drawn, drawn
+from pats._noise import Noise, refuse_transient, state_dtype
 from pats._scope import canonical_name, refuse_twins
 from pats.optim._one_by_one import OneByOne
 
@@ -57,6 +58,7 @@ class PATSAdamax(OneByOne):
             **noise.to_group(),
         }
         super().__init__(params, defaults)
+        refuse_transient(noise)
         for group in self.param_groups:
             if "param_names" not in group or "in_scope" not in group:
                 raise InputError(
@@ -73,6 +75,8 @@ class PATSAdamax(OneByOne):
         state, t = self._counted(theta, "exp_avg", "exp_inf")  # lines 1-3
         if group["in_scope"] and "sensitivity" not in state:
             state["sensitivity"] = torch.zeros_like(theta, dtype=dtype)
+        if group["in_scope"]:
+            self._take_back(theta, state)
         M, U = state["exp_avg"], state["exp_inf"]
 
         G = -grad if group["maximize"] else grad  # line 6
@@ -102,10 +106,27 @@ class PATSAdamax(OneByOne):
             return
         R = lam * _ratio(S_bar, mean, N, noise)  # line 11
         sigma = R.sqrt() if noise.intensity == "variance" else R
-        QZ = sigma.clamp(max=cap) * philox.draw(
-            noise.seed, canonical_name(cast(str, name)), t, 0, N, noise.p
-        ).view(theta.shape)  # lines 12, 13
+        name = canonical_name(cast(str, name))
+        Z = philox.draw(noise.seed, name, t, 0, N, noise.p).view(theta.shape)
+        QZ = sigma.clamp(max=cap) * Z  # lines 12, 13
         theta.copy_((theta.double() + QZ).to(theta.dtype))  # line 14, second half
+        if noise.keep == "anticorrelated" and noise.p and lam:
+            last = Drawn(noise, N, float(mean), lam, cap, philox.key(noise.seed, name), t)
+            state[KEY] = last.to_row(inside=True)
+
+    def _take_back(self, theta: Tensor, state: dict[str, Any]) -> None:
+        """θ ← θ - QZ of the step before, from its scalars and from S̄, which is still that of its draw."""
+        last = drawn(state.pop(KEY)) if KEY in state else None
+        if last is None:
+            return
+        before, S_bar = last[0], state["sensitivity"]
+        word = philox.words_of(before.stream, before.step, 0, theta.numel())
+        index, z = philox.gated(word, philox.threshold(before.noise.p))
+        Z = torch.zeros(theta.numel(), dtype=torch.float64).index_copy_(0, index, z).view(theta.shape)
+        mean = torch.tensor(before.mean, dtype=torch.float64)
+        R = before.lam * _ratio(S_bar, mean, theta.numel(), before.noise)
+        sigma = R.sqrt() if before.noise.intensity == "variance" else R
+        theta.copy_((theta.double() - sigma.clamp(max=before.ceiling) * Z).to(theta.dtype))
 
     def _budget(self, theta: Tensor, state: dict[str, Any], noise: Noise) -> None:
         """S = std(W) before the first noisy step; the other numbers of ``pats._budget`` begin at 0."""
@@ -134,9 +155,13 @@ class PATSAdamax(OneByOne):
         if noise.steps is not None:
             k = max(noise.steps - t + 1, 0)
             w = min(6 * k / ((k + 1) * (2 * k + 1)), 1 / 16)
+        left = max(noise.size**2 - E, 0.0)
+        if noise.keep == "anticorrelated":  # B is the noise that is there, which fades; nothing is spent
+            E, left = float(state["noise_spent"]), noise.size**2
+            w = math.exp(-(t - 1) / 500) if noise.steps is None else (k / noise.steps) ** 2
         size = 0.0
         if finite and S > 0 and noise.p > 0 and F > 0:
-            size = max(noise.size**2 - E, 0.0) * w * S**2 / (noise.p * F)
+            size = left * w * S**2 / (noise.p * F)
         for key, value in zip(KEYS, (S, mean, F, noise.p * size, E), strict=True):
             state[key].fill_(value)
         return (size if noise.intensity == "variance" else math.sqrt(size)), 4 * math.sqrt(size * F)

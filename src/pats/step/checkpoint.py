@@ -11,6 +11,8 @@ from torch.optim import Optimizer
 
 from pats._budget import KEYS, MEAN
 from pats._errors import InputError
+from pats._last import KEY as LAST
+from pats._last import ROW
 from pats._noise import GROUP_KEYS, RNG_KEY, state_dtype
 from pats._scope import canonical_name
 from pats.philox import RNG_VERSION
@@ -131,7 +133,9 @@ def _check(optimizer: Optimizer, state_dict: dict[str, Any], names: Sequence[Seq
     for name, parameter, state in entries:
         for key, value in state.items():
             why = misfit(key, value, parameter) if key in shaped else None
-            if key == "step" or str(key).startswith(OURS):
+            if key == LAST:
+                why = _misrow(value)
+            elif key == "step" or str(key).startswith(OURS):
                 why = miscounted(value, parameter) or _misnumber(value, signed=key == KEYS[MEAN])
             elif isinstance(value, Tensor) and value.is_meta and not parameter.is_meta:
                 why = "has no data"
@@ -170,6 +174,14 @@ def _misnumber(value: object, signed: bool) -> str | None:
     return None
 
 
+def _misrow(value: object) -> str | None:
+    if not isinstance(value, Tensor) or value.shape != (len(ROW),):
+        return f"must be a tensor of {len(ROW)} numbers"
+    if value.is_meta:
+        return "has no data"
+    return "must hold no NaN" if value.isnan().any() else None
+
+
 def merged(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
     """A state dict about to be loaded, with the entries of ours that it lacks.
 
@@ -189,10 +201,11 @@ def merged(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
 
 
 def earlier(group: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that a checkpoint of an earlier version lacks, which knew no budget."""
+    """Settings that a checkpoint of an earlier version lacks, which knew no budget, and noise that stays."""
     if RNG_KEY not in group:
         return {}
-    return {key: None for key in ("noise_budget", "noise_steps") if key not in group}
+    known = {"noise_budget": None, "noise_steps": None, "noise_keep": "walk"}
+    return {key: value for key, value in known.items() if key not in group}
 
 
 def compare(ours: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
@@ -231,6 +244,8 @@ def restore(optimizer: Optimizer, saved: dict[str, Any]) -> None:
             elif key == "step":
                 if value.dtype == torch.float64 and not on_device(state[key]):
                     state[key] = value.to(device="cpu", copy=True)
+            elif key == LAST:
+                state[key] = value.to("cpu", torch.float64, copy=True)
             elif str(key).startswith(OURS) or group.get("state_dtype"):
                 state[key] = value.to(device=parameter.device, copy=True)
             if key in SHAPED - AVERAGES:
@@ -283,3 +298,21 @@ def settle(optimizer: Optimizer, targets: Iterable[Target], known: Names) -> Non
         )
     for parameter, average in averages:
         optimizer.state[parameter][SENSITIVITY] = as_sensitivity(average, parameter)
+    _settle_rows(optimizer)
+
+
+def _settle_rows(optimizer: Optimizer) -> None:
+    """Forget rows of noise that torch has cast with the rest of the state: they draw another noise."""
+    rounded = [
+        state
+        for state in optimizer.state.values()
+        if LAST in state and (state[LAST].dtype != torch.float64 or state[LAST].shape != (len(ROW),))
+    ]
+    for state in rounded:
+        del state[LAST]
+    if rounded:
+        warnings.warn(
+            "the noise of the last step was rounded when it was loaded before PATS was attached, and is left "
+            "as it is: to go on to the bit, attach PATS first, then load",
+            stacklevel=6,
+        )

@@ -49,7 +49,7 @@ class Candidate(NamedTuple):
         """All of the matrix that its decision depends on."""
         theta, grad, average = self.job.theta, self.job.grad, self.job.average
         state = None if average is None else (traits(average), average.is_contiguous())
-        return traits(theta), traits(grad), state, self.wish, self.sharded
+        return traits(theta), traits(grad), state, self.wish, self.sharded, self.job.last is None
 
 
 class Decision(NamedTuple):

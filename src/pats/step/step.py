@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from pats._last import KEY
 from pats.kernels import DeviceBatch, MatrixBatch, MatrixJob, Plans, batched
 from pats.kernels.job import capturing
 from pats.step.ledger import Ledger
 from pats.step.plan import Plan
 from pats.step.state import SENSITIVITY, on_device
-from pats.step.telemetry import BatchTelemetry, Telemetry, changes_since, samples
+from pats.step.telemetry import BatchTelemetry, Fleeting, Telemetry, changes_since, samples
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ class Step:
             state.setdefault(SENSITIVITY, item.average)
             if item.job.budget is not None:
                 ledger.keep(item.parameter)
+            keep_last(state, item.job)
             if id(item.parameter) not in self._fused:
                 item.job.step, item.job.lr = self._counted(item, state, ours), item.group["lr"]
         self._counts_there = bool(ours)
@@ -156,7 +158,7 @@ class Step:
     def alone(self) -> MatrixBatch | None:
         """What the step did, where that was one batch, and nothing is left to do for each of its matrices."""
         done = [*self._at_once, *self._apart]
-        if len(done) != 1 or self._counts_there:
+        if len(done) != 1 or self._counts_there or any(job.last is not None for job in done[0].jobs):
             return None
         return done[0] if self.whole or not (self._fused or self._samples) else None
 
@@ -187,7 +189,8 @@ class Step:
         accounts = [job.budget for job in jobs]
         thetas = [job.theta for job in jobs]
         counted = isinstance(batch, DeviceBatch)
-        return BatchTelemetry(names, thetas, accounts, sums, tally, observed or None, counted)
+        fleeting = tuple(map(_fleeting, jobs)) if any(map(_fleeting, jobs)) else ()
+        return BatchTelemetry(names, thetas, accounts, sums, tally, observed or None, counted, fleeting)
 
     def _counts(self, batch: MatrixBatch, telemetry: Telemetry) -> Tensor:
         """Where the kernels count the steps of a batch's matrices with noise."""
@@ -211,6 +214,20 @@ class Step:
         elif item.counter is not None and item.counter == (id(counter), counter._version):
             ours.append(counter)
         return counter
+
+
+def _fleeting(job: MatrixJob) -> Fleeting | None:
+    if job.last is None or job.average is None or job.noise is None or job.noise.keep == "walk":
+        return None
+    return Fleeting(job.last, job.average, job.pieces, tallied=job.noise.keep != "transient")
+
+
+def keep_last(state: dict[str, Any], job: MatrixJob) -> None:
+    """Have the state hold the row of noise that does not stay in the weights."""
+    if job.last is not None and job.noise is not None and job.noise.keep != "walk":
+        state[KEY] = job.last
+    else:
+        state.pop(KEY, None)
 
 
 def _count(item: Noisy, state: dict[str, Any]) -> int:

@@ -16,6 +16,7 @@ from torch._compile import _disable_dynamo  # as torch.optim: the public one imp
 from torch.optim import Optimizer
 
 from pats._budget import variance_sum
+from pats._last import KEY, nothing
 from pats._noise import Noise, state_dtype
 from pats._scope import canonical_name
 from pats.kernels import MatrixJob, Plans, forced
@@ -145,6 +146,12 @@ class Stepper:
         job.noise, job.average, job.seed = noise, shard.local(average), noise.seed
         job.budget = self.ledger.row(parameter) if noise.scale == "budget" else None
         job.maximize = bool(group.get("maximize", False))
+        job.last = _last(state, noise)
+        if job.last is not None and capturing(parameter.device):
+            raise RuntimeError(
+                f"the noise of {name!r} does not stay in the weights, and the host draws it once more, which "
+                "no CUDA graph can replay: use keep='walk', or step outside of the graph"
+            )
         count, counter = counted(state), state.get("step")
         counter = (id(counter), counter._version) if isinstance(counter, Tensor) else None
         return Noisy(group, parameter, job, average, count, counter)
@@ -206,6 +213,12 @@ class Stepper:
                 "backward() before step(), and attach PATS after the model is wrapped",
                 stacklevel=5,
             )
+
+
+def _last(state: dict[str, Any], noise: Noise) -> Tensor | None:
+    """The row of noise that does not stay in the weights: that of the state, or a new one."""
+    row = state.get(KEY)
+    return nothing() if row is None and noise.keep != "walk" else row
 
 
 def scaling(optimizer: Optimizer) -> tuple[object, float | Tensor]:

@@ -4,12 +4,15 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pats._budget import SPENT, SPREAD
-from pats.kernels.job import TALLY
+from pats._last import drawn
+from pats.kernels.eager import count, draws
+from pats.kernels.job import TALLY, Piece
 
 _SQUARE = TALLY.index("square")
 LARGE = 0.25  # accumulated noise over the weights' spread beyond which scores fall: docs/noise.md
@@ -29,6 +32,8 @@ class BatchTelemetry:
         tally: Their rows of ``pats.kernels.job.TALLY``; more may follow.
         updates: Norms of the observed base updates, where the path did not observe them.
         counted: Whether the path has counted the step in ``Telemetry.counts`` by itself.
+        fleeting: What there is to know of noise that does not stay in a matrix; None for noise that does,
+            empty where all does.
     """
 
     names: tuple[str, ...]
@@ -38,6 +43,32 @@ class BatchTelemetry:
     tally: Tensor
     updates: list[Tensor] | None
     counted: bool = False
+    fleeting: tuple["Fleeting | None", ...] = ()
+
+
+class Fleeting(NamedTuple):
+    """Noise of a matrix that does not stay in it.
+
+    Args:
+        row: Its row of ``pats._last``.
+        average: s̄, local.
+        pieces: Where its entries are in the whole matrix.
+        tallied: Whether it has been drawn, and is in the tally.
+    """
+
+    row: Tensor
+    average: Tensor
+    pieces: tuple[Piece, ...]
+    tallied: bool
+
+    def tally(self) -> list[float]:
+        """Its row of ``pats.kernels.job.TALLY``: it is drawn once more."""
+        tally = torch.zeros(len(TALLY), dtype=torch.float64, device=self.average.device)
+        last = drawn(self.row)
+        for _, _, deviation, q in draws(last[0], self.average, self.pieces) if last is not None else ():
+            count(tally, deviation, q)
+        numbers: list[float] = tally.tolist()
+        return numbers
 
 
 class Telemetry:
@@ -52,7 +83,7 @@ class Telemetry:
         """Take a step in; a batch for each of its calls."""
         for batch in batches:
             if not batch.counted:
-                self._totals.add(batch.names, batch.sums, batch.tally)
+                self._totals.add(batch.names, batch.sums, _stayed(batch))
         self._last = batches
         self._watch()
 
@@ -71,11 +102,15 @@ class Telemetry:
         for last in self._last:
             rows = last.tally.tolist()  # those of jobs without noise come last
             for i, (name, theta) in enumerate(zip(last.names, last.thetas, strict=True)):
+                fleeting = last.fleeting[i] if last.fleeting else None
                 gated, zero, square, sigma_max, update_square, observed = rows[i]
+                if fleeting is not None and not fleeting.tallied:
+                    gated, zero, square, sigma_max, *_ = fleeting.tally()
                 if last.updates is not None:
                     update_square = float(last.updates[i]) ** 2
                     observed = min(theta.numel(), SAMPLE)
                 skipped, total = totals[name]
+                total = total if fleeting is None else square
                 update = ratio(update_square, observed)
                 stats[name] = stats_of(theta, gated, zero, square, sigma_max, update, total, last.accounts[i])
                 stats[name]["skipped"] = skipped
@@ -136,6 +171,17 @@ class Totals:
             for name, row in zip(names, table.tolist(), strict=True):
                 counts[name] = [a + b for a, b in zip(counts.get(name, (0, 0)), row, strict=True)]
         return {name: (int(skipped), square) for name, (skipped, square) in counts.items()}
+
+
+def _stayed(batch: BatchTelemetry) -> Tensor:
+    """The tally, without the noise that does not add up since it does not stay."""
+    if not any(batch.fleeting):
+        return batch.tally
+    tally = batch.tally.clone()
+    for i, fleeting in enumerate(batch.fleeting):
+        if fleeting is not None:
+            tally[i, _SQUARE] = 0.0
+    return tally
 
 
 def stats_of(

@@ -108,6 +108,16 @@ def _parallel_for() -> int | None:
 LIBRARY = _load()
 
 
+def words(key: tuple[int, int], step: int, start: int, count: int, purpose: int) -> Tensor | None:
+    """``pats.philox.words_of`` on the CPU in a small part of its time; None without the library."""
+    if LIBRARY is None:
+        return None
+    first, last = start // 4, (start + count + 3) // 4
+    room = torch.empty(4 * (last - first), dtype=torch.int32)
+    LIBRARY.pats_words(room.data_ptr(), first, last - first, step & 0xFFFFFFFF, purpose, *key)
+    return room.view(torch.uint32)[start - 4 * first :][:count].long()
+
+
 def run(matrices: "ctypes.Array[Matrix]", passes: int) -> None:
     """Run the passes (``MEASURE``, ``UPDATE`` or both) over the matrices, one after another.
 
