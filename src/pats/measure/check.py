@@ -51,8 +51,8 @@ def check(run: Run, *, count: int = 8) -> Check:
 
         A = √(p · Σ_t mean_j σ_{j,t}²) / std(W)
 
-    with σ² = r, or r² in the reading ``intensity="std"``, and r_{j,t} = λ_t·max(s̄/(s̄_j+ε) - γ, 0). It is
-    the distance that the noise alone walks over the whole schedule, with the sensitivities of now and
+    with σ² = r, or r² in the reading ``intensity="std"``, and r_{j,t} = λ_t·min(max(s̄/(s̄_j+ε) - γ, 0),
+    ratio_max). With ``scale="langevin"``, mean_j σ_{j,t}² is 2·lr_t·T/n. It is the distance that the noise alone walks over the whole schedule, with the sensitivities of now and
     without the pull of the gradient, in units of the standard deviation of the matrix. Under a budget it is
     what the budget spends over the run's steps.
 

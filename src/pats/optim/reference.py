@@ -9,7 +9,7 @@ from torch import Tensor
 from pats import philox
 from pats._budget import KEYS
 from pats._errors import InputError
-from pats._noise import Noise, state_dtype
+from pats._noise import BOUND, Noise, state_dtype
 from pats._scope import canonical_name, refuse_twins
 from pats.optim._one_by_one import OneByOne
 
@@ -68,6 +68,7 @@ class PATSAdamax(OneByOne):
     def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any], name: str | None) -> None:
         """One iteration of Algorithm 1, lines 6 to 15, for one matrix."""
         noise = Noise.from_group(group)
+        noise.refuse_unready()
         alpha, (beta1, beta2) = float(group["lr"]), group["betas"]
         dtype = state_dtype(theta)
         state, t = self._counted(theta, "exp_avg", "exp_inf")  # lines 1-3
@@ -83,8 +84,8 @@ class PATSAdamax(OneByOne):
             G = G + group["weight_decay"] * theta
         M.copy_(beta1 * M + (1 - beta1) * G)  # line 8
         U.copy_(torch.maximum(beta2 * U, G.abs() + group["eps"]))  # line 9
-        if group["in_scope"] and noise.scale == "budget":
-            self._budget(theta, state, noise)
+        if group["in_scope"] and noise.accounted:
+            self._account(theta, state, noise)
         theta -= (alpha / (1 - beta1**t)) * (M / U)  # line 14, first half
         if not group["in_scope"]:
             return
@@ -92,12 +93,13 @@ class PATSAdamax(OneByOne):
         finite = torch.isfinite(S)
         S_bar = state["sensitivity"]
         N = theta.numel()
-        F = self._variance(S_bar, state, noise) if noise.scale == "budget" else 0.0
+        F = self._variance(S_bar, state, noise) if noise.accounted else 0.0
         S_bar.copy_(torch.where(finite, noise.beta * S_bar + (1 - noise.beta) * S, S_bar))  # line 10
         mean = (S_bar.double().sum() / max(N, 1)).to(dtype).double()
-        lam, cap = (noise.lam_t(alpha), math.inf) if noise.scale != "budget" else (0.0, 0.0)
-        if noise.scale == "budget":
-            lam, cap = self._spend(state, noise, t, F, float(mean), bool(finite.all()))
+        if noise.accounted:
+            lam, cap = self._spend(state, noise, t, alpha, F, float(mean), bool(finite.all()))
+        else:
+            lam, cap = noise.lam_t(alpha, t), math.inf
         if not finite.all():
             return
         R = lam * _ratio(S_bar, mean, N, noise)  # line 11
@@ -107,7 +109,7 @@ class PATSAdamax(OneByOne):
         ).view(theta.shape)  # lines 12, 13
         theta.copy_((theta.double() + QZ).to(theta.dtype))  # line 14, second half
 
-    def _budget(self, theta: Tensor, state: dict[str, Any], noise: Noise) -> None:
+    def _account(self, theta: Tensor, state: dict[str, Any], noise: Noise) -> None:
         """S = std(W) before the first noisy step; the other numbers of ``pats._budget`` begin at 0."""
         for key in KEYS:
             state.setdefault(key, torch.zeros((), dtype=torch.float64))
@@ -124,30 +126,35 @@ class PATSAdamax(OneByOne):
         return float((f.clamp(max=limit).sum() / max(S_bar.numel(), 1)).to(S_bar.dtype))
 
     def _spend(
-        self, state: dict[str, Any], noise: Noise, t: int, F: float, mean: float, finite: bool
+        self, state: dict[str, Any], noise: Noise, t: int, lr: float, F: float, mean: float, finite: bool
     ) -> tuple[float, float]:
-        """λ_t, and the largest σ: what the budget B leaves for this step."""
+        """λ_t, and the largest σ: what the budget B leaves for this step, or what Langevin dynamics asks."""
         S, E = float(state["noise_spread"]), float(state["noise_spent"])
         if S > 0:
             E += float(state["noise_size"]) * F / S**2  # p Λ of the step before
         w = 1 - math.exp(-1 / 500)
-        if noise.steps is not None:
-            k = max(noise.steps - t + 1, 0)
+        if noise.last is not None:
+            k = max(noise.last - t + 1, 0)
             w = min(6 * k / ((k + 1) * (2 * k + 1)), 1 / 16)
         size = 0.0
-        if finite and S > 0 and noise.p > 0 and F > 0:
-            size = max(noise.size**2 - E, 0.0) * w * S**2 / (noise.p * F)
+        if finite and noise.p > 0 and F > 0:
+            if noise.scale == "langevin":
+                over = noise.last is not None and t > noise.last
+                size = 0.0 if over else 2 * lr * noise.size / cast(int, noise.examples) / F
+            else:
+                size = max(noise.size**2 - E, 0.0) * w * S**2 / (noise.p * F)
         for key, value in zip(KEYS, (S, mean, F, noise.p * size, E), strict=True):
             state[key].fill_(value)
         return (size if noise.intensity == "variance" else math.sqrt(size)), 4 * math.sqrt(size * F)
 
 
 def _ratio(S_bar: Tensor, mean: Tensor, N: int, noise: Noise) -> Tensor:
-    """max( s̄/(s̄_j + ε) - γ, 0 ) in float64; what is not finite, as 0/0, is 0."""
+    """min( max( s̄/(s̄_j + ε) - γ, 0 ), ratio_max ) in float64; what is not finite, as 0/0, is 0."""
     eps = torch.tensor(noise.eps, dtype=torch.float64)
     if noise.eps_mode == "algorithm1":
         eps = eps / max(N, 1)
     elif noise.eps_mode == "relative":
         eps = eps * mean.abs()
     ratio = torch.clamp(mean / (S_bar.double() + eps) - noise.gamma, min=0)
-    return torch.where(torch.isfinite(ratio), ratio, 0.0)
+    most = noise.ratio_max or (BOUND if noise.scale == "lr" else math.inf)
+    return torch.where(torch.isfinite(ratio), ratio.clamp(max=most), 0.0)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from itertools import chain
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch.optim import Optimizer
 
 from pats._budget import KEYS, MEAN
 from pats._errors import InputError
-from pats._noise import GROUP_KEYS, RNG_KEY, state_dtype
+from pats._noise import GROUP_KEYS, PREFIX, RNG_KEY, Noise, state_dtype
 from pats._scope import canonical_name
 from pats.philox import RNG_VERSION
 from pats.step.matrices import Target
@@ -189,10 +190,10 @@ def merged(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
 
 
 def earlier(group: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that a checkpoint of an earlier version lacks, which knew no budget."""
+    """Settings that a checkpoint of an earlier version lacks, as ``Noise.from_group`` takes them: not set."""
     if RNG_KEY not in group:
         return {}
-    return {key: None for key in ("noise_budget", "noise_steps") if key not in group}
+    return {PREFIX + f.name: f.default for f in fields(Noise) if PREFIX + f.name not in group}
 
 
 def compare(ours: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:

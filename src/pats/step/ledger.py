@@ -1,4 +1,4 @@
-"""The five numbers that ``scale="budget"`` keeps of each matrix: made once, found again, loaded, shared.
+"""The five numbers that an account keeps of each matrix: made once, found again, loaded, shared.
 
 They are kept in ``optimizer.state[p]`` as views of one row (``pats._budget.ROW``), which the kernels read and
 write. Code that replaces them there, as loading does, replaces the row.
@@ -35,7 +35,7 @@ class Ledger:
     def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer
         self._entries: dict[int, _Account] = {}
-        self._flat: list[tuple[_Account, str]] = []
+        self._flat: list[tuple[_Account, str, bool]] = []
         self._warned = False
 
     @property
@@ -43,36 +43,35 @@ class Ledger:
         """Whether the spread of every matrix is known, so that nothing is left to look up."""
         return not self._flat
 
-    def open(self, targets: Sequence[tuple[Tensor, str]]) -> None:
+    def open(self, targets: Sequence[tuple[Tensor, str, bool]]) -> None:
         """Have a row for each of the matrices; a collective where some of them are sharded.
 
         Args:
-            targets: Parameters with a budget and their names: those with a gradient, and every sharded one.
+            targets: Parameters with an account, their names, and whether that is a budget: those with a
+                gradient, and every sharded one.
         """
-        new = [(parameter, name) for parameter, name in targets if self._known(parameter) is None]
+        new = [target for target in targets if self._known(target[0]) is None]
         unknown = []
-        for parameter, name in new:
+        for parameter, *about in new:
             entry = self._opened(parameter)
             self._entries[id(parameter)] = entry
             # Ranks differ in which rows they have loaded, so all take part for every sharded matrix.
             if shard.is_sharded(parameter) or not bool(entry.row[SPREAD]):
-                unknown.append((entry, name))
+                unknown.append((entry, *about))
         again = [
-            (entry, name)
-            for entry, name in self._flat
-            if self._entries[id(entry.parameter)] is entry and not capturing(entry.parameter.device)
+            flat
+            for flat in self._flat
+            if self._entries[id(flat[0].parameter)] is flat[0] and not capturing(flat[0].parameter.device)
         ]
         asked = [*again, *unknown]
         if not asked:
             return
-        spreads = shard.spreads([entry.parameter for entry, _ in asked])
-        for (entry, _), spread in zip(asked, spreads, strict=True):
+        spreads = shard.spreads([entry.parameter for entry, *_ in asked])
+        for (entry, *_), spread in zip(asked, spreads, strict=True):
             if not bool(entry.row[SPREAD]):
                 entry.row[SPREAD] = spread
         self._flat = [
-            (entry, name)
-            for entry, name in asked
-            if entry.parameter.numel() > 1 and not bool(entry.row[SPREAD])
+            flat for flat in asked if flat[0].parameter.numel() > 1 and not bool(flat[0].row[SPREAD])
         ]
         self._warn()
 
@@ -111,11 +110,12 @@ class Ledger:
         return _Account(parameter, row, views(row))
 
     def _warn(self) -> None:
-        if self._flat and not self._warned:
+        names = [name for _, name, is_budget in self._flat if is_budget]
+        if names and not self._warned:
             self._warned = True
-            more = f" and {len(self._flat) - 1} more" if len(self._flat) > 1 else ""
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             warnings.warn(
-                f"all entries of {self._flat[0][1]!r}{more} are equal, and a noise budget is a share of the "
+                f"all entries of {names[0]!r}{more} are equal, and a noise budget is a share of the "
                 "weights' spread: they get no noise until they differ",
                 stacklevel=5,
             )

@@ -87,6 +87,7 @@ class Stepper:
         for group, _, _ in in_scope:
             if id(group) not in settings:
                 settings[id(group)] = Noise.from_group(group)
+                settings[id(group)].refuse_unready()
         aimed = [(parameter, name, settings[id(group)]) for group, parameter, name in in_scope]
         self._open_budgets(aimed)
         noisy = [
@@ -118,9 +119,9 @@ class Stepper:
     def _open_budgets(self, aimed: Sequence[Aimed]) -> None:
         self.ledger.open(
             [
-                (parameter, name)
+                (parameter, name, noise.scale == "budget")
                 for parameter, name, noise in aimed
-                if noise.scale == "budget" and (parameter.grad is not None or shard.is_sharded(parameter))
+                if noise.accounted and (parameter.grad is not None or shard.is_sharded(parameter))
             ]
         )
 
@@ -143,7 +144,7 @@ class Stepper:
             )
         job = job_for(parameter, shard.local_grad(parameter), name)
         job.noise, job.average, job.seed = noise, shard.local(average), noise.seed
-        job.budget = self.ledger.row(parameter) if noise.scale == "budget" else None
+        job.budget = self.ledger.row(parameter) if noise.accounted else None
         job.maximize = bool(group.get("maximize", False))
         count, counter = counted(state), state.get("step")
         counter = (id(counter), counter._version) if isinstance(counter, Tensor) else None
@@ -194,7 +195,7 @@ class Stepper:
             return sums
         held = shard.local(average).view(-1)
         sums[0] = held.sum(dtype=torch.float64)
-        if noise.scale == "budget":
+        if noise.accounted:
             sums[2] = variance_sum(held, self.ledger.row(parameter), parameter.numel(), noise)
         return sums
 
