@@ -191,7 +191,7 @@ class Noise:
         """
         return replace(self, **self.lacking(steps, examples))
 
-    def lacking(self, steps: int = 0, examples: int = 0) -> dict[str, int]:
+    def lacking(self, steps: int = 0, examples: int = 0) -> dict[str, Any]:
         """Of a run's length and data, what these settings use and do not have; see ``for_run``."""
         wanted = {"steps": (steps, self.scale == "budget" or self.until is not None)}
         wanted["examples"] = (examples, self.scale == "langevin")
@@ -230,7 +230,7 @@ class Noise:
         return scaled**2 if self.intensity == "variance" else scaled
 
     def heat(self, lr: float, step: int) -> float:
-        """p · 2·lr_t·T/n of ``scale="langevin"``: the mean square of the noise of an entry; else 0."""
+        """Mean square of an entry's gated noise with ``scale="langevin"``: p · 2·lr_t·T/n; else 0."""
         if self.scale != "langevin" or self.examples is None or (self.last is not None and step > self.last):
             return 0.0
         return self.p * (2.0 * self.size / self.examples) * lr

@@ -171,7 +171,7 @@ class Noise:
         return math.fsum(np.minimum(f, 16 * a.F if a.F > 0 else 100.0**power).ravel()) / a.sbar.size
 
     def spend(self, a: "Matrix", F: float, finite: bool, lr: float) -> tuple[float, float]:
-        """The budget's recipe, or Langevin's: an account is brought to this step; lambda and largest sigma."""
+        """The budget's recipe, or Langevin's: an account comes to this step; lambda and largest sigma."""
         if a.S:
             a.E += a.size * F / a.S**2  # with the p of the step before
         k = self.end - a.step + 1

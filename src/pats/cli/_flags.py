@@ -160,7 +160,7 @@ def _taken(flag: place.Flag, values: dict[str, Any]) -> Any:
 
 
 def add_noise(parser: Parser) -> None:
-    """Every setting of ``Noise`` but its seed, which is ``--noise-seed``, and what a run knows; and the scope."""
+    """Every setting of ``Noise`` but its seed (``--noise-seed``) and what a run knows; and the scope."""
     from pats._noise import Noise
 
     group = parser.add_argument_group("settings of the method pats")

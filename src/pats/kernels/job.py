@@ -306,14 +306,16 @@ def sizes_of(jobs: Sequence[MatrixJob], sums: Tensor) -> list[tuple[float, float
         if noise is not None and job.budget is not None:
             owners.append(index)
             rows.append(job.budget)
-            given = given_of(noise, float(job.lr), int(job.step))
-            settings.append((job.numel, noise.p, noise.intensity == "std", noise.most, *given))
+            of_step = given_of(noise, float(job.lr), int(job.step))
+            settings.append((job.numel, noise.p, noise.intensity == "std", noise.most, *of_step))
     if not owners:
         return sizes_by_job
     average = jobs[owners[0]].average
     assert average is not None
-    numel, p, is_std, most, *given = torch.tensor(settings, dtype=torch.float64).to(sums.device).unbind(1)
-    new = spent(torch.stack(rows), sums[owners], numel, p, *given, average.dtype)
+    numel, p, is_std, most, budget, now, heat = (
+        torch.tensor(settings, dtype=torch.float64).to(sums.device).unbind(1)
+    )
+    new = spent(torch.stack(rows), sums[owners], numel, p, budget, now, heat, average.dtype)
     torch._foreach_copy_(rows, [*new.unbind()])
     for index, lam, ceiling in zip(
         owners, *(column.tolist() for column in sizes(new, p, is_std, most)), strict=True

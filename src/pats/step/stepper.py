@@ -119,7 +119,7 @@ class Stepper:
     def _open_budgets(self, aimed: Sequence[Aimed]) -> None:
         self.ledger.open(
             [
-                (parameter, name, noise.scale == "budget")
+                (parameter, name if noise.scale == "budget" else "")
                 for parameter, name, noise in aimed
                 if noise.accounted and (parameter.grad is not None or shard.is_sharded(parameter))
             ]
