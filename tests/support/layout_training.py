@@ -12,6 +12,7 @@ from pats.step.shard import local
 from support.layouts import make_pair
 
 NOISE = pats.Noise.paper(lam=1e-4, seed=5)
+LANGEVIN = pats.Noise(scale="langevin", examples=5, until=0.8, steps=20, ratio_max=9.0, seed=5)
 
 
 LR = 1e-2
@@ -45,6 +46,7 @@ DOORS = {
     "adamax, budget": (ours(pats.optim.Adamax, noise=pats.Noise(budget=0.3, steps=20, seed=5)), None),
     "adamax in Triton, budget": (ours(pats.optim.Adamax, noise=pats.Noise(budget=0.3, seed=5)), "triton"),
     "perturb, budget": (perturbed_std, None),
+    "adamax, langevin": (ours(pats.optim.Adamax, noise=LANGEVIN), None),
     "SAGE adamax": (ours(pats.optim.SAGEAdamax), None),
     "SAGE adamw": (ours(pats.optim.SAGEAdamW), None),
 }
