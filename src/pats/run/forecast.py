@@ -72,7 +72,8 @@ def sentence(found: Iterable[float], lengths: Sequence[int]) -> str:
     """In a line: A of the matrices that get noise, and the steps of the runs."""
     values = [value for value in found if value] or [0.0]
     many, steps = _span([f"{min(values):.2g}", f"{max(values):.2g}"]), _span([min(lengths), max(lengths)])
-    said = f"in {steps} steps the noise alone will move a matrix by {many} of the spread of its weights"
+    word = "step" if max(lengths) == 1 else "steps"
+    said = f"in {steps} {word} the noise alone will move a matrix by {many} of the spread of its weights"
     if max(values) <= LARGE:
         return f"{said[0].upper()}{said[1:]}."
     return f"Warning: {said}; more than {LARGE:g} has made models worse."
