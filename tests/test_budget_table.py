@@ -23,6 +23,6 @@ def test_a_budget_is_spent_whatever_trains_and_however_long(steps, trainer, sche
 @pytest.mark.parametrize("trainer", THREE)
 def test_a_budget_is_spent_in_the_part_of_the_run_that_has_noise(trainer):
     noise = pats.Noise(steps=400, until=0.25)
-    whole = accumulated(TRAINERS[trainer], noise, 110)  # ten steps beyond that part
+    whole = accumulated(TRAINERS[trainer], noise, 110, "constant")  # ten steps beyond that part
     assert all(0.03 <= share_of_spread <= 0.045 for share_of_spread in whole.values())
-    assert accumulated(TRAINERS[trainer], noise, 100) == whole
+    assert accumulated(TRAINERS[trainer], noise, 100, "constant") == whole
