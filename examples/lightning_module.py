@@ -13,9 +13,9 @@ import shared
 class Classifier(lightning.LightningModule):
     """A classifier whose optimizer is PATS's."""
 
-    def __init__(self, model: nn.Module, steps: int) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model, self.steps = model.train(), steps
+        self.model = model.train()
 
     def training_step(self, batch, index):
         """The loss of a batch."""
@@ -23,9 +23,10 @@ class Classifier(lightning.LightningModule):
 
     def configure_optimizers(self):
         """Adamax with noise, and a learning rate that falls linearly after warm-up."""
-        noise = replace(shared.NOISE, steps=self.steps)  # its budget is spread over the run
+        steps = int(self.trainer.estimated_stepping_batches)
+        noise = replace(shared.NOISE, steps=steps)  # its budget is spread over the run
         optimizer = pats.optim.Adamax(pats.param_groups(self.model), lr=shared.LR, noise=noise)
-        scheduler = get_scheduler("linear", optimizer, num_warmup_steps=2, num_training_steps=self.steps)
+        scheduler = get_scheduler("linear", optimizer, num_warmup_steps=2, num_training_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
@@ -41,7 +42,7 @@ def train(given: shared.Setting) -> nn.Module:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(Classifier(given.model, given.steps), given.loader())
+    trainer.fit(Classifier(given.model), given.loader())
     return given.model
 
 

@@ -13,80 +13,8 @@ from torch import nn
 import pats
 from pats._budget import KEYS, share
 from pats.kernels.cpu import library
+from support.budget_runs import SCHEDULES, TRAINERS, accumulated, give_gradients, matrices
 from support.small_network import backward, flat_weights, make_network, train_copy
-
-SHAPES = {"square.weight": (24, 20), "wide.weight": (8, 90), "wide.bias": (160,)}
-
-
-def matrices(seed=0, dtype=torch.float32):
-    """Weights of very different spreads, one of them with exact zeros."""
-    generator = torch.Generator().manual_seed(seed)
-    model = nn.Module()
-    for spread, (name, shape) in zip((0.05, 1.0, 1e-3), SHAPES.items(), strict=True):
-        owner, leaf = name.split(".")
-        if not hasattr(model, owner):
-            model.add_module(owner, nn.Module())
-        value = spread * torch.randn(shape, generator=generator)
-        value[::5] = 0.0
-        getattr(model, owner).register_parameter(leaf, nn.Parameter(value.to(dtype)))
-    return model
-
-
-def give_gradients(model, step, heavy=False):
-    """Random gradients, each row of its own size; ``heavy`` makes some entries very large."""
-    generator = torch.Generator().manual_seed(500 + step)
-    for parameter in model.parameters():
-        grad = 1e-2 * torch.randn(parameter.shape, generator=generator)
-        if heavy:
-            grad = grad / torch.rand(parameter.shape, generator=generator).clamp(min=1e-4)
-        parameter.grad = grad.to(parameter.dtype)
-
-
-def perturbed(cls, lr):
-    def make(model, noise):
-        optimizer = cls(model.named_parameters(), lr=lr)
-        return optimizer, pats.perturb(optimizer, model, noise, scope="all")
-
-    return make
-
-
-def ours(cls, lr, **options):
-    def make(model, noise):
-        optimizer = cls(pats.param_groups(model, "all"), lr=lr, noise=noise, **options)
-        return optimizer, optimizer
-
-    return make
-
-
-TRAINERS = {
-    "AdamW 2e-5": ours(pats.optim.AdamW, 2e-5),
-    "AdamW 1e-3": ours(pats.optim.AdamW, 1e-3),
-    "AdamW 1e-3, plain torch": ours(pats.optim.AdamW, 1e-3, foreach=True),
-    "Adamax 1e-4": ours(pats.optim.Adamax, 1e-4),
-    "torch's AdamW 2e-5": perturbed(torch.optim.AdamW, 2e-5),
-    "SGD 1e-2": perturbed(torch.optim.SGD, 1e-2),
-}
-SCHEDULES = {
-    "linear": lambda done: 1 - done,
-    "constant": lambda done: 1.0,
-    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
-}
-
-
-def accumulated(make, noise, steps, schedule="linear", heavy=False):
-    """√(Σ_t Σ_j q² / N) over the spread at the start, of every matrix."""
-    model = matrices()
-    spread = {name: float(p.detach().double().std()) for name, p in model.named_parameters()}
-    optimizer, told = make(model, noise)
-    rate, square = optimizer.param_groups[0]["lr"], dict.fromkeys(spread, 0.0)
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * SCHEDULES[schedule](step / steps)
-        give_gradients(model, step, heavy)
-        optimizer.step()
-        for name, numbers in told.stats().items():
-            square[name] += numbers["noise_rms"] ** 2
-    return {name: math.sqrt(total) / spread[name] for name, total in square.items()}
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["steps known", "steps unknown"])

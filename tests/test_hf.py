@@ -229,6 +229,32 @@ def test_a_budget_is_spread_over_the_trainings_steps(tmp_path, optim, lengths, c
     assert steps_of(trainer.optimizer) == {expected}
 
 
+@pytest.mark.parametrize(
+    ("noise", "steps", "examples"),
+    [
+        (pats.Noise(scale="langevin"), None, "all"),
+        (pats.Noise(scale="langevin", until=0.5), 2 * STEPS, "all"),
+        (pats.Noise(scale="langevin", examples=9), None, 9),
+        (pats.Noise.paper(until=0.5), 2 * STEPS, None),
+    ],
+    ids=["langevin", "langevin, until", "langevin, told", "until"],
+)
+def test_the_callback_says_what_the_noise_needs_to_know(tmp_path, noise, steps, examples):
+    args = arguments(tmp_path, max_steps=-1, num_train_epochs=2)
+    data = rows()
+    trainer = transformers.Trainer(
+        model(),
+        args,
+        train_dataset=data,
+        optimizer_cls_and_kwargs=pats.hf.optimizer_cls_and_kwargs(args, "adamax", noise),
+        callbacks=[pats.hf.NoiseSteps()],
+    )
+    trainer.train()
+    assert steps_of(trainer.optimizer) == {steps}
+    groups = trainer.optimizer.param_groups
+    assert {group["noise_examples"] for group in groups} == {len(data) if examples == "all" else examples}
+
+
 def test_the_callback_leaves_alone_what_has_steps_or_no_budget(tmp_path):
     for noise, expected in ((pats.Noise(steps=7), {7}), (pats.Noise.paper(), {None}), (None, {None})):
         args = arguments(tmp_path)

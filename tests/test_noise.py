@@ -25,7 +25,7 @@ BAD = [
     ({"eps": -1e-8}, "eps"),
     ({"eps_mode": "none"}, "eps_mode is 'none', but must be one of: absolute, algorithm1, relative"),
     ({"intensity": "sd"}, "intensity is 'sd', but must be one of: variance, std"),
-    ({"scale": "linear"}, "scale is 'linear', but must be one of: budget, lr, constant"),
+    ({"scale": "linear"}, "scale is 'linear', but must be one of: budget, lr, constant, langevin"),
     ({"signed": 1}, "signed is 1"),
     ({"seed": 0.5}, "seed is 0.5"),
     ({"seed": True}, "seed is True"),
@@ -36,6 +36,17 @@ BAD = [
     ({"kappa": 1.0}, "kappa is 1.0, but scale='budget' does not use it: set scale='lr'"),
     ({"scale": "lr", "lam": 2e-6}, "lam is 2e-06, but scale='lr' does not use it"),
     ({"scale": "constant", "budget": 0.04}, "budget is 0.04, but scale='constant' does not use it"),
+    ({"ratio_max": 0}, "ratio_max is 0, but must be a number above 0"),
+    ({"ratio_max": math.inf}, "ratio_max is inf"),
+    ({"until": 0, "steps": 10}, "until is 0, but must be above 0 and at most 1"),
+    ({"until": 1.5, "steps": 10}, "until is 1.5"),
+    ({"scale": "lr", "steps": 0, "until": 0.5}, "steps is 0, but must be a whole number from 1"),
+    ({"temperature": 1.0}, "temperature is 1.0, but scale='budget' does not use it: set scale='langevin'"),
+    ({"scale": "langevin", "temperature": -1}, "temperature is -1, but must be a number of at least 0"),
+    ({"examples": 10}, "examples is 10, but scale='budget' does not use it: set scale='langevin'"),
+    ({"scale": "langevin", "examples": 0}, "examples is 0, but must be a whole number from 1"),
+    ({"scale": "langevin", "examples": 2.0}, "examples is 2.0"),
+    ({"scale": "langevin", "steps": 10}, "steps is 10, but scale='langevin' does not use it"),
     ({"scale": "lr", "steps": 10}, "steps is 10, but scale='lr' does not use it: set scale='budget'"),
 ]
 
@@ -51,28 +62,41 @@ def test_defaults_are_the_design():
     assert pats.Noise() == pats.Noise(
         2e-3, 0.75, 0.2, 1e-2, "relative", "variance", False, "budget", None, None, None, None, "walk", 0
     )
+    assert pats.Noise() == pats.Noise(ratio_max=None, until=None, temperature=None, examples=None)
     paper = pats.Noise.paper(seed=4)
     assert (paper.scale, paper.size, paper.eps, paper.eps_mode) == ("constant", 2e-6, 1e-8, "absolute")
     assert (paper.gamma, paper.beta, paper.p, paper.seed) == (0.002, 0.75, 0.2, 4)
-    sizes = [pats.Noise(scale=scale).size for scale in ("budget", "lr", "constant")]
-    assert sizes == [0.04, 1.0, 2e-6]
+    sizes = [pats.Noise(scale=scale).size for scale in ("budget", "lr", "constant", "langevin")]
+    assert sizes == [0.04, 1.0, 2e-6, 1.0]
     with pytest.raises(AttributeError):
         paper.lam = 1.0
 
 
 @pytest.mark.parametrize(
     "noise",
-    [pats.Noise(), pats.Noise(budget=0.1, steps=7), pats.Noise.paper(), pats.Noise(scale="lr", seed=5)],
+    [
+        pats.Noise(),
+        pats.Noise(budget=0.1, steps=7, until=0.5),
+        pats.Noise.paper(),
+        pats.Noise(scale="lr", seed=5, ratio_max=3.0),
+        pats.Noise(scale="langevin", examples=9),
+    ],
 )
 def test_a_group_says_the_same_and_names_the_size(noise):
     group = noise.to_group()
-    size = {"budget": "noise_budget", "lr": "noise_kappa", "constant": "noise_lam"}[noise.scale]
+    names = {"budget": "budget", "lr": "kappa", "constant": "lam", "langevin": "temperature"}
+    size = f"noise_{names[noise.scale]}"
     assert group[size] == noise.size
     again = pats.Noise.from_group(group)
     assert again == dataclasses.replace(noise, **{size.removeprefix("noise_"): noise.size})
 
 
-@pytest.mark.parametrize("size", [{}, {"p": 0.0}, {"budget": 0.0}, {"scale": "constant", "lam": 0.0}])
+LANGEVIN_0 = {"scale": "langevin", "temperature": 0.0}
+
+
+@pytest.mark.parametrize(
+    "size", [{}, {"p": 0.0}, {"budget": 0.0}, {"scale": "constant", "lam": 0.0}, LANGEVIN_0]
+)
 def test_silent_settings(size):
     assert pats.Noise(**size).silent == bool(size)
 
@@ -87,6 +111,50 @@ def test_silent_settings(size):
 )
 def test_lam_t(noise, expected):
     assert noise.lam_t(1e-2) == pytest.approx(expected)
+
+
+def test_the_last_step_with_noise():
+    assert [pats.Noise(steps=steps, until=until).last for steps, until in ((50, 0.3), (1, 0.1), (7, 1))] == [
+        15,
+        1,
+        7,
+    ]
+    assert (pats.Noise().last, pats.Noise(until=0.5).last, pats.Noise(steps=9).last) == (None, None, 9)
+    half = pats.Noise(scale="lr", until=0.5, steps=10)
+    assert [half.lam_t(0.1, step) > 0 for step in (1, 5, 6, 10)] == [True, True, False, False]
+    heat = pats.Noise(scale="langevin", until=0.5, steps=10, examples=4, temperature=3.0, p=0.5)
+    assert [heat.heat(0.1, step) for step in (5, 6)] == [pytest.approx(0.5 * 2 * 0.1 * 3 / 4), 0.0]
+
+
+def test_what_a_run_gives_is_what_is_used_and_lacking():
+    told = pats.Noise().for_run(steps=7, examples=9)
+    assert told == pats.Noise(steps=7)
+    assert pats.Noise(steps=3).for_run(7, 9) == pats.Noise(steps=3)
+    assert pats.Noise.paper().for_run(7, 9) == pats.Noise.paper()
+    assert pats.Noise.paper(until=0.5).for_run(7, 9) == pats.Noise.paper(until=0.5, steps=7)
+    langevin = pats.Noise(scale="langevin")
+    assert langevin.for_run(7, 9) == pats.Noise(scale="langevin", examples=9)
+    assert langevin.for_run() == langevin
+
+
+# What the ratio is bounded by: the rule's own bound, and the user's.
+BOUNDS = [
+    ({"scale": "constant"}, math.inf),
+    ({"scale": "constant", "ratio_max": 5.0}, 5.0),
+    ({"scale": "lr"}, 100.0),
+    ({"scale": "lr", "intensity": "std"}, 100.0),
+    ({"scale": "lr", "intensity": "std", "ratio_max": 500.0}, 500.0),
+]
+
+
+@pytest.mark.parametrize(("settings", "ratio"), BOUNDS)
+def test_the_largest_deviation_is_that_of_the_largest_ratio(settings, ratio):
+    noise = pats.Noise(**settings)
+    for lam in (2e-6, 1.0):
+        r = lam * ratio
+        expected = math.sqrt(r) if noise.intensity == "variance" else r
+        assert noise.ceiling(lam) == pytest.approx(expected)
+    assert noise.ceiling(0.0) == math.inf
 
 
 # s̄, settings, expected r for λ = 1

@@ -231,7 +231,7 @@ def test_every_step_is_accurate_in_float32(base, path, row):
                 continue
             state = optimizer.state[p]
             sbar = numpy_of(state["sensitivity"])
-            if noise.scale == "budget" and not signed:
+            if noise.accounted and not signed:
                 np.testing.assert_allclose(account(state), (a.S, a.mean, a.F, a.size, a.E), rtol=1e-6)
             s = theta[name] * np.abs(grad)
             assert (np.abs(sbar - a.sbar) <= 4 * ULP * np.maximum(np.abs(before[name]), s)).all()
@@ -240,7 +240,7 @@ def test_every_step_is_accurate_in_float32(base, path, row):
                 assert np.max(np.abs(numpy_of(p) - a.theta)) <= 4 * ULP * bound, (name, t)
             if name in own:
                 z = oracle.draw(noise.seed, name, a.step, 0, a.theta.size, noise.p)
-                q = noise.sigma(sbar, lr, np.float32, sized(noise, state)) * z.reshape(sbar.shape)
+                q = noise.sigma(sbar, lr, np.float32, sized(noise, state), a.step) * z.reshape(sbar.shape)
                 bound = np.maximum(np.maximum(theta[name], np.abs(a.delta)), np.abs(q))
                 assert (np.abs(numpy_of(p) - (own[name] + q)) <= 4 * ULP * bound).all(), (name, t)
 

@@ -1,6 +1,6 @@
 """``scale="budget"``: how large the noise of a matrix is, so that a whole run stays within a budget.
 
-    R_j = max( s̄/(s̄_j+ε) - γ, 0 ),   f_j = R_j (variance) or R_j² (std)
+    R_j = min( max( s̄/(s̄_j+ε) - γ, 0 ), ratio_max ),   f_j = R_j (variance) or R_j² (std)
     S = std(W), before the first noisy step
 
     f̂_j = min(f_j, 16 F_{t-2})  of the s̄_j before step t;   F_{t-1} = (1/N) Σ f̂_j
@@ -11,7 +11,13 @@
 
 and the noise of step t uses min(f_j, 16 F_{t-1}), which caps every σ_j at 4 √(Λ_t F_{t-1}). Where there is
 no F yet, f̂_j ≤ 100 (std: 10⁴). Λ is 0 at the first step, after the last, at a step whose sensitivity is not
-finite, and where S, p or F is 0. No learning rate enters.
+finite, and where S, p or F is 0. No learning rate enters. With ``until``, T is the last step with noise.
+
+``scale="langevin"`` takes the same F, so that no pass over the matrix is added, and no budget:
+
+    Λ_t = 2·lr_t·T_emp/n / F_{t-1},   hence σ_j² = 2·lr_t·T_emp/n · f̂_j/mean(f̂)
+
+It needs no S, and E is what its noise has accumulated to.
 
 Where the noise does not stay in the weights (``keep``), B is the noise that is there at a time over S.
 Nothing is spent and E stays 0; the amplitude fades in the same way:
@@ -71,8 +77,8 @@ def fade(steps: int | None, step: int) -> float:
 def limit(variance: float, noise: Noise) -> float:
     """The largest f̂_j, from the last F."""
     if variance > 0:
-        return CAP * variance
-    return FIRST_CAP if noise.intensity == "variance" else FIRST_CAP**2
+        return min(CAP * variance, noise.most)
+    return min(FIRST_CAP if noise.intensity == "variance" else FIRST_CAP**2, noise.most)
 
 
 def variance_sum(average: Tensor, row: Tensor, numel: int, noise: Noise) -> Tensor:
@@ -103,6 +109,7 @@ def spent(
     budget: Tensor,
     now: Tensor,
     walks: Tensor,
+    heat: Tensor,
     dtype: torch.dtype,
 ) -> Tensor:
     """The rows of some matrices after pass 1 of a step; one row a matrix, float64.
@@ -112,9 +119,10 @@ def spent(
         sums: Σ s̄_j, the count of entries that are not finite, and Σ f̂_j, of the whole matrices.
         numel: N.
         p: Probability of the gate.
-        budget: B.
+        budget: B; 0 without a budget.
         now: ``share`` of this step, or ``fade`` where the noise does not stay.
         walks: 1 where the noise stays in the weights.
+        heat: p · 2·lr_t·T/n of ``scale="langevin"``; 0 with a budget.
         dtype: Dtype of the sensitivity.
     """
     spread, size, spent = rows[:, SPREAD], rows[:, SIZE], rows[:, SPENT]
@@ -123,22 +131,24 @@ def spent(
     square = spread * spread
     known, walks = square > 0, walks > 0
     spent = torch.where(known & walks, spent + size * variance / square, spent)
-    fine = known & (p > 0) & (variance > 0) & (sums[:, 1] == 0)
+    fine = (p > 0) & (variance > 0) & (sums[:, 1] == 0)
     left = torch.where(walks, (budget * budget - spent).clamp(min=0), budget * budget)
-    size = torch.where(fine, left * now * square / variance, 0.0)
+    size = torch.where(fine, (left * now * square + heat) / variance, 0.0)
     return torch.stack([spread, mean, variance, size, spent], dim=1)
 
 
-def sizes(rows: Tensor, p: Tensor, is_std: Tensor) -> tuple[Tensor, Tensor]:
+def sizes(rows: Tensor, p: Tensor, is_std: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
     """λ_t, and the largest σ_j that it allows.
 
     Args:
         rows: What ``spent`` returned.
         p: Probability of the gate.
         is_std: 1 where ``intensity="std"``.
+        most: ``Noise.most``.
     """
     size = torch.where(p > 0, rows[:, SIZE] / p, 0.0)
-    return torch.where(is_std > 0, size.sqrt(), size), (CAP * size * rows[:, VARIANCE]).sqrt()
+    largest = torch.minimum(CAP * rows[:, VARIANCE], most)
+    return torch.where(is_std > 0, size.sqrt(), size), (size * largest).sqrt()
 
 
 def views(row: Tensor) -> dict[str, Tensor]:

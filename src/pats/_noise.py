@@ -3,7 +3,7 @@
     s_j = |θ_j · g_j|                                    (Eq. 1)
     s̄_j = β s̄_j* + (1-β) s_j,  s̄^(0) = 0                 (Eq. 2)
     s̄   = (1/N) Σ_i s̄_i                                  (Eq. 3) over the same matrix
-    r_j = λ · max( s̄ / (s̄_j + ε) - γ , 0 )               (Eq. 4)
+    r_j = λ · max( s̄ / (s̄_j + ε) - γ , 0 )               (Eq. 4) at most λ · ratio_max, where that is set
     σ_j = √r_j                                           (text below Eq. 4)
 
 Storage, execution and rounding are in ``pats.kernels``.
@@ -11,7 +11,7 @@ Storage, execution and rounding are in ``pats.kernels``.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -25,12 +25,20 @@ PREFIX = "noise_"
 _CHOICES = {
     "eps_mode": ("absolute", "algorithm1", "relative"),
     "intensity": ("variance", "std"),
-    "scale": ("budget", "lr", "constant"),
+    "scale": ("budget", "lr", "constant", "langevin"),
     "keep": ("walk", "transient", "anticorrelated"),
 }
 
 # What a scale takes its size from, and that number's default.
-SIZES = {"budget": ("budget", 0.04), "lr": ("kappa", 1.0), "constant": ("lam", 2e-6)}
+SIZES = {
+    "budget": ("budget", 0.04),
+    "lr": ("kappa", 1.0),
+    "constant": ("lam", 2e-6),
+    "langevin": ("temperature", 1.0),
+}
+
+# R_j = r_j / λ, at most, under ``scale="lr"``: as much as the default ε allows, also where ε is another.
+BOUND = 100.0
 
 # The default budget of noise that does not stay in the weights.
 PRESENT = 0.02
@@ -55,17 +63,25 @@ class Noise:
             ``torch.normal(0, R)`` reads.
         signed: False takes the absolute value as Eq. 1 does. True keeps the sign as line 7 of
             Algorithm 1 does; r is 0 where the ratio is negative.
+        ratio_max: The largest ratio: R_j = min( max( s̄/(s̄_j + ε) - γ, 0 ), ratio_max ), above 0. None
+            bounds it by 100 with ``scale="lr"``, by 16 times its mean with ``"budget"`` and ``"langevin"``
+            (``pats._budget``), and leaves it to ε with ``"constant"``.
         scale: Where λ_t comes from. ``"budget"`` sizes it for each matrix, so that the noise of a whole
             run accumulates to ``budget`` · std(W), whatever the optimizer, its rate and the length
             (``pats._budget``). ``"lr"`` takes λ_t = (κ·lr_t)² for variance and κ·lr_t for std, so that
-            σ ≈ κ·lr_t at average sensitivity. ``"constant"`` takes λ, as the paper does.
+            σ ≈ κ·lr_t at average sensitivity. ``"constant"`` takes λ, as the paper does. ``"langevin"``
+            takes the noise of Langevin dynamics, shaped by the sensitivity:
+            σ_j² = 2·lr_t·T/n · R_j/mean(R), with T the ``temperature`` and n the ``examples``.
         budget: Accumulated noise of a run, √(Σ_t Σ_j q_j²/N), over the standard deviation of the
             matrix before its first noisy step; at least 0. Only with ``scale="budget"``; None is 0.04.
             Where the noise does not stay in the weights (``keep``) it is the noise that is there at a
             time, √(Σ_j q_j²/N), at the start of the run, and None is 0.02.
         steps: Steps of the whole run, if known: the amplitude then falls linearly to zero at the
             last, and nothing is added after it. None fades with a time constant of 500 steps, so that
-            the total approaches the budget from below. Only with ``scale="budget"``.
+            the total approaches the budget from below. Only with ``scale="budget"``, or with ``until``.
+        until: The share of ``steps`` in which there is noise: in (0, 1]. Nothing is added after step
+            ``until`` · ``steps``, and a budget is spread over the steps up to it, or fades to zero there
+            if the noise does not stay. It needs ``steps`` before the first step. None is the whole run.
         kappa: κ ≥ 0, without unit. Only with ``scale="lr"``; None is 1.
         lam: λ, the basic noise: the variance (or standard deviation, see ``intensity``) that a
             parameter of average sensitivity gets at a step. Unit: that of the parameters, squared.
@@ -73,7 +89,12 @@ class Noise:
         keep: How long the noise of a step stays in the weights. ``"walk"``: for good, as Eq. 5 says.
             ``"transient"``: during the forward and backward passes until the next step, gone for the
             update, for evaluation and for saving; only ``pats.perturb``, which knows the model, does
-            this. ``"anticorrelated"``: until the next step, which takes it back first.
+            this. ``"anticorrelated"``: until the next step, which takes it back first. With
+            ``scale="langevin"`` it stays.
+        temperature: T ≥ 0: 1 is the posterior of the n examples, 0 is no noise. Only with
+            ``scale="langevin"``; None is 1.
+        examples: n, the number of training examples, at least 1. It is needed before the first step, and
+            only with ``scale="langevin"``.
         seed: Seed of the noise stream, a whole number; the stream never touches torch's generators.
 
     Raises:
@@ -94,6 +115,10 @@ class Noise:
     lam: float | None = None
     keep: str = "walk"
     seed: int = 0
+    ratio_max: float | None = None
+    until: float | None = None
+    temperature: float | None = None
+    examples: int | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -101,6 +126,11 @@ class Noise:
                 raise InputError(
                     f"{name} is {getattr(self, name)!r}, but must be one of: {', '.join(allowed)}"
                 )
+        if self.scale == "langevin" and self.keep != "walk":
+            raise InputError(
+                f"keep is {self.keep!r}, but scale='langevin' samples with noise that adds up in the "
+                "weights: set keep='walk', or another scale"
+            )
         for name in ("gamma", "eps"):
             self._check(name, _is_real(getattr(self, name)), "a number of at least 0")
         self._check("beta", _is_real(self.beta) and self.beta < 1, "at least 0 and below 1")
@@ -113,8 +143,16 @@ class Noise:
             if value is not None:
                 self._refuse_other_scale(name, scale)
                 self._check(name, _is_real(value), "a number of at least 0")
+        if self.ratio_max is not None:
+            self._check("ratio_max", _is_real(self.ratio_max) and self.ratio_max > 0, "a number above 0")
+        if self.until is not None:
+            self._check("until", _is_real(self.until) and 0 < self.until <= 1, "above 0 and at most 1")
+        if self.examples is not None:
+            self._refuse_other_scale("examples", "langevin")
+            self._check("examples", _is_whole(self.examples) and self.examples >= 1, "a whole number from 1")
         if self.steps is not None:
-            self._refuse_other_scale("steps", "budget")
+            if self.until is None:
+                self._refuse_other_scale("steps", "budget")
             self._check("steps", _is_whole(self.steps) and self.steps >= 1, "a whole number from 1")
 
     def _check(self, name: str, fine: bool, allowed: str) -> None:
@@ -151,13 +189,84 @@ class Noise:
         """Whether these settings can add no noise, whatever happens."""
         return self.p == 0 or self.size == 0
 
-    def lam_t(self, lr: float) -> float:
-        """λ_t at this step's learning rate, where no budget sizes it: λ, or its counterpart κ·lr_t."""
+    @property
+    def accounted(self) -> bool:
+        """Whether λ_t follows from the mean of R_j, and each matrix has an account (``pats._budget``)."""
+        return self.scale in ("budget", "langevin")
+
+    @property
+    def last(self) -> int | None:
+        """The last step with noise: ``until`` · ``steps``, or ``steps``; None where there is none."""
+        if self.steps is None or self.until is None:
+            return self.steps
+        return max(round(self.until * self.steps), 1)
+
+    def for_run(self, steps: int = 0, examples: int = 0) -> "Noise":
+        """The settings with what they need to know of a run, where that is not set: its length, its data.
+
+        Args:
+            steps: Optimizer steps of the whole run; 0 where unknown.
+            examples: Training examples; 0 where unknown.
+        """
+        return replace(self, **self.lacking(steps, examples))
+
+    def lacking(self, steps: int = 0, examples: int = 0) -> dict[str, Any]:
+        """Of a run's length and data, what these settings use and do not have; see ``for_run``."""
+        wanted = {"steps": (steps, self.scale == "budget" or self.until is not None)}
+        wanted["examples"] = (examples, self.scale == "langevin")
+        return {
+            name: value
+            for name, (value, used) in wanted.items()
+            if used and value and getattr(self, name) is None
+        }
+
+    def refuse_unready(self) -> None:
+        """Refuse to begin without what ``for_run`` gives.
+
+        Raises:
+            InputError: ``until`` without ``steps``, or ``scale="langevin"`` without ``examples``.
+        """
+        where = "in Trainer, the callback pats.hf.NoiseSteps() sets it"
+        if self.until is not None and self.steps is None:
+            raise InputError(
+                f"until is {self.until!r}, a share of the run's steps, but their number is not known: set "
+                f"steps ({where})"
+            )
+        if self.scale == "langevin" and self.examples is None:
+            raise InputError(
+                "scale='langevin' divides by the number of training examples, which is not known: set "
+                f"examples ({where})"
+            )
+
+    def lam_t(self, lr: float, step: int = 1) -> float:
+        """λ_t at a learning rate and a step, where no account sizes it: λ, or its counterpart κ·lr_t."""
+        if self.last is not None and step > self.last:
+            return 0.0
         if self.scale == "constant":
             return self.size
         assert self.scale == "lr"
         scaled = self.size * lr
         return scaled**2 if self.intensity == "variance" else scaled
+
+    def heat(self, lr: float, step: int) -> float:
+        """Mean square of an entry's gated noise with ``scale="langevin"``: p · 2·lr_t·T/n; else 0."""
+        if self.scale != "langevin" or self.examples is None or (self.last is not None and step > self.last):
+            return 0.0
+        return self.p * (2.0 * self.size / self.examples) * lr
+
+    @property
+    def most(self) -> float:
+        """The largest R_j, or R_j² in the reading ``intensity="std"``; infinite where nothing bounds it."""
+        ratio = self.ratio_max
+        if ratio is None:
+            ratio = BOUND if self.scale == "lr" else math.inf
+        return ratio if self.intensity == "variance" else ratio * ratio
+
+    def ceiling(self, lam: float) -> float:
+        """The largest σ_j at λ_t, where no account sizes it."""
+        if lam == 0:
+            return math.inf
+        return (math.sqrt(lam) if self.intensity == "variance" else lam) * math.sqrt(self.most)
 
     def to_group(self) -> dict[str, float | int | bool | str | None]:
         """The fields as plain entries of an optimizer's parameter group (``noise_p``, ...).

@@ -1,7 +1,6 @@
 """PATS in ``transformers.Trainer``."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -9,7 +8,7 @@ from torch.optim import Optimizer
 
 from pats._errors import InputError, did_you_mean
 from pats._imports import try_import
-from pats._noise import DEFAULT, Noise
+from pats._noise import DEFAULT, PREFIX, RNG_KEY, Noise
 from pats._perturb import perturb
 from pats._scope import Scope, param_groups
 from pats.optim import Adamax, AdamW
@@ -42,7 +41,8 @@ def optimizer_cls_and_kwargs(
         optim: ``"adamax"`` or ``"adamw"`` of ``pats.optim``, or any name that
             ``TrainingArguments(optim=...)`` takes: for those ``pats.perturb`` is attached.
         noise: The settings; None adds no noise. A budget is spread over ``args.max_steps`` where that is
-            set; where the epochs decide, give Trainer the callback ``NoiseSteps()``.
+            set; where the epochs decide, or with ``scale="langevin"``, give Trainer the callback
+            ``NoiseSteps()``.
         scope: Which parameters are perturbed, as in ``pats.scope``.
 
     Returns:
@@ -51,8 +51,8 @@ def optimizer_cls_and_kwargs(
     Raises:
         InputError: ``optim`` is unknown.
     """
-    if noise is not None and noise.scale == "budget" and noise.steps is None and args.max_steps > 0:
-        noise = replace(noise, steps=args.max_steps)
+    if noise is not None:
+        noise = noise.for_run(steps=max(args.max_steps, 0))
     if optim in OURS:
         cls, apart = OURS[optim], noise is not None and noise.keep == "transient"
 
@@ -101,27 +101,31 @@ def _of_trainer(args: "TrainingArguments", optim: str, noise: Noise | None, scop
 
 
 def NoiseSteps() -> "TrainerCallback":
-    """A callback for Trainer that spreads a noise budget over the steps of the training.
+    """A callback for Trainer that tells the noise how long the training is, and on how many examples.
 
     ::
 
         Trainer(..., callbacks=[pats.hf.NoiseSteps()])
 
     When training begins it writes Trainer's number of optimizer steps into ``noise_steps`` of every group of
-    the optimizer whose noise has a budget and no steps yet, so that the noise falls to zero at the end. A
-    resumed training keeps the steps of its checkpoint. Optimizers without such groups are left alone.
+    the optimizer whose noise has a budget, or ``until``, and no steps yet; and the length of the training set
+    into ``noise_examples`` where ``scale="langevin"`` has none. A resumed training keeps what its checkpoint
+    holds. Optimizers without such groups are left alone.
     """
     transformers = try_import("transformers", "run")
 
     class Steps(transformers.TrainerCallback):  # type: ignore[misc, name-defined]
         def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-            spread_steps(given["optimizer"], state.max_steps)
+            data = getattr(given.get("train_dataloader"), "dataset", None)
+            examples = len(data) if isinstance(data, Sized) else 0
+            tell_length(given["optimizer"], state.max_steps, examples)
 
     return Steps()
 
 
-def spread_steps(optimizer: Optimizer, steps: int) -> None:
-    """Write the number of steps into the groups that have a noise budget and no steps yet."""
+def tell_length(optimizer: Optimizer, steps: int, examples: int = 0) -> None:
+    """Write the number of steps, and of examples, into the groups whose noise uses and lacks them."""
     for group in optimizer.param_groups:
-        if group.get("noise_scale") == "budget" and group.get("noise_steps") is None:
-            group["noise_steps"] = steps
+        if RNG_KEY in group:
+            lacking = Noise.from_group(group).lacking(steps, examples)
+            group.update({PREFIX + name: value for name, value in lacking.items()})

@@ -37,7 +37,8 @@ def test_every_setting_is_a_flag(capsys):
     told = capsys.readouterr().out
     names = set(Run().to_dict()) - {"options", "task_options", "fingerprint", "weights", "eps", "record"}
     names |= {"lam", "gamma", "beta", "p", "eps", "eps_mode", "intensity", "signed", "scale", "kappa"}
-    names.add("noise_budget")
+    names |= {"noise_budget", "ratio_max", "until", "temperature"}
+    assert "--examples" not in told  # the run knows them
     for name in [*names, "optimizer_eps", "task_option", "option", "seed", "out", "config", "json"]:
         assert f"--{name.replace('_', '-')} " in told, name
 
@@ -48,6 +49,8 @@ def test_what_was_detected_is_said_before_training(inputs, tmp_path, capsys):
     said = capsys.readouterr().err.splitlines()
     trained = next(i for i, line in enumerate(said) if line.startswith("epoch"))
     assert "The label is column 'label', by its name." in said[:trained]
+    noise = "In 1 step the noise alone will move a matrix by 0 of the spread of its weights."
+    assert noise in said[:trained]
     assert any("this is classification" in line for line in said[:trained])
 
 

@@ -29,6 +29,11 @@ NOISES = {
     "nothing left": Noise(budget=1e-3),
     "behind the last step": Noise(steps=2),
     "p 0": Noise(p=0.0),
+    "bounded": Noise(intensity="std", ratio_max=1.2),
+    "in the first part": Noise(until=0.03, steps=100),
+    "langevin": Noise(scale="langevin", examples=40),
+    "langevin std, bounded": Noise(scale="langevin", examples=40, intensity="std", ratio_max=1.2),
+    "langevin, over": Noise(scale="langevin", examples=40, until=0.02, steps=100),
 }
 ACCOUNTS = {
     "in the middle": (0.05, 5e-5, 3.0, 1e-8, 1e-4),

@@ -75,7 +75,7 @@ def test_every_entry_of_every_step_is_accurate(base, row):
             assert (np.abs(sbar - a.sbar) <= 4 * ULP * np.maximum(average, theta * np.abs(grad))).all()
             # The noise that belongs to s̄ as it is stored: the ratio of Eq. 4 magnifies its rounding.
             z = oracle.draw(noise.seed, name, a.step, 0, a.theta.size, noise.p)
-            q = noise.sigma(sbar, lr, np.float32, sized(noise, state)) * z.reshape(sbar.shape)
+            q = noise.sigma(sbar, lr, np.float32, sized(noise, state), a.step) * z.reshape(sbar.shape)
             bound = np.maximum(np.maximum(theta, np.abs(a.delta)), np.abs(q))
             assert (np.abs(numpy_of(p) - (a.theta - a.q + q)) <= 4 * ULP * bound).all(), (name, t)
 

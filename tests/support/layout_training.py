@@ -13,6 +13,7 @@ from support.layouts import make_pair
 
 NOISE = pats.Noise.paper(lam=1e-4, seed=5)
 ANTICORRELATED = pats.Noise(keep="anticorrelated", budget=0.3, steps=20, seed=5)
+LANGEVIN = pats.Noise(scale="langevin", examples=5, until=0.8, steps=20, ratio_max=9.0, seed=5)
 
 
 LR = 1e-2
@@ -54,6 +55,7 @@ DOORS = {
     "perturb, budget": (perturbed_std, None),
     "adamw, anticorrelated": (ours(pats.optim.AdamW, noise=ANTICORRELATED), None),
     "perturb, anticorrelated": (perturbed_anticorrelated, None),
+    "adamax, langevin": (ours(pats.optim.Adamax, noise=LANGEVIN), None),
     "SAGE adamax": (ours(pats.optim.SAGEAdamax), None),
     "SAGE adamw": (ours(pats.optim.SAGEAdamW), None),
 }

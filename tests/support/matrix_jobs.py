@@ -37,7 +37,7 @@ def make_job(
         "numel": theta.numel(),
     }
     settings |= {"seed": noise.seed if noise else 0} | more
-    if noise is not None and noise.scale == "budget":
+    if noise is not None and noise.accounted:
         settings.setdefault("budget", torch.tensor(ACCOUNT, dtype=torch.float64))
     name, numel, pieces = (settings.pop(key) for key in ("name", "numel", "pieces"))
     return MatrixJob(theta, grad, name, numel, pieces, noise, average, **settings)
@@ -82,6 +82,17 @@ CASES = {
     "std": {"noise": Noise(intensity="std", scale="constant", lam=1e-3)},
     "signed": {"noise": Noise(signed=True)},
     "lr": {"noise": Noise(scale="lr", kappa=1.0)},
+    "lr std, no bound of its own": {
+        "noise": Noise(scale="lr", intensity="std", eps=1e-12, eps_mode="absolute")
+    },
+    "lr std, bounded": {"noise": Noise(scale="lr", intensity="std", ratio_max=0.8)},
+    "constant, bounded": {"noise": Noise(scale="constant", ratio_max=1.5)},
+    "constant, over": {"noise": Noise(scale="constant", until=0.2, steps=10)},
+    "budget, bounded": {"noise": Noise(intensity="std", ratio_max=1.2)},
+    "budget, until": {"noise": Noise(until=0.3, steps=100)},
+    "langevin": {"noise": Noise(scale="langevin", examples=40)},
+    "langevin std": {"noise": Noise(scale="langevin", examples=40, intensity="std", ratio_max=1.2)},
+    "langevin, over": {"noise": Noise(scale="langevin", examples=40, until=0.2, steps=10)},
     "every entry": {"noise": Noise(p=1.0)},
     "no entry": {"noise": Noise(p=0.0)},
     "no noise": {"noise": Noise(scale="constant", lam=0.0)},

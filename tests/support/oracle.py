@@ -108,6 +108,20 @@ class Noise:
     lam: float = 2e-6
     keep: str = "walk"
     seed: int = 0
+    ratio_max: float | None = None
+    until: float | None = None
+    temperature: float = 1.0
+    examples: int | None = None
+
+    @property
+    def accounted(self) -> bool:
+        """Whether every matrix has an account."""
+        return self.scale in {"budget", "langevin"}
+
+    @property
+    def end(self) -> float:
+        """The last step with noise."""
+        return math.inf if self.steps is None else round((self.until or 1) * self.steps)
 
     def ratio(self, sbar: Array, mean: float) -> Array:
         """R: what Eq. 4 multiplies by the basic noise."""
@@ -120,7 +134,8 @@ class Noise:
             below = sbar + eps
             ratio = np.where((below == 0) & (mean == 0), 0.0, mean / below)
             ratio = np.maximum(ratio - self.gamma, 0.0)
-        return np.where(np.isfinite(ratio), ratio, 0.0)
+        ratio = np.where(np.isfinite(ratio), ratio, 0.0)
+        return np.minimum(ratio, self.ratio_max or {"lr": 100.0}.get(self.scale, math.inf))
 
     def sigma(
         self,
@@ -128,13 +143,14 @@ class Noise:
         lr: float,
         dtype: type[np.floating] = np.float64,
         sized: tuple[float, float] | None = None,
+        step: int = 1,
     ) -> Array:
         """Eq. 3 and 4 and the standard deviation that follows; the mean is rounded to `dtype`.
 
         `sized` is what a budget allows: the basic noise, and the largest deviation.
         """
         mean = float(dtype(math.fsum(sbar.ravel()) / sbar.size))
-        lam, most = sized if sized is not None else (self.lam_at(lr), math.inf)
+        lam, most = sized if sized is not None else (self.lam_at(lr, step), math.inf)
         r = lam * self.ratio(sbar, mean)
         return np.minimum(np.sqrt(r) if self.intensity == "variance" else r, most)
 
@@ -142,10 +158,12 @@ class Noise:
         """What is left of the square of the amplitude."""
         if self.steps is None:
             return math.exp(-(step - 1) / 500)
-        return (max(self.steps - step + 1, 0) / self.steps) ** 2
+        return (max(self.end - step + 1, 0) / self.end) ** 2
 
-    def lam_at(self, lr: float) -> float:
+    def lam_at(self, lr: float, step: int) -> float:
         """The basic noise of a step."""
+        if step > self.end:
+            return 0.0
         if self.scale == "constant":
             return self.lam
         sigma = self.kappa * lr
@@ -159,19 +177,20 @@ class Noise:
         f = self.ratio(a.sbar, a.mean) ** power
         return math.fsum(np.minimum(f, 16 * a.F if a.F > 0 else 100.0**power).ravel()) / a.sbar.size
 
-    def spend(self, a: "Matrix", F: float, finite: bool) -> tuple[float, float]:
-        """The budget's recipe: the account of a matrix is brought to this step; lambda and largest sigma."""
-        if self.keep == "walk":
-            if a.S:
-                a.E += a.size * F / a.S**2  # with the p of the step before
-            k = math.inf if self.steps is None else self.steps - a.step + 1
+    def spend(self, a: "Matrix", F: float, finite: bool, lr: float) -> tuple[float, float]:
+        """The budget's recipe, or Langevin's: an account comes to this step; lambda and largest sigma."""
+        if a.S and self.keep == "walk":
+            a.E += a.size * F / a.S**2  # with the p of the step before
+        k = self.end - a.step + 1
+        if self.scale == "langevin":  # sigma^2 = 2 lr T / n on the average, where the gate is open
+            assert self.examples
+            square = self.p * 2 * lr * self.temperature / self.examples if k > 0 else 0.0
+        elif self.keep == "walk":
             w = 1 - math.exp(-1 / 500) if k == math.inf else 6 * k / ((k + 1) * (2 * k + 1)) if k > 0 else 0.0
-            square = max(self.budget**2 - a.E, 0.0) * min(w, 1 / 16)
+            square = max(self.budget**2 - a.E, 0.0) * min(w, 1 / 16) * a.S**2
         else:  # the present rms over S, whose amplitude falls linearly, or fades; nothing is spent
-            square = self.budget**2 * self.faded(a.step)
-        a.size = 0.0
-        if finite and a.S * self.p * F:
-            a.size = square * a.S**2 / F
+            square = self.budget**2 * self.faded(a.step) * a.S**2
+        a.size = square / F if finite and self.p * F else 0.0
         a.F = F
         lam = a.size / self.p if self.p else 0.0
         return (lam if self.intensity == "variance" else math.sqrt(lam)), math.sqrt(16 * lam * F)
@@ -230,14 +249,14 @@ class PATSAdamax:
     def _step(self, name: str, a: Matrix, g: Array) -> None:
         with np.errstate(all="ignore"):
             self._take_back(name, a)
-            budget = self.noise is not None and self.noise.scale == "budget"
+            budget = self.noise is not None and self.noise.accounted
             if budget and not a.S and a.theta.size > 1:
                 a.S = float(a.theta.std(ddof=1))
             F = self.noise.factor(a) if self.noise and budget else 0.0
             finite = self._measure(a, g) if self.noise else True
             a.step += 1
             if self.noise and budget:
-                a.sized = self.noise.spend(a, F, finite)
+                a.sized = self.noise.spend(a, F, finite, self.lr)
                 a.mean = math.fsum(a.sbar.ravel()) / max(a.sbar.size, 1)
             a.delta = self._update(a, g)
         a.q = np.zeros_like(a.theta)
@@ -245,7 +264,7 @@ class PATSAdamax:
             a.skipped += 1
         elif self.noise and a.theta.size:
             z = draw(self.noise.seed, name, a.step, 0, a.theta.size, self.noise.p)
-            a.q = self.noise.sigma(a.sbar, self.lr, sized=a.sized) * z.reshape(a.theta.shape)
+            a.q = self.noise.sigma(a.sbar, self.lr, sized=a.sized, step=a.step) * z.reshape(a.theta.shape)
             if self.noise.keep == "anticorrelated":
                 a.kept = self.noise, a.step, self.lr, a.sized
         a.theta = a.theta + a.delta
@@ -262,7 +281,7 @@ class PATSAdamax:
         if a.kept is not None:
             noise, step, lr, sized = a.kept
             z = draw(noise.seed, name, step, 0, a.theta.size, noise.p).reshape(a.theta.shape)
-            a.theta = a.theta - noise.sigma(a.sbar, lr, sized=sized) * z
+            a.theta = a.theta - noise.sigma(a.sbar, lr, sized=sized, step=step) * z
             a.kept = None
 
     def _update(self, a: Matrix, g: Array) -> Array:

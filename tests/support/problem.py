@@ -114,7 +114,7 @@ def account(state: Mapping[str, torch.Tensor]) -> tuple[float, ...]:
 
 def sized(noise: pats.Noise | oracle.Noise, state: Mapping[str, torch.Tensor]) -> tuple[float, float] | None:
     """What a budget allowed at this step, from the numbers as they are stored; None without a budget."""
-    if noise.scale != "budget":
+    if not noise.accounted:
         return None
     _, _, variance, spending, _ = account(state)
     size = spending / noise.p if noise.p else 0.0
@@ -151,6 +151,7 @@ ADAMW_PATHS = {
 
 ABSOLUTE = {"eps": 1e-8, "eps_mode": "absolute"}
 CONSTANT = {"scale": "constant"}
+LANGEVIN = {"scale": "langevin", "examples": 40}
 NOISES = {
     "default": {},
     "budget, steps": {"budget": 0.3, "steps": 12},
@@ -165,6 +166,10 @@ NOISES = {
     "anticorrelated std": {"keep": "anticorrelated", "intensity": "std", "budget": 0.5, "signed": True},
     "anticorrelated constant": {"keep": "anticorrelated", "lam": 1e-3, **ABSOLUTE, **CONSTANT},
     "anticorrelated lr": {"keep": "anticorrelated", "scale": "lr", "kappa": 1.0, "gamma": 0.3},
+    "anticorrelated, until": {"keep": "anticorrelated", "until": 0.6, "steps": STEPS, "budget": 0.5},
+    "anticorrelated, until, lr": {"keep": "anticorrelated", "scale": "lr", "until": 0.3, "steps": STEPS},
+    "anticorrelated bounded": {"keep": "anticorrelated", "ratio_max": 2.0, **ABSOLUTE, **CONSTANT},
+    "anticorrelated budget bounded": {"keep": "anticorrelated", "ratio_max": 1.5, "budget": 0.5},
     "constant": CONSTANT,
     "paper": ABSOLUTE | CONSTANT,
     "algorithm1": {"eps": 1e-8, "eps_mode": "algorithm1", **CONSTANT},
@@ -193,6 +198,17 @@ NOISES = {
     "signed algorithm1": {"signed": True, "eps": 1e-8, "eps_mode": "algorithm1", **CONSTANT},
     "signed std": {"signed": True, "intensity": "std", "lam": 1e-3, **CONSTANT},
     "signed lr": {"signed": True, "scale": "lr", "kappa": 1.0, "p": 1.0},
+    "bounded": {"ratio_max": 2.0, "eps": 1e-12, "eps_mode": "absolute", **CONSTANT},
+    "bounded lr std": {"scale": "lr", "intensity": "std", "kappa": 0.1, "ratio_max": 10.0, "eps": 1e-6},
+    "bounded budget std": {"intensity": "std", "ratio_max": 1.5, "budget": 0.5, "steps": STEPS},
+    "lr std, no bound": {"scale": "lr", "intensity": "std", "eps": 1e-12, "eps_mode": "absolute"},
+    "until, constant": {"until": 0.4, "steps": STEPS, **CONSTANT},
+    "until, lr": {"scale": "lr", "until": 0.3, "steps": STEPS},
+    "until, budget": {"until": 0.6, "steps": STEPS, "budget": 0.5},
+    "langevin": LANGEVIN,
+    "langevin std": {"intensity": "std", "ratio_max": 3.0, "p": 1.0, **LANGEVIN},
+    "langevin, until": {"until": 0.5, "steps": STEPS, "temperature": 0.1, **LANGEVIN},
+    "langevin signed": {"signed": True, "p": 1.0, **LANGEVIN},
 }
 OPTIONS = {
     "decay": {"weight_decay": 0.1},
@@ -212,6 +228,7 @@ BASES = {
         oracle.PATSAdamW,
         ADAMW_PATHS,
         {"default", "budget std, steps", "constant", "paper", "std", "lr", "signed", "decay", "betas"}
-        | {"anticorrelated", "anticorrelated constant"},
+        | {"anticorrelated", "anticorrelated constant", "anticorrelated, until"}
+        | {"bounded lr std", "until, constant", "langevin, until"},
     ),
 }

@@ -160,11 +160,11 @@ def _taken(flag: place.Flag, values: dict[str, Any]) -> Any:
 
 
 def add_noise(parser: Parser) -> None:
-    """Every setting of ``Noise`` but its seed, which is ``--noise-seed``; and the scope."""
+    """Every setting of ``Noise`` but its seed (``--noise-seed``) and what a run knows; and the scope."""
     from pats._noise import Noise
 
     group = parser.add_argument_group("settings of the method pats")
-    _add_fields(group, Noise, NOISE, ["seed", "steps"])
+    _add_fields(group, Noise, NOISE, ["seed", "steps", "examples"])
     group.add_argument("--scope", dest=f"{NOISE}scope", metavar="TEXT", help="parameters that get noise")
 
 

@@ -61,7 +61,7 @@ class MatrixJob:
         noise: Settings of PATS; None updates without noise.
         average: s̄, local, contiguous, changed in place; None where it is not measured.
         budget: The matrix's row of ``pats._budget``, float64 on its device, changed in place; None where
-            no budget sizes the noise.
+            the noise is not ``accounted``.
         maximize: ∇L is negated.
         seed: Seed of the stream.
         step: This step's number, 1-based; a one-element tensor on a device is read there.
@@ -285,6 +285,14 @@ def write_back(jobs: Iterable[MatrixJob], copies: Iterable[tuple[Tensor, Tensor]
         original.copy_(copy)
 
 
+def given_of(noise: Noise, lr: float, step: int) -> tuple[float, float, float]:
+    """What an account is given at a step: B, the part of B² or of what is left of it, and the heat."""
+    if noise.scale == "budget":
+        part = share if noise.keep == "walk" else fade
+        return noise.size, part(noise.last, step), 0.0
+    return 0.0, 0.0, noise.heat(lr, step)
+
+
 def sizes_of(jobs: Sequence[MatrixJob], sums: Tensor) -> list[tuple[float, float]]:
     """λ_t of every job and the largest σ it allows, on the host; rows of budgets are brought to this step.
 
@@ -292,29 +300,28 @@ def sizes_of(jobs: Sequence[MatrixJob], sums: Tensor) -> list[tuple[float, float
         jobs: The jobs, all in one dtype of s̄; those without noise have 0.
         sums: A row of ``SUMS`` for each, of the whole matrices.
     """
-    sizes_by_job = [
-        (0.0 if job.noise is None or job.budget is not None else job.noise.lam_t(float(job.lr)), math.inf)
-        for job in jobs
-    ]
-    owners, rows, settings = [], [], []
+    sizes_by_job, owners, rows, settings = [], [], [], []
     for index, job in enumerate(jobs):
-        if job.budget is not None and job.noise is not None:
-            noise = job.noise
+        noise = job.noise
+        lam = 0.0
+        if noise is not None and job.budget is None:
+            lam = noise.lam_t(float(job.lr), int(job.step))
+        sizes_by_job.append((lam, math.inf if noise is None else noise.ceiling(lam)))
+        if noise is not None and job.budget is not None:
             owners.append(index)
             rows.append(job.budget)
-            stays, step = noise.keep == "walk", int(job.step)
-            part = share(noise.steps, step) if stays else fade(noise.steps, step)
-            settings.append((job.numel, noise.p, noise.size, part, stays, noise.intensity == "std"))
+            stays, of_step = noise.keep == "walk", given_of(noise, float(job.lr), int(job.step))
+            settings.append((job.numel, noise.p, noise.intensity == "std", noise.most, stays, *of_step))
     if not owners:
         return sizes_by_job
     average = jobs[owners[0]].average
     assert average is not None
     columns = torch.tensor(settings, dtype=torch.float64).to(sums.device).unbind(1)
-    numel, p, budget, now, walks, is_std = columns
-    new = spent(torch.stack(rows), sums[owners], numel, p, budget, now, walks, average.dtype)
+    numel, p, is_std, most, walks, budget, now, heat = columns
+    new = spent(torch.stack(rows), sums[owners], numel, p, budget, now, walks, heat, average.dtype)
     torch._foreach_copy_(rows, [*new.unbind()])
     for index, lam, ceiling in zip(
-        owners, *(column.tolist() for column in sizes(new, p, is_std)), strict=True
+        owners, *(column.tolist() for column in sizes(new, p, is_std, most)), strict=True
     ):
         sizes_by_job[index] = lam, ceiling
     return sizes_by_job

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pats._errors import InputError, did_you_mean
+from pats._noise import Noise
+from pats._scope import Scope
 from pats.methods._batch import MicroBatch, PassClock
 from pats.methods._method import Method, Training
 from pats.methods._options import Value
@@ -54,6 +56,11 @@ class Composite(Method[Any]):
             "changes": [change for part in said for change in part["changes"]],
             "noisy": any(part["noisy"] for part in said),
         }
+
+    def noise(self, seed: int, steps: int = 0, examples: int = 0) -> tuple[Noise, Scope] | None:
+        """Of the part that adds some."""
+        found = (part.noise(seed, steps, examples) for part in self.parts.values())
+        return next((noise for noise in found if noise is not None), None)
 
     def prepare_(self, model: nn.Module, training: Training) -> None:
         """Every part's, in order."""

@@ -132,12 +132,13 @@ class Method(Generic[Options]):
             "noisy": self.noisy,
         }
 
-    def noise(self, seed: int, steps: int = 0) -> tuple[Noise, Scope] | None:
+    def noise(self, seed: int, steps: int = 0, examples: int = 0) -> tuple[Noise, Scope] | None:
         """The noise of PATS that the method adds, and where; None where it adds none.
 
         Args:
             seed: Seed of the noise.
             steps: Optimizer steps of the whole run; 0 where unknown.
+            examples: Training examples of the run; 0 where unknown.
         """
         return None
 

@@ -26,7 +26,7 @@ SEARCHED: Mapping[str, tuple[Value, ...]] = {**paper.RANGES, "budget": (0.01, 0.
 class PatsOptions(Noise):
     """Options of PATS: the settings of ``pats.Noise``, and the scope.
 
-    Seed and steps are the run's own settings.
+    Seed, steps and examples are the run's own settings.
 
     Args:
         scope: Parameters that get noise, as in ``pats.scope``.
@@ -34,16 +34,16 @@ class PatsOptions(Noise):
 
     scope: str = "encoder"
 
-    def noise(self, seed: int, steps: int = 0) -> Noise:
-        """The settings with the run's seed and, where a budget is spread over them, its steps.
+    def noise(self, seed: int, steps: int = 0, examples: int = 0) -> Noise:
+        """The settings with the run's seed and, where they use them, its steps and its training examples.
 
         Args:
             seed: Seed of the noise.
             steps: Optimizer steps of the whole run; 0 where unknown.
+            examples: Training examples of the run; 0 where unknown.
         """
         values = {f.name: getattr(self, f.name) for f in fields(Noise)}
-        planned = {"steps": steps} if steps and self.scale == "budget" else {}
-        return Noise(**(values | {"seed": seed} | planned))
+        return Noise(**(values | {"seed": seed})).for_run(steps, examples)
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class Pats(Method[PatsOptions]):
 
     @classmethod
     def option_fields(cls) -> tuple[Field[Any], ...]:
-        """All but seed and steps, which are the run's own settings."""
-        return tuple(f for f in fields(cls.Options) if f.name not in ("seed", "steps"))
+        """All but seed, steps and examples, which are the run's own settings."""
+        return tuple(f for f in fields(cls.Options) if f.name not in ("seed", "steps", "examples"))
 
     @classmethod
     def search(cls, fixed: Mapping[str, Value]) -> dict[str, tuple[Value, ...]]:
@@ -78,13 +78,13 @@ class Pats(Method[PatsOptions]):
         size, _ = SIZES.get(str(fixed.get("scale", cls.Options().scale)), ("", ""))
         return {name: SEARCHED[name] for name in (size, "gamma", "beta") if name in SEARCHED}
 
-    def noise(self, seed: int, steps: int = 0) -> tuple[Noise, Scope]:
+    def noise(self, seed: int, steps: int = 0, examples: int = 0) -> tuple[Noise, Scope]:
         """That of its options."""
-        return self.options.noise(seed, steps), self.options.scope
+        return self.options.noise(seed, steps, examples), self.options.scope
 
     def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
         """The training's optimizer with noise."""
-        noise, scope = self.noise(training.seed, training.steps)
+        noise, scope = self.noise(training.seed, training.steps, training.examples)
         if setups.optimizers()[training.optimizer].joins_noise and noise.keep != "transient":
             optimizer = base_optimizer(model, training, noise, scope)
             self._stats = cast(Adamax, optimizer).stats

@@ -10,7 +10,7 @@ from pats import philox
 from pats._budget import KEYS
 from pats._errors import InputError
 from pats._last import KEY, Drawn, drawn
-from pats._noise import Noise, refuse_transient, state_dtype
+from pats._noise import BOUND, Noise, refuse_transient, state_dtype
 from pats._scope import canonical_name, refuse_twins
 from pats.optim._one_by_one import OneByOne
 
@@ -70,6 +70,7 @@ class PATSAdamax(OneByOne):
     def _update(self, theta: Tensor, grad: Tensor, group: dict[str, Any], name: str | None) -> None:
         """One iteration of Algorithm 1, lines 6 to 15, for one matrix."""
         noise = Noise.from_group(group)
+        noise.refuse_unready()
         alpha, (beta1, beta2) = float(group["lr"]), group["betas"]
         dtype = state_dtype(theta)
         state, t = self._counted(theta, "exp_avg", "exp_inf")  # lines 1-3
@@ -87,8 +88,8 @@ class PATSAdamax(OneByOne):
             G = G + group["weight_decay"] * theta
         M.copy_(beta1 * M + (1 - beta1) * G)  # line 8
         U.copy_(torch.maximum(beta2 * U, G.abs() + group["eps"]))  # line 9
-        if group["in_scope"] and noise.scale == "budget":
-            self._budget(theta, state, noise)
+        if group["in_scope"] and noise.accounted:
+            self._account(theta, state, noise)
         theta -= (alpha / (1 - beta1**t)) * (M / U)  # line 14, first half
         if not group["in_scope"]:
             return
@@ -96,12 +97,13 @@ class PATSAdamax(OneByOne):
         finite = torch.isfinite(S)
         S_bar = state["sensitivity"]
         N = theta.numel()
-        F = self._variance(S_bar, state, noise) if noise.scale == "budget" else 0.0
+        F = self._variance(S_bar, state, noise) if noise.accounted else 0.0
         S_bar.copy_(torch.where(finite, noise.beta * S_bar + (1 - noise.beta) * S, S_bar))  # line 10
         mean = (S_bar.double().sum() / max(N, 1)).to(dtype).double()
-        lam, cap = (noise.lam_t(alpha), math.inf) if noise.scale != "budget" else (0.0, 0.0)
-        if noise.scale == "budget":
-            lam, cap = self._spend(state, noise, t, F, float(mean), bool(finite.all()))
+        if noise.accounted:
+            lam, cap = self._spend(state, noise, t, alpha, F, float(mean), bool(finite.all()))
+        else:
+            lam, cap = noise.lam_t(alpha, t), math.inf
         if not finite.all():
             return
         R = lam * _ratio(S_bar, mean, N, noise)  # line 11
@@ -111,6 +113,7 @@ class PATSAdamax(OneByOne):
         QZ = sigma.clamp(max=cap) * Z  # lines 12, 13
         theta.copy_((theta.double() + QZ).to(theta.dtype))  # line 14, second half
         if noise.keep == "anticorrelated" and noise.p and lam:
+            cap = min(cap, noise.ceiling(lam))  # the row does not know ratio_max
             last = Drawn(noise, N, float(mean), lam, cap, philox.key(noise.seed, name), t)
             state[KEY] = last.to_row(inside=True)
 
@@ -128,7 +131,7 @@ class PATSAdamax(OneByOne):
         sigma = R.sqrt() if before.noise.intensity == "variance" else R
         theta.copy_((theta.double() - sigma.clamp(max=before.ceiling) * Z).to(theta.dtype))
 
-    def _budget(self, theta: Tensor, state: dict[str, Any], noise: Noise) -> None:
+    def _account(self, theta: Tensor, state: dict[str, Any], noise: Noise) -> None:
         """S = std(W) before the first noisy step; the other numbers of ``pats._budget`` begin at 0."""
         for key in KEYS:
             state.setdefault(key, torch.zeros((), dtype=torch.float64))
@@ -145,34 +148,38 @@ class PATSAdamax(OneByOne):
         return float((f.clamp(max=limit).sum() / max(S_bar.numel(), 1)).to(S_bar.dtype))
 
     def _spend(
-        self, state: dict[str, Any], noise: Noise, t: int, F: float, mean: float, finite: bool
+        self, state: dict[str, Any], noise: Noise, t: int, lr: float, F: float, mean: float, finite: bool
     ) -> tuple[float, float]:
-        """λ_t, and the largest σ: what the budget B leaves for this step."""
+        """λ_t, and the largest σ: what the budget B leaves for this step, or what Langevin dynamics asks."""
         S, E = float(state["noise_spread"]), float(state["noise_spent"])
-        if S > 0:
+        if S > 0 and noise.keep == "walk":
             E += float(state["noise_size"]) * F / S**2  # p Λ of the step before
-        w = 1 - math.exp(-1 / 500)
-        if noise.steps is not None:
-            k = max(noise.steps - t + 1, 0)
-            w = min(6 * k / ((k + 1) * (2 * k + 1)), 1 / 16)
-        left = max(noise.size**2 - E, 0.0)
-        if noise.keep == "anticorrelated":  # B is the noise that is there, which fades; nothing is spent
-            E, left = float(state["noise_spent"]), noise.size**2
-            w = math.exp(-(t - 1) / 500) if noise.steps is None else (k / noise.steps) ** 2
         size = 0.0
-        if finite and S > 0 and noise.p > 0 and F > 0:
-            size = left * w * S**2 / (noise.p * F)
+        if finite and noise.p > 0 and F > 0:
+            size = _square(noise, t, lr, S, E) / (noise.p * F)
         for key, value in zip(KEYS, (S, mean, F, noise.p * size, E), strict=True):
             state[key].fill_(value)
         return (size if noise.intensity == "variance" else math.sqrt(size)), 4 * math.sqrt(size * F)
 
 
+def _square(noise: Noise, t: int, lr: float, S: float, E: float) -> float:
+    """The mean square of the noise that a step is to add, gate included."""
+    if noise.scale == "langevin":
+        return noise.heat(lr, t)
+    T, k = noise.last, math.inf if noise.last is None else max(noise.last - t + 1, 0)
+    if noise.keep != "walk":  # B is the noise that is there, which fades; nothing is spent
+        return noise.size**2 * (math.exp(-(t - 1) / 500) if T is None else (k / T) ** 2) * S**2
+    w = 1 - math.exp(-1 / 500) if T is None else min(6 * k / ((k + 1) * (2 * k + 1)), 1 / 16)
+    return max(noise.size**2 - E, 0.0) * w * S**2
+
+
 def _ratio(S_bar: Tensor, mean: Tensor, N: int, noise: Noise) -> Tensor:
-    """max( s̄/(s̄_j + ε) - γ, 0 ) in float64; what is not finite, as 0/0, is 0."""
+    """min( max( s̄/(s̄_j + ε) - γ, 0 ), ratio_max ) in float64; what is not finite, as 0/0, is 0."""
     eps = torch.tensor(noise.eps, dtype=torch.float64)
     if noise.eps_mode == "algorithm1":
         eps = eps / max(N, 1)
     elif noise.eps_mode == "relative":
         eps = eps * mean.abs()
     ratio = torch.clamp(mean / (S_bar.double() + eps) - noise.gamma, min=0)
-    return torch.where(torch.isfinite(ratio), ratio, 0.0)
+    most = noise.ratio_max or (BOUND if noise.scale == "lr" else math.inf)
+    return torch.where(torch.isfinite(ratio), ratio.clamp(max=most), 0.0)

@@ -20,6 +20,7 @@ from pats.run.folder import checkpoint, owned, resume
 from pats.run.folder.checkpoint import Progress
 from pats.run.folder.events import Journal, Listener
 from pats.run.folder.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, SEAL, remove, write_atomic
+from pats.run.forecast import forecast
 from pats.run.judge import Judge
 from pats.run.losses import Diverged
 from pats.run.model import classifier
@@ -298,12 +299,15 @@ class _Session:
         checkpoints = self.folder / CHECKPOINT
         source = self.progress.checkpoint and str(checkpoints / self.progress.checkpoint)
         self.resumed_at = self.progress.step if source else 0
+        ahead: list[str] = []
+        if self.journal.heard and not self.resumed_at:
+            ahead = forecast(self.method, self.run, self.loaded, self.splits["train"], self.data)
         self.journal.emit(
             "start",
             run_id=self.run.id,
             task=self.data.name,
             method=self.run.method,
-            notes=[*self.notes, *([self.loaded.note] if self.loaded.note else [])],
+            notes=[*self.notes, *([self.loaded.note] if self.loaded.note else []), *ahead],
             fresh=sorted(self.loaded.fresh)[:FRESH],
             examples=len(self.splits["train"]),
             epochs=self.run.epochs,

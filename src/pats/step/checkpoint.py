@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from itertools import chain
 from typing import Any
 
@@ -13,7 +14,7 @@ from pats._budget import KEYS, MEAN
 from pats._errors import InputError
 from pats._last import KEY as LAST
 from pats._last import ROW
-from pats._noise import GROUP_KEYS, RNG_KEY, state_dtype
+from pats._noise import GROUP_KEYS, PREFIX, RNG_KEY, Noise, state_dtype
 from pats._scope import canonical_name
 from pats.philox import RNG_VERSION
 from pats.step.matrices import Target
@@ -201,11 +202,10 @@ def merged(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
 
 
 def earlier(group: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that a checkpoint of an earlier version lacks, which knew no budget, and noise that stays."""
+    """Settings that a checkpoint of an earlier version lacks, as ``Noise.from_group`` takes them: not set."""
     if RNG_KEY not in group:
         return {}
-    known = {"noise_budget": None, "noise_steps": None, "noise_keep": "walk"}
-    return {key: value for key, value in known.items() if key not in group}
+    return {PREFIX + f.name: f.default for f in fields(Noise) if PREFIX + f.name not in group}
 
 
 def compare(ours: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The five numbers that ``scale="budget"`` keeps of each matrix: made once, found again, loaded, shared.
+"""The five numbers that an account keeps of each matrix: made once, found again, loaded, shared.
 
 They are kept in ``optimizer.state[p]`` as views of one row (``pats._budget.ROW``), which the kernels read and
 write. Code that replaces them there, as loading does, replaces the row.
@@ -20,6 +20,7 @@ from pats.step import shard
 @dataclass
 class _Account:
     parameter: Tensor
+    name: str
     row: Tensor
     views: dict[str, Tensor]
     kept: bool = False  # the state has held the views
@@ -35,7 +36,7 @@ class Ledger:
     def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer
         self._entries: dict[int, _Account] = {}
-        self._flat: list[tuple[_Account, str]] = []
+        self._flat: list[_Account] = []
         self._warned = False
 
     @property
@@ -47,33 +48,30 @@ class Ledger:
         """Have a row for each of the matrices; a collective where some of them are sharded.
 
         Args:
-            targets: Parameters with a budget and their names: those with a gradient, and every sharded one.
+            targets: Parameters with an account and their names, which are empty without a budget: those with
+                a gradient, and every sharded one.
         """
         new = [(parameter, name) for parameter, name in targets if self._known(parameter) is None]
         unknown = []
         for parameter, name in new:
-            entry = self._opened(parameter)
+            entry = self._opened(parameter, name)
             self._entries[id(parameter)] = entry
             # Ranks differ in which rows they have loaded, so all take part for every sharded matrix.
             if shard.is_sharded(parameter) or not bool(entry.row[SPREAD]):
-                unknown.append((entry, name))
+                unknown.append(entry)
         again = [
-            (entry, name)
-            for entry, name in self._flat
+            entry
+            for entry in self._flat
             if self._entries[id(entry.parameter)] is entry and not capturing(entry.parameter.device)
         ]
         asked = [*again, *unknown]
         if not asked:
             return
-        spreads = shard.spreads([entry.parameter for entry, _ in asked])
-        for (entry, _), spread in zip(asked, spreads, strict=True):
+        spreads = shard.spreads([entry.parameter for entry in asked])
+        for entry, spread in zip(asked, spreads, strict=True):
             if not bool(entry.row[SPREAD]):
                 entry.row[SPREAD] = spread
-        self._flat = [
-            (entry, name)
-            for entry, name in asked
-            if entry.parameter.numel() > 1 and not bool(entry.row[SPREAD])
-        ]
+        self._flat = [entry for entry in asked if entry.parameter.numel() > 1 and not bool(entry.row[SPREAD])]
         self._warn()
 
     def row(self, parameter: Tensor) -> Tensor:
@@ -97,7 +95,7 @@ class Ledger:
         same = all(held.get(key, None if entry.kept else view) is view for key, view in entry.views.items())
         return entry if same else None
 
-    def _opened(self, parameter: Tensor) -> _Account:
+    def _opened(self, parameter: Tensor, name: str) -> _Account:
         """A new row, with the numbers that the state holds, as after loading."""
         if capturing(parameter.device):
             raise RuntimeError(
@@ -108,14 +106,15 @@ class Ledger:
         held = self._optimizer.state.get(parameter, {})
         if all(key in held for key in KEYS):
             row.copy_(torch.stack([torch.as_tensor(held[key]).detach().to(row).reshape(()) for key in KEYS]))
-        return _Account(parameter, row, views(row))
+        return _Account(parameter, name, row, views(row))
 
     def _warn(self) -> None:
-        if self._flat and not self._warned:
+        names = [entry.name for entry in self._flat if entry.name]
+        if names and not self._warned:
             self._warned = True
-            more = f" and {len(self._flat) - 1} more" if len(self._flat) > 1 else ""
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             warnings.warn(
-                f"all entries of {self._flat[0][1]!r}{more} are equal, and a noise budget is a share of the "
+                f"all entries of {names[0]!r}{more} are equal, and a noise budget is a share of the "
                 "weights' spread: they get no noise until they differ",
                 stacklevel=5,
             )

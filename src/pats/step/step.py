@@ -187,10 +187,13 @@ class Step:
         observed = [updates[id(job)] for job in jobs if id(job) in updates]
         names = tuple(job.name for job in jobs)
         accounts = [job.budget for job in jobs]
+        bounded = [job.noise is not None and job.noise.scale == "budget" for job in jobs]
         thetas = [job.theta for job in jobs]
         counted = isinstance(batch, DeviceBatch)
         fleeting = tuple(map(_fleeting, jobs)) if any(map(_fleeting, jobs)) else ()
-        return BatchTelemetry(names, thetas, accounts, sums, tally, observed or None, counted, fleeting)
+        return BatchTelemetry(
+            names, thetas, accounts, bounded, sums, tally, observed or None, counted, fleeting
+        )
 
     def _counts(self, batch: MatrixBatch, telemetry: Telemetry) -> Tensor:
         """Where the kernels count the steps of a batch's matrices with noise."""

@@ -88,6 +88,7 @@ class Stepper:
         for group, _, _ in in_scope:
             if id(group) not in settings:
                 settings[id(group)] = Noise.from_group(group)
+                settings[id(group)].refuse_unready()
         aimed = [(parameter, name, settings[id(group)]) for group, parameter, name in in_scope]
         self._open_budgets(aimed)
         noisy = [
@@ -119,9 +120,9 @@ class Stepper:
     def _open_budgets(self, aimed: Sequence[Aimed]) -> None:
         self.ledger.open(
             [
-                (parameter, name)
+                (parameter, name if noise.scale == "budget" else "")
                 for parameter, name, noise in aimed
-                if noise.scale == "budget" and (parameter.grad is not None or shard.is_sharded(parameter))
+                if noise.accounted and (parameter.grad is not None or shard.is_sharded(parameter))
             ]
         )
 
@@ -144,7 +145,7 @@ class Stepper:
             )
         job = job_for(parameter, shard.local_grad(parameter), name)
         job.noise, job.average, job.seed = noise, shard.local(average), noise.seed
-        job.budget = self.ledger.row(parameter) if noise.scale == "budget" else None
+        job.budget = self.ledger.row(parameter) if noise.accounted else None
         job.maximize = bool(group.get("maximize", False))
         job.last = _last(state, noise)
         if job.last is not None and capturing(parameter.device):
@@ -201,7 +202,7 @@ class Stepper:
             return sums
         held = shard.local(average).view(-1)
         sums[0] = held.sum(dtype=torch.float64)
-        if noise.scale == "budget":
+        if noise.accounted:
             sums[2] = variance_sum(held, self.ledger.row(parameter), parameter.numel(), noise)
         return sums
 

@@ -27,7 +27,8 @@ class BatchTelemetry:
     Args:
         names: The matrices with noise.
         thetas: The matrices.
-        accounts: Their rows of ``pats._budget``; None without a budget.
+        accounts: Their rows of ``pats._budget``; None without one.
+        bounded: Whether a budget bounds their noise.
         sums: Their rows of ``pats.kernels.job.SUMS``; more may follow.
         tally: Their rows of ``pats.kernels.job.TALLY``; more may follow.
         updates: Norms of the observed base updates, where the path did not observe them.
@@ -39,6 +40,7 @@ class BatchTelemetry:
     names: tuple[str, ...]
     thetas: list[Tensor]
     accounts: list[Tensor | None]
+    bounded: list[bool]
     sums: Tensor
     tally: Tensor
     updates: list[Tensor] | None
@@ -204,7 +206,7 @@ def stats_of(
         sigma_max: The largest σ.
         update_square: Mean square of the observed updates.
         total: Sum of q² over all steps that were seen.
-        account: The row of ``pats._budget``, which knows of earlier steps, too; None without a budget.
+        account: The row of ``pats._budget``, which knows of earlier steps, too; None without one.
     """
     numel = parameter.numel()
     noise = math.sqrt(square / numel) if numel else 0.0
@@ -242,8 +244,8 @@ def too_much(last: BatchTelemetry, totals: Totals, steps: int) -> str | None:
         steps: How many there were.
     """
     squares = totals.read()
-    for name, theta, account in zip(last.names, last.thetas, last.accounts, strict=True):
-        if account is not None or theta.numel() < 2:
+    for name, theta, bounded in zip(last.names, last.thetas, last.bounded, strict=True):
+        if bounded or theta.numel() < 2:
             continue
         spread = float(theta.detach().double().std())
         accumulated = ratio(math.sqrt(squares[name][1] / theta.numel()), spread)
@@ -251,7 +253,7 @@ def too_much(last: BatchTelemetry, totals: Totals, steps: int) -> str | None:
             return (
                 f"after {steps} steps the noise on {name!r} has accumulated to {accumulated:.2f} of the "
                 f"spread of its weights, where more than {LARGE:g} has made models worse: use pats.Noise() "
-                "with a budget, which bounds it, or a smaller lam or kappa"
+                "with a budget, which bounds it, or a smaller lam, kappa or temperature"
             )
     return None
 

@@ -18,6 +18,7 @@ from pats.study.store.results import Store
 from pats.tasks import Split, TaskData
 from pats.tasks.inspect import Inspection
 
+TRIED = 1000  # steps and examples of a training of which a few steps are timed
 TABLES = "data.json"  # what is known of the tables of a study, by task
 
 
@@ -171,7 +172,8 @@ def check_models(
             optimizer=run.optimizer,
             lr=study.lr or run.lr,
             fresh=loaded.fresh,
-            examples=run.batch_size,  # at least; each run says how many it has
+            steps=TRIED,
+            examples=TRIED,
             regression=not classes,
         )
         for label, method_name in study.rows:

@@ -20,7 +20,7 @@ from pats.page.numbers import reading, rows, tables
 from pats.run.folder.files import MARK, MODEL, remove, write_atomic
 from pats.run.model.exported import damage, read_card
 from pats.run.spec import Run
-from pats.study import choose, partial, prepare
+from pats.study import choose, noise, partial, prepare
 from pats.study.cells import outcome, predictions, row_file, with_results
 from pats.study.choose import Chosen
 from pats.study.estimate import Estimate
@@ -258,9 +258,13 @@ class StudyRun:
         self._share_gpus(need)
 
     def _forecast(self, now: Agenda) -> None:
-        """Say in a line what will be run, and how long that takes."""
+        """Say what will be run, how long that takes, and what the noise of each row will accumulate to."""
         waiting = [run for run in now.runs if self.store.result(run.id) is None]
         self._say(partial.forecast(self.study, now, len(waiting), self._rest(now), self.options.limit))
+        if self.options.console is not None:
+            here = getattr(self.engine, "threads", None) is not None
+            for line in noise.lines(self.study, self.data.tasks, measure=here):
+                self._say(line, style="bold" if ": Warning: " in line else "dim")
 
     def _rest(self, now: Agenda) -> float | None:
         """Seconds that the rest of an agenda takes on this engine; None where nobody knows."""
@@ -361,7 +365,7 @@ class StudyRun:
         card = read_card(target) or {}
         run_id = card.get("run_id", uuid.uuid4().hex[:8])
         aside = target.with_name(f"{target.name}-{run_id}")
-        if run_id in planned or aside.exists() or not _holds_weights(target):
+        if run_id in planned or aside.exists() or not choose.holds_weights(target):
             return
         target.rename(aside)
         self.notes.append(f"The model that stood in {target}, of other runs than these, is now in {aside}.")
@@ -393,7 +397,3 @@ class StudyRun:
 def _rows(split: Split) -> rows.Rows:
     texts = zip(split.text, split.text_pair, strict=True) if split.text_pair else zip(split.text)
     return rows.Rows(tuple(texts), split.group or ())
-
-
-def _holds_weights(folder: Path) -> bool:
-    return any(file.suffix in (".safetensors", ".npz") for file in folder.glob("*"))

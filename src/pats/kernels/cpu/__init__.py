@@ -5,25 +5,23 @@ of threads gives the same bits. Tensors that are not contiguous are worked on in
 """
 
 import ctypes
-import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from pats._budget import share
 from pats._noise import Noise, eps_of, mean_of
 from pats.kernels.cpu import library
 from pats.kernels.cpu.library import MEASURE, PACKED, UPDATE, Matrix
-from pats.kernels.job import SUMS, TALLY, MatrixJob, refuse_misfits, sizes_of, unfit, write_back
+from pats.kernels.job import SUMS, TALLY, MatrixJob, given_of, refuse_misfits, sizes_of, unfit, write_back
 from pats.kernels.update import Base
 from pats.philox import PATS, key, threshold
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 
 # The library's fields of the noise and of the base update, where there is none.
-_SILENT: tuple[float, ...] = (0,) * 12
+_SILENT: tuple[float, ...] = (0,) * 14
 _PLAIN: tuple[float, ...] = (0,) * 8
 
 
@@ -168,18 +166,21 @@ def _moved(addresses: Sequence[int], job: MatrixJob, offset: int) -> list[int]:
 
 def _noise_fields(noise: Noise, numel: int, lr: float, step: int) -> tuple[float, ...]:
     """What all matrices of a size share at a step."""
-    planned = noise.scale == "budget"
+    lam = 0.0 if noise.accounted else noise.lam_t(lr, step)
+    budget, part, heat = given_of(noise, lr, step)
     return (
         threshold(noise.p),
         noise.signed,
         noise.intensity == "std",
         noise.beta,
         noise.gamma,
-        0.0 if planned else noise.lam_t(lr),
-        math.inf,
+        lam,
+        noise.ceiling(lam),
         noise.p,
-        noise.size**2 if planned else 0.0,
-        share(noise.steps, step) if planned else 0.0,
+        budget**2,
+        part,
+        heat,
+        noise.most,
         *eps_of(noise, numel),
     )
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pats.kernels.job import SUMS, TALLY
 
-ABI = 5
+ABI = 6
 
 MEASURE, UPDATE = 1, 2
 
@@ -41,7 +41,7 @@ GIVEN = {
     "threshold": "Q",
     **dict.fromkeys(("is_signed", "is_std"), "i"),
     **dict.fromkeys(("beta", "gamma", "lam", "ceiling"), "d"),
-    **dict.fromkeys(("open", "most", "share"), "d"),
+    **dict.fromkeys(("open", "most", "share", "heat", "limit"), "d"),
     **dict.fromkeys(("eps_absolute", "eps_relative"), "d"),
     **dict.fromkeys(("base", "rounding"), "i"),
     **dict.fromkeys(("beta1", "beta2", "eps", "decay", "size", "root"), "d"),

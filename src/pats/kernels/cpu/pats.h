@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define PATS_ABI 5
+#define PATS_ABI 6
 
 enum { PATS_TILE = 512 };            // elements handled at once: all scratch stays in the first-level cache
 enum { PATS_DRAW = 4 * PATS_TILE };   // elements whose open gates are drawn for at once
@@ -38,6 +38,7 @@ typedef struct {
     double beta, gamma, lam;
     double ceiling;             // largest sigma
     double open, most, share;   // of a budget: p, B^2, and the share of what is left that this step may spend
+    double heat, limit;         // without one, what p F lam is to be; the largest relative variance
     double eps_absolute, eps_relative;  // eps of Eq. 4 is absolute + relative * |mean|
     // The base optimizer.
     int32_t base, rounding;  // rounding 1: a bfloat16 parameter is rounded stochastically

@@ -39,8 +39,8 @@ DTYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16:
 (P_THETA, P_OFFSET, P_AVERAGE, P_FIRST, P_SECOND, P_NUMEL, P_RUN, P_STRIDE, P_START, P_OWNER, P_KEY,
  P_THRESHOLD, P_FLAGS, P_BUDGET, P_MEASURED, P_UPDATED, P_SAMPLE) = columns(PieceRow._fields)
 O_MEASURED, O_MEASURED_END, O_UPDATED, O_UPDATED_END, O_FLAGS, O_BUDGET = columns(OwnerRow._fields)
-(J_TOTAL, J_BETA, J_FACTOR, J_GAMMA, J_EPS_ABSOLUTE, J_EPS_RELATIVE, J_SIZE, J_OPEN, J_STEPS, J_BETA1,
- J_BETA2, J_LOG_BETA1, J_LOG_BETA2, J_EPS, J_DECAY) = columns(JobRow._fields)
+(J_TOTAL, J_BETA, J_FACTOR, J_GAMMA, J_EPS_ABSOLUTE, J_EPS_RELATIVE, J_SIZE, J_OPEN, J_STEPS, J_MOST,
+ J_BETA1, J_BETA2, J_LOG_BETA1, J_LOG_BETA2, J_EPS, J_DECAY) = columns(JobRow._fields)
 # Columns of a budget's account, of the sums and of the tally.
 A_SPREAD, A_MEAN, A_VARIANCE, A_SIZE, A_SPENT = columns(ROW)
 S_SUM, S_NONFINITE, S_VARIANCE = columns(SUMS)
@@ -56,7 +56,7 @@ S_COLUMNS, T_COLUMNS = tl.constexpr(len(SUMS)), tl.constexpr(len(TALLY))
 
 SIGNED, STD, BY_LR = tl.constexpr(tables.SIGNED), tl.constexpr(tables.STD), tl.constexpr(tables.BY_LR)
 ROUNDING, NOISY = tl.constexpr(tables.ROUNDING), tl.constexpr(tables.NOISY)
-BUDGETED = tl.constexpr(tables.BUDGET)
+BUDGETED, HEAT = tl.constexpr(tables.BUDGET), tl.constexpr(tables.HEAT)
 BASE_CODE, ADAMW_CODE = tl.constexpr(tables.BASE), tl.constexpr(ADAMW.code)
 SAMPLED, EVERY = tl.constexpr(tables.SAMPLED), tl.constexpr(tables.EVERY)
 FADING = tl.constexpr(-math.expm1(-1 / 500))  # as in pats._budget

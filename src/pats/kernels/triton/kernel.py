@@ -22,7 +22,8 @@ def relative_variance(average, address, job, flags):
     account = address.to(tl.pointer_type(tl.float64))
     mean, variance = tl.load(account + A_MEAN), tl.load(account + A_VARIANCE)
     std = (flags & STD) != 0
-    limit = tl.where(variance > 0.0, 16.0 * variance, tl.where(std, 1e4, 100.0)).to(tl.float32)
+    limit = tl.where(variance > 0.0, 16.0 * variance, tl.where(std, 1e4, 100.0))
+    limit = tl.minimum(limit, tl.load(job + J_MOST)).to(tl.float32)
     eps = (tl.load(job + J_EPS_ABSOLUTE) + tl.load(job + J_EPS_RELATIVE) * tl.abs(mean)).to(tl.float32)
     below = average + eps
     above = mean.to(tl.float32) / tl.where(below != 0.0, below, 1.0) - tl.load(job + J_GAMMA).to(tl.float32)

@@ -82,7 +82,11 @@ def size_kernel(ranges, scalars, moving, partial, sums, sizes, TOTAL: tl.constex
     value = tl.load(job + J_SIZE)
     scaled = value * lr
     lam = tl.where((flag & BY_LR) != 0, tl.where(std, scaled, scaled * scaled), value)
-    ceiling = tl.full([], float("inf"), tl.float64)
+    steps, most = tl.load(job + J_STEPS), tl.load(job + J_MOST)
+    over = (steps > 0.0) & (step > steps)
+    lam = tl.where(over, 0.0, lam)
+    wide = tl.where(std, lam, tl.sqrt(lam)) * tl.sqrt(tl.where(lam != 0.0, most, 1.0))
+    ceiling = tl.where(lam != 0.0, wide, float("inf"))
     if ((flag & BUDGETED) != 0) & counted:
         account = tl.load(owner + O_BUDGET).to(tl.pointer_type(tl.float64))
         spread, spent, opened = tl.load(account + A_SPREAD), tl.load(account + A_SPENT), tl.load(job + J_OPEN)
@@ -92,20 +96,20 @@ def size_kernel(ranges, scalars, moving, partial, sums, sizes, TOTAL: tl.constex
         known = square > 0.0
         safe = tl.where(known, square, 1.0)
         spent = tl.where(known, spent + tl.load(account + A_SIZE) * variance / safe, spent)
-        steps = tl.load(job + J_STEPS)
         k = tl.maximum(steps - step + 1.0, 0.0)
         share = tl.minimum(6.0 * k / ((k + 1.0) * (2.0 * k + 1.0)), 0.0625)
         share = tl.where(steps > 0.0, share, FADING)
-        fine = known & (opened > 0.0) & (variance > 0.0) & (nonfinite == 0.0)
-        left = tl.maximum(value * value - spent, 0.0)
-        size = tl.where(fine, left * share * square / tl.where(fine, variance, 1.0), 0.0)
+        fine = (opened > 0.0) & (variance > 0.0) & (nonfinite == 0.0)
+        given = tl.maximum(value * value - spent, 0.0) * share * square
+        given = tl.where((flag & HEAT) != 0, tl.where(over, 0.0, opened * value * lr), given)
+        size = tl.where(fine, given / tl.where(fine, variance, 1.0), 0.0)
         each = size / tl.where(fine, opened, 1.0)
         tl.store(account + A_MEAN, mean)
         tl.store(account + A_VARIANCE, variance)
         tl.store(account + A_SIZE, size)
         tl.store(account + A_SPENT, spent)
         lam = tl.where(std, tl.sqrt(each), each)
-        ceiling = tl.sqrt(16.0 * each * variance)
+        ceiling = tl.sqrt(each * tl.minimum(16.0 * variance, most))
     lam = tl.where(counted, lam, 0.0)
     out = sizes + here * Z_COLUMNS
     tl.store(out + Z_LR, lr)

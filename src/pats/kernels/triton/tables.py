@@ -10,7 +10,7 @@ from pats._noise import eps_of
 from pats.kernels.job import MatrixJob
 
 # Flags of a piece; what follows ``BASE`` is the code of the base update (``pats.kernels.update``).
-SIGNED, STD, BY_LR, ROUNDING, NOISY, BUDGET, BASE = (1 << i for i in range(7))
+SIGNED, STD, BY_LR, ROUNDING, NOISY, BUDGET, HEAT, BASE = (1 << i for i in range(8))
 
 
 # Of the entries of a matrix whose update the kernels observe from outside: so many of every so many.
@@ -84,6 +84,7 @@ class JobRow(NamedTuple):
     size: float
     open: float
     steps: float
+    most: float
     beta1: float
     beta2: float
     log_beta1: float
@@ -96,9 +97,11 @@ def job_row(job: MatrixJob) -> JobRow:
     """The numbers of a job; 0 where there is no noise, or no base update."""
     noise, rule = job.noise, job.rule
     beta, _ = job.averaging or (0.0, False)
-    drawn = (0.0,) * 6
+    drawn = (0.0,) * 7
     if noise is not None:
-        drawn = (noise.gamma, *eps_of(noise, job.numel), noise.size, noise.p, float(noise.steps or 0))
+        size = noise.size if noise.examples is None else 2.0 * noise.size / noise.examples
+        last = float(noise.last or 0)
+        drawn = (noise.gamma, *eps_of(noise, job.numel), size, noise.p, last, noise.most)
     base = (0.0,) * 6
     if rule is not None:
         log1, log2 = (math.log(beta) if beta else -math.inf for beta in rule.betas)
@@ -115,6 +118,7 @@ def flags_of(job: MatrixJob) -> int:
     if noise is not None and job.average is not None:
         flags |= NOISY | STD * (noise.intensity == "std")
         flags |= BY_LR * (noise.scale == "lr") | BUDGET * (job.budget is not None)
+        flags |= HEAT * (noise.scale == "langevin")
     if rule is not None:
         flags |= ROUNDING * rule.stochastic_rounding | BASE * rule.base.code
     return flags

@@ -51,6 +51,11 @@ class Journal:
         self._file = path.open("a", encoding="utf-8") if path else None
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
+    @property
+    def heard(self) -> bool:
+        """Whether somebody listens."""
+        return self._listener is not None
+
     def emit(self, event: str, **values: Any) -> None:
         """Write one event, then call the listener."""
         record = {"event": event, "time": round(time.time(), 3), **values}
