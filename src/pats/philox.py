@@ -25,6 +25,7 @@ from torch import Tensor
 RNG_VERSION = 1
 
 PATS, STOCHASTIC_ROUNDING, NOISYTUNE, MIXOUT, EMBEDDING = range(5)
+HIDDEN, GRADIENT_MASK, WEIGHT = range(5, 8)  # HyPe, Child-Tuning, noise on weights for one pass
 
 CHUNK = 1 << 16  # elements drawn at once: the working set stays in the second-level cache
 
@@ -77,7 +78,7 @@ def words(
         start: Global row-major index of the first element, from 0 to 2⁶⁴ - 1.
         count: Number of elements; 0 gives an empty tensor.
         purpose: What the words are for: 0 PATS, 1 stochastic rounding, 2 NoisyTune, 3 Mixout,
-            4 embedding noise.
+            4 embedding noise, 5 hidden states, 6 gradient masks, 7 weights for one pass.
         device: Where to compute; the words are the same everywhere.
 
     Returns:

@@ -1,6 +1,6 @@
 """What a fine-tuning method is: it says what it changes, and leaves the rest to the run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar, Generic, TypeVar
@@ -35,6 +35,8 @@ class Training:
         steps: Optimizer steps of the whole training; 0 where unknown.
         regression: The labels are scores.
         anchors: The clean weights by canonical name, for methods that are ``anchored``.
+        batches: Gives the training data once, a batch after another, in an order of its own; None where it is
+            not known.
     """
 
     optimizer: str = "adamax"
@@ -47,6 +49,7 @@ class Training:
     steps: int = 0
     regression: bool = False
     anchors: Mapping[str, Tensor] = field(default_factory=dict)
+    batches: Callable[[], Iterable[Mapping[str, Tensor]]] | None = None
 
 
 class Method(Generic[Options]):

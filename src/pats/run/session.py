@@ -241,6 +241,9 @@ class _Session:
             steps=run.total_steps(len(self.features["train"])),
             regression=self.data.regression,
             anchors=methods.anchors(self.loaded.model) if self.method.anchored else {},
+            batches=partial(
+                batches.shuffled, self.features["train"], self.collate, run.batch_size, run.data_seed
+            ),
         )
         checkpoints = self.folder / CHECKPOINT
         monitor = Monitor(
