@@ -13,8 +13,13 @@ OPTIONS = {
     "recadam": {"gamma": 1.0},
     "r3f": {"eps": 0.1},
     "smart": {"radius": 0.1, "sigma": 0.1},
+    "hype": {"sigma": 0.1},
+    "rwp": {"sigma": 0.05},
 }
-METHODS = ["recadam", "mixout", "smart", "freelb", "neftune", "r3f", "noisytune+mixout+freelb+pats"]
+METHODS = [
+    *("recadam", "mixout", "smart", "freelb", "neftune", "r3f", "noisytune+mixout+freelb+pats"),
+    *("rdrop", "hype", "rwp", "childtuning"),
+]
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES, ids=[row[0] for row in ARCHITECTURES])
@@ -40,7 +45,9 @@ def test_method_on_architecture(model, name):
         with clock.attached(model), method.attached(model, training, clock):
             torch.manual_seed(1)
             loss = method.loss(make_batch(clock, model))
-            at_once = {"noisytune", "freelb", "neftune", "smart", "r3f"} & set(name.split("+"))
+            at_once = {"noisytune", "freelb", "neftune", "smart", "r3f", "rdrop", "hype", "rwp"} & set(
+                name.split("+")
+            )
             if at_once:  # the others act on what training has changed
                 assert loss != loss_before
             loss.backward()

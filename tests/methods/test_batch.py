@@ -41,10 +41,19 @@ def gradients(classifier, name, options=None, steps=2):
     return losses, [p.grad.clone() for p in classifier.parameters() if p.grad is not None]
 
 
-@pytest.mark.parametrize("name", ["mixout", "freelb", "smart", "mixout+smart", "mixout+r3f", "mixout+freelb"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("mixout", "freelb", "smart", "mixout+smart", "mixout+r3f", "mixout+freelb"),
+        *("rdrop", "hype", "rwp", "rwp, mixed", "hype+rdrop", "mixout+rwp"),
+    ],
+)
 def test_gradient_checkpointing_changes_nothing(classifier, name):
     """A pass that is run again finds its own masks, also after a later pass."""
     options = {"mixout.p" if "+" in name else "p": 0.5} if "mixout" in name else {}
+    options |= {"sigma": 0.1} if "hype" in name or "rwp" in name else {}
+    options |= {"mix": 0.3} if "mixed" in name else {}
+    name = name.partition(",")[0]
     losses, plain = gradients(classifier, name, options)
     classifier.gradient_checkpointing_enable({"use_reentrant": False})
     again, recomputed = gradients(classifier, name, options)
@@ -91,6 +100,7 @@ def test_a_batch_of_ones_own_loop_needs_no_run():
 def accumulated(folder, name, size, micro, tmp_path):
     """Weights after one epoch of steps of 16 examples, of the same length, without dropout."""
     options = {"freelb": {"init": 0.0}, "smart": {"sigma": 0.0, "mu": 0.0}, "mixout": {"p": 0.0}}
+    options |= {"hype": {"sigma": 0.0}, "rwp": {"sigma": 0.0}}
     method = create(name, options.get(name, {}))
     loaded = load(str(folder / "bert"), ("a", "b"), 16, 0)
     for module in loaded.model.modules():
@@ -121,7 +131,9 @@ def accumulated(folder, name, size, micro, tmp_path):
     return [p.detach().clone() for p in loaded.model.parameters()]
 
 
-@pytest.mark.parametrize("name", ["vanilla", "freelb", "smart", "mixout"])
+@pytest.mark.parametrize(
+    "name", ["vanilla", "freelb", "smart", "mixout", "rdrop", "hype", "rwp", "childtuning"]
+)
 def test_accumulation_is_one_larger_batch(inputs_folder, name, tmp_path):
     """For what has no noise of its own: micro-batches are given their own."""
     whole = accumulated(inputs_folder, name, 16, 1, tmp_path)
@@ -153,4 +165,9 @@ def test_data_parallel():
         "r3f",
         "smart",
         "mixout+smart+pats",
+        "rdrop",
+        "rwp",
+        "childtuning",
+        "hype",
+        "rwp+childtuning",
     ]

@@ -68,12 +68,8 @@ def test_every_layer_has_noise_of_its_own_in_every_pass_and_step():
     shape = tuple(noises[0].shape)
     expected = by_hand.normal(0, 1, 1, shape, name="bert.encoder.layer.0", purpose=5) * 0.1
     torch.testing.assert_close(noises[0], expected.float(), rtol=1e-3, atol=1e-5)
-    others = [
-        noises[1],
-        noises[2],
-        by_hand.normal(0, 1, 1, shape, name="bert.encoder.layer.1", purpose=5) * 0.1,
-    ]
-    for other in others:
+    second = by_hand.normal(0, 1, 1, shape, name="bert.encoder.layer.1", purpose=5)
+    for other in (noises[1], noises[2], second):
         assert abs(torch.corrcoef(torch.stack([noises[0].flatten(), other.flatten().float()]))[0, 1]) < 0.15
     assert float(noises[0].std()) == pytest.approx(0.1, rel=0.1)
 
@@ -123,15 +119,12 @@ class Keyed(torch.nn.Module):
 
 
 def test_models_that_it_cannot_serve_are_refused_with_a_sentence():
-    method, training = create("hype"), Training()
-    with (
-        pytest.raises(InputError, match="no repeated blocks"),
-        method.attached(Bare(), training, PassClock()),
-    ):
+    method, training, clock = create("hype"), Training(), PassClock()
+    with pytest.raises(InputError, match="no repeated blocks"), method.attached(Bare(), training, clock):
         pass
     model = Keyed()
     with (
-        method.attached(model, training, PassClock()),
+        method.attached(model, training, clock),
         pytest.raises(InputError, match="not called with hidden states"),
     ):
         model(torch.zeros(1, WIDTH).double())

@@ -14,8 +14,11 @@ from transformers import AutoModelForSequenceClassification, BertForSequenceClas
 from pats.methods import registry
 from pats.run import Run, finetune
 
-PASSES = {"freelb": 3, "r3f": 2, "smart": 4}  # forward passes a step at the defaults
-GENTLE = {"recadam": {"gamma": 50.0}}  # the learning rates here are high
+PASSES = {"freelb": 3, "r3f": 2, "rdrop": 2, "smart": 4}  # forward passes a step at the defaults
+GENTLE = {  # the learning rates here are high
+    "recadam": {"gamma": 50.0},
+    "rdrop+hype+childtuning": {"variant": "D"},
+}
 
 # Settings in which a method does everything and changes nothing, and the passes a step that it makes.
 NEUTRAL = {
@@ -28,10 +31,19 @@ NEUTRAL = {
     "smart": ({"weight": 0.0, "mu": 0.0}, 4),
     "smart, reference": ({"weight": 0.0, "mu": 0.0, "radius_mode": "reference", "ascents": 2}, 5),
     "r3f": ({"weight": 0.0}, 2),
+    "rdrop": ({"alpha": 0.0, "task": "first"}, 2),
+    "hype": ({"sigma": 0.0}, 1),
+    "hype, uniform": ({"sigma": 0.0, "noise": "uniform"}, 1),
+    "rwp": ({"sigma": 0.0}, 1),
+    "rwp, isotropic and growing": ({"sigma": 0.0, "scale": "none", "growth": 14.0}, 1),
+    "rwp, clean": ({"mix": 0.0}, 2),
+    "childtuning": ({"p": 1.0}, 1),
+    "childtuning, by the data": ({"p": 1.0, "variant": "D"}, 1),
     "pats": ({"budget": 0.0}, 1),
     "pats-paper": ({"lam": 0.0}, 1),
     "pats, closed gate": ({"p": 0.0}, 1),
     "mixout+pats": ({"mixout.p": 0.0, "pats.budget": 0.0}, 1),
+    "rdrop+hype+childtuning": ({"alpha": 0.0, "task": "first", "sigma": 0.0, "p": 1.0}, 2),
     "noisytune+smart+pats": ({"noisytune.intensity": 0.0, "weight": 0.0, "mu": 0.0, "budget": 0.0}, 4),
 }
 ALMOST = {"freelb, three passes of a third"}  # equal up to rounding; the passes share dropout
@@ -129,7 +141,17 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize("method", ["recadam", "smart", "freelb", "noisytune+neftune+mixout+pats"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "recadam",
+        "smart",
+        "freelb",
+        "noisytune+neftune+mixout+pats",
+        "rdrop+hype+childtuning",
+        "rwp+childtuning",
+    ],
+)
 def test_resume_is_exact(run, method, tmp_path, monkeypatch):
     """Anchors and averages too: the weights in the model's folder are others by then, and nobody notices."""
     monkeypatch.setattr("pats.run.model.weights.digest", lambda model: None)
@@ -169,7 +191,9 @@ def test_pairs_and_regression(run, method, data, inputs_folder, tmp_path):
     assert result.metric == ("pearson" if data == "scores.csv" else "accuracy")
 
 
-@pytest.mark.parametrize("method", ["mixout+sage", "freelb+pats", "noisytune+smart+recadam"])
+@pytest.mark.parametrize(
+    "method", ["mixout+sage", "freelb+pats", "noisytune+smart+recadam", "rdrop+hype+pats", "rwp+childtuning"]
+)
 def test_bf16_autocast(run, method):
     options = {"gamma": 10.0} if "recadam" in method else {}
     result = finetune(replace(run, method=method, precision="bf16", steps=4, epochs=1, options=options))

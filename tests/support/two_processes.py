@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.architectures import SMALL, build_model
 
 NAMES = ["vanilla", "mixout", "neftune", "freelb", "r3f", "smart", "mixout+smart+pats"]
-LIKE_ONE = ("vanilla", "mixout", "freelb")
+NAMES += ["rdrop", "rwp", "childtuning", "hype", "rwp+childtuning"]
+LIKE_ONE = ("vanilla", "mixout", "freelb", "rdrop", "rwp", "childtuning")
 OPTIONS = {"mixout": {"p": 0.5}, "freelb": {"init": 0.0}, "mixout+smart+pats": {"mixout.p": 0.5}}
 QUIET = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 

@@ -76,8 +76,8 @@ class HyPe(Method[HyPeOptions]):
         dtypes = {parameter.dtype for block in blocks.values() for parameter in block.parameters()}
         for dtype in dtypes & set(_HALVES):
             raise InputError(
-                f"the layers are {dtype}, in which noise of {self.options.sigma:g} would be rounded away: keep "
-                "the weights in float32 and use autocast"
+                f"the layers are {dtype}, in which noise of {self.options.sigma:g} would be rounded away: "
+                "keep the weights in float32 and use autocast"
             )
 
 

@@ -2,8 +2,8 @@
 
 Bisla et al., "Low-Pass Filtering SGD for Recovering Flat Optima in the Deep Learning Optimization Landscape",
 AISTATS 2022 (LPF-SGD); Li et al., "Efficient Generalization Improvement Guided by Random Weight
-Perturbation", 2022, and "Revisiting Random Weight Perturbation for Efficiently Improving Generalization", TMLR
-2024 (RWP):
+Perturbation", 2022, and "Revisiting Random Weight Perturbation for Efficiently Improving Generalization",
+TMLR 2024 (RWP):
 
     g = λ·∇L(w + n) + (1-λ)·∇L(w),      n_j ~ N(0, (σ_t·s_j)²)
     s_j = 1 (isotropic), or the norm of j's filter, the row of a matrix, and of a vector as a whole
