@@ -48,7 +48,8 @@ def test_method_on_architecture(model, name):
             at_once = {"noisytune", "freelb", "neftune", "smart", "r3f", "rdrop", "hype", "rwp"} & set(
                 name.split("+")
             )
-            if at_once:  # the others act on what training has changed
+            dropout = any(isinstance(module, torch.nn.Dropout) and module.p for module in model.modules())
+            if at_once and (dropout or name != "rdrop"):  # the others act on what training has changed
                 assert loss != loss_before
             loss.backward()
             assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())

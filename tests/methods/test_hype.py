@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -24,60 +26,45 @@ def test_formula(noise):
         torch.testing.assert_close(grads[name], grad, rtol=1e-10, atol=1e-12)
 
 
-def inputs_of_layers(kind, settings, options, at=(1, 1)):
-    """What each layer of an encoder is given with the noise, less what it would be given."""
+def noises_of(kind, settings, step=1, passes=1):
+    """What every layer's input has more than the output of the layer before, in the last of some passes."""
     torch.manual_seed(0)
-    model = build_model(kind, settings).train()
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    method, clock, given = create("hype", options), PassClock(), []
+    quiet = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    model = build_model(kind, settings | quiet).train()
+    method, clock, seen = create("hype", {"sigma": 0.1}), PassClock(), []
+
+    def watch(module, args, out):
+        seen.append((args[0].detach(), (out if isinstance(out, torch.Tensor) else out[0]).detach()))
+
     encoder = model.base_model.encoder
-    layers = encoder.layer if kind == "bert" else encoder.albert_layer_groups
-    clock.begin(at[0])
-    for noisy in (False, True):
-        seen = []
-        if not noisy:
-            handles = [
-                layer.register_forward_hook(lambda module, args, out, s=seen: s.append(args[0]))
-                for layer in layers
-            ]
-            make_batch(PassClock(), model).forward()
-        else:
-            with clock.attached(model), method.attached(model, Training(), clock):
-                handles = [
-                    layer.register_forward_hook(lambda module, args, out, s=seen: s.append(args[0]))
-                    for layer in layers
-                ]
-                for _ in range(at[1]):
-                    seen.clear()
-                    make_batch(clock, model).forward()
-        for handle in handles:
-            handle.remove()
-        given.append([one.detach() for one in seen])
-    return given
+    with clock.attached(model), method.attached(model, Training(), clock):
+        for layer in encoder.layer if kind == "bert" else encoder.albert_layer_groups:
+            layer.register_forward_hook(watch)
+        clock.begin(step)
+        for _ in range(passes):
+            seen.clear()
+            make_batch(clock, model).forward()
+    return [given - out for (_, out), (given, _) in pairwise(seen)]
 
 
-def test_every_layer_has_noise_of_its_own_in_every_pass_and_step():
-    noises = []
-    for at in ((1, 1), (1, 2), (2, 1)):
-        plain, noised = inputs_of_layers("bert", SMALL, {"sigma": 0.1}, at)
-        noises.append(noised[0] - plain[0])
-        assert len(plain) == 2
-        assert not torch.equal(noised[1], plain[1])
-    shape = tuple(noises[0].shape)
-    expected = by_hand.normal(0, 1, 1, shape, name="bert.encoder.layer.0", purpose=5) * 0.1
-    torch.testing.assert_close(noises[0], expected.float(), rtol=1e-3, atol=1e-5)
-    second = by_hand.normal(0, 1, 1, shape, name="bert.encoder.layer.1", purpose=5)
-    for other in (noises[1], noises[2], second):
-        assert abs(torch.corrcoef(torch.stack([noises[0].flatten(), other.flatten().float()]))[0, 1]) < 0.15
-    assert float(noises[0].std()) == pytest.approx(0.1, rel=0.1)
+def drawn(layer, step, number, shape):
+    return by_hand.normal(0, step, number, shape, name=f"bert.encoder.layer.{layer}", purpose=5).float() * 0.1
 
 
-def test_a_layer_used_twice_has_the_same_noise():
-    settings = SMALL | {"embedding_size": 8, "num_hidden_layers": 3}
-    _, noised = inputs_of_layers("albert", settings, {"sigma": 0.5})
-    assert len(noised) == 3
+@pytest.mark.parametrize(("step", "passes"), [(1, 1), (1, 2), (3, 1)])
+def test_every_layer_has_noise_of_its_own_in_every_pass_and_step(step, passes):
+    noises = noises_of("bert", SMALL | {"num_hidden_layers": 3}, step, passes)
+    assert len(noises) == 2  # the output of the last layer has none
+    for layer, noise in enumerate(noises, 1):
+        torch.testing.assert_close(
+            noise, drawn(layer, step, passes, tuple(noise.shape)), rtol=1e-3, atol=1e-5
+        )
+
+
+def test_a_layer_that_is_used_several_times_has_the_same_noise():
+    one, two = noises_of("albert", SMALL | {"embedding_size": 8, "num_hidden_layers": 3})
+    torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
+    assert float(one.std()) == pytest.approx(0.1, rel=0.1)
 
 
 def test_dropout_can_be_replaced():

@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 import torch
 
@@ -51,13 +53,23 @@ def test_formula(name):
         torch.testing.assert_close(grads[key], grad, rtol=1e-10, atol=1e-12)
 
 
-def test_without_dropout_nothing_is_left_but_the_task():
+def test_without_dropout_nothing_is_left_but_the_task_and_it_says_so():
     plain = make_toy()
     plain(**toy_inputs()).loss.backward()
     with Trial("rdrop", {"alpha": 5.0}) as t:
-        _, grads = t.gradients()
+        with pytest.warns(UserWarning, match="the same answer, so that it is plain fine-tuning"):
+            _, grads = t.gradients()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            t.gradients()  # once is enough
     for name, parameter in plain.named_parameters():
         torch.testing.assert_close(grads[name], parameter.grad, rtol=1e-13, atol=1e-15)
+
+
+def test_noise_of_another_method_tells_the_passes_apart():
+    with warnings.catch_warnings(), Trial("rdrop+hype", {"sigma": 0.1}) as t:
+        warnings.simplefilter("error")
+        assert t.loss() != make_toy()(**toy_inputs()).loss
 
 
 def test_the_second_pass_leaves_the_global_generators_alone():

@@ -10,8 +10,11 @@ through both passes. Here the loss is the mean of L/2 over the batch: as large a
 so that clipping and the reported loss mean the same.
 """
 
+import warnings
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from pats.methods import _options
@@ -48,13 +51,29 @@ class RDrop(Method[RDropOptions]):
     cost = "2 forward and 2 backward passes"
     Options = RDropOptions
 
+    def __init__(self, options: Any = None) -> None:
+        super().__init__(options)
+        self._compared = False
+
     def loss(self, batch: MicroBatch) -> Tensor:
         """Half the paper's loss."""
         one = batch.forward(final=False)
         two = batch.forward(dropout="fresh")
+        self._compare(one.logits, two.logits)
         task = one.loss if self.options.task == "first" else (one.loss + two.loss) / 2
         apart = divergence(one.logits, two.logits, batch.regression, several=batch.several)
         if not batch.regression:
             apart = apart / 2 * (len(one.logits) if self.options.reduction == "sum" else 1)
         loss: Tensor = task + self.options.alpha / 2 * apart
         return loss
+
+    def _compare(self, one: Tensor, two: Tensor) -> None:
+        """Warn, once, where the passes do not differ; later ones are not compared, which waits for a device."""
+        if not self._compared and torch.equal(one, two):
+            warnings.warn(
+                "the two passes of rdrop gave the same answer, so that it is plain fine-tuning at twice the "
+                "cost: the model has no dropout, as ModernBERT and Llama have none; raise its dropout, or "
+                "combine rdrop with a method that adds noise to every pass, such as hype",
+                stacklevel=2,
+            )
+        self._compared = True

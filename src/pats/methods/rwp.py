@@ -150,7 +150,7 @@ class _Swap:
             if (held := {key: names[id(p)] for key, p in module._parameters.items() if id(p) in names})
         }
         self._own: dict[nn.Module, dict[str, nn.Parameter | None]] = {}  # what has been replaced
-        self.clean = 0  # number of the pass that sees the weights as they are
+        self.clean: int | None = None  # number of a pass that sees the weights as they are
 
     @contextmanager
     def hooked(self) -> Iterator[None]:
