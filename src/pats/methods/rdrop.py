@@ -68,7 +68,7 @@ class RDrop(Method[RDropOptions]):
         return loss
 
     def _compare(self, one: Tensor, two: Tensor) -> None:
-        """Warn, once, where the passes do not differ; later ones are not compared, which waits for a device."""
+        """Warn where the first two passes do not differ; later ones are not compared: a device would wait."""
         if not self._compared and torch.equal(one, two):
             warnings.warn(
                 "the two passes of rdrop gave the same answer, so that it is plain fine-tuning at twice the "
