@@ -26,6 +26,7 @@ from pats import philox
 from pats._errors import InputError
 from pats._scope import canonical_name, named_parameters, repeated_blocks
 from pats._scope import scope as names_in
+from pats.kernels import draws
 from pats.kernels.eager import located, words_located
 from pats.methods import _options
 from pats.methods._method import Method, Training, base_optimizer
@@ -121,10 +122,14 @@ class ChildTuning(Method[ChildTuningOptions]):
     def _draw(self, parameter: Tensor, name: str, step: int) -> None:
         """G ⊙ M_t / p in place; entry i is kept iff its word is below p·2³²."""
         grad, key = shard.local_grad(parameter), philox.key(self._seed, name)
-        limit, flat = round(self.options.p * 2**32), grad.contiguous().view(-1)
+        p, flat = self.options.p, grad.contiguous().view(-1)
         for part, where in located(shard.pieces(parameter)):
-            word = words_located(key, step, where, philox.GRADIENT_MASK, flat.device)
-            flat[part].mul_(word < limit).mul_(1 / self.options.p)
+            if isinstance(where, Tensor):
+                word = words_located(key, step, where, philox.GRADIENT_MASK, flat.device)
+                kept = word < round(p * 2**32)
+            else:
+                kept = draws.kept(key, step, *where, philox.GRADIENT_MASK, p, flat.device)
+            flat[part].mul_(kept).mul_(1 / p)
         if flat.data_ptr() != grad.data_ptr():
             grad.copy_(flat.view(grad.shape))
 

@@ -25,14 +25,13 @@ from pats import philox
 from pats._errors import InputError
 from pats._scope import named_parameters
 from pats._scope import scope as names_in
+from pats.kernels import draws
 from pats.methods import _options
 from pats.methods._batch import SUBSTREAM, MicroBatch, PassClock
 from pats.methods._method import Method, Training
 from pats.step import shard
 
 Noised = Callable[[str, Tensor], Tensor]
-
-_LARGE = 1 << 24  # elements drawn at once where every operation is a launch
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,9 @@ class RWP(Method[RWPOptions]):
         def noised(name: str, weight: Tensor) -> Tensor:
             along = (1 - math.cos(math.pi * (clock.step - 1) / clock.steps)) / 2 if clock.steps else 0.0
             size = options.sigma * (1 + options.growth * along)
-            noise = _normal(philox.key(seed, name), clock, weight)
+            dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
+            key, start = philox.key(seed, name), clock.current << SUBSTREAM
+            noise = draws.normal(key, clock.step, start, weight.shape, philox.WEIGHT, dtype, weight.device)
             scale = _norms(weight.detach()) if options.scale == "filter" else 1.0
             return weight + (noise * (size * scale)).to(weight.dtype)
 
@@ -115,18 +116,6 @@ def _norms(weight: Tensor) -> Tensor:
     dims = tuple(range(1, weight.ndim)) or None
     norms: Tensor = torch.linalg.vector_norm(weight, dim=dims, keepdim=True)
     return norms
-
-
-def _normal(key: tuple[int, int], clock: PassClock, weight: Tensor) -> Tensor:
-    """N(0, 1) for every entry in the clock's pass, the same on every rank."""
-    dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
-    drawn = torch.empty(weight.numel(), dtype=dtype, device=weight.device)
-    start, size = clock.current << SUBSTREAM, philox.CHUNK if weight.device.type == "cpu" else _LARGE
-    for first in range(0, len(drawn), size):
-        part = drawn[first : first + size]
-        word = philox.words_of(key, clock.step, start + first, len(part), philox.WEIGHT, weight.device)
-        part.copy_(philox.normal_quantile(word, 2**32))
-    return drawn.view(weight.shape)
 
 
 class _Swap:
