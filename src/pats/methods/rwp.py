@@ -74,11 +74,6 @@ class RWP(Method[RWPOptions]):
         """Let training passes see noised weights."""
         names = names_in(model, self.options.scope)
         named = named_parameters(model)
-        if any(shard.is_sharded(named[name]) for name in names):
-            raise InputError(
-                "rwp adds noise to whole weights, which it cannot shard: train on replicas (torchrun, or "
-                "Accelerate without FSDP), or take another method"
-            )
         places = {id(named[name]): name for name in names}
         self._swap = _Swap(model, places, self._noised(training.seed, clock), clock)
         with self._swap.hooked():
@@ -86,6 +81,11 @@ class RWP(Method[RWPOptions]):
 
     def loss(self, batch: MicroBatch) -> Tensor:
         """The loss with noise, or a mean of that and of the clean one."""
+        if any(map(shard.is_sharded, batch.model.parameters())):
+            raise InputError(
+                "rwp computes with noised copies of whole weights, which it cannot shard: train on replicas "
+                "(torchrun, or Accelerate without FSDP), or take another method"
+            )
         mix = self.options.mix
         if mix == 1:
             return batch.forward().loss  # type: ignore[no-any-return]
