@@ -56,6 +56,7 @@ class Stepper:
         torch.autograd.backward(self.method.loss(MicroBatch(self.model, self.inputs, self.clock)))
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
+        self.method.stepped(self.model)
         return time.perf_counter() - start
 
     def held(self) -> int:

@@ -9,6 +9,7 @@ from support.architectures import Classifier
 
 # One row a method: its options with their defaults, and its optimizers.
 TABLE = {
+    "ema": ({"decay": 0.999, "correction": "warmup"}, optim.Adamax, optim.AdamW),
     "freelb": (
         {"alpha": 0.1, "passes": 3, "init": 0.2, "max_norm": 0.0, "norm": "l2", "dropout": "shared"},
         optim.Adamax,
@@ -20,6 +21,8 @@ TABLE = {
         optim.AdamW,
     ),
     "hype": ({"sigma": 1e-5, "noise": "normal", "dropout": "keep"}, optim.Adamax, optim.AdamW),
+    "lawa": ({"last": 3}, optim.Adamax, optim.AdamW),
+    "llrd": ({"factor": 0.95}, optim.Adamax, optim.AdamW),
     "mixout": ({"p": 0.9, "grad": "exact", "dropout": "keep", "scope": "all"}, optim.Adamax, optim.AdamW),
     "neftune": ({"alpha": 5.0, "length": "real"}, optim.Adamax, optim.AdamW),
     "r3f": (
@@ -64,6 +67,8 @@ TABLE = {
         optim.Adamax,
         optim.AdamW,
     ),
+    "reinit": ({"layers": 2, "pooler": True}, optim.Adamax, optim.AdamW),
+    "soup": ({"candidates": 5}, optim.Adamax, optim.AdamW),
     "vanilla": ({}, optim.Adamax, optim.AdamW),
     "noisytune": ({"intensity": 0.15, "scope": "pretrained"}, optim.Adamax, optim.AdamW),
     "sage": (
@@ -114,7 +119,11 @@ WRONG = [
     ("pats", {"seed": 3}, "no option 'seed'"),
     ("pats", {"signed": 1}, "true or false"),
     ("pats", {"kappa": 1.0}, "kappa"),
-    ("nothing", {}, "childtuning, freelb, hype, mixout"),
+    (
+        "nothing",
+        {},
+        "noisytune, pats, pats-paper, r3f, rdrop, recadam, reinit, rwp, sage, smart, soup, vanilla",
+    ),
     ("mixout", {"p": 1.1}, "p is 1.1"),
     ("mixout", {"grad": "other"}, "exact, reference"),
     ("mixout", {"scope": ""}, "a regular expression"),
@@ -142,6 +151,20 @@ WRONG = [
     ("smart", {"radius_mode": "other"}, "paper, reference"),
     ("smart", {"place": "head"}, "words, block"),
     ("smart", {"momentum": 1.5}, "at most 1"),
+    ("ema", {"decay": 1.0}, "decay is 1.0, but must be at least 0 and below 1"),
+    ("ema", {"decay": -0.1}, "decay is -0.1"),
+    ("ema", {"correction": "some"}, "warmup, debias, none"),
+    ("lawa", {"last": 0}, "last is 0, but must be a whole number from 1"),
+    ("soup", {"candidates": 0}, "candidates is 0, but must be a whole number from 1"),
+    ("soup", {"candidates": 2.5}, "must be a whole number"),
+    ("llrd", {"factor": 0.0}, "factor is 0.0, but must be a number above 0 and at most 1"),
+    ("llrd", {"factor": 1.5}, "factor is 1.5"),
+    ("reinit", {"layers": -1}, "layers is -1, but must be a whole number from 0"),
+    ("reinit", {"pooler": 1}, "must be true or false"),
+    ("ema+lawa", {}, "of 'ema' and 'lawa' each evaluates an average of its own"),
+    ("ema+vanilla", {}, "'vanilla' changes nothing"),
+    ("reinit+mixout", {}, "'mixout' goes back to the pretrained weights, of which 'reinit' throws some away"),
+    ("recadam+reinit", {}, "'recadam' goes back to the pretrained weights"),
     ("noisytune+sage+pats", {}, "of 'sage' and 'pats' each brings its own optimizer"),
     ("recadam+pats", {}, "each brings its own optimizer"),
     ("freelb+smart", {}, "each puts its own noise on the word embeddings"),
@@ -198,10 +221,15 @@ def test_says_what_it_changes(name):
         "weights": overrides("prepare_"),
         "optimizer": overrides("optimizer"),
         "loss": overrides("loss"),
+        "rates": overrides("rates_"),
+        "evaluation": overrides("evaluated"),
+        "export": overrides("blend_"),
     }
     assert set(method.changes) <= set(ASPECTS)
     assert {aspect: aspect in method.changes for aspect in overridden} == overridden
-    assert overrides("attached") == bool({"forward", "embeddings"} & set(method.changes))
+    assert overrides("attached") == bool(
+        {"forward", "embeddings", "evaluation", "export"} & set(method.changes)
+    )
     assert method.cost == "none" or method.source
     for field in method.option_fields():
         assert method.Options.__doc__.count(f"{field.name}: ") or name.startswith("pats"), field.name
@@ -211,7 +239,8 @@ def test_says_what_it_changes(name):
 @pytest.mark.parametrize("base", [1, 2], ids=["adamax", "adamw"])
 def test_optimizer(name, base):
     training = Training(optimizer=("", "adamax", "adamw")[base], lr=0.25, betas=(0.5, 0.75))
-    options = {"gamma": 1.0} if name == "recadam" else {}  # lr·gamma must be small
+    # lr·gamma must be small; one learning rate for all
+    options = {"recadam": {"gamma": 1.0}, "llrd": {"factor": 1.0}}.get(name, {})
     model, optimizer = trained(create(name, options), training, steps=1)
     assert type(optimizer) is TABLE[name][base]
     assert {g["lr"] for g in optimizer.param_groups} == {0.25}

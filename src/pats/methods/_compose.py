@@ -1,6 +1,6 @@
 """Methods together: ``"noisytune+pats"`` is both, where each changes something else."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -16,6 +16,8 @@ _ONE = {
     "optimizer": "each brings its own optimizer",
     "embeddings": "each puts its own noise on the word embeddings",
     "loss": "each makes its own loss from several passes",
+    "evaluation": "each evaluates an average of its own",
+    "export": "each makes its own weights at the end",
 }
 
 
@@ -59,8 +61,13 @@ class Composite(Method[Any]):
             part.prepare_(model, training)
 
     def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
-        """Of the part that brings one."""
-        return self._of("optimizer").optimizer(model, training)
+        """Of the part that brings one, with the learning rates of all."""
+        owner = self._of("optimizer")
+        optimizer = owner.optimizer(model, training)
+        for part in self.parts.values():
+            if part is not owner:  # whose optimizer has its rates
+                part.rates_(optimizer, model)
+        return optimizer
 
     @contextmanager
     def attached(self, model: nn.Module, training: Training, clock: PassClock) -> Iterator[None]:
@@ -73,6 +80,26 @@ class Composite(Method[Any]):
     def loss(self, batch: MicroBatch) -> Tensor:
         """Of the part that brings one."""
         return self._of("loss").loss(batch)
+
+    def stepped(self, model: nn.Module) -> None:
+        """Tell every part."""
+        for part in self.parts.values():
+            part.stepped(model)
+
+    @contextmanager
+    def evaluated(self, model: nn.Module) -> Iterator[None]:
+        """With the weights of the part that brings some."""
+        with self._of("evaluation").evaluated(model):
+            yield
+
+    def judged(self, model: nn.Module, score: float, step: int) -> None:
+        """Tell every part."""
+        for part in self.parts.values():
+            part.judged(model, score, step)
+
+    def blend_(self, model: nn.Module, score: Callable[[], float]) -> bool:
+        """Of the part that makes some."""
+        return self._of("export").blend_(model, score)
 
     def state(self) -> dict[str, Tensor]:
         """Every part's, behind its name."""
@@ -105,6 +132,12 @@ def _check(parts: Mapping[str, type[Method[Any]]]) -> None:
                 f"{together!r} cannot be combined: of {' and '.join(map(repr, names))} {why}; keep one of "
                 "them, and combine it with methods that change something else"
             )
+    anchored, drawn = ([n for n, p in parts.items() if getattr(p, k)] for k in ("anchored", "redraws"))
+    if anchored and drawn:
+        raise InputError(
+            f"{together!r} cannot be combined: {anchored[0]!r} goes back to the pretrained weights, of which "
+            f"{drawn[0]!r} throws some away; leave one of them out"
+        )
 
 
 def _by_part(

@@ -17,7 +17,7 @@ from pats.methods._options import NoOptions, Value
 
 Options = TypeVar("Options")
 
-ASPECTS = ("weights", "optimizer", "forward", "embeddings", "loss")
+ASPECTS = ("weights", "optimizer", "forward", "embeddings", "loss", "rates", "evaluation", "export")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Training:
         anchors: The clean weights by canonical name, for methods that are ``anchored``.
         batches: Gives the training data once, a batch after another, in an order of its own; None where it is
             not known.
+        init_seed: Seed of the weights that are drawn at random before training.
     """
 
     optimizer: str = "adamax"
@@ -50,6 +51,7 @@ class Training:
     regression: bool = False
     anchors: Mapping[str, Tensor] = field(default_factory=dict)
     batches: Callable[[], Iterable[Mapping[str, Tensor]]] | None = None
+    init_seed: int = 0
 
 
 class Method(Generic[Options]):
@@ -63,6 +65,9 @@ class Method(Generic[Options]):
     - ``"forward"``: ``attached`` changes what the model's layers compute.
     - ``"embeddings"``: noise on the word embeddings.
     - ``"loss"``: ``loss`` is another one, perhaps from several passes.
+    - ``"rates"``: ``rates_`` changes the learning rates of the optimizer, whoever brings it.
+    - ``"evaluation"``: ``evaluated`` puts other weights into the model wherever it is evaluated and saved.
+    - ``"export"``: ``blend_`` makes the weights that are saved at the end, from those of several evaluations.
 
     Attributes:
         name: What it is called.
@@ -73,6 +78,7 @@ class Method(Generic[Options]):
         changes: Some of ``ASPECTS``.
         cost: What it costs beyond plain fine-tuning, in words.
         anchored: It needs ``Training.anchors``.
+        redraws: It throws pretrained weights away, and so does not go with a method that is ``anchored``.
         noisy: It adds the noise of PATS: its options are settings of ``Noise``, which have plain flags.
         Options: A frozen dataclass of ``option`` fields, which are ``int``, ``float``, ``bool``,
             ``str``, or one of them ``| None``.
@@ -91,6 +97,7 @@ class Method(Generic[Options]):
     changes: ClassVar[tuple[str, ...]] = ()
     cost: ClassVar[str] = "none"
     anchored: bool = False
+    redraws: ClassVar[bool] = False
     noisy: ClassVar[bool] = False
     Options: ClassVar[type[Any]] = NoOptions
 
@@ -143,7 +150,15 @@ class Method(Generic[Options]):
 
     def optimizer(self, model: nn.Module, training: Training) -> Optimizer:
         """The optimizer of the model's trainable parameters; by default the training's own."""
-        return base_optimizer(model, training)
+        optimizer = base_optimizer(model, training)
+        self.rates_(optimizer, model)
+        return optimizer
+
+    def rates_(self, optimizer: Optimizer, model: nn.Module) -> None:
+        """Change the learning rates of the optimizer's groups, or divide them; by default nothing.
+
+        It has made no step yet. A schedule multiplies what it finds here.
+        """
 
     def attached(
         self, model: nn.Module, training: Training, clock: PassClock
@@ -158,6 +173,43 @@ class Method(Generic[Options]):
     def loss(self, batch: MicroBatch) -> Tensor:
         """The loss of a micro-batch, whose backward pass is the training's; by default the model's."""
         return batch.forward().loss  # type: ignore[no-any-return]
+
+    def stepped(self, model: nn.Module) -> None:
+        """The optimizer has made a step; by default nothing happens. Called inside ``attached``.
+
+        The weights, and all that training depends on, must stay as they are.
+        """
+
+    def evaluated(self, model: nn.Module) -> AbstractContextManager[None]:
+        """A context in which the model has the weights that are to be evaluated; by default its own.
+
+        It is entered once for every evaluation, on the model inside every wrapper. Dev scores, the choice of
+        the best epoch and the exported model are of these weights. Afterwards the model must have its own
+        again, to the bit: training goes on with them, and checkpoints hold them.
+        """
+        return nullcontext()
+
+    def judged(self, model: nn.Module, score: float, step: int) -> None:
+        """The model, inside ``evaluated``, has this score on dev; by default nothing happens.
+
+        Args:
+            model: The model, which must stay as it is.
+            score: Larger is better.
+            step: Optimizer steps so far.
+        """
+
+    def blend_(self, model: nn.Module, score: Callable[[], float]) -> bool:
+        """Put the weights that are to be saved into the model, after the last evaluation; by default none.
+
+        Args:
+            model: The model.
+            score: Evaluates the model as it is on dev; larger is better.
+
+        Returns:
+            Whether the model has such weights now. They are evaluated once more, and saved in place of the
+            best epoch's.
+        """
+        return False
 
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint must hold for this method beyond model and optimizer; by default nothing."""

@@ -43,8 +43,10 @@ class Result:
         run_id: Its id.
         status: ``"done"`` or ``"failed"``.
         metric: Name of the metric that chose the best epoch.
-        epochs: One entry an evaluation, in order.
-        best_epoch: Index into ``epochs`` of the first best one on dev; None where there is none.
+        epochs: One entry an evaluation, in order; one more at the end where the method made a blend of the
+            weights of several, which is then the best.
+        best_epoch: Index into ``epochs`` of the first best one on dev, or of the blend; None where there is
+            none.
         test: Metrics of the best epoch's weights on the test split; None where there is none.
         error: Why a failed run failed, in one sentence.
         sizes: Examples of every split as used.

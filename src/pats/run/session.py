@@ -9,10 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from transformers import AutoModelForSequenceClassification, TrainerState, set_seed
+from transformers import AutoModelForSequenceClassification, set_seed
 
 from pats import baselines, methods, setups, tasks
 from pats._errors import InputError
@@ -22,15 +20,15 @@ from pats.run.folder import checkpoint, owned, resume
 from pats.run.folder.checkpoint import Progress
 from pats.run.folder.events import Journal, Listener
 from pats.run.folder.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT, SEAL, remove, write_atomic
-from pats.run.losses import Diverged, check_weights
-from pats.run.model import classifier, exported
+from pats.run.judge import Judge
+from pats.run.losses import Diverged
+from pats.run.model import classifier
 from pats.run.model.weights import identified
-from pats.run.result import Epoch, Result
+from pats.run.result import Result
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
 from pats.run.timings import Timings
 from pats.run.trainer import Monitor, RunTrainer, arguments
-from pats.tasks.metrics import sign
 
 FRESH = 20  # names of weights drawn at random that a result lists
 
@@ -166,6 +164,20 @@ class _Session:
                 name: batches.encode_of(self.loaded.tokenizer, self.data, split, self.loaded.max_length)
                 for name, split in self.splits.items()
             }
+        self.judge = Judge(
+            self.run,
+            self.method,
+            self.data,
+            self.loaded,
+            self.setup,
+            self.features,
+            self.collate,
+            self.in_bf16,
+            self.folder / CHECKPOINT,
+            self.progress,
+            self.journal,
+            self.timings,
+        )
 
     def perform(self, keep_model: bool) -> Result:
         """Train, score the best epoch's weights, write everything down."""
@@ -244,6 +256,7 @@ class _Session:
             batches=partial(
                 batches.shuffled, self.features["train"], self.collate, run.batch_size, run.data_seed
             ),
+            init_seed=run.init_seed,
         )
         checkpoints = self.folder / CHECKPOINT
         monitor = Monitor(
@@ -274,7 +287,7 @@ class _Session:
             self.collate,
             self.method,
             training,
-            judge=self._judge,
+            judge=self.judge.evaluate,
             callback=monitor,
             progress=self.progress,
             timings=self.timings,
@@ -309,56 +322,12 @@ class _Session:
             stack.enter_context(classifier.quiet())
             stack.enter_context(self.timings.part("train"))
             trainer.train(resume_from_checkpoint=source)
+            self.judge.blend(trainer.state)
 
     def _class_weights(self) -> tuple[float, ...] | None:
         if self.run.class_weights is None:
             return None
         return weighting.balanced(self.splits["train"], len(self.data.labels))
-
-    def _judge(self, state: TrainerState, train_loss: float) -> dict[str, float]:
-        """Evaluate on every dev split; keep the weights where they are the first best ones."""
-        with self.timings.part("evaluate"):
-            check_weights(self.loaded.model, state.global_step)
-            outputs = {name: self._scores(self.loaded.model, name) for name in self.data.dev_splits}
-            limits = outcome.tuned(self.data, outputs)
-            metrics, degenerate = outcome.judge(self.data, outputs, limits)
-            epoch = Epoch(state.epoch or 0.0, state.global_step, train_loss, metrics, degenerate)
-            epochs, best = self.progress.epochs, self.progress.best
-            epochs.append(epoch)
-            key = self.data.metric
-            better = sign(key)
-            improved = best is None or better * metrics[key] > better * epochs[best].metrics[key]
-            if improved:
-                self.progress.best = len(epochs) - 1
-                with self.timings.part("save"):
-                    self._export(epoch.step, simple.temperature(self.data, outputs), limits)
-        self.journal.emit(
-            "epoch",
-            epoch=round(epoch.epoch, 4),
-            step=epoch.step,
-            steps=state.max_steps,
-            train_loss=train_loss,
-            metrics=metrics,
-            best=improved,
-            degenerate=degenerate,
-        )
-        return metrics
-
-    def _scores(self, module: torch.nn.Module, split: str) -> NDArray[np.float32]:
-        return batches.scores(
-            module, self.features[split], self.collate, 4 * self.run.batch_size, self.in_bf16
-        )
-
-    def _export(self, step: int, temperature: float, limits: Sequence[float]) -> None:
-        checkpoints = self.folder / CHECKPOINT
-        card = exported.card(self.run, self.data, step, self.loaded.max_length, temperature, limits)
-        weights = self.setup.exported(self.loaded.model, exported.whole_weights(self.loaded.model))
-        if ranks.is_first():
-            checkpoints.mkdir(exist_ok=True)
-            folder = checkpoints / f"best-{step}"
-            exported.export(self.loaded.model, self.loaded.tokenizer, card, folder, weights)
-            checkpoint.seal(folder)
-        ranks.wait()
 
     def _predict(self, best: Path) -> tuple[Mapping[str, float] | None, dict[str, str]]:
         """Score dev and test with the exported weights, which also proves that they load."""
@@ -367,7 +336,7 @@ class _Session:
                 best, dtype=torch.float32, use_safetensors=True
             ).to(self.device)
             names = [*self.data.dev_splits, *(["test"] if "test" in self.splits else [])]
-            outputs = {name: self._scores(module, name) for name in names}
+            outputs = {name: self.judge.scores(module, name) for name in names}
             limits = outcome.tuned(self.data, outputs)
             test = None
             if "test" in outputs:

@@ -93,7 +93,7 @@ class RunTrainer(Trainer):
         progress: Progress,
         timings: Timings,
     ) -> None:
-        self._method, self._training, self._judge, self._classifier = method, training, judge, model
+        self._method, self._training, self._judge, self.classifier = method, training, judge, model
         self._run, self._setup, self.clock = run, setups.setups()[run.setup], methods.PassClock()
         self.losses, self.timings = Losses(progress.losses), timings
         self.order = Order(arguments.train_batch_size, lengths=[len(row["input_ids"]) for row in train])
@@ -115,7 +115,7 @@ class RunTrainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         """The method's optimizer, once."""
         if self.optimizer is None:
-            self.optimizer = self._method.optimizer(model or self._classifier, self._training)
+            self.optimizer = self._method.optimizer(model or self.classifier, self._training)
         return self.optimizer
 
     def create_scheduler(
@@ -148,7 +148,7 @@ class RunTrainer(Trainer):
     @contextmanager
     def attached(self) -> Iterator[None]:
         """Within, the method and the set-up act on the model's training passes."""
-        model = self._classifier
+        model = self.classifier
         with ExitStack() as stack:
             stack.enter_context(self._setup.attached(model, self._run.task))
             stack.enter_context(self.clock.attached(model))
@@ -191,7 +191,7 @@ class RunTrainer(Trainer):
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """Trainer's, of losses and weights that are finite: a diverged run goes back to it."""
         self.losses.settle()
-        check_weights(self._classifier, self.state.global_step)
+        check_weights(self.classifier, self.state.global_step)
         with self.timings.part("save"):
             super()._save_checkpoint(*args, **kwargs)
 
@@ -249,6 +249,14 @@ class Monitor(TrainerCallback):
         """Count from here: a resumed run starts in the middle."""
         self._reported_at, self._reported_step = time.monotonic(), state.global_step
 
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Tell the method of every step that is made."""
+        assert self.trainer is not None
+        if not self.trainer.accelerator.optimizer_step_was_skipped:
+            self._method.stepped(self.trainer.classifier)
+
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
@@ -297,7 +305,7 @@ class Monitor(TrainerCallback):
             steps=state.max_steps,
             epoch=round(state.epoch or 0.0, 4),
             loss=math.fsum(recent) / len(recent),
-            lr=optimizer.param_groups[0]["lr"],
+            lr=max(group["lr"] for group in optimizer.param_groups),
             examples_per_second=round(steps * self._batch_size / seconds, 2),
         )
         self._reported_at, self._reported_step = now, state.global_step

@@ -49,6 +49,7 @@ def seconds_of(
             batch = methods.MicroBatch(loaded.model, inputs, clock, training.seed, training.regression)
             torch.autograd.backward(method.loss(batch))
             optimizer.step()
+            method.stepped(loaded.model)
             optimizer.zero_grad()
 
         with method.attached(loaded.model, training, clock):

@@ -177,6 +177,7 @@ def check_models(
             if sample is not None:
                 seconds[name, method_name] = seconds_of(run, loaded, method, training, sample, threads)
                 continue
+            method.prepare_(loaded.model, training)
             method.optimizer(loaded.model, training)
             with method.attached(loaded.model, training, methods.PassClock()):
                 pass
