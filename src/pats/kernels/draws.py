@@ -81,6 +81,23 @@ def normal(
     return drawn.view(shape)
 
 
+def normal_like(seed: int, name: str, step: int, like: Tensor, purpose: int) -> Tensor:
+    """N(0, 1) for every entry of a whole parameter, by its row-major index.
+
+    Args:
+        seed: Seed of the noise.
+        name: Canonical name of the parameter.
+        step: Optimizer step, 1-based.
+        like: A tensor of the shape that is wanted, on the device that is wanted.
+        purpose: As in ``philox.words``.
+
+    Returns:
+        The draws, in float64 for a tensor of float64, else in float32.
+    """
+    dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+    return normal(philox.key(seed, name), step, 0, like.shape, purpose, dtype, like.device)
+
+
 def _parts(count: int, device: torch.device) -> Iterator[tuple[int, int]]:
     size = philox.CHUNK if device.type == "cpu" else _LARGE
     return ((first, min(size, count - first)) for first in range(0, count, size))
