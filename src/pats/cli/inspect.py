@@ -53,6 +53,7 @@ def main(argv: Sequence[str]) -> int:
     add("--drop-unlabelled", action="store_true", help="leave out rows without a label")
     add("--group", metavar="COL", help="column whose equal cells, such as an author, stay in one split")
     add("--time", metavar="COL", help="column of dates: train has the oldest rows, test the newest")
+    add("--folds", type=int, metavar="K", help="divide the rows into K parts, each of which is test once")
     add(
         "--split-seed",
         type=int,

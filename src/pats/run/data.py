@@ -24,6 +24,8 @@ def inspect_data(run: Run) -> Inspection:
         drop_unlabelled=run.drop_unlabelled,
         group=run.group,
         time=run.time,
+        folds=run.folds,
+        fold=run.fold,
     )
     return inspect(asked, run.max_length, counter(run.model, run.revision))
 
@@ -48,6 +50,8 @@ def load_data(run: Run) -> tasks.TaskData:
         drop_unlabelled=run.drop_unlabelled,
         group=run.group,
         time=run.time,
+        folds=run.folds,
+        fold=run.fold,
         seed=run.split_seed,
         options=run.task_options,  # type: ignore[arg-type]
     )

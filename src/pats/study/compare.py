@@ -14,11 +14,12 @@ from pats.study.cells import outcome
 from pats.study.conduct import conduct
 from pats.study.from_table import study_of
 from pats.study.limit import Limit
+from pats.study.options import Options
 from pats.study.place.protocol import Placer
 from pats.study.plan.agenda import Agenda, agenda
 from pats.study.plan.grid import Study
 from pats.study.result import StudyResult
-from pats.study.study_run import Options, StudyRun
+from pats.study.study_run import StudyRun
 
 
 def compare(

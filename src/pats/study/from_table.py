@@ -23,7 +23,7 @@ KEPT = "data"  # folder of a study's folder for a table that Python holds
 
 _OF_STUDY = {one.name for one in fields(Study)} - {"run", "weights"}
 _OF_RUN = {one.name for one in fields(Run)} - _OF_STUDY
-_OWN = {"data", "method", "options", "fingerprint", "weights", "init_seed", "data_seed", "noise_seed"}
+_OWN = {"data", "fold", "method", "options", "fingerprint", "weights", "init_seed", "data_seed", "noise_seed"}
 _LISTS = ("tasks", "models", "methods", "lr_grid", "baselines")
 
 

@@ -10,7 +10,7 @@ from pats.tasks._data import Split, TaskData
 
 COLUMNS = (
     *("text", "text_pair", "label", "kind", "quoting", "sheet", "drop_rare", "drop_unlabelled"),
-    *("group", "time"),
+    *("group", "time", "folds", "fold"),
 )
 
 # Where examples come from, and what a user may say of it.
@@ -38,6 +38,8 @@ class Asked:
         drop_unlabelled: Leave out rows without a label.
         group: Column of what a row belongs to; a split that is made divides no group.
         time: Column of when a row was written; a split that is made has the oldest rows in train.
+        folds: Parts of a table, each of which is test once.
+        fold: Which of them is test, from 1; None is none: train and dev are all rows.
         seed: Seed of the split of a table that brings none.
         options: Options of the task.
         need: Which of ``"train"`` and ``"dev"`` are needed; a task may bring more.
@@ -57,6 +59,8 @@ class Asked:
     drop_unlabelled: bool = False
     group: str | None = None
     time: str | None = None
+    folds: int | None = None
+    fold: int | None = None
 
 
 class Task:

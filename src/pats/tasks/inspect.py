@@ -12,8 +12,8 @@ from pats.tasks.audit import Finding, tokens
 from pats.tasks.columns import SPLIT_COLUMNS, Columns, names_of, usual
 from pats.tasks.reading import Table, blank
 from pats.tasks.rows import tables_of
-from pats.tasks.splits import check, parts_of
-from pats.tasks.table import MIN_ROWS, Examined, called, choose_columns, examine_tables
+from pats.tasks.splits import check
+from pats.tasks.table import MIN_ROWS, Examined, called, choose_columns, division, examine_tables
 
 _LEFT_OUT = "left out"
 
@@ -139,7 +139,7 @@ def _inspected(
         findings.append(Finding("too-few", message, {"rows": len(rows)}, audit.ERROR))
     elif not undecided:
         try:
-            parts, divided = parts_of(rows, labels, asked.seed, name)
+            parts, divided, _ = division(rows, labels, asked, name)
             findings += divided
             check(parts, labels, name)
         except InputError as error:

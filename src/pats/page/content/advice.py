@@ -97,7 +97,7 @@ def _use(chosen: Pick) -> str:
         best = best_other(chosen)
         if best is None or not _better(group, best.mean, chosen.constant):
             return f"Use none of these models yet: none is better than {answer}."
-        on = f"but on {group.split} it is no better than {answer}"
+        on = f"but on {group.where} it is no better than {answer}"
         return f"Use {line.cell.label} with care: dev chose it, {on}."
     simple = best_simple(group)
     tuned = [one for one in group.tuned if one.scores]
@@ -115,7 +115,7 @@ def _use(chosen: Pick) -> str:
 
 def _how_good(chosen: Pick) -> str:
     mean, seen, metric = chosen.line.mean, chosen.examples, metric_name(chosen.group)
-    rows = "" if seen is None else count(seen.count, f"{chosen.group.split} row")
+    rows = "" if seen is None else count(seen.count, chosen.group.row)
     if metric == "accuracy" and mean is not None:
         sure = "" if seen is None else f" With {rows}, {_from_to(seen.interval, 0)} of 100 are plausible."
         return f"it is right on {mean:.0f} of 100 texts.{sure}"
@@ -162,7 +162,7 @@ def _beside(chosen: Pick) -> str:
     if not scores:
         return ""
     own = f"{chosen.line.cell.label} {number(chosen.line.mean)}"
-    return f"In {metric_of(group)} × 100 on {group.split}: {', '.join([own, *scores])}.{_rival(chosen)}"
+    return f"In {metric_of(group)} × 100 on {group.where}: {', '.join([own, *scores])}.{_rival(chosen)}"
 
 
 def _rival(chosen: Pick) -> str:
@@ -203,9 +203,9 @@ def _wrong(chosen: Pick) -> str:
     size = sum(one.true.size for one in chosen.answers)
     wrong = sum(int((one.true != one.predicted).sum()) for one in chosen.answers)
     if not wrong:
-        return f"{label} is wrong on none of the {size} {chosen.group.split} rows."
+        return f"{label} is wrong on none of the {size} {chosen.group.row}s."
     named = [f"{true!r} taken for {predicted!r} ({many})" for true, predicted, many in found]
-    return f"{label} is wrong on {wrong} of {size} {chosen.group.split} rows: {listed(named)}."
+    return f"{label} is wrong on {wrong} of {size} {chosen.group.row}s: {listed(named)}."
 
 
 def confused(chosen: Pick) -> list[tuple[str, str, int]]:
@@ -241,8 +241,8 @@ def choice(chosen: Pick) -> Section:
         "what it is",
     )
     text = (
-        f"Scores on {group.split}; of several seeds their mean. Intervals are of the first run, "
-        f"over the {group.split} rows: other rows of the same kind could have given these scores."
+        f"Scores on {group.where}; of several seeds their mean. Intervals are of the first run, "
+        f"over the {group.row}s: other rows of the same kind could have given these scores."
     )
     grid = Grid(f"{group.task}: every method", heads, tuple(cells))
     return Section("choice", "Beside the simple models", text, (grid,))
@@ -334,7 +334,7 @@ def _rare(chosen: Pick) -> list[str]:
         return []
     hits = round((worst.recall or 0.0) * worst.count / 100)
     return [
-        f"Label more rows of {worst.label!r}: of its {count(worst.count, chosen.group.split + ' row')} only "
+        f"Label more rows of {worst.label!r}: of its {count(worst.count, chosen.group.row)} only "
         f"{hits} {'is' if hits == 1 else 'are'} found."
     ]
 
@@ -350,7 +350,7 @@ def _surer(chosen: Pick) -> list[str]:
     steps = []
     if half >= UNSURE and seen.count < FEW:
         steps.append(
-            f"Label more rows: {seen.count} {chosen.group.split} rows leave the score open by about "
+            f"Label more rows: {seen.count} {chosen.group.row}s leave the score open by about "
             f"{half:.0f} points either way."
         )
     if best is not None and gap is not None and gap[1][0] <= 0 <= gap[1][1]:

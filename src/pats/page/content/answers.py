@@ -38,7 +38,7 @@ def trust(groups: Sequence[Group], read: Readings) -> Section | None:
                 for one in calibration.reliability(table, true)
             )
             error = number(100 * calibration.ece(table, true))
-            where = f"{place_of(group, groups)}: {label}, on {group.split}"
+            where = f"{place_of(group, groups)}: {label}, on {group.where}"
             title = f"{where}, expected calibration error {error}"
             grids.append(Grid(title, ("probability", "examples", "mean, %", "right, %"), rows))
     if not grids:

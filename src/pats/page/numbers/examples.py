@@ -193,6 +193,25 @@ def read(
     ]
 
 
+def together(parts: Sequence[Sequence[Answers]]) -> list[Answers]:
+    """What several runs say of different examples as what one run says of all of them, by split."""
+    if len(parts) == 1:
+        return list(parts[0])
+    by_split: dict[str, list[Answers]] = {}
+    for own in parts:
+        for one in own:
+            by_split.setdefault(one.split, []).append(one)
+    return [
+        Answers(
+            np.concatenate([one.true for one in own]),
+            np.concatenate([one.predicted for one in own]),
+            None if any(one.shares is None for one in own) else np.concatenate([one.shares for one in own]),
+            split,
+        )
+        for split, own in by_split.items()
+    ]
+
+
 def _marks(cell: str, labels: Sequence[str]) -> list[float]:
     """0 and 1 for every label, of a cell of predictions."""
     marks = dict.fromkeys(labels, 0.0)
