@@ -45,6 +45,22 @@ def test_what_python_holds_is_kept_in_the_folder(table, kind):
     assert study_of(FRAMES["pandas"](table), "out/table", {})[0].run.data == study.run.data
 
 
+@pytest.mark.parametrize("kind", ["pandas", "path"])
+def test_splits_may_be_tables_of_their_own(table, tmp_path, kind):
+    frame = pandas.read_csv(table)
+    parts = {"data": frame[:50], "dev": frame[50:62], "test": frame[62:]}
+    for name, part in parts.items() if kind == "path" else ():
+        part.to_csv(tmp_path / f"{name}.csv", index=False)
+        parts[name] = tmp_path / f"{name}.csv"
+    data = parts.pop("data")
+    study, folder, _ = study_of(data, None, {"label": "label", **parts})
+    files = [study.run.data, study.run.dev, study.run.test]
+    assert [
+        len(pandas.read_json(f, lines=True) if kind == "pandas" else pandas.read_csv(f)) for f in files
+    ] == [*(50, 12, 18)]
+    assert study_of(data, folder, {"label": "label", **parts})[0] == study
+
+
 def test_cells_that_json_has_no_word_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     days = pandas.date_range("2024-02-29", periods=60)

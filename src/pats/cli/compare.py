@@ -11,6 +11,7 @@ from pats.study.compare import compare
 EXAMPLE = """
 pats compare --tasks cola rte --data glue/ --models minilm --methods vanilla pats --seeds 5 --out out
 pats compare --data reviews.csv --label stars --time-limit 1h --out out/reviews
+pats compare --data train.csv --dev dev.csv --test test.csv --label stars --out out/files
 pats compare --data few.csv --label stars --folds 5 --seeds 1 --out out/few
 pats compare --tasks rte --data glue/ --methods vanilla pats std=pats --option std.intensity=std
 pats compare --tasks rte --data /nfs/glue --out /nfs/rte --engine ray --ray-address 10.0.0.1:6379 --gpus 1

@@ -22,7 +22,7 @@ class Outcome:
         run_id: Its id.
         result: What it found.
         error: Why it has no result.
-        parts: The runs of its folds, where it stands for them; else none.
+        parts: The runs of its folds, of which its scores are; else none.
     """
 
     seed: int

@@ -26,6 +26,8 @@ def inspect_data(run: Run) -> Inspection:
         time=run.time,
         folds=run.folds,
         fold=run.fold,
+        dev=run.dev,
+        test=run.test,
     )
     return inspect(asked, run.max_length, counter(run.model, run.revision))
 
@@ -52,6 +54,8 @@ def load_data(run: Run) -> tasks.TaskData:
         time=run.time,
         folds=run.folds,
         fold=run.fold,
+        dev=run.dev,
+        test=run.test,
         seed=run.split_seed,
         options=run.task_options,  # type: ignore[arg-type]
     )

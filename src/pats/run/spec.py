@@ -28,6 +28,7 @@ _ADDED = {
     **{"quoting": None, "sheet": None, "drop_rare": False, "drop_unlabelled": False},
     **{"min_steps": None, "max_steps": None, "evaluations": None},
     **{"group": None, "time": None, "folds": None, "fold": None},
+    **{"dev": None, "test": None},
 }
 
 # Until version 0.1.0 the paper's literal reading was called ``pats``. Its records are read under its new
@@ -68,6 +69,8 @@ class Run:
         task: One of ``pats.tasks.registry()``, a class of your own as ``"my_module:MyTask"``, or None where
             ``data`` is a table.
         data: A task's folder, such as GLUE's, or a table; None takes GLUE from the hub.
+        dev: The table of the dev split, where ``data`` is the table of train; None makes one from it.
+        test: The table of the test split, where ``data`` is the table of train.
         text: Column of the first text of a table, or several whose cells are joined by line feeds; None
             detects it, as it does ``text_pair`` and ``label``.
         text_pair: Column of the second text.
@@ -174,6 +177,8 @@ class Run:
     evaluations: int | None = None
     folds: int | None = None
     fold: int | None = None
+    dev: str | None = None
+    test: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task_options", dict(self.task_options))
@@ -236,7 +241,7 @@ class Run:
         del content["record"]
         content |= _renamed(self.method, self.options, _NAMES_IN_IDS)
         if self.fingerprint is not None:
-            content["data"] = None
+            content |= dict.fromkeys(("data", "dev", "test"))
         for name, value in _ADDED.items():
             if content[name] == value:
                 del content[name]

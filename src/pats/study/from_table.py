@@ -1,7 +1,7 @@
 """From a table, in a file or held by Python, to a study of it and to the folder that it goes to."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from hashlib import blake2b
 from itertools import count
@@ -59,23 +59,27 @@ def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> 
                 f"those of pats.Study and pats.Run: {', '.join(sorted(known))}"
             )
     given = {**preset, **settings}
+    splits = {name: given[name] for name in ("dev", "test") if given.get(name) is not None}
     own = {name: value for name, value in given.items() if name in _OF_STUDY}
     of_run = {name: value for name, value in given.items() if name in _OF_RUN}
     limit = given.get("time_limit")
 
-    def made(path: Any) -> Study:
-        return Study(**own, run=Run(data=str(path), **of_run))
+    def made(keep: Callable[[Any], Any]) -> Study:
+        paths = {name: str(keep(table)) for name, table in {"data": data, **splits}.items()}
+        return Study(**own, run=Run(**of_run | paths))
 
-    study = made("table" if is_frame(data) else data)
+    study = made(lambda table: "table" if is_frame(table) else table)
     if not study.on_a_table:
         if is_frame(data):
             raise InputError(f"the task {study.task_list[0]!r} has data of its own: leave out the table")
         return Planned(study, OUT if out is None else Path(out), limit)
     from pats.run.data import load_data
 
-    loaded = load_data(replace(study.run, data=data if is_frame(data) else str(data)))
+    held = {name: table for name, table in {"data": data, **splits}.items() if is_frame(table)}
+    loaded = load_data(replace(study.run, **held))
     folder = _free(loaded.name, loaded.fingerprint) if out is None else Path(out)
-    return Planned(made(_kept(data, folder)) if is_frame(data) else study, folder, limit)
+    study = made(lambda table: _kept(table, folder) if is_frame(table) else table)
+    return Planned(study, folder, limit)
 
 
 def _with_lists(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,6 +77,8 @@ def load(
     time: str | None = None,
     folds: int | None = None,
     fold: int | None = None,
+    dev: Any = None,
+    test: Any = None,
 ) -> TaskData:
     """Load a task from its source.
 
@@ -105,6 +107,8 @@ def load(
             for the verdict.
         folds: Parts of a table, each of which is test once, in place of one split.
         fold: Which of them is test, from 1; None is none: train and dev are all rows.
+        dev: The table of the dev split, where ``data`` is that of train.
+        test: The table of the test split, likewise.
 
     Raises:
         InputError: The task is unknown, an argument is not for this kind of task, or the data are
@@ -129,6 +133,8 @@ def load(
         time=time,
         folds=folds,
         fold=fold,
+        dev=dev,
+        test=test,
     )
     if task is not None:
         return find(task).load(asked)

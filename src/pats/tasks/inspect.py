@@ -104,7 +104,7 @@ def inspect(asked: Asked, limit: int = 128, counter: tokens.Counter | None = Non
     Raises:
         InputError: Nothing could be read. What else is wrong is an error among the findings.
     """
-    tables = tables_of(asked.data, asked.quoting, asked.sheet)
+    tables = tables_of(asked)
     first = next(iter(tables.values()))
     size = sum(len(table.without_blank_rows()) for table in tables.values())
     name = called(asked.data)

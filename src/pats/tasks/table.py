@@ -138,7 +138,7 @@ def examine(
 
 def examine_asked(asked: Asked) -> Examined:
     """What ``examine`` returns, of what the user asks for."""
-    return examine_tables(tables_of(asked.data, asked.quoting, asked.sheet), asked)
+    return examine_tables(tables_of(asked), asked)
 
 
 def examine_tables(tables: Mapping[str | None, Table], asked: Asked) -> Examined:

@@ -22,7 +22,7 @@ _OF_SIMPLE = (
     *("model", "revision", "allow_missing_weights", "weights", "max_length"),
     *("task", "data", "text", "text_pair", "label", "kind", "task_options", "split_seed", "fraction"),
     *("metric", "class_weights", "quoting", "sheet", "drop_rare", "drop_unlabelled", "group", "time"),
-    "folds",
+    *("folds", "dev", "test"),
 )
 
 
