@@ -94,12 +94,8 @@ def _preset(settings: Mapping[str, Any]) -> dict[str, Any]:
     name = settings.get("preset", "paper" if named else "table")
     if name not in setups.presets():
         raise InputError(f"preset is {name!r}, but must be one of: {', '.join(setups.presets())}")
-    values = {**setups.presets()[name].settings, **setups.presets()[name].study}
-    replaced = {"lr": ("lr_grid", "halving"), "lr_grid": ("halving",), "epochs": ("min_steps", "max_steps")}
-    for given, others in replaced.items():
-        if given in settings:
-            values = {key: value for key, value in values.items() if key not in others}
-    return values
+    preset = setups.presets()[name].beside(settings)
+    return {**preset.settings, **preset.study}
 
 
 def _free(name: str, fingerprint: str) -> Path:
