@@ -175,7 +175,11 @@ def _rival(chosen: Pick) -> str:
     first, second = (chosen.line, best) if ahead else (best, chosen.line)
     if gap[1][0] <= 0 <= gap[1][1]:
         return f" These rows cannot tell {first.cell.label} from {second.cell.label}."
-    return f" {first.cell.label} is ahead of {second.cell.label} beyond the chance of these rows."
+    told = f" {first.cell.label} is ahead of {second.cell.label} beyond the chance of these rows"
+    why = (
+        f"; dev chose {second.cell.label}, as a choice on {chosen.group.split} would flatter what it chooses"
+    )
+    return f"{told}{why if ahead is False and chosen.group.split == 'test' else ''}."
 
 
 def best_other(chosen: Pick) -> Line | None:
@@ -303,7 +307,21 @@ def next_steps(chosen: Pick, groups: Sequence[Group]) -> list[str]:
         rows = "the row" if hard == 1 else f"the {hard} rows"
         steps.append(f"Check the labels of {rows} that every method gets wrong: the report lists them.")
     steps += _rare(chosen)
-    return steps + _surer(chosen)
+    return [*_instead(chosen), *steps, *_surer(chosen)]
+
+
+def _instead(chosen: Pick) -> list[str]:
+    """How to have the simple model where it is clearly ahead on test of the fine-tuned one that dev chose."""
+    best = best_other(chosen)
+    gap = None if best is None else over_examples(chosen, best)
+    if best is None or gap is None or not best.cell.simple or chosen.line.cell.simple or chosen.useless:
+        return []
+    if chosen.group.sign * gap[0] >= 0 or gap[1][0] <= 0 <= gap[1][1]:
+        return []
+    return [
+        f"To have {best.cell.label} in place of what is exported, compare with --methods {best.cell.label} "
+        "--baselines none and another --out."
+    ]
 
 
 def missed(chosen: Pick) -> list[tuple[str, list[tuple[int, float, float, int]]]]:
