@@ -164,3 +164,28 @@ def test_a_script_needs_no_guard(table, study_inputs):
 def test_what_to_compare_on_is_named_once(arguments, said):
     with pytest.raises(InputError, match=said):
         pats.compare(**arguments)
+
+
+class Interrupted(InlinePlacer):
+    """Ctrl-C while the second run is at work, once."""
+
+    def __init__(self):
+        super().__init__()
+        self.started, self.interrupt = [], True
+
+    def submit(self, attempt):
+        self.started.append(json.loads((attempt / "spec.json").read_text())["run"]["method"])
+        if self.interrupt and len(self.started) == 2:
+            self.interrupt = False
+            raise KeyboardInterrupt
+        return super().submit(attempt)
+
+
+def test_a_call_that_was_interrupted_while_a_baseline_was_fitted_goes_on(table, tmp_path):
+    engine = Interrupted()
+    told = {**QUICK, "methods": ["majority", "tfidf"], "baselines": (), "engine": engine, "progress": False}
+    with pytest.raises(KeyboardInterrupt, match="stopped; the same call goes on where this one was, in out"):
+        pats.compare(table, "out/it", **told)
+    result = pats.compare(table, "out/it", **told)
+    assert engine.started == ["majority", "tfidf", "tfidf"]
+    assert result.failures == 0

@@ -179,7 +179,7 @@ def _rival(chosen: Pick) -> str:
     why = (
         f"; dev chose {second.cell.label}, as a choice on {chosen.group.split} would flatter what it chooses"
     )
-    return f"{told}{why if ahead is False and chosen.group.split == 'test' else ''}."
+    return f"{told}{why if not ahead and chosen.group.split == 'test' else ''}."
 
 
 def best_other(chosen: Pick) -> Line | None:
