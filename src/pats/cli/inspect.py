@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     add("--group", metavar="COL", help="column whose equal cells, such as an author, stay in one split")
     add("--time", metavar="COL", help="column of dates: train has the oldest rows, test the newest")
     add("--dev", metavar="TABLE", help="the table of the dev split, where TABLE is that of train")
-    add("--test", metavar="TABLE", help="the table of the test split, likewise")
+    add("--test", metavar="TABLE", help="the table of the test split, beside that of train")
     add("--folds", type=int, metavar="K", help="divide the rows into K parts, each of which is test once")
     add(
         "--split-seed",

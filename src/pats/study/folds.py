@@ -16,7 +16,7 @@ from pats.tasks import Split, multilabel
 
 
 def whole(run: Run) -> Run:
-    """The run on all rows that stands for the runs of all folds: it is what is exported of them."""
+    """The run on all rows: it has the scores of the runs of all folds, and its model is exported."""
     return replace(run, fold=None)
 
 

@@ -108,7 +108,7 @@ def load(
         folds: Parts of a table, each of which is test once, in place of one split.
         fold: Which of them is test, from 1; None is none: train and dev are all rows.
         dev: The table of the dev split, where ``data`` is that of train.
-        test: The table of the test split, likewise.
+        test: The table of the test split, beside that of train.
 
     Raises:
         InputError: The task is unknown, an argument is not for this kind of task, or the data are

@@ -41,7 +41,7 @@ class Asked:
         folds: Parts of a table, each of which is test once.
         fold: Which of them is test, from 1; None is none: train and dev are all rows.
         dev: The table of the dev split, where ``data`` is that of train.
-        test: The table of the test split, likewise.
+        test: The table of the test split, beside that of train.
         seed: Seed of the split of a table that brings none.
         options: Options of the task.
         need: Which of ``"train"`` and ``"dev"`` are needed; a task may bring more.
