@@ -25,7 +25,7 @@ def test_new_gradients_are_taken_and_their_addresses_given():
     parameters, _, tensors = made()
     for parameter in parameters:
         parameter.grad = torch.ones_like(parameter)
-    assert tensors.grads() == [parameter.grad.data_ptr() for parameter in parameters]
+    assert tensors.grads().tolist() == [parameter.grad.data_ptr() for parameter in parameters]
 
 
 def no_gradient(weight, state):

@@ -4,8 +4,8 @@ Beside the jobs' gradients, learning rates and counters nothing is new, so that 
 used as it is: the host looks whether that holds (``pats.step.again``), sends one buffer and launches.
 """
 
-from collections.abc import Sequence
-from operator import is_, itemgetter
+from itertools import repeat
+from operator import attrgetter, is_
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from pats.step.state import SENSITIVITY, on_device
 from pats.step.telemetry import Telemetry
 
 _NO_GRADIENT = torch.empty(0)
-_HELD = itemgetter("step", SENSITIVITY)
+_grad = attrgetter("grad")
 
 
 class _Recorded:
@@ -46,7 +46,6 @@ class _Recorded:
         self._idle = [parameter for parameter in others if parameter.grad is None]
         stepped = [job.theta for job in batch.jobs]
         stepped += [parameter for parameter in others if parameter.grad is not None]
-        self._tensors = Tensors(optimizer, stepped)
         place = {
             id(parameter): number
             for number, group in enumerate(optimizer.param_groups)
@@ -55,13 +54,16 @@ class _Recorded:
         self._group_of = torch.tensor([place[id(job.theta)] for job in batch.jobs])
         counters = [optimizer.state[job.theta]["step"] for job in batch.jobs]
         self._counters = Counters(counters) if Counters.fit(counters) else None
+        self._tensors = Tensors(optimizer, stepped)
         self._read_there = counters if self._counters is None else []
         # Their places are compared at every step (``Tensors``), so the addresses hold as long as the rest.
         words = [word(counter, self._device) for counter in self._read_there] or [(0.0, 0)] * len(counters)
         self._steps_there = torch.tensor([step for step, _ in words], dtype=torch.float64)
         self._step_width = 16 * words[0][1]
+        self._rates: tuple[list[tuple[float, int]], Tensor, Tensor] | None = None
         self._averages = [job.average for job in batch.jobs if job.average is not None]
         self._thetas = [job.theta for job in batch.jobs]
+        self._changed = self._averages + self._thetas
         self.let_go()
 
     def let_go(self) -> None:
@@ -69,11 +71,11 @@ class _Recorded:
         for job in self._batch.jobs:
             job.grad = _NO_GRADIENT
 
-    def _grads(self) -> list[int] | None:
+    def _grads(self) -> Tensor | None:
         """Addresses of this step's gradients; None where anything else is new."""
         if capturing(self._device) or stream_of(self._device) != self._stream or not self._around.holds():
             return None
-        if any(parameter.grad is not None for parameter in self._idle):
+        if not all(map(is_, map(_grad, self._idle), repeat(None))):
             return None
         grads = self._tensors.grads()
         if grads is None:
@@ -81,10 +83,13 @@ class _Recorded:
         grads = grads[: len(self._batch.jobs)]
         return grads if self._plan.takes(grads) else None
 
-    def _moving(self, grads: Sequence[int], steps: Tensor | None) -> Moving:
+    def _moving(self, grads: Tensor, steps: Tensor | None) -> Moving:
         words = [word(group["lr"], self._device) for group in self._optimizer.param_groups]
-        lrs, widths = torch.tensor(words, dtype=torch.float64).T[:, self._group_of]
-        return Moving(grads, lrs, self._steps_there if steps is None else steps, widths + self._step_width)
+        if self._rates is None or self._rates[0] != words:
+            lrs, widths = torch.tensor(words, dtype=torch.float64).T[:, self._group_of]
+            self._rates = words, lrs, widths + self._step_width
+        _, lrs, widths = self._rates
+        return Moving(grads, lrs, self._steps_there if steps is None else steps, widths)
 
     def _counts(self, telemetry: Telemetry) -> Tensor:
         return telemetry.counts(self._names, self._device)
@@ -120,7 +125,7 @@ class Whole(_Recorded):
         tally = self._plan.update(None, self._counts(telemetry))
         if self._counters is not None:
             self._counters.count()
-        increment_version(self._averages + self._thetas)
+        increment_version(self._changed)
         telemetry.again(sums, tally)
 
 
@@ -130,16 +135,7 @@ class Halves(_Recorded):
     def __init__(self, optimizer: Optimizer, batch: DeviceBatch, plan: Plan, names: tuple[str, ...]) -> None:
         super().__init__(optimizer, batch, plan, names)
         self._states = [optimizer.state[job.theta] for job in batch.jobs]
-        self._between = self._now()
         self._measured = False
-
-    def _now(self) -> tuple[list[int], ...]:
-        """What the second half takes for granted of what the base optimizer may have replaced."""
-        try:
-            held = [*zip(*map(_HELD, self._states), strict=True)]
-        except KeyError:  # it has emptied a state
-            return ()
-        return *([*map(id, column)] for column in held), [*map(Tensor.data_ptr, self._thetas)]
 
     def renew(self) -> bool:
         """Whether the first half can be done, and do it.
@@ -178,7 +174,7 @@ class Halves(_Recorded):
             raise RuntimeError("a step is measured once and perturbed once: this one is over")
         self._measured = False
         counts, steps = self._counts(telemetry), self._steps()
-        if (steps is not None or self._counters is None) and self._now() == self._between:
+        if (steps is not None or self._counters is None) and self._tensors.hold_after():
             self._plan.send(self._moving(self._addresses, steps), self._head)
             tally = self._plan.update(self._sums, counts)
             increment_version(self._thetas)
@@ -226,6 +222,8 @@ def on_device_of(
     parameters = {id(p): p for group in optimizer.param_groups for p in group["params"]}
     if plan is None or not plan.kept or capturing(batch.jobs[0].theta.device):
         return None
+    if not all(job.grad.is_contiguous() for job in batch.jobs):
+        return None  # they were worked on in copies
     if not all(is_(parameters.get(id(job.theta)), job.theta) for job in batch.jobs):
         return None  # shards
     states = [optimizer.state[job.theta] for job in batch.jobs]

@@ -14,9 +14,7 @@ A CUDA graph carries its tables in the arguments of its launches (``constants``)
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import reduce
-from itertools import chain, compress
-from operator import or_
+from itertools import chain
 from struct import pack, unpack
 from typing import Any, NamedTuple
 
@@ -100,7 +98,8 @@ class Plan:
         self._kernels, self._captured, self._device = kernels, captured, rows.device
         self.jobs, self.kept = len(rows.owners), False
         aligned = {row.owner for row, kind in zip(rows.pieces, rows.kinds, strict=True) if kind.aligned}
-        self._aligned = [owner in aligned for owner in range(self.jobs)]
+        low = [(_ALIGNMENT - 1) * (owner in aligned) for owner in range(self.jobs)]
+        self._low = torch.tensor(low, dtype=torch.int64)  # bits that are 0 in the address of a gradient
         self.observing = False  # samples of θ were taken, and are those of this step
         passes = [
             _launches(rows, MEASURE_BLOCK, [kind._replace(base=False) for kind in rows.kinds], noise=True),
@@ -130,24 +129,29 @@ class Plan:
         self._sizes = self._empty(self.jobs, len(kernels.SIZES))
         self._counts = self._empty(self.jobs, 2).zero_()
         self._moving = self._empty(len(Head._fields) + 1 + self.jobs * len(Moving._fields))
+        self._head = _NO_HEAD, self._started(_NO_HEAD)
         self._compiled: dict[tuple[Any, ...], Any] = {}
 
-    def takes(self, grads: Sequence[int]) -> bool:
+    def takes(self, grads: Tensor) -> bool:
         """Whether the launches may load from the addresses of some gradients as they did from the last."""
-        return reduce(or_, compress(grads, self._aligned), 0) % _ALIGNMENT == 0
+        return not bool(torch.bitwise_and(grads, self._low).any())
 
     def send(self, moving: Moving, head: Head = _NO_HEAD) -> None:
         """Send what is new at this step."""
         pinned = self._device.type == "cuda" and not self._captured
-        staged = torch.empty(len(self._moving), dtype=torch.float64, pin_memory=pinned)
-        words = (*unpack("<3q", pack("<qqd", *head)), self.jobs, *moving.grads)
-        staged[: len(words)].view(torch.int64).copy_(torch.tensor(words, dtype=torch.int64))
-        for place, column in zip(staged[len(words) :].view(3, -1), moving[1:], strict=True):
-            place.copy_(column if isinstance(column, Tensor) else torch.tensor(column, dtype=torch.float64))
+        staged = torch.empty(len(self._moving), dtype=torch.int64, pin_memory=pinned)
+        if head != self._head[0]:
+            self._head = head, self._started(head)
+        numbers = [_column(column, torch.float64).view(torch.int64) for column in moving[1:]]
+        torch.cat([self._head[1], _column(moving.grads, torch.int64), *numbers], out=staged)
         if self._captured:
-            self._moving = self._table(staged.view(torch.int64).tolist()).view(torch.float64)
+            self._moving = self._table(staged.tolist()).view(torch.float64)
         else:
-            self._moving.copy_(staged, non_blocking=True)
+            self._moving.copy_(staged.view(torch.float64), non_blocking=True)
+
+    def _started(self, head: Head) -> Tensor:
+        """What the columns of a step come after."""
+        return torch.tensor((*unpack("<3q", pack("<qqd", *head)), self.jobs), dtype=torch.int64)
 
     def measure(self, total: bool) -> Tensor:
         """Pass 1: s̄, and the rows of ``SUMS`` where they are to be added up at once."""
@@ -376,6 +380,10 @@ def signed(word: int) -> int:
 def _packed_numbers(rows: Sequence[JobRow]) -> bytes:
     numbers = [*chain.from_iterable(rows)]
     return pack(f"<{len(numbers)}d", *numbers)
+
+
+def _column(values: Sequence[float] | Tensor, dtype: torch.dtype) -> Tensor:
+    return values if isinstance(values, Tensor) else torch.tensor(values, dtype=dtype)
 
 
 def _trait(argument: object) -> object:

@@ -66,7 +66,7 @@ class Moving(NamedTuple):
     times that of ``step``.
     """
 
-    grads: Sequence[int]
+    grads: Sequence[int] | Tensor
     lrs: Sequence[float] | Tensor
     steps: Sequence[float] | Tensor
     widths: Sequence[float] | Tensor
