@@ -241,3 +241,20 @@ def test_subsets_of_gradients_that_take_turns_keep_their_plans(name, monkeypatch
         (model.layer[0] if step % 2 else model.layer[1]).weight.grad = None
         optimizer.step()
     assert len(made) == 2
+
+
+@pytest.mark.parametrize("name", ["adamax", "perturb"])
+def test_gradients_that_are_not_contiguous_are_looked_up_at_every_step(name):
+    """They are worked on in copies, so that their addresses say nothing."""
+
+    def trained(turn):
+        model = network()
+        optimizer = OPTIMIZERS[name](model)
+        for step in range(4):
+            fill(model, step)
+            if turn:
+                weight(model).grad = weight(model).grad.t().contiguous().t()
+            optimizer.step()
+        return [parameter.detach() for parameter in model.parameters()]
+
+    assert all(map(torch.equal, trained(turn=True), trained(turn=False)))

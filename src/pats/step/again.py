@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from pats.kernels import forced
 from pats.step import look
-from pats.step.state import SHAPED, is_exact, on_device
+from pats.step.state import EXACT, SHAPED, on_device
 
 _LEFT_OUT = ("params", "param_names", "lr")  # names are compared by themselves, lr is renewed
 
@@ -54,9 +54,11 @@ class Tensors:
     Args:
         optimizer: The optimizer.
         parameters: The parameters.
+        to: Where the addresses of the gradients of the first ones are written, in int64.
+        low: Bits that must be 0 in each of these addresses.
     """
 
-    def __init__(self, optimizer: Optimizer, parameters: Sequence[Tensor]) -> None:
+    def __init__(self, optimizer: Optimizer, parameters: Sequence[Tensor], to: Tensor, low: Tensor) -> None:
         states = [optimizer.state.get(parameter, {}) for parameter in parameters]
         self._entries = look.Values(states)
         # The rows of a budget are the ledger's, and counters on the host in one tensor (``Counters``).
@@ -67,12 +69,11 @@ class Tensors:
             if isinstance(entry, Tensor) and (key in SHAPED or (key == "step" and on_device(entry)))
         ]
         self._held, self._parameters = look.Tensors([*parameters, *held]), look.Tensors(parameters)
-        self._grads = look.Gradients(parameters)
+        self._grads = look.Gradients(parameters, to, low)
 
-    def grads(self) -> Tensor | None:
-        """The addresses of this step's gradients, until the next; None where anything else is new."""
-        addresses = self._grads.addresses()
-        return addresses if addresses is not None and self._entries.hold() and self._held.hold() else None
+    def take_grads(self) -> bool:
+        """Write the addresses of this step's gradients; False where anything else is new."""
+        return self._entries.hold() and self._held.hold() and self._grads.take()
 
     def hold_after(self) -> bool:
         """Whether a base update has replaced no entry of a state, and moved no parameter."""
@@ -92,7 +93,7 @@ class Counters:
         self._all = torch.stack([counter.detach().reshape(()) for counter in counters])
         for counter, place in zip(counters, self._all.unbind(), strict=True):
             counter.set_(place)  # type: ignore[call-overload]
-        self._places = look.Tensors(counters)
+        self._numbers = look.Numbers(counters, self._all)
 
     @staticmethod
     def fit(counters: Sequence[object]) -> bool:
@@ -102,11 +103,13 @@ class Counters:
         kinds = {(counter.dtype, counter.ndim) for counter in counters if isinstance(counter, Tensor)}
         return len(kinds) == 1 and not kinds.pop()[1]
 
-    def read(self) -> Tensor | None:
-        """What they are, in float64; None where one is elsewhere, or has to be made exact."""
-        if not self._places.hold():
-            return None
-        return self._all.double() if is_exact(self._all, int(self._all.max()) + 1) else None
+    def read(self, to: Tensor, more: float = 0.0) -> bool:
+        """Write what they are in float64, plus something.
+
+        Returns:
+            False where one is elsewhere, or has to be made exact.
+        """
+        return self._numbers.read(to, more, EXACT - 1.0)
 
     def count(self, which: Tensor | float = 1.0) -> None:
         """Count all of them, or those for which there is a 1."""

@@ -12,6 +12,7 @@ from ctypes import (
     POINTER,
     Structure,
     c_char_p,
+    c_double,
     c_int32,
     c_int64,
     c_uint8,
@@ -86,7 +87,9 @@ def _load() -> ctypes.PyDLL | None:
         return None
     found.pats_look_through((c_void_p * 6)(torchs.describe, *python))
     found.pats_see.argtypes = found.pats_same_tensors.argtypes = [c_void_p, c_int64, POINTER(_Seen)]
-    found.pats_gradients.argtypes = [c_void_p, c_int64, py_object, py_object, POINTER(_Seen), c_void_p]
+    found.pats_numbers.argtypes = [c_void_p, c_int64, POINTER(_Seen), c_double, c_double, c_void_p]
+    objects: list[Any] = [c_void_p, c_int64, py_object, py_object, POINTER(_Seen)]
+    found.pats_gradients.argtypes = [*objects, c_void_p, c_void_p, c_int64]
     found.pats_same_values.argtypes = [c_void_p, c_int64, c_void_p, c_int64]
     found.pats_same_items.argtypes = [py_object, c_void_p, c_int64]
     return found if _describes(found) else None
@@ -133,37 +136,78 @@ class Tensors:
             return False
 
 
+class Numbers(Tensors):
+    """Single numbers on the host, of one dtype, that are views of one tensor.
+
+    Args:
+        tensors: The numbers.
+        together: The tensor.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], together: Tensor) -> None:
+        super().__init__(tensors)
+        self._together = together
+
+    def read(self, to: Tensor, more: float, below: float) -> bool:
+        """Write them in float64, with something added to each.
+
+        Args:
+            to: Where; on the host, contiguous.
+            more: What is added.
+            below: A limit for those in float32.
+
+        Returns:
+            False where one is not as it was, or not below the limit.
+        """
+        narrow = self._together.dtype == torch.float32
+        if LIBRARY is None or self._seen is None or not (narrow or self._together.dtype == torch.float64):
+            if not self.hold() or (narrow and not bool((self._together < below).all())):
+                return False
+            torch.add(self._together, more, out=to)
+            return True
+        asked = self._addresses, len(self._tensors), self._seen, more, below, to.data_ptr()
+        try:
+            return bool(LIBRARY.pats_numbers(*asked))
+        except RuntimeError:
+            return False
+
+
 class Gradients:
     """The gradients of some parameters, which are other tensors at every step, of the kind that they are now.
 
     Args:
         parameters: The parameters, all with a gradient.
+        to: Where the addresses of the first ones are written: int64, on the host, contiguous.
+        low: Bits that must be 0 in each of these addresses, likewise.
     """
 
-    def __init__(self, parameters: Sequence[Tensor]) -> None:
-        self._parameters = [*parameters]
+    def __init__(self, parameters: Sequence[Tensor], to: Tensor, low: Tensor) -> None:
+        self._parameters, self._to, self._low = [*parameters], to, low
         grads = [*map(_grad, self._parameters)]
         self._seen, self._addresses = _seen(grads), _addresses(self._parameters)
         self._kinds = None if self._seen else _places(grads)
-        self._at = torch.zeros(len(grads), dtype=torch.int64)
 
-    def addresses(self) -> Tensor | None:
-        """Where they are, until this is asked again; None where one is missing, freed, or of another kind."""
+    def take(self) -> bool:
+        """Write the addresses; False where a gradient is missing, freed, or of another kind."""
         if LIBRARY is None or self._seen is None:
             return self._looked_up()
-        asked = self._addresses, len(self._parameters), _GRAD, None, self._seen, self._at.data_ptr()
+        asked = self._addresses, len(self._parameters), _GRAD, None, self._seen
+        places = self._low.data_ptr(), self._to.data_ptr(), len(self._to)
         try:
-            return self._at if LIBRARY.pats_gradients(*asked) else None
+            return bool(LIBRARY.pats_gradients(*asked, *places))
         except RuntimeError:  # a sparse one lies nowhere
-            return None
+            return False
 
-    def _looked_up(self) -> Tensor | None:
+    def _looked_up(self) -> bool:
         grads = [*map(_grad, self._parameters)]
         found = None if any(map(is_, grads, repeat(None))) else _places(grads)
         if found is None or self._kinds is None or found[1:] != self._kinds[1:]:
-            return None
+            return False
         # The memory of one that has been freed is nowhere, as is that of an empty one.
-        return torch.tensor(found[0], dtype=torch.int64) if found[0].count(0) == found[2].count(0) else None
+        if found[0].count(0) != found[2].count(0):
+            return False
+        self._to.copy_(torch.tensor(found[0][: len(self._to)], dtype=torch.int64))
+        return not bool(torch.bitwise_and(self._to, self._low).any())
 
 
 class Values:

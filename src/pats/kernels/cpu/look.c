@@ -103,9 +103,24 @@ PATS_EXPORT int pats_same_tensors(void *const *tensors, int64_t count, const pat
     return 1;
 }
 
-// The addresses of the gradients of parameters; 0 where one is of another kind than it was, missing or freed.
+// Numbers on the host, in float32 or float64: each plus `more`. 0 where a tensor is not what it was, where it was, or
+// one in float32 is not below `limit`.
+PATS_EXPORT int pats_numbers(void *const *tensors, int64_t count, const pats_seen *seen, double more, double limit,
+                             double *out) {
+    if (!pats_same_tensors(tensors, count, seen)) return 0;
+    for (int64_t i = 0; i < count; i++) {
+        const void *at = (const void *)(uintptr_t)seen[i].data;
+        const double number = seen[i].bits == 32 ? *(const float *)at : *(const double *)at;
+        if (seen[i].bits == 32 && !(number < limit)) return 0;
+        out[i] = number + more;
+    }
+    return 1;
+}
+
+// The addresses of the gradients of parameters, of the first `given` ones. 0 where one is of another kind than it was,
+// missing or freed, or has an address with a bit of `low`.
 PATS_EXPORT int pats_gradients(void *const *parameters, int64_t count, void *name, void *none, const pats_seen *seen,
-                               int64_t *addresses) {
+                               const int64_t *low, int64_t *addresses, int64_t given) {
     for (int64_t i = 0; i < count; i++) {
         pats_seen now;
         if (i + AHEAD < count) FETCH(parameters[i + AHEAD]);
@@ -113,8 +128,8 @@ PATS_EXPORT int pats_gradients(void *const *parameters, int64_t count, void *nam
         if (!gradient) return 0;
         const int fits = gradient != none && see(gradient, &now) && alike(&now, seen + i) && !now.data == !now.numel;
         python.release(gradient);  // its parameter holds it
-        if (!fits) return 0;
-        addresses[i] = (int64_t)now.data;
+        if (!fits || (i < given && (now.data & (uint64_t)low[i]))) return 0;
+        if (i < given) addresses[i] = (int64_t)now.data;
     }
     return 1;
 }

@@ -28,8 +28,8 @@ from torch import Tensor
 
 from pats.kernels.job import MatrixBatch, MatrixJob, refuse_misfits, unfit, write_back
 from pats.kernels.triton import plan
-from pats.kernels.triton.plan import Head, Plan, Plans
-from pats.kernels.triton.tables import Moving
+from pats.kernels.triton.moving import Head, Words
+from pats.kernels.triton.plan import Plan, Plans
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
@@ -151,9 +151,17 @@ class _Work:
     def send(self, grad_scale: float | Tensor, found_inf: Tensor | None) -> None:
         lrs = [plan.word(job.lr, self._device) for job in self._jobs]
         steps = [plan.word(job.step, self._device) for job in self._jobs]
+        words = Words(len(self._jobs))
+        words.begin(head_of(grad_scale, found_inf, self._held))
+        words.grads.copy_(torch.tensor(self._grads, dtype=torch.int64))
         widths = [lr_at + 16 * step_at for (_, lr_at), (_, step_at) in zip(lrs, steps, strict=True)]
-        moving = Moving(self._grads, [lr for lr, _ in lrs], [step for step, _ in steps], widths)
-        self.plan.send(moving, head_of(grad_scale, found_inf, self._held))
+        for place, column in (
+            (words.lrs, [lr for lr, _ in lrs]),
+            (words.steps, [step for step, _ in steps]),
+            (words.widths, widths),
+        ):
+            place.copy_(torch.tensor(column, dtype=torch.float64))
+        self.plan.send(words)
 
     def _addresses(self, job: MatrixJob) -> list[tuple[int, int]]:
         """Address and bytes an element of θ, ∇L, s̄, m and u or v."""

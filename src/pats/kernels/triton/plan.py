@@ -22,11 +22,13 @@ import torch
 from torch import Tensor
 
 from pats.kernels.job import SUMS, TALLY, MatrixJob, capturing
+from pats.kernels.triton.moving import Words
 from pats.kernels.triton.tables import (
     EVERY,
+    HEAD,
+    MOVING,
     SAMPLED,
     JobRow,
-    Moving,
     OwnerRow,
     PieceRow,
     flags_of,
@@ -74,17 +76,6 @@ class Rows(NamedTuple):
     samples: int
 
 
-class Head(NamedTuple):
-    """What torch's AMP has left for a step: addresses of found_inf and grad_scale, or grad_scale itself."""
-
-    found: int = 0
-    scale_at: int = 0
-    scale: float = 1.0
-
-
-_NO_HEAD = Head()
-
-
 class Plan:
     """Tables and workspace on a device, and the launches that use them.
 
@@ -97,9 +88,10 @@ class Plan:
     def __init__(self, rows: Rows, kernels: Any, captured: bool) -> None:
         self._kernels, self._captured, self._device = kernels, captured, rows.device
         self.jobs, self.kept = len(rows.owners), False
+        self.sent: Words | None = None  # last
         aligned = {row.owner for row, kind in zip(rows.pieces, rows.kinds, strict=True) if kind.aligned}
         low = [(_ALIGNMENT - 1) * (owner in aligned) for owner in range(self.jobs)]
-        self._low = torch.tensor(low, dtype=torch.int64)  # bits that are 0 in the address of a gradient
+        self.low = torch.tensor(low, dtype=torch.int64)  # bits that are 0 in the address of a gradient
         self.observing = False  # samples of θ were taken, and are those of this step
         passes = [
             _launches(rows, MEASURE_BLOCK, [kind._replace(base=False) for kind in rows.kinds], noise=True),
@@ -128,30 +120,17 @@ class Plan:
         self.sums, self.tally = self._empty(self.jobs, len(SUMS)), self._empty(self.jobs, len(TALLY))
         self._sizes = self._empty(self.jobs, len(kernels.SIZES))
         self._counts = self._empty(self.jobs, 2).zero_()
-        self._moving = self._empty(len(Head._fields) + 1 + self.jobs * len(Moving._fields))
-        self._head = _NO_HEAD, self._started(_NO_HEAD)
+        self._moving = self._empty(len(HEAD) + self.jobs * len(MOVING))
         self._compiled: dict[tuple[Any, ...], Any] = {}
 
-    def takes(self, grads: Tensor) -> bool:
-        """Whether the launches may load from the addresses of some gradients as they did from the last."""
-        return not bool(torch.bitwise_and(grads, self._low).any())
-
-    def send(self, moving: Moving, head: Head = _NO_HEAD) -> None:
+    def send(self, words: Words) -> None:
         """Send what is new at this step."""
-        pinned = self._device.type == "cuda" and not self._captured
-        staged = torch.empty(len(self._moving), dtype=torch.int64, pin_memory=pinned)
-        if head != self._head[0]:
-            self._head = head, self._started(head)
-        numbers = [_column(column, torch.float64).view(torch.int64) for column in moving[1:]]
-        torch.cat([self._head[1], _column(moving.grads, torch.int64), *numbers], out=staged)
+        self.sent = words
         if self._captured:
-            self._moving = self._table(staged.tolist()).view(torch.float64)
-        else:
-            self._moving.copy_(staged.view(torch.float64), non_blocking=True)
-
-    def _started(self, head: Head) -> Tensor:
-        """What the columns of a step come after."""
-        return torch.tensor((*unpack("<3q", pack("<qqd", *head)), self.jobs), dtype=torch.int64)
+            self._moving = self._table(words.all.tolist()).view(torch.float64)
+            return
+        staged = torch.empty_like(words.all, pin_memory=self._device.type == "cuda")
+        self._moving.view(torch.int64).copy_(staged.copy_(words.all), non_blocking=True)
 
     def measure(self, total: bool) -> Tensor:
         """Pass 1: s̄, and the rows of ``SUMS`` where they are to be added up at once."""
@@ -380,10 +359,6 @@ def signed(word: int) -> int:
 def _packed_numbers(rows: Sequence[JobRow]) -> bytes:
     numbers = [*chain.from_iterable(rows)]
     return pack(f"<{len(numbers)}d", *numbers)
-
-
-def _column(values: Sequence[float] | Tensor, dtype: torch.dtype) -> Tensor:
-    return values if isinstance(values, Tensor) else torch.tensor(values, dtype=dtype)
 
 
 def _trait(argument: object) -> object:
