@@ -62,9 +62,7 @@ class _Recorded:
         self._words.steps.copy_(torch.tensor([step for step, _ in words], dtype=torch.float64))
         self._step_width = 16 * words[0][1]
         self._rates: list[tuple[float, int]] = []
-        self._averages = [job.average for job in batch.jobs if job.average is not None]
         self._thetas = [job.theta for job in batch.jobs]
-        self._changed = self._averages + self._thetas
         self.let_go()
 
     def let_go(self) -> None:
@@ -123,7 +121,7 @@ class Whole(_Recorded):
         tally = self._plan.update(None, self._counts(telemetry))
         if self._counters is not None:
             self._counters.count()
-        increment_version(self._changed)
+        increment_version(self._thetas)  # of nothing else: autograd saves no state of an optimizer
         telemetry.again(sums, tally)
 
 
@@ -157,7 +155,6 @@ class Halves(_Recorded):
         self._take_rates()
         self._plan.send(self._words)
         self._sums = self._plan.measure(total=True)
-        increment_version(self._averages)
         self._measured = True
         return True
 

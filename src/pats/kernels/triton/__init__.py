@@ -99,7 +99,6 @@ class DeviceBatch(MatrixBatch):
         work = _Work(self.jobs, self.plans, base=False)
         work.send(grad_scale, found_inf)
         sums = work.plan.measure(total=True)
-        count_averages(self.jobs)
         return sums
 
     def perturb(self, sums: Tensor, found_inf: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
@@ -122,7 +121,6 @@ class DeviceBatch(MatrixBatch):
         work.send(1.0, None)
         sums = work.plan.measure(total=False)
         tally = work.plan.update(None, counts)
-        count_averages(self.jobs)
         write_back(self.jobs, work.copies)
         return sums, tally
 
@@ -191,11 +189,6 @@ def head_of(grad_scale: float | Tensor, found_inf: Tensor | None, held: list[Ten
         return Head(found, 0, grad_scale)
     held.append(grad_scale.to(torch.float32))
     return Head(found, held[-1].data_ptr())
-
-
-def count_averages(jobs: Sequence[MatrixJob]) -> None:
-    """Count the changes of pass 1 for autograd."""
-    torch.autograd.graph.increment_version([job.average for job in jobs if job.average is not None])
 
 
 _PATH = cast(Any, importlib.import_module(__name__))
