@@ -3,28 +3,35 @@
 import copy
 import io
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 import pats
 from support.small_network import backward, flat_weights, make_network
 
 LR = 1e-2
 NOISE = pats.Noise(keep="transient", budget=0.3, seed=3)
-BASES = {
+BASES: dict[str, Callable[[nn.Module], Optimizer]] = {
     "adamw": lambda model: torch.optim.AdamW(model.parameters(), lr=LR),
     "adamax, ours": lambda model: pats.optim.Adamax(pats.param_groups(model), lr=LR, foreach=False),
     "momentum": lambda model: torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9),
 }
 
 
-def attached(base="adamw", noise=NOISE, model=None, **options):
+def attached(
+    base: str = "adamw", noise: pats.Noise = NOISE, model: nn.Module | None = None, **options: Any
+) -> tuple[nn.Module, Optimizer, pats.Perturbation]:
+    """A model, its optimizer and the noise on both."""
     model = make_network() if model is None else model
     optimizer = BASES[base](model)
     return model, optimizer, pats.perturb(optimizer, model, noise, **options)
 
 
-def trained(steps=4, **given):
+def trained(steps: int = 4, **given: Any) -> tuple[nn.Module, Optimizer, pats.Perturbation, Tensor, Tensor]:
     """A model between two steps, its clean weights, and those with the noise in, which is there now."""
     model, optimizer, handle = attached(**given)
     for step in range(steps):
@@ -37,30 +44,30 @@ def trained(steps=4, **given):
     return model, optimizer, handle, clean, noisy
 
 
-def inputs():
+def inputs() -> Tensor:
     return torch.randn(8, 3, generator=torch.Generator().manual_seed(7))
 
 
-def look_again(model):
+def look_again(model: nn.Module) -> None:
     """A pass without gradients."""
     with torch.no_grad():
         model(inputs())
 
 
-def evaluated(model):
+def evaluated(model: nn.Module) -> None:
     model.eval()
     model(inputs())
     model.train()
 
 
-def saved(model):
+def saved(model: nn.Module) -> Any:
     file = io.BytesIO()
     torch.save(model, file)
     file.seek(0)
     return torch.load(file, weights_only=False)
 
 
-LOOKS = {
+LOOKS: dict[str, Callable[[Any], Any]] = {
     "eval": evaluated,
     "no_grad": look_again,
     "inference_mode": torch.inference_mode()(lambda model: model(inputs())),
