@@ -17,7 +17,8 @@ from benchmarks import record
 from pats import cli, paper
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
-from pats.study.plan.grid import PlannedCell, Study
+from pats.study.plan.grid import Study
+from pats.study.plan.planned import PlannedCell
 from pats.study.store.results import Store
 
 MODELS = tuple(f"model-{number}" for number in range(5))

@@ -15,7 +15,7 @@ from pats.study import Study, prepare
 from pats.study.identity import identify
 from pats.study.place.coordinator import execute
 from pats.study.place.protocol import Placer
-from pats.study.plan.grid import PlannedCell
+from pats.study.plan.planned import PlannedCell
 from pats.study.store.results import Store
 
 

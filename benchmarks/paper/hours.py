@@ -15,7 +15,7 @@ from benchmarks.tables import rows_of, table
 from pats import setups
 from pats.run import Run
 from pats.study import Study
-from pats.study.plan.grid import PlannedCell
+from pats.study.plan.planned import PlannedCell
 from pats.study.sweep import Sweep
 from pats.tasks import GLUE
 

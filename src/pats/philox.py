@@ -25,7 +25,7 @@ from torch import Tensor
 RNG_VERSION = 1
 
 PATS, STOCHASTIC_ROUNDING, NOISYTUNE, MIXOUT, EMBEDDING = range(5)
-WEIGHT, UPGD = 7, 8  # noise on weights for one pass, and that of UPGD's updates
+HIDDEN, GRADIENT_MASK, WEIGHT, UPGD = range(5, 9)  # HyPe, Child-Tuning, weights for one pass, UPGD's updates
 
 CHUNK = 1 << 16  # elements drawn at once: the working set stays in the second-level cache
 
@@ -78,7 +78,7 @@ def words(
         start: Global row-major index of the first element, from 0 to 2⁶⁴ - 1.
         count: Number of elements; 0 gives an empty tensor.
         purpose: What the words are for: 0 PATS, 1 stochastic rounding, 2 NoisyTune, 3 Mixout,
-            4 embedding noise, 7 weights for one pass, 8 UPGD.
+            4 embedding noise, 5 hidden states, 6 gradient masks, 7 weights for one pass, 8 UPGD.
         device: Where to compute; the words are the same everywhere.
 
     Returns:

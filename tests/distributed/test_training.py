@@ -391,6 +391,6 @@ def test_every_method_trains_sharded_or_says_why_not(bert, reviews):
     results = world(every_method, str(bert), str(reviews), by_the_example())
     world.end()
     for told in results:
-        for method in ("ema", "lawa", "smart", "soup"):
+        for method in ("ema", "lawa", "rwp", "smart", "soup"):
             assert "which it cannot shard: train on replicas" in told.pop(method)
         assert set(told.values()) == {"done"}

@@ -42,11 +42,18 @@ def gradients(classifier, name, options=None, steps=2):
 
 
 @pytest.mark.parametrize(
-    "name", ["mixout", "freelb", "smart", "mixout+smart", "mixout+r3f", "mixout+freelb", "sam", "mixout+sam"]
+    "name",
+    [
+        *("mixout", "freelb", "smart", "mixout+smart", "mixout+r3f", "mixout+freelb"),
+        *("rdrop", "hype", "rwp", "rwp, mixed", "hype+rdrop", "mixout+rwp", "sam", "mixout+sam"),
+    ],
 )
 def test_gradient_checkpointing_changes_nothing(classifier, name):
     """A pass that is run again finds its own masks, also after a later pass."""
     options = {"mixout.p" if "+" in name else "p": 0.5} if "mixout" in name else {}
+    options |= {"sigma": 0.1} if "hype" in name or "rwp" in name else {}
+    options |= {"mix": 0.3} if "mixed" in name else {}
+    name = name.partition(",")[0]
     losses, plain = gradients(classifier, name, options)
     classifier.gradient_checkpointing_enable({"use_reentrant": False})
     again, recomputed = gradients(classifier, name, options)
@@ -96,6 +103,8 @@ def accumulated(folder, name, size, micro, tmp_path):
         "freelb": {"init": 0.0},
         "smart": {"sigma": 0.0, "mu": 0.0},
         "mixout": {"p": 0.0},
+        "hype": {"sigma": 0.0},
+        "rwp": {"sigma": 0.0},
         "sam": {"rho": 0.0},  # else every micro-batch climbs by itself
         "ivon": {"clip": 1e-2},  # steps of nearly the sign turn on the last digit
     }
@@ -129,7 +138,10 @@ def accumulated(folder, name, size, micro, tmp_path):
     return [p.detach().clone() for p in loaded.model.parameters()]
 
 
-@pytest.mark.parametrize("name", ["vanilla", "freelb", "smart", "mixout", "sam", "ivon", "upgd"])
+@pytest.mark.parametrize(
+    "name",
+    ["vanilla", "freelb", "smart", "mixout", "rdrop", "hype", "rwp", "childtuning", "sam", "ivon", "upgd"],
+)
 def test_accumulation_is_one_larger_batch(inputs_folder, name, tmp_path):
     """For what has no noise of its own: micro-batches are given their own."""
     whole = accumulated(inputs_folder, name, 16, 1, tmp_path)
@@ -164,4 +176,9 @@ def test_data_parallel():
         "sam",
         "ivon",
         "upgd",
+        "rdrop",
+        "rwp",
+        "childtuning",
+        "hype",
+        "rwp+childtuning",
     ]

@@ -15,12 +15,24 @@ TABLE = {
         optim.Adamax,
         optim.AdamW,
     ),
+    "childtuning": (
+        {"variant": "F", "p": 0.3, "fisher": "batch", "scope": None},
+        optim.Adamax,
+        optim.AdamW,
+    ),
+    "hype": ({"sigma": 1e-5, "noise": "normal", "dropout": "keep"}, optim.Adamax, optim.AdamW),
     "lawa": ({"last": 3}, optim.Adamax, optim.AdamW),
     "llrd": ({"factor": 0.95}, optim.Adamax, optim.AdamW),
     "mixout": ({"p": 0.9, "grad": "exact", "dropout": "keep", "scope": "all"}, optim.Adamax, optim.AdamW),
     "neftune": ({"alpha": 5.0, "length": "real"}, optim.Adamax, optim.AdamW),
     "r3f": (
         {"weight": 1.0, "eps": 1e-5, "noise": "uniform", "dropout": "fresh", "regression": "mse"},
+        optim.Adamax,
+        optim.AdamW,
+    ),
+    "rdrop": ({"alpha": 1.0, "task": "both", "reduction": "mean"}, optim.Adamax, optim.AdamW),
+    "rwp": (
+        {"sigma": 5e-4, "scale": "filter", "growth": 0.0, "mix": 1.0, "scope": "all"},
         optim.Adamax,
         optim.AdamW,
     ),
@@ -141,7 +153,7 @@ WRONG = [
     (
         "nothing",
         {},
-        "noisytune, pats, pats-paper, r3f, recadam, reinit, sage, sam, smart, soup, upgd, vanilla",
+        "pats, pats-paper, r3f, rdrop, recadam, reinit, rwp, sage, sam, smart, soup, upgd, vanilla",
     ),
     ("sam", {"rho": -0.1}, "rho is -0.1, but must be a number at least 0"),
     ("sam", {"adaptive": 1}, "true or false"),
@@ -163,6 +175,20 @@ WRONG = [
     ("neftune", {"alpha": -1}, "alpha is -1"),
     ("r3f", {"regression": "maybe"}, "mse, off, refuse"),
     ("recadam", {"t0": "soon"}, "must be a number or nothing"),
+    ("rdrop", {"alpha": -1.0}, "alpha is -1.0"),
+    ("rdrop", {"task": "second"}, "both, first"),
+    ("rdrop", {"reduction": "max"}, "mean, sum"),
+    ("childtuning", {"p": 0.0}, "p is 0.0, but must be a number above 0 and at most 1"),
+    ("childtuning", {"variant": "E"}, "F, D"),
+    ("childtuning", {"fisher": "none"}, "batch, example"),
+    ("childtuning", {"scope": ""}, "a regular expression"),
+    ("hype", {"sigma": -1e-5}, "sigma is -1e-05"),
+    ("hype", {"noise": "other"}, "normal, uniform, positive"),
+    ("hype", {"dropout": "off"}, "keep, replace"),
+    ("rwp", {"sigma": -0.1}, "sigma is -0.1"),
+    ("rwp", {"scale": "matrix"}, "filter, none"),
+    ("rwp", {"growth": -1.0}, "growth is -1.0"),
+    ("rwp", {"mix": 1.1}, "mix is 1.1"),
     ("smart", {"radius": 0.0}, "radius is 0.0, but must be a number above 0"),
     ("smart", {"radius_mode": "other"}, "paper, reference"),
     ("smart", {"place": "head"}, "words, block"),
@@ -188,6 +214,9 @@ WRONG = [
     ("sam+ivon", {}, "of 'sam' and 'ivon' each makes its own loss"),
     ("sam+freelb", {}, "each makes its own loss"),
     ("freelb+smart", {}, "each puts its own noise on the word embeddings"),
+    ("rdrop+r3f", {}, "each makes its own loss from several passes"),
+    ("rwp+rdrop", {}, "each makes its own loss from several passes"),
+    ("childtuning+pats", {}, "of 'childtuning' and 'pats' each brings its own optimizer"),
     ("neftune+r3f", {}, "each puts its own noise on the word embeddings"),
     ("vanilla+pats", {}, "'vanilla' changes nothing"),
     ("pats+pats", {}, "twice"),
@@ -293,8 +322,8 @@ def test_seed_decides(name):
         return torch.cat([p.detach().flatten() for p in model.parameters()])
 
     assert torch.equal(weights(1), weights(1))
+    random = {"noisytune", "pats", "pats-paper", "mixout", "hype", "rwp", "childtuning", "upgd"}
     # The others' noise is on a batch's words, or in the passes of their loss.
-    random = ("noisytune", "pats", "pats-paper", "mixout", "upgd")
     assert torch.equal(weights(1), weights(2)) == (name not in random)
 
 

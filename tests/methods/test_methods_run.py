@@ -14,8 +14,11 @@ from transformers import AutoModelForSequenceClassification, BertForSequenceClas
 from pats.methods import registry
 from pats.run import Run, finetune
 
-PASSES = {"freelb": 3, "r3f": 2, "sam": 2, "smart": 4}  # forward passes a step at the defaults
-GENTLE = {"recadam": {"gamma": 50.0}}  # the learning rates here are high
+PASSES = {"freelb": 3, "r3f": 2, "rdrop": 2, "sam": 2, "smart": 4}  # forward passes a step at the defaults
+GENTLE = {  # the learning rates here are high
+    "recadam": {"gamma": 50.0},
+    "rdrop+hype+childtuning": {"variant": "D"},
+}
 LATER = ("lawa", "soup")  # after one epoch they are plain fine-tuning, and that one may be the best
 
 # Settings in which a method does everything and changes nothing, and the passes a step that it makes.
@@ -38,6 +41,14 @@ NEUTRAL = {
     "sam": ({"rho": 0.0}, 2),
     "sam, adaptive": ({"rho": 0.0, "adaptive": True}, 2),
     "upgd": ({"sigma": 0.0, "gate": "off"}, 1),
+    "rdrop": ({"alpha": 0.0, "task": "first"}, 2),
+    "hype": ({"sigma": 0.0}, 1),
+    "hype, uniform": ({"sigma": 0.0, "noise": "uniform"}, 1),
+    "rwp": ({"sigma": 0.0}, 1),
+    "rwp, isotropic and growing": ({"sigma": 0.0, "scale": "none", "growth": 14.0}, 1),
+    "rwp, clean": ({"mix": 0.0}, 2),
+    "childtuning": ({"p": 1.0}, 1),
+    "childtuning, by the data": ({"p": 1.0, "variant": "D"}, 1),
     "pats": ({"budget": 0.0}, 1),
     "pats-paper": ({"lam": 0.0}, 1),
     "pats, closed gate": ({"p": 0.0}, 1),
@@ -46,6 +57,7 @@ NEUTRAL = {
         1,
     ),
     "mixout+pats": ({"mixout.p": 0.0, "pats.budget": 0.0}, 1),
+    "rdrop+hype+childtuning": ({"alpha": 0.0, "task": "first", "sigma": 0.0, "p": 1.0}, 2),
     "noisytune+smart+pats": ({"noisytune.intensity": 0.0, "weight": 0.0, "mu": 0.0, "budget": 0.0}, 4),
 }
 ALMOST = {"freelb, three passes of a third"}  # equal up to rounding; the passes share dropout
@@ -158,6 +170,8 @@ class Stop(Exception):
         "ivon",
         "upgd",
         "sam+upgd",
+        "rdrop+hype+childtuning",
+        "rwp+childtuning",
     ],
 )
 def test_resume_is_exact(run, method, tmp_path, monkeypatch):
@@ -200,7 +214,11 @@ def test_pairs_and_regression(run, method, data, inputs_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "method", ["mixout+sage", "freelb+pats", "noisytune+smart+recadam", "sam+upgd", "ivon"]
+    "method",
+    [
+        *("mixout+sage", "freelb+pats", "noisytune+smart+recadam", "rdrop+hype+pats", "rwp+childtuning"),
+        *("sam+upgd", "ivon"),
+    ],
 )
 def test_bf16_autocast(run, method):
     options = {"gamma": 10.0} if "recadam" in method else {}

@@ -103,3 +103,18 @@ def test_new_ones_are_one_file(signs, method, tiny_bert, reviews, tmp_path, caps
     assert "classifier.weight" in result["fresh"]["names"]
     assert bool(result["telemetry"]) == (method == "pats")
     assert signs.told == [("drawn", 0), ("exported", None)]
+
+
+@pytest.mark.parametrize(
+    ("given", "gone"),
+    [
+        ((), set()),
+        (("lr",), {"lr_grid", "halving"}),
+        (("lr_grid",), {"lr_grid", "halving"}),
+        (("epochs", "seeds"), {"min_steps", "max_steps"}),
+    ],
+)
+def test_what_is_given_replaces_what_a_preset_has_in_its_place(given, gone):
+    preset = setups.presets()["table"]
+    left = preset.beside(given)
+    assert ({*preset.settings} | {*preset.study}) - ({*left.settings} | {*left.study}) == gone

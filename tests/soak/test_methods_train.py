@@ -24,12 +24,14 @@ EPOCHS = 4
 KINDS = {"classification": 0.6, "pairs": 0.65, "regression": 0.25}
 
 # Where a method wants settings of its own. SAGE's factor is below one on average, and its authors advise 2
-# to 5 times the plain rate. RecAdam's lr·gamma must stay below 1, so its default gamma needs rates at which
-# 100 steps learn nothing of the first task. Nor do they with Mixout's default p = 0.9 (0.5 is slow), or with
-# FreeLB's default alpha = 0.1 and init = 0.2; its settings here are the authors' for MRPC, with fewer passes
-# and twice the epochs: after four it has only begun to learn the first task.
+# to 5 times the plain rate. Child-Tuning learns from three entries of ten at a step. RecAdam's lr·gamma must
+# stay below 1, so its default gamma needs rates at which 100 steps learn nothing of the first task. Nor do
+# they with Mixout's default p = 0.9 (0.5 is slow), or with FreeLB's default alpha = 0.1 and init = 0.2; its
+# settings here are the authors' for MRPC, with fewer passes and twice the epochs: after four it has only
+# begun to learn the first task.
 OWN = {
     "sage": {"lr": 1e-3},
+    "childtuning": {"lr": 1e-3},
     "recadam": {"options": {"gamma": 500.0, "t0": 5}},
     "mixout": {"options": {"p": 0.2}},
     "freelb": {"epochs": 2 * EPOCHS, "options": {"alpha": 0.03, "init": 0.0, "passes": 2}},

@@ -18,14 +18,16 @@ def made():
     for parameter in parameters:
         parameter.grad = torch.ones_like(parameter)
     optimizer = Optimizer(parameters)
-    return parameters, optimizer, Tensors(optimizer, parameters)
+    to, low = torch.zeros(2, dtype=torch.int64), torch.tensor([15, 0])
+    return parameters, optimizer, Tensors(optimizer, parameters, to, low), to
 
 
 def test_new_gradients_are_taken_and_their_addresses_given():
-    parameters, _, tensors = made()
+    parameters, _, tensors, to = made()
     for parameter in parameters:
         parameter.grad = torch.ones_like(parameter)
-    assert tensors.grads() == [parameter.grad.data_ptr() for parameter in parameters]
+    assert tensors.take_grads()
+    assert to.tolist() == [parameter.grad.data_ptr() for parameter in parameters]
 
 
 def no_gradient(weight, state):
@@ -66,26 +68,34 @@ CHANGES = [no_gradient, freed, strided, sparse, half, smaller, added, replaced]
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_anything_else_is_noticed(change):
-    parameters, optimizer, tensors = made()
+    parameters, optimizer, tensors, _ = made()
     change(parameters[0], optimizer.state[parameters[0]])
-    assert tensors.grads() is None
+    assert not tensors.take_grads()
+
+
+def read(together, count, more=0.0):
+    to = torch.empty(count, dtype=torch.float64)
+    return to.tolist() if together.read(to, more) else None
 
 
 def test_counters_in_one_tensor_stay_the_objects_that_they_are():
     counters = [torch.tensor(float(value)) for value in (3, 5)]
     together = Counters(counters)
     counters[0] += 1  # somebody else counts
-    assert together.read().tolist() == [4.0, 5.0]
+    assert read(together, 2) == [4.0, 5.0]
+    assert read(together, 2, more=1.0) == [5.0, 6.0]
     together.count()
     together.count(torch.tensor([0.0, 1.0]))
     assert [float(counter) for counter in counters] == [5.0, 7.0]
     counters[0].data = torch.tensor(1.0)
-    assert together.read() is None
+    assert read(together, 2) is None
 
 
 def test_counters_that_have_to_be_made_exact_are_looked_up():
-    assert Counters([torch.tensor(2.0**23)]).read() is None
-    assert Counters([torch.tensor(2.0**23, dtype=torch.float64)]).read().tolist() == [2.0**23]
+    assert read(Counters([torch.tensor(2.0**23)]), 1) is None
+    assert read(Counters([torch.tensor(2.0**23 - 1)]), 1) is None
+    assert read(Counters([torch.tensor(2.0**23 - 2)]), 1) == [2.0**23 - 2]
+    assert read(Counters([torch.tensor(2.0**23, dtype=torch.float64)]), 1) == [2.0**23]
 
 
 @pytest.mark.parametrize(

@@ -241,3 +241,79 @@ def test_subsets_of_gradients_that_take_turns_keep_their_plans(name, monkeypatch
         (model.layer[0] if step % 2 else model.layer[1]).weight.grad = None
         optimizer.step()
     assert len(made) == 2
+
+
+@pytest.mark.parametrize("name", ["adamax", "perturb"])
+def test_gradients_that_are_not_contiguous_are_looked_up_at_every_step(name):
+    """They are worked on in copies, so that their addresses say nothing."""
+
+    def trained(looks_up):
+        model = network()
+        optimizer = OPTIMIZERS[name](model)
+        stepper = optimizer._stepper if name == "adamax" else optimizer.handle._stepper
+        for step in range(4):
+            fill(model, step)
+            weight(model).grad = weight(model).grad.t().contiguous().t()
+            if looks_up:
+                stepper.replay.forget()
+            optimizer.step()
+        return [parameter.detach() for parameter in model.parameters()]
+
+    assert all(map(torch.equal, trained(looks_up=True), trained(looks_up=False)))
+
+
+@pytest.mark.parametrize("name", ["adamax", "perturb"])
+def test_autograd_is_told_of_every_change_of_a_parameter(name, monkeypatch):
+    monkeypatch.setattr(Plan, "_launch", lambda *_: None)
+    model = network()
+    optimizer = OPTIMIZERS[name](model)
+    for step in range(4):
+        fill(model, step)
+        before = weight(model)._version
+        optimizer.step()
+        assert weight(model)._version > before
+
+
+def sent(name, monkeypatch, count):
+    """How often each of some steps sends its words, and the numbers of the noise in the last ones."""
+    monkeypatch.setattr(Plan, "_launch", lambda *_: None)
+    copies, send = [], Plan.send
+    monkeypatch.setattr(
+        Plan, "send", lambda self, words: copies.append(words.steps.tolist()) or send(self, words)
+    )
+    model = network()
+    optimizer = OPTIMIZERS[name](model)
+    found = []
+    for step in range(5):
+        fill(model, step)
+        copies.clear()
+        count(step, model, optimizer)
+        optimizer.step()
+        found.append((len(copies), set(copies[-1])))
+    return found
+
+
+@pytest.mark.parametrize("name", ["perturb", "perturb, no counter"])
+def test_both_halves_send_once_where_the_step_is_the_one_expected(name, monkeypatch):
+    found = sent(name, monkeypatch, lambda *_: None)
+    assert found[2:] == [(1, {3.0}), (1, {4.0}), (1, {5.0})]
+
+
+@pytest.mark.parametrize("what", ["rate", "steps"])
+def test_the_second_half_sends_again_what_the_base_optimizer_has_changed(what, monkeypatch):
+    def count(step, model, optimizer):
+        if step == 3:
+
+            def happens(*_):
+                for group in optimizer.param_groups:
+                    group["lr"] *= 0.5
+                    for parameter in group["params"] if what == "steps" else ():
+                        optimizer.state[parameter]["step"] += 2
+
+            optimizer._optimizer_step_post_hooks[-1] = happens
+            optimizer._optimizer_step_post_hooks.move_to_end(-1, last=False)
+        elif step == 4:
+            del optimizer._optimizer_step_post_hooks[-1]
+
+    found = sent("perturb", monkeypatch, count)
+    assert found[2:4] == [(1, {3.0}), (2, {6.0 if what == "steps" else 4.0})]

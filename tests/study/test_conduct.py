@@ -9,8 +9,8 @@ from rich.console import Console
 
 from pats import InputError, Run, Study
 from pats.study.conduct import conduct
+from pats.study.options import Options
 from pats.study.store.results import Store
-from pats.study.study_run import Options
 from support.inline_placer import InlinePlacer
 from support.tables import labelled_rows, write_table
 

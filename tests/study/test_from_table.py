@@ -45,6 +45,22 @@ def test_what_python_holds_is_kept_in_the_folder(table, kind):
     assert study_of(FRAMES["pandas"](table), "out/table", {})[0].run.data == study.run.data
 
 
+@pytest.mark.parametrize("kind", ["pandas", "path"])
+def test_splits_may_be_tables_of_their_own(table, tmp_path, kind):
+    frame = pandas.read_csv(table)
+    parts = {"data": frame[:50], "dev": frame[50:62], "test": frame[62:]}
+    for name, part in parts.items() if kind == "path" else ():
+        part.to_csv(tmp_path / f"{name}.csv", index=False)
+        parts[name] = tmp_path / f"{name}.csv"
+    data = parts.pop("data")
+    study, folder, _ = study_of(data, None, {"label": "label", **parts})
+    files = [study.run.data, study.run.dev, study.run.test]
+    assert [
+        len(pandas.read_json(f, lines=True) if kind == "pandas" else pandas.read_csv(f)) for f in files
+    ] == [*(50, 12, 18)]
+    assert study_of(data, folder, {"label": "label", **parts})[0] == study
+
+
 def test_cells_that_json_has_no_word_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     days = pandas.date_range("2024-02-29", periods=60)
@@ -148,3 +164,28 @@ def test_a_script_needs_no_guard(table, study_inputs):
 def test_what_to_compare_on_is_named_once(arguments, said):
     with pytest.raises(InputError, match=said):
         pats.compare(**arguments)
+
+
+class Interrupted(InlinePlacer):
+    """Ctrl-C while the second run is at work, once."""
+
+    def __init__(self):
+        super().__init__()
+        self.started, self.interrupt = [], True
+
+    def submit(self, attempt):
+        self.started.append(json.loads((attempt / "spec.json").read_text())["run"]["method"])
+        if self.interrupt and len(self.started) == 2:
+            self.interrupt = False
+            raise KeyboardInterrupt
+        return super().submit(attempt)
+
+
+def test_a_call_that_was_interrupted_while_a_baseline_was_fitted_goes_on(table, tmp_path):
+    engine = Interrupted()
+    told = {**QUICK, "methods": ["majority", "tfidf"], "baselines": (), "engine": engine, "progress": False}
+    with pytest.raises(KeyboardInterrupt, match="stopped; the same call goes on where this one was, in out"):
+        pats.compare(table, "out/it", **told)
+    result = pats.compare(table, "out/it", **told)
+    assert engine.started == ["majority", "tfidf", "tfidf"]
+    assert result.failures == 0

@@ -73,7 +73,7 @@ def store(tmp_path, monkeypatch):
         prepare, "load_tasks", lambda *_: prepare.StudyData(PRINTS, {"rte": ("no", "yes")}, ())
     )
     monkeypatch.setattr(prepare, "check_models", lambda *_: (None, {}))
-    monkeypatch.setattr("pats.study.study_run.StudyRun._keep", lambda *_: None)  # no model to export
+    monkeypatch.setattr("pats.study.keep.Keeper.export", lambda *_: None)  # no model to export
     store, cells = Store(tmp_path / "out"), STUDY.cells(PRINTS)
     store.save_study({"study": STUDY.to_dict(), "cells": [cell.to_dict() for cell in cells]})
     *done, last = [run for cell in cells for run in cell.runs]

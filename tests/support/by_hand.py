@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,15 +18,22 @@ def logits_of(
     parameters: Mapping[str, torch.Tensor],
     extra: torch.Tensor | None = None,
     words: torch.Tensor | None = None,
+    layer: torch.Tensor | None = None,
+    dropout: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Logits as a function of named parameters; ``extra`` is added to the embeddings."""
+    """Logits as a function of named parameters.
+
+    ``extra`` is added to the embeddings, ``layer`` to what the layer is given; ``dropout`` is a factor.
+    """
     x = (parameters[TABLE] if words is None else words)[IDS]
     x = x if extra is None else x + extra
-    hidden = x @ parameters["body.layers.0.0.weight"].T + parameters["body.layers.0.0.bias"]
+    given = x if layer is None else x + layer
+    hidden = given @ parameters["body.layers.0.0.weight"].T + parameters["body.layers.0.0.bias"]
     hidden = hidden @ parameters["body.layers.0.1.weight"].T + parameters["body.layers.0.1.bias"]
     x = x + torch.tanh(hidden)
     real = MASK[..., None].double()
     mean = (x * real).sum(1) / real.sum(1)
+    mean = mean if dropout is None else mean * dropout
     return mean @ parameters["head.weight"].T + parameters["head.bias"]
 
 
@@ -45,18 +53,20 @@ def symmetric_kl(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return ((p * torch.log(p / q)).sum(1) + (q * torch.log(q / p)).sum(1)).mean()
 
 
-def words_at(seed: int, step: int, number: int, count: int, rank: int = 0) -> NDArray[np.float64]:
-    """The stream's words for embedding noise, by the README of the stream: element = pass·2³⁴ + i."""
-    start = ((rank << 16) + number) << 34
-    return philox.words(seed, TABLE, step, start, count, purpose=4).numpy().astype(np.float64)
+def words_at(
+    seed: int, step: int, number: int, count: int, name: str = TABLE, purpose: int = 4
+) -> NDArray[np.float64]:
+    """The stream's words for noise in a pass, by the README of the stream: element = pass·2³⁴ + i."""
+    return philox.words(seed, name, step, number << 34, count, purpose=purpose).numpy().astype(np.float64)
 
 
-def uniform(seed: int, step: int, number: int, shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.tensor(((words_at(seed, step, number, math.prod(shape)) + 0.5) / 2**31 - 1).reshape(shape))
+def uniform(seed: int, step: int, number: int, shape: tuple[int, ...], **stream: Any) -> torch.Tensor:
+    words = words_at(seed, step, number, math.prod(shape), **stream)
+    return torch.tensor(((words + 0.5) / 2**31 - 1).reshape(shape))
 
 
-def normal(seed: int, step: int, number: int, shape: tuple[int, ...]) -> torch.Tensor:
-    u = (words_at(seed, step, number, math.prod(shape)) + 0.5) / 2**32
+def normal(seed: int, step: int, number: int, shape: tuple[int, ...], **stream: Any) -> torch.Tensor:
+    u = (words_at(seed, step, number, math.prod(shape), **stream) + 0.5) / 2**32
     z: torch.Tensor = torch.special.ndtri(torch.tensor(u.reshape(shape)))
     return z
 

@@ -16,13 +16,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.architectures import SMALL, build_model
 
 NAMES = ["vanilla", "mixout", "neftune", "freelb", "r3f", "smart", "mixout+smart+pats", "sam", "ivon", "upgd"]
-LIKE_ONE = ("vanilla", "mixout", "freelb", "ivon", "upgd")
+NAMES += ["rdrop", "rwp", "childtuning", "hype", "rwp+childtuning"]
 OPTIONS = {
     "mixout": {"p": 0.5},
     "freelb": {"init": 0.0},
     "mixout+smart+pats": {"mixout.p": 0.5},
     "ivon": {"clip": 1e-2},
 }
+LIKE_ONE = ("vanilla", "mixout", "freelb", "ivon", "upgd", "rdrop", "rwp", "childtuning")
 QUIET = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 

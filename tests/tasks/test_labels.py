@@ -113,3 +113,26 @@ def test_predictions_bear_the_codes(tmp_path):
     assert {row["prediction"] for row in rows} == {"007"}
     assert {row["label"] for row in rows} == {"007", "7", "012"}
     assert set(rows[0]) >= {"p_007", "p_7", "p_012"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "noted"),
+    [([1, 2, 3, 4, 5], True), (["1", "2", "3"], True), ([0, 1], False), (["good", "bad", "poor"], False)],
+)
+def test_steps_of_a_scale_are_classes_and_a_note_tells_of_regression(tmp_path, labels, noted):
+    data = given(tmp_path, labels * 20)
+    assert data.labels == tuple(sorted(map(str, labels)))
+    told = [note for note in data.notes if "steps of a scale" in note]
+    assert len(told) == noted
+    assert all("--kind regression learns their order" in note for note in told)
+    assert all("Warning" not in note for note in told)
+
+
+@pytest.mark.parametrize(("classes", "warned"), [(200, False), (201, True)])
+@pytest.mark.parametrize("named", ["c{:03}", "{}"])
+def test_more_classes_than_were_tried_are_taken_with_a_warning(tmp_path, classes, warned, named):
+    data = given(tmp_path, [named.format(i % classes) for i in range(4 * classes)])
+    assert len(data.labels) == classes
+    told = [note for note in data.notes if "PATS is tried with up to 200" in note]
+    assert len(told) == warned
+    assert all(note.startswith(f"Warning: There are {classes} classes") for note in told)

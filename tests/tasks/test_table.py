@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pats._errors import InputError
+from pats import InputError, Run
 from pats.tasks import load
 from pats.tasks.reading import open_table as read
 from support.tables import CSV, labelled_rows, write_table
@@ -280,3 +280,78 @@ def test_bad_folders_get_one_sentence(tmp_path, files, parts):
     with pytest.raises(InputError) as error:
         load(data=tmp_path)
     assert all(part in str(error.value) for part in parts), str(error.value)
+
+
+# --------------------------------------------------------------------------- splits in named files
+
+FILES = {"data": 40, "dev": 10, "test": 12}
+
+
+def named_files(folder, names=FILES, **columns):
+    """Tables of other texts each, under the names that they are passed as."""
+    start, paths = 0, {}
+    for name in names:
+        rows = labelled_rows("ab" * (FILES[name] // 2), **columns)
+        rows = [row | {"text": f"text {start + i}"} for i, row in enumerate(rows)]
+        start += len(rows)
+        paths[name] = write_table(folder / f"{name}.csv", rows)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes"),
+    [
+        (("data", "dev", "test"), {"train": 40, "dev": 10, "test": 12}),
+        (("data", "test"), {"train": 34, "dev": 6, "test": 12}),
+        (("data", "dev"), {"train": 40, "dev": 10}),
+    ],
+)
+def test_splits_in_named_files_are_kept(tmp_path, given, sizes):
+    data = load(**named_files(tmp_path, given))
+    assert {name: len(split) for name, split in data.splits.items()} == sizes
+    assert data.name == "data"
+    assert any("no test split" in note for note in data.notes) is ("test" not in given)
+
+
+def test_named_files_are_as_those_of_a_folder(tmp_path):
+    files = named_files(tmp_path)
+    named = load(**files)
+    files["data"].rename(tmp_path / "train.csv")
+    assert load(data=tmp_path).splits == named.splits
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "said"),
+    [
+        ("test", [{"words": "x", "label": "a"}], "no column 'text'"),
+        ("dev", [{"text": "x", "answer": "a"}], "no column 'label'"),
+        ("test", [{"text": "x", "label": "c"}], "class 'c' is in test of {data}, but never in train"),
+        ("test", None, "is a folder, but with --dev every split is one table: name the test table"),
+        ("data", None, "is a folder, but with --dev every split is one table: name the train table"),
+    ],
+)
+def test_named_files_that_do_not_fit_each_other_are_refused(tmp_path, name, rows, said):
+    files = named_files(tmp_path)
+    if rows is None:
+        files[name] = tmp_path
+    else:
+        write_table(files[name], rows)
+    with pytest.raises(InputError) as refused:
+        load(**files)
+    assert said.format(**files) in str(refused.value)
+
+
+def test_twins_across_named_files_are_counted_and_a_test_without_labels_is_left_out(tmp_path):
+    files = named_files(tmp_path)
+    write_table(files["dev"], [{"text": f"TEXT  {i}", "label": "ab"[i % 2]} for i in range(10)])
+    write_table(files["test"], [{"text": f"text {i}"} for i in range(50, 60)])
+    data = load(**files)
+    assert "test" not in data.splits
+    told = " ".join(data.notes)
+    assert "10 rows" in told
+    assert "The test split has no labels: its 10 rows are left out" in told
+
+
+def test_files_for_splits_belong_to_the_id_until_their_content_does(tmp_path):
+    assert len({Run(data="x").id, Run(data="x", dev="y").id, Run(data="x", test="y").id}) == 3
+    assert Run(data="x", test="y", fingerprint="f").id == Run(data="z", fingerprint="f").id

@@ -17,7 +17,10 @@ from pats.run.spec import Run
 from pats.study import place
 from pats.study.command import RENAMED
 
-_NOT_FLAGS = ("text", "label", "options", "task_options", "fingerprint", "weights", "method", "betas")
+_NOT_FLAGS = (
+    *("text", "label", "options", "task_options", "fingerprint", "weights", "method", "betas"),
+    *("folds", "fold"),  # of a comparison, which adds --folds itself
+)
 
 
 def number(text: str) -> float:

@@ -30,9 +30,7 @@ def pairs(texts: Sequence[str], flag: str) -> dict[str, Value]:
 def run_settings(values: dict[str, Any]) -> dict[str, Any]:
     """Take the settings of a run out of the flags' values."""
     names = {field.name for field in fields(Run)}
-    settings = dict(setups.presets()[values.pop("preset", "paper")].settings)
-    if "epochs" in values:  # what bounds the steps is in place of epochs
-        settings = {key: value for key, value in settings.items() if key not in ("min_steps", "max_steps")}
+    settings = dict(setups.presets()[values.pop("preset", "paper")].beside(values).settings)
     settings |= {key: values.pop(key) for key in list(values) if key in names}
     if "task_option" in values:
         settings["task_options"] = pairs(values.pop("task_option"), "--task-option")
@@ -46,10 +44,7 @@ def with_preset(values: dict[str, Any]) -> dict[str, Any]:
     """
     on_table = "data" in values and not values.get("task") and not values.get("tasks")
     name = values.get("preset", "table" if on_table else "paper")
-    study = dict(setups.presets()[name].study)
-    if "lr" in values or "lr_grid" in values:
-        study = {key: value for key, value in study.items() if key not in ("lr_grid", "halving")}
-    return {**study, **values, "preset": name}
+    return {**setups.presets()[name].beside(values).study, **values, "preset": name}
 
 
 def noise_settings(values: dict[str, Any]) -> dict[str, Value]:

@@ -11,9 +11,16 @@ from pats.study.compare import compare
 EXAMPLE = """
 pats compare --tasks cola rte --data glue/ --models minilm --methods vanilla pats --seeds 5 --out out
 pats compare --data reviews.csv --label stars --time-limit 1h --out out/reviews
+pats compare --data train.csv --dev dev.csv --test test.csv --label stars --out out/files
+pats compare --data few.csv --label stars --folds 5 --seeds 1 --out out/few
 pats compare --tasks rte --data glue/ --methods vanilla pats std=pats --option std.intensity=std
 pats compare --tasks rte --data /nfs/glue --out /nfs/rte --engine ray --ray-address 10.0.0.1:6379 --gpus 1
 """
+
+FOLDS = (
+    "of a table under 500 rows or so: K parts, each of which is test once, so that scores are of all rows; K "
+    "times the runs, and one more for the model that is exported, which is of all rows"
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -43,6 +50,7 @@ def main(argv: Sequence[str]) -> int:
         "has the whole time again, also after a kill, and goes on where the last one stopped"
     )
     add("--time-limit", type=_flags.seconds, metavar="TIME", help=sentence)
+    add("--folds", type=_flags.whole, metavar="K", help=FOLDS)
     _study.add_rest(parser)
     return _study.perform(_settings.with_preset(parser.read(argv)), _study.build, _do)
 

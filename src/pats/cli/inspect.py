@@ -10,6 +10,7 @@ from pats.cli import _parser
 
 EXAMPLE = """
 pats inspect reviews.csv
+pats inspect train.csv --test test.csv
 pats inspect reviews.xlsx --text title body --label stars --json
 """
 SUMMARY = (
@@ -53,6 +54,9 @@ def main(argv: Sequence[str]) -> int:
     add("--drop-unlabelled", action="store_true", help="leave out rows without a label")
     add("--group", metavar="COL", help="column whose equal cells, such as an author, stay in one split")
     add("--time", metavar="COL", help="column of dates: train has the oldest rows, test the newest")
+    add("--dev", metavar="TABLE", help="the table of the dev split, where TABLE is that of train")
+    add("--test", metavar="TABLE", help="the table of the test split, beside that of train")
+    add("--folds", type=int, metavar="K", help="divide the rows into K parts, each of which is test once")
     add(
         "--split-seed",
         type=int,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,17 @@ from torch.func import functional_call
 
 from pats import philox
 
-_SUBSTREAM = 34  # bits of an element's index that are left to the element; the rest is the pass
+SUBSTREAM = 34  # bits of an element's index that are left to the element; the rest is the pass
+
+Size = tuple[int, ...] | torch.Size
+
+
+class Stream(NamedTuple):
+    """Which random numbers: those of a seed, of what is named, and of a purpose of ``pats.philox``."""
+
+    seed: int
+    name: str
+    purpose: int
 
 
 class PassClock:
@@ -72,11 +82,18 @@ class PassClock:
             if isinstance(value, Tensor) and value.requires_grad:
                 cast(Any, value).register_hook(back)
 
-    def words(self, seed: int, name: str, count: int, number: int, device: torch.device) -> Tensor:
-        """The stream's words for noise on this rank's activations in a pass of this step, int64."""
-        start = (self.rank << 16 | number) << _SUBSTREAM
-        purpose = philox.EMBEDDING
-        return philox.words(seed, name, self.step, start, count, purpose, device).to(torch.int64)
+    def uniform(self, stream: Stream, shape: Size, number: int, device: torch.device) -> Tensor:
+        """U(-1, 1) for this rank's activations in a pass of this step, float64, the same on every device."""
+        return (self._words(stream, shape, number, device).double() + 0.5) / 2**31 - 1
+
+    def normal(self, stream: Stream, shape: Size, number: int, device: torch.device) -> Tensor:
+        """N(0, 1) for this rank's activations in a pass of this step, float64."""
+        return philox.normal_quantile(self._words(stream, shape, number, device), 2**32)
+
+    def _words(self, stream: Stream, shape: Size, number: int, device: torch.device) -> Tensor:
+        start, count = (self.rank << 16 | number) << SUBSTREAM, torch.Size(shape).numel()
+        words = philox.words(stream.seed, stream.name, self.step, start, count, stream.purpose, device)
+        return words.to(torch.int64).view(shape)
 
     def seed(self, seed: int) -> int:
         """Seed of the dropout of the next pass, where it is an extra one."""

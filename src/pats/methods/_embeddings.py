@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pats import philox
 from pats._errors import InputError
 from pats._scope import canonical_name, repeated_blocks
-from pats.methods._batch import MicroBatch, PassClock
+from pats.methods._batch import MicroBatch, PassClock, Stream
 
 _TIME_FIRST = ("xlnet",)  # model types that look words up in the order (length, batch)
 
@@ -39,10 +39,10 @@ class Embeddings:
         table = getattr(model, "get_input_embeddings", lambda: None)()
         if not isinstance(table, nn.Module):
             raise InputError(f"{type(model).__name__} has no word embeddings: this method needs them")
-        self._table, self._seed, self.clock = table, seed, clock
+        self._table, self.clock = table, clock
         names = (name for name, module in model.named_modules() if module is table)
         name = next(names)
-        self._name = canonical_name(f"{name}.weight")
+        self._stream = Stream(seed, canonical_name(f"{name}.weight"), philox.EMBEDDING)
         self._changed = table if place == "words" else _block_of(model, name)
         self._width: int = next(table.parameters()).shape[-1]  # a block may have another, a pass shows it
         self._time_first = getattr(getattr(model, "config", None), "model_type", None) in _TIME_FIRST
@@ -92,17 +92,11 @@ class Embeddings:
 
     def uniform(self, shape: tuple[int, ...], number: int, device: torch.device) -> Tensor:
         """U(-1, 1) for the pass of this number, the same on every device."""
-        uniform = (self._words(shape, number, device).double() + 0.5) / 2**31 - 1
-        return uniform.to(self.dtype).view(shape)
+        return self.clock.uniform(self._stream, shape, number, device).to(self.dtype)
 
     def normal(self, shape: tuple[int, ...], number: int, device: torch.device) -> Tensor:
         """N(0, 1) for the pass of this number."""
-        words = self._words(shape, number, device)
-        return philox.normal_quantile(words, 2**32).to(self.dtype).view(shape)
-
-    def _words(self, shape: tuple[int, ...], number: int, device: torch.device) -> Tensor:
-        count = torch.Size(shape).numel()
-        return self.clock.words(self._seed, self._name, count, number, device)
+        return self.clock.normal(self._stream, shape, number, device).to(self.dtype)
 
 
 def _block_of(model: nn.Module, table: str) -> nn.Module:

@@ -1,6 +1,6 @@
 """What a fine-tuning method is: it says what it changes, and leaves the rest to the run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar, Generic, TypeVar
@@ -36,6 +36,8 @@ class Training:
         examples: Training examples; 0 where unknown.
         regression: The labels are scores.
         anchors: The clean weights by canonical name, for methods that are ``anchored``.
+        batches: Gives the training data once, a batch after another, in an order of its own; None where it is
+            not known.
         init_seed: Seed of the weights that are drawn at random before training.
     """
 
@@ -50,6 +52,7 @@ class Training:
     examples: int = 0
     regression: bool = False
     anchors: Mapping[str, Tensor] = field(default_factory=dict)
+    batches: Callable[[], Iterable[Mapping[str, Tensor]]] | None = None
     init_seed: int = 0
 
 

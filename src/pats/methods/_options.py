@@ -46,7 +46,7 @@ def choice(*allowed: str, source: str = "") -> Any:
     return option(allowed[0], f"one of: {', '.join(allowed)}", allowed.__contains__, source)
 
 
-def scope(default: str, source: str = "") -> Any:
+def scope(default: str | None, source: str = "") -> Any:
     """A field for a scope in words, as in ``pats.scope``."""
     return option(default, "a scope: all, encoder, pretrained or a regular expression", bool, source)
 

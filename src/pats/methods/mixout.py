@@ -10,7 +10,7 @@ repeated over all outputs: whole input columns are swapped, for all examples of 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from pats._scope import named_parameters
 from pats._scope import scope as names_in
 from pats.methods import _options
 from pats.methods._batch import PassClock
+from pats.methods._dropout import without_dropout
 from pats.methods._method import Method, Training
 
 _TRANSPOSED = "Conv1D"  # GPT-2's linear layer, whose weight is (inputs, outputs)
@@ -84,20 +85,14 @@ class Mixout(Method[MixoutOptions]):
             name: training.anchors[name].to(weight.device) if name in training.anchors else weight.clone()
             for name, weight in ((name, _weight(layer)) for layer, name in layers.items())
         }
-        dropped = [m for m in model.modules() if isinstance(m, nn.Dropout)]
-        rates = [module.p for module in dropped]
-        if self.options.dropout == "replace":
-            for module in dropped:
-                module.p = 0.0
         for layer, name in layers.items():
             layer.forward = self._forward(layer, name, masks)
         try:
-            yield
+            with without_dropout(model) if self.options.dropout == "replace" else nullcontext():
+                yield
         finally:
             for layer in layers:
                 del layer.forward
-            for module, rate in zip(dropped, rates, strict=True):
-                module.p = rate
 
     def state(self) -> dict[str, Tensor]:
         """The pretrained weights: a resumed run must not mistake the weights of its checkpoint for them."""

@@ -21,7 +21,7 @@ from pats import philox
 from pats._errors import InputError
 from pats._noise import state_dtype
 from pats._scope import canonical_name, refuse_twins
-from pats.kernels.normal import standard_normal
+from pats.kernels import draws
 from pats.optim._one_by_one import OneByOne, check_settings
 from pats.step.displaced import displaced, refuse_sharded
 from pats.step.matrices import iterate
@@ -145,7 +145,7 @@ class IVON(OneByOne):
     def _draw(self, parameter: Tensor, group: dict[str, Any], name: str) -> Tensor:
         state = self.state.get(parameter, {})
         step = int(state.get("step", 0)) + 1
-        normal = standard_normal(group["seed"], name, step, parameter, philox.WEIGHT)
+        normal = draws.normal_like(group["seed"], name, step, parameter, philox.WEIGHT)
         start = torch.full((), group["hess_init"], dtype=normal.dtype, device=normal.device)
         held = state.get(HESSIAN, start)
         return normal.mul_((group["ess"] * (held + group["delta"])).rsqrt_())

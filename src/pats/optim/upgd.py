@@ -22,7 +22,7 @@ from pats import philox
 from pats._errors import InputError
 from pats._noise import moving_average_, sensitivity, state_dtype
 from pats._scope import canonical_name, refuse_twins
-from pats.kernels.normal import standard_normal
+from pats.kernels import draws
 from pats.optim._one_by_one import check_settings
 from pats.step.checkpoint import follow_loading
 from pats.step.displaced import refuse_sharded
@@ -126,7 +126,7 @@ class UPGD:
         if self._gate == "all" and kept is not None:
             moved = torch.addcmul(one.theta, theta - one.theta, kept)
         if self._sigma:
-            noise = standard_normal(self._seed, one.name, one.step, theta, philox.UPGD)
+            noise = draws.normal_like(self._seed, one.name, one.step, theta, philox.UPGD)
             if kept is not None:
                 noise.mul_(kept)
             noise.mul_((one.spoilt == 0).to(noise.dtype) * (self._sigma * one.group["lr"]))

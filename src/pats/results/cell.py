@@ -16,12 +16,20 @@ class Outcome:
     """One run of a cell: its result, or why it has none.
 
     A result with status ``"failed"`` has no score either; ``failure`` says why for both kinds.
+
+    Args:
+        seed: Its seed.
+        run_id: Its id.
+        result: What it found.
+        error: Why it has no result.
+        parts: The runs of its folds, of which its scores are; else none.
     """
 
     seed: int
     run_id: str
     result: Result | None = None
     error: str | None = None
+    parts: tuple["Outcome", ...] = ()
 
     @property
     def missing(self) -> bool:
@@ -81,6 +89,18 @@ class Cell:
             for outcome in self.outcomes
             if outcome.result is not None and outcome.failure is None
         }
+
+    @property
+    def fitted(self) -> dict[str, Result]:
+        """The results of every model with a score: of folds one a fold, else one a seed."""
+        models: dict[str, Result] = {}
+        for outcome in self.outcomes:
+            if outcome.seed not in self.results:
+                continue
+            for place, part in enumerate(outcome.parts or (outcome,), 1):
+                name = f"{outcome.seed}, fold {place}" if outcome.parts else str(outcome.seed)
+                models |= {} if part.result is None else {name: part.result}
+        return models
 
     @property
     def metric(self) -> str | None:

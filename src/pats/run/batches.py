@@ -1,6 +1,6 @@
 """From texts to batches: subset, tokens, padding, and a model's scores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,22 @@ def collator(tokenizer: PreTrainedTokenizerBase) -> Collate:
     """Pads examples to the longest of their batch."""
     collate: Collate = DataCollatorWithPadding(tokenizer)
     return collate
+
+
+def shuffled(
+    features: Sequence[Feature], collate: Collate, batch_size: int, seed: int
+) -> Iterator[dict[str, Tensor]]:
+    """All examples once, in batches of one random order.
+
+    Args:
+        features: Encoded examples.
+        collate: Pads a batch.
+        batch_size: Examples a batch.
+        seed: Seed of the order.
+    """
+    order = np.random.default_rng(seed).permutation(len(features)).tolist()
+    for start in range(0, len(order), batch_size):
+        yield collate([dict(features[row]) for row in order[start : start + batch_size]])
 
 
 @torch.no_grad()

@@ -24,6 +24,10 @@ def inspect_data(run: Run) -> Inspection:
         drop_unlabelled=run.drop_unlabelled,
         group=run.group,
         time=run.time,
+        folds=run.folds,
+        fold=run.fold,
+        dev=run.dev,
+        test=run.test,
     )
     return inspect(asked, run.max_length, counter(run.model, run.revision))
 
@@ -48,6 +52,10 @@ def load_data(run: Run) -> tasks.TaskData:
         drop_unlabelled=run.drop_unlabelled,
         group=run.group,
         time=run.time,
+        folds=run.folds,
+        fold=run.fold,
+        dev=run.dev,
+        test=run.test,
         seed=run.split_seed,
         options=run.task_options,  # type: ignore[arg-type]
     )

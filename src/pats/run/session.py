@@ -255,6 +255,9 @@ class _Session:
             examples=len(self.features["train"]),
             regression=self.data.regression,
             anchors=methods.anchors(self.loaded.model) if self.method.anchored else {},
+            batches=partial(
+                batches.shuffled, self.features["train"], self.collate, run.batch_size, run.data_seed
+            ),
             init_seed=run.init_seed,
         )
         checkpoints = self.folder / CHECKPOINT

@@ -27,7 +27,8 @@ _ADDED = {
     },
     **{"quoting": None, "sheet": None, "drop_rare": False, "drop_unlabelled": False},
     **{"min_steps": None, "max_steps": None, "evaluations": None},
-    **{"group": None, "time": None},
+    **{"group": None, "time": None, "folds": None, "fold": None},
+    **{"dev": None, "test": None},
 }
 
 # Until version 0.1.0 the paper's literal reading was called ``pats``. Its records are read under its new
@@ -68,6 +69,8 @@ class Run:
         task: One of ``pats.tasks.registry()``, a class of your own as ``"my_module:MyTask"``, or None where
             ``data`` is a table.
         data: A task's folder, such as GLUE's, or a table; None takes GLUE from the hub.
+        dev: The table of the dev split, where ``data`` is the table of train; None makes one from it.
+        test: The table of the test split, where ``data`` is the table of train.
         text: Column of the first text of a table, or several whose cells are joined by line feeds; None
             detects it, as it does ``text_pair`` and ``label``.
         text_pair: Column of the second text.
@@ -76,6 +79,10 @@ class Run:
             labels; None detects it. If whole numbers may be classes or scores, it must be given.
         group: Column of a table whose rows of one cell, such as an author, stay in one split.
         time: Column of a table that says when a row was written: train has the oldest rows, test the newest.
+        folds: K parts of a table, each of which is test once, in place of one split, for tables of a few
+            hundred rows.
+        fold: Which of them is test, from 1; None is none: train and dev are all rows, as of the model that is
+            exported.
         quoting: What quotes mean in a CSV or TSV: ``"double"`` (they are doubled within a cell),
             ``"backslash"``, or ``"none"`` (they are plain characters); None detects it.
         sheet: Sheet of a workbook; None takes the first that holds anything.
@@ -168,6 +175,10 @@ class Run:
     min_steps: int | None = None
     max_steps: int | None = None
     evaluations: int | None = None
+    folds: int | None = None
+    fold: int | None = None
+    dev: str | None = None
+    test: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task_options", dict(self.task_options))
@@ -198,10 +209,18 @@ class Run:
             raise InputError(
                 f"min_steps is {self.min_steps}, which is more than max_steps, {self.max_steps}: lower one"
             )
+        self._check_folds()
         for name in ("init_seed", "data_seed", "noise_seed", "split_seed"):
             value = getattr(self, name)
             if not (isinstance(value, int) and 0 <= value < 2**32):
                 raise InputError(f"{name} is {value!r}, but must be a whole number from 0 to 2**32-1")
+
+    def _check_folds(self) -> None:
+        if self.folds is not None and not (isinstance(self.folds, int) and self.folds >= 2):
+            raise InputError(f"folds is {self.folds!r}, but must be a whole number from 2")
+        inside = isinstance(self.fold, int) and 1 <= self.fold <= (self.folds or 0)
+        if self.fold is not None and not inside:
+            raise InputError(f"fold is {self.fold!r}, but must be one of folds, from 1 to {self.folds}")
 
     def _check(
         self, name: str, low: float, high: float, open_start: bool = False, open_end: bool = False
@@ -222,7 +241,7 @@ class Run:
         del content["record"]
         content |= _renamed(self.method, self.options, _NAMES_IN_IDS)
         if self.fingerprint is not None:
-            content["data"] = None
+            content |= dict.fromkeys(("data", "dev", "test"))
         for name, value in _ADDED.items():
             if content[name] == value:
                 del content[name]

@@ -1,12 +1,19 @@
 """What a set-up is: everything about how a run trains that is neither its method nor a plain setting."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 from torch.utils.data import Sampler
+
+# What a setting that is given takes the place of: a search of rates, and bounds on the steps of an epoch.
+_REPLACED: Mapping[str, tuple[str, ...]] = {
+    "lr": ("lr_grid", "halving"),
+    "lr_grid": ("lr_grid", "halving"),
+    "epochs": ("min_steps", "max_steps"),
+}
 
 
 class Preset(NamedTuple):
@@ -21,6 +28,19 @@ class Preset(NamedTuple):
     summary: str
     settings: Mapping[str, Any]
     study: Mapping[str, Any] = MappingProxyType({})
+
+    def beside(self, given: Collection[str]) -> "Preset":
+        """What is left of it beside settings that are given: rates and epochs are in place of its own.
+
+        Args:
+            given: Names of the settings.
+        """
+        gone = {name for one, names in _REPLACED.items() if one in given for name in names}
+        settings, study = (
+            {name: value for name, value in own.items() if name not in gone}
+            for own in (self.settings, self.study)
+        )
+        return self._replace(settings=settings, study=study)
 
 
 class Setup:

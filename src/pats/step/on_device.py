@@ -4,8 +4,8 @@ Beside the jobs' gradients, learning rates and counters nothing is new, so that 
 used as it is: the host looks whether that holds (``pats.step.again``), sends one buffer and launches.
 """
 
-from collections.abc import Sequence
-from operator import is_, itemgetter
+from itertools import repeat
+from operator import attrgetter, is_
 
 import torch
 from torch import Tensor
@@ -15,15 +15,15 @@ from torch.optim import Optimizer
 from pats.kernels import DeviceBatch
 from pats.kernels.job import MatrixJob, capturing
 from pats.kernels.triton import head_of
+from pats.kernels.triton.moving import Words
 from pats.kernels.triton.plan import Plan, stream_of, word
-from pats.kernels.triton.tables import Moving
 from pats.step.again import Around, Counters, Tensors
 from pats.step.ledger import Ledger
 from pats.step.state import SENSITIVITY, on_device
 from pats.step.telemetry import Telemetry
 
 _NO_GRADIENT = torch.empty(0)
-_HELD = itemgetter("step", SENSITIVITY)
+_grad = attrgetter("grad")
 
 
 class _Recorded:
@@ -46,7 +46,6 @@ class _Recorded:
         self._idle = [parameter for parameter in others if parameter.grad is None]
         stepped = [job.theta for job in batch.jobs]
         stepped += [parameter for parameter in others if parameter.grad is not None]
-        self._tensors = Tensors(optimizer, stepped)
         place = {
             id(parameter): number
             for number, group in enumerate(optimizer.param_groups)
@@ -55,12 +54,14 @@ class _Recorded:
         self._group_of = torch.tensor([place[id(job.theta)] for job in batch.jobs])
         counters = [optimizer.state[job.theta]["step"] for job in batch.jobs]
         self._counters = Counters(counters) if Counters.fit(counters) else None
+        self._words = Words(len(counters))
+        self._tensors = Tensors(optimizer, stepped, self._words.grads, plan.low)
         self._read_there = counters if self._counters is None else []
         # Their places are compared at every step (``Tensors``), so the addresses hold as long as the rest.
         words = [word(counter, self._device) for counter in self._read_there] or [(0.0, 0)] * len(counters)
-        self._steps_there = torch.tensor([step for step, _ in words], dtype=torch.float64)
+        self._words.steps.copy_(torch.tensor([step for step, _ in words], dtype=torch.float64))
         self._step_width = 16 * words[0][1]
-        self._averages = [job.average for job in batch.jobs if job.average is not None]
+        self._rates: list[tuple[float, int]] = []
         self._thetas = [job.theta for job in batch.jobs]
         self.let_go()
 
@@ -69,22 +70,24 @@ class _Recorded:
         for job in self._batch.jobs:
             job.grad = _NO_GRADIENT
 
-    def _grads(self) -> list[int] | None:
-        """Addresses of this step's gradients; None where anything else is new."""
+    def _take(self) -> bool:
+        """Take the addresses of this step's gradients; False where anything else is new."""
         if capturing(self._device) or stream_of(self._device) != self._stream or not self._around.holds():
-            return None
-        if any(parameter.grad is not None for parameter in self._idle):
-            return None
-        grads = self._tensors.grads()
-        if grads is None:
-            return None
-        grads = grads[: len(self._batch.jobs)]
-        return grads if self._plan.takes(grads) else None
+            return False
+        if not all(map(is_, map(_grad, self._idle), repeat(None))):
+            return False
+        return self._tensors.take_grads()
 
-    def _moving(self, grads: Sequence[int], steps: Tensor | None) -> Moving:
-        words = [word(group["lr"], self._device) for group in self._optimizer.param_groups]
-        lrs, widths = torch.tensor(words, dtype=torch.float64).T[:, self._group_of]
-        return Moving(grads, lrs, self._steps_there if steps is None else steps, widths + self._step_width)
+    def _take_rates(self) -> bool:
+        """Take the learning rates; False where they are those that were taken last."""
+        rates = [word(group["lr"], self._device) for group in self._optimizer.param_groups]
+        if rates == self._rates:
+            return False
+        self._rates = rates
+        lrs, widths = torch.tensor(rates, dtype=torch.float64).T[:, self._group_of]
+        self._words.lrs.copy_(lrs)
+        self._words.widths.copy_(widths + self._step_width)
+        return True
 
     def _counts(self, telemetry: Telemetry) -> Tensor:
         return telemetry.counts(self._names, self._device)
@@ -102,25 +105,23 @@ class Whole(_Recorded):
         optimizer = self._optimizer
         if any(getattr(optimizer, name, None) is not None for name in ("grad_scale", "found_inf")):
             return False
-        grads = self._grads()
-        if grads is None:
+        if not self._take():
             return False
-        steps = None
-        if self._counters is not None and (steps := self._counters.read()) is None:
+        if self._counters is not None and not self._counters.read(self._words.steps, 1.0):
             return False
-        self._sent = self._moving(grads, None if steps is None else steps + 1.0)
+        self._take_rates()
         return True
 
     def run(self, telemetry: Telemetry) -> None:
         """Do the step."""
         if self._counters is None:
             torch._foreach_add_(self._read_there, 1)
-        self._plan.send(self._sent)
+        self._plan.send(self._words)
         sums = self._plan.measure(total=False)
         tally = self._plan.update(None, self._counts(telemetry))
         if self._counters is not None:
             self._counters.count()
-        increment_version(self._averages + self._thetas)
+        increment_version(self._thetas)  # of nothing else: autograd saves no state of an optimizer
         telemetry.again(sums, tally)
 
 
@@ -130,16 +131,8 @@ class Halves(_Recorded):
     def __init__(self, optimizer: Optimizer, batch: DeviceBatch, plan: Plan, names: tuple[str, ...]) -> None:
         super().__init__(optimizer, batch, plan, names)
         self._states = [optimizer.state[job.theta] for job in batch.jobs]
-        self._between = self._now()
+        self._after = torch.empty_like(self._words.steps)
         self._measured = False
-
-    def _now(self) -> tuple[list[int], ...]:
-        """What the second half takes for granted of what the base optimizer may have replaced."""
-        try:
-            held = [*zip(*map(_HELD, self._states), strict=True)]
-        except KeyError:  # it has emptied a state
-            return ()
-        return *([*map(id, column)] for column in held), [*map(Tensor.data_ptr, self._thetas)]
 
     def renew(self) -> bool:
         """Whether the first half can be done, and do it.
@@ -152,19 +145,16 @@ class Halves(_Recorded):
         scale = getattr(optimizer, "grad_scale", None)
         if self._found_inf is not None and (self._counters is not None or not on_device(self._found_inf)):
             return False
-        grads = self._grads()
-        if grads is None:
+        if not self._take():
             return False
-        before = None
-        if self._counters is not None and (before := self._counters.read()) is None:
+        # The noise's step is the next one, whether the base optimizer counts or not.
+        if self._counters is not None and not self._counters.read(self._words.steps, 1.0):
             return False
-        self._before = before
-        self._held: list[Tensor] = []
-        self._head = head_of(1.0 if scale is None else scale, self._found_inf, self._held)
-        self._addresses = grads
-        self._plan.send(self._moving(grads, self._before), self._head)
+        self._held: list[Tensor] = []  # what the launches read until the step is over
+        self._words.begin(head_of(1.0 if scale is None else scale, self._found_inf, self._held))
+        self._take_rates()
+        self._plan.send(self._words)
         self._sums = self._plan.measure(total=True)
-        increment_version(self._averages)
         self._measured = True
         return True
 
@@ -177,9 +167,10 @@ class Halves(_Recorded):
         if not self._measured:
             raise RuntimeError("a step is measured once and perturbed once: this one is over")
         self._measured = False
-        counts, steps = self._counts(telemetry), self._steps()
-        if (steps is not None or self._counters is None) and self._now() == self._between:
-            self._plan.send(self._moving(self._addresses, steps), self._head)
+        counts, counted = self._counts(telemetry), self._count()
+        if counted is not None and self._tensors.hold_after():
+            if self._take_rates() or not counted or self._plan.sent is not self._words:
+                self._plan.send(self._words)
             tally = self._plan.update(self._sums, counts)
             increment_version(self._thetas)
         else:
@@ -187,15 +178,26 @@ class Halves(_Recorded):
         self._held.clear()
         telemetry.again(self._sums, tally)
 
-    def _steps(self) -> Tensor | None:
-        """The numbers of the noise, counted where the base optimizer did not; None for those on a device."""
-        after = None if self._counters is None else self._counters.read()
-        if self._counters is None or after is None or self._before is None:
+    def _count(self) -> bool | None:
+        """Count where the base optimizer did not.
+
+        Returns:
+            Whether the steps are those that were sent; None where they have to be looked up.
+        """
+        if self._counters is None:
+            return True
+        sent = self._words.steps
+        if not self._counters.read(self._after):
             return None
-        ours = torch.eq(after, self._before).double()
+        if torch.equal(self._after, sent):
+            return True
+        ours = torch.eq(self._after, sent - 1.0).double()
         if ours.any():
             self._counters.count(ours)
-        return after + ours
+        self._after += ours
+        as_sent = torch.equal(self._after, sent)
+        sent.copy_(self._after)
+        return as_sent
 
     def _looked_up(self, counts: Tensor) -> Tensor:
         """The second half where the base optimizer has replaced tensors."""
@@ -226,6 +228,8 @@ def on_device_of(
     parameters = {id(p): p for group in optimizer.param_groups for p in group["params"]}
     if plan is None or not plan.kept or capturing(batch.jobs[0].theta.device):
         return None
+    if not all(job.grad.is_contiguous() for job in batch.jobs):
+        return None  # they were worked on in copies
     if not all(is_(parameters.get(id(job.theta)), job.theta) for job in batch.jobs):
         return None  # shards
     states = [optimizer.state[job.theta] for job in batch.jobs]

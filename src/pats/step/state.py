@@ -27,7 +27,7 @@ SHAPED = (
     | MOMENTS
 )
 NEEDED = MOMENTS | AVERAGES | {"anchor"}  # other entries may be None, as SGD's buffer
-_EXACT = 2.0**23  # float32 counts to twice as many
+EXACT = 2.0**23  # float32 counts to twice as many
 
 Names = Callable[[], Mapping[int, str]]  # of parameters, by their identity
 
@@ -161,11 +161,11 @@ def counted(state: dict[str, Any]) -> float | None:
     if step is None or on_device(step):
         return None
     value = float(step)
-    if value >= _EXACT and isinstance(step, Tensor) and step.dtype == torch.float32:
+    if value >= EXACT and isinstance(step, Tensor) and step.dtype == torch.float32:
         state["step"] = step.double()
     return value
 
 
 def is_exact(step: Tensor, value: int) -> bool:
     """Whether a counter at a value need not be made exact."""
-    return value < _EXACT or step.dtype != torch.float32
+    return value < EXACT or step.dtype != torch.float32

@@ -141,6 +141,7 @@ class Totals:
     def __init__(self) -> None:
         self._sets: dict[tuple[str, ...], Tensor] = {}
         self._each: dict[str, Tensor] = {}
+        self._latest: tuple[tuple[str, ...], Tensor] | None = None
 
     def add(self, names: tuple[str, ...], sums: Tensor, tally: Tensor) -> None:
         """Count a step.
@@ -156,6 +157,8 @@ class Totals:
 
     def table(self, names: tuple[str, ...], device: torch.device) -> Tensor:
         """The rows of some matrices, to be added to in place, so that replays of a CUDA graph count on."""
+        if self._latest is not None and self._latest[0] is names and self._latest[1].device == device:
+            return self._latest[1]
         table = self._sets.get(names)
         if table is None and len(self._sets) == _MOST:
             oldest = next(iter(self._sets))
@@ -164,6 +167,7 @@ class Totals:
         if table is None or table.device != device:
             zeros = torch.zeros(len(names), 2, dtype=torch.float64, device=device)
             table = self._sets[names] = zeros if table is None else table.to(device)
+        self._latest = names, table
         return table
 
     def read(self) -> dict[str, tuple[int, float]]:

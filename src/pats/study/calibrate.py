@@ -36,7 +36,8 @@ def seconds_of(
     """
     features = batches.encode(loaded.tokenizer, sample, loaded.max_length, training.regression)
     inputs = batches.collator(loaded.tokenizer)(features[: run.batch_size])
-    training = replace(training, anchors=methods.anchors(loaded.model) if method.anchored else {})
+    anchors = methods.anchors(loaded.model) if method.anchored else {}
+    training = replace(training, anchors=anchors, batches=lambda: [inputs])
     clock = methods.PassClock()
     with own_generators(), _threads(threads), clock.attached(loaded.model):
         method.prepare_(loaded.model, training)

@@ -1,12 +1,13 @@
 """The cells of a study with what results there are: one reading for the study itself and for its page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pats import results
 from pats.run.folder.files import PREDICTIONS
 from pats.run.spec import Run
-from pats.study.plan.grid import PlannedCell
+from pats.study import folds
+from pats.study.plan.planned import PlannedCell
 from pats.study.store.attempt import read_error
 from pats.study.store.results import Store
 
@@ -20,11 +21,17 @@ def with_results(store: Store, planned: Iterable[PlannedCell]) -> tuple[results.
             cell.label,
             cell.method,
             cell.lr,
-            tuple(outcome(store, run) for run in cell.runs),
+            tuple(_of_seed(store, runs) for runs in cell.rounds),
             cell.control,
         )
         for cell in planned
     )
+
+
+def _of_seed(store: Store, runs: Sequence[Run]) -> results.Outcome:
+    """The outcome of a seed: of its run, or of the runs of all folds."""
+    parts = [outcome(store, run) for run in runs]
+    return parts[0] if runs[0].fold is None else folds.pooled(store, parts, runs)
 
 
 def outcome(store: Store, run: Run) -> results.Outcome:
@@ -48,5 +55,6 @@ def row_files(store: Store, cells: Iterable[results.Cell]) -> dict[str, Path]:
 
 def predictions(store: Store, cells: Iterable[results.Cell]) -> dict[str, Path]:
     """Where the predictions of every run are, or would be, by the run's id."""
-    ids = (outcome.run_id for cell in cells for outcome in cell.outcomes)
+    outcomes = (outcome for cell in cells for outcome in cell.outcomes)
+    ids = (part.run_id for outcome in outcomes for part in (outcome.parts or (outcome,)))
     return {run_id: store.folder(run_id) / PREDICTIONS for run_id in ids}

@@ -85,8 +85,3 @@ def export(source: Path, target: Path) -> None:
     link_tree(source, temporary)
     remove(target)
     temporary.rename(target)
-
-
-def holds_weights(folder: Path) -> bool:
-    """Whether a folder holds the weights of a model, or of a row without fine-tuning."""
-    return any(file.suffix in (".safetensors", ".npz") for file in folder.glob("*"))

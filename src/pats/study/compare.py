@@ -14,11 +14,12 @@ from pats.study.cells import outcome
 from pats.study.conduct import conduct
 from pats.study.from_table import study_of
 from pats.study.limit import Limit
+from pats.study.options import Options
 from pats.study.place.protocol import Placer
 from pats.study.plan.agenda import Agenda, agenda
 from pats.study.plan.grid import Study
 from pats.study.result import StudyResult
-from pats.study.study_run import Options, StudyRun
+from pats.study.study_run import StudyRun
 
 
 def compare(
@@ -94,7 +95,12 @@ def compare(
     limit = Limit(math.inf if time_limit is None else time_limit)
     how = Options(retries, keep_models, told, report_to, force, limit)
     searched = [study.tuning_seed] if study.lr_grid else []
-    return conduct(study, "out" if out is None else out, searched, _compare, engine, workers, how)
+    out = "out" if out is None else out
+    try:
+        return conduct(study, out, searched, _compare, engine, workers, how)
+    except KeyboardInterrupt:
+        # Python shows where, and this what it means; the command line has a sentence of its own.
+        raise KeyboardInterrupt(f"stopped; the same call goes on where this one was, in {out}") from None
 
 
 def _console(study: Any, progress: bool | None) -> Console | None:

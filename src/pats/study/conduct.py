@@ -7,12 +7,13 @@ from typing import TypeVar
 from pats.run import ranks
 from pats.study import prepare
 from pats.study.identity import identify, judged
+from pats.study.options import Options
 from pats.study.place.group import together
 from pats.study.place.local import LocalPlacer
 from pats.study.place.protocol import Placer
 from pats.study.plan.grid import Study
 from pats.study.store.results import Store
-from pats.study.study_run import Options, StudyRun
+from pats.study.study_run import StudyRun
 
 T = TypeVar("T")
 

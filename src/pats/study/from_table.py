@@ -1,7 +1,7 @@
 """From a table, in a file or held by Python, to a study of it and to the folder that it goes to."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from hashlib import blake2b
 from itertools import count
@@ -23,7 +23,7 @@ KEPT = "data"  # folder of a study's folder for a table that Python holds
 
 _OF_STUDY = {one.name for one in fields(Study)} - {"run", "weights"}
 _OF_RUN = {one.name for one in fields(Run)} - _OF_STUDY
-_OWN = {"data", "method", "options", "fingerprint", "weights", "init_seed", "data_seed", "noise_seed"}
+_OWN = {"data", "fold", "method", "options", "fingerprint", "weights", "init_seed", "data_seed", "noise_seed"}
 _LISTS = ("tasks", "models", "methods", "lr_grid", "baselines")
 
 
@@ -59,23 +59,27 @@ def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> 
                 f"those of pats.Study and pats.Run: {', '.join(sorted(known))}"
             )
     given = {**preset, **settings}
+    splits = {name: given[name] for name in ("dev", "test") if given.get(name) is not None}
     own = {name: value for name, value in given.items() if name in _OF_STUDY}
     of_run = {name: value for name, value in given.items() if name in _OF_RUN}
     limit = given.get("time_limit")
 
-    def made(path: Any) -> Study:
-        return Study(**own, run=Run(data=str(path), **of_run))
+    def made(keep: Callable[[Any], Any]) -> Study:
+        paths = {name: str(keep(table)) for name, table in {"data": data, **splits}.items()}
+        return Study(**own, run=Run(**of_run | paths))
 
-    study = made("table" if is_frame(data) else data)
+    study = made(lambda table: "table" if is_frame(table) else table)
     if not study.on_a_table:
         if is_frame(data):
             raise InputError(f"the task {study.task_list[0]!r} has data of its own: leave out the table")
         return Planned(study, OUT if out is None else Path(out), limit)
     from pats.run.data import load_data
 
-    loaded = load_data(replace(study.run, data=data if is_frame(data) else str(data)))
+    held = {name: table for name, table in {"data": data, **splits}.items() if is_frame(table)}
+    loaded = load_data(replace(study.run, **held))
     folder = _free(loaded.name, loaded.fingerprint) if out is None else Path(out)
-    return Planned(made(_kept(data, folder)) if is_frame(data) else study, folder, limit)
+    study = made(lambda table: _kept(table, folder) if is_frame(table) else table)
+    return Planned(study, folder, limit)
 
 
 def _with_lists(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,12 +94,8 @@ def _preset(settings: Mapping[str, Any]) -> dict[str, Any]:
     name = settings.get("preset", "paper" if named else "table")
     if name not in setups.presets():
         raise InputError(f"preset is {name!r}, but must be one of: {', '.join(setups.presets())}")
-    values = {**setups.presets()[name].settings, **setups.presets()[name].study}
-    replaced = {"lr": ("lr_grid", "halving"), "lr_grid": ("halving",), "epochs": ("min_steps", "max_steps")}
-    for given, others in replaced.items():
-        if given in settings:
-            values = {key: value for key, value in values.items() if key not in others}
-    return values
+    preset = setups.presets()[name].beside(settings)
+    return {**preset.settings, **preset.study}
 
 
 def _free(name: str, fingerprint: str) -> Path:

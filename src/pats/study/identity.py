@@ -6,7 +6,8 @@ from pats._errors import InputError
 from pats.page.content.words import count
 from pats.run.folder.files import RESULT
 from pats.run.model import weights
-from pats.study.plan.grid import PlannedCell, Study
+from pats.study.plan.grid import Study
+from pats.study.plan.planned import PlannedCell
 from pats.study.store.results import Store
 
 

@@ -19,11 +19,13 @@ class Limit:
         seconds: How long; infinite without one.
         estimate: Seconds that a run takes; None where nobody knows.
         clock: The clock; a seam for tests.
+        last: Seconds of a run that is still to come once all others have ended.
     """
 
     seconds: float = math.inf
     estimate: Callable[[Run], float | None] = lambda run: None
     clock: Callable[[], float] = time.monotonic
+    last: float = 0.0
     began: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -37,7 +39,7 @@ class Limit:
     @property
     def reserve(self) -> float:
         """Seconds at the end in which no run trains."""
-        return min(RESERVE, SMALL * self.seconds)
+        return min(RESERVE, SMALL * self.seconds) + min(self.last, SMALL * self.seconds)
 
     @property
     def over(self) -> bool:

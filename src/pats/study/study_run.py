@@ -2,60 +2,33 @@
 
 import math
 import time
-import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from pats.baselines import is_simple
 from pats.page.content.summary import Summary, summary_of
 from pats.page.content.verdict import too_few
-from pats.page.content.words import CURE
 from pats.page.formats import csv_tables
 from pats.page.formats.markdown import markdown
 from pats.page.numbers import reading, rows, tables
-from pats.run.folder.files import MARK, MODEL, remove, write_atomic
-from pats.run.model.exported import damage, read_card
+from pats.run.folder.files import write_atomic
 from pats.run.spec import Run
-from pats.study import choose, noise, partial, prepare
+from pats.study import choose, folds, noise, partial, prepare
 from pats.study.cells import outcome, predictions, row_file, with_results
-from pats.study.choose import Chosen
 from pats.study.estimate import Estimate
-from pats.study.limit import Limit
+from pats.study.keep import Keeper
+from pats.study.options import Options
 from pats.study.place import resources
 from pats.study.place.coordinator import execute
 from pats.study.place.protocol import Placer
 from pats.study.plan.agenda import Agenda, Ranking
-from pats.study.plan.grid import PlannedCell, Study
+from pats.study.plan.grid import Study
+from pats.study.plan.planned import PlannedCell
 from pats.study.result import StudyResult
 from pats.study.store.files import write
 from pats.study.store.results import Store
 from pats.study.watch import Display, Left, RunState, share_done
 from pats.tasks import Split
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a study is carried out, whatever runs its runs.
-
-    Args:
-        retries: Attempts a run may be lost in.
-        keep_models: Keeps every run's weights.
-        console: Where progress is shown; None shows none.
-        report_to: Trackers that runs report to.
-        force: Exports a chosen model also where it predicts one constant.
-        limit: The time that there is.
-    """
-
-    retries: int = 3
-    keep_models: bool = False
-    console: Console | None = None
-    report_to: Sequence[str] = ()
-    force: bool = False
-    limit: Limit = field(default_factory=Limit)
 
 
 @dataclass
@@ -111,11 +84,13 @@ class StudyRun:
         cells = partial.comparable(whole) if self.ended else whole
         choices = {task: choose.choose(cells, task, whole) for task in self.study.task_list}
         chosen = {task: choice for task, choice in choices.items() if choice is not None}
-        exported = {task: choice for task, choice in chosen.items() if not self._refused(choice)}
-        self._keep(planned, exported)
+        keeper = Keeper(self.study, self.store, self.engine, self.options, self.notes)
+        exported = {task: choice for task, choice in chosen.items() if not keeper.refuses(choice)}
+        self.options.limit.last = 0.0
+        keeper.export(planned, exported)
         groups = tuple(tables.groups(cells))
         readings = reading.read(groups, predictions(self.store, cells))
-        choice_notes = [self._choice_note(choice) for choice in chosen.values()]
+        choice_notes = [keeper.note(choice) for choice in chosen.values()]
         notes = (*self.data.notes, *self.notes, *choice_notes, *self.store.problems)
         summary = summary_of(groups, notes, readings) if groups else Summary((), (), notes)
         if self.ended:
@@ -133,7 +108,10 @@ class StudyRun:
             if data.source == "table":
                 file = row_file(self.store, task)
                 file.parent.mkdir(exist_ok=True)
-                content = rows.packed([(name, _rows(data.splits[name])) for name in judging])
+                kept = [(name, _rows(data.splits[name])) for name in judging]
+                if self.study.run.folds is not None:
+                    kept = [("test", _rows(folds.tested(self.study.base(task, ""), self.study.folds)))]
+                content = rows.packed(kept)
                 write_atomic(file, content)
 
     def _needs(self, run: Run) -> float | None:
@@ -231,6 +209,10 @@ class StudyRun:
         """Write down what is planned, for who watches it and for the page."""
         self.agenda = now
         self.estimate.learn(self.store.result(run.id) for run in now.runs)
+        if self.study.run.folds is not None:  # then the exported model is one more run
+            self.options.limit.last = max(
+                (self.estimate.seconds(run) or 0.0 for run in now.runs), default=0.0
+            )
         content: dict[str, Any] = {"study": self.study.to_dict()}
         content["cells"] = [cell.to_dict() for cell in now.cells]
         if now.trials:
@@ -301,97 +283,6 @@ class StudyRun:
         for run_id in run_ids:
             if self.store.result(run_id) is not None:
                 self.store.drop(run_id, model=not self.options.keep_models and run_id != best)
-
-    def _target(self, task: str) -> Path:
-        """Where a task's model goes: a folder of its own where there are, or were, several tasks."""
-        folder = self.store.root / MODEL
-        alone = len(self.study.task_list) == 1 and not any(folder.glob(f"*/{MARK}"))
-        return folder if alone else folder / task
-
-    def _keep(self, cells: Sequence[PlannedCell], chosen: Mapping[str, Chosen]) -> None:
-        """Export the chosen models, then delete all other weights."""
-        self._divide()
-        missing = {
-            choice.run_id: task for task, choice in chosen.items() if not self._stands(task, choice.run_id)
-        }
-        runs = {run.id: run for cell in cells for run in cell.runs}
-        # A study that grew may choose a run whose weights are long gone: the run is repeated for them.
-        execute(
-            [runs[run_id] for run_id in missing],
-            self.store,
-            self.engine,
-            retries=self.options.retries,
-            finished=lambda run: self._weights(run.id) is not None,
-            limit=self.options.limit,
-        )
-        for run_id, task in missing.items():
-            source = self._weights(run_id)
-            if source is not None:
-                self._set_aside(self._target(task), runs)
-                choose.export(source, self._target(task))
-        for run_id in runs:
-            if self.store.result(run_id) is not None:
-                self.store.drop(run_id, model=not self.options.keep_models)
-
-    def _weights(self, run_id: str) -> Path | None:
-        """Folder of a run's weights; None where they are deleted, or cannot be loaded."""
-        folder = self.store.model(run_id)
-        return folder if folder is not None and damage(folder) is None else None
-
-    def _stands(self, task: str, run_id: str) -> bool:
-        """Whether a run's model is whole, and in the place of its task's model."""
-        target = self._target(task)
-        if not choose.exported(target, run_id):
-            return False
-        flaw = damage(target)
-        if flaw is not None:
-            self.notes.append(f"In {target.parent}, {flaw}: the model is made again.")
-        return flaw is None
-
-    def _divide(self) -> None:
-        """Move the model of an earlier study with one task to where it goes now that there are several."""
-        folder = self.store.root / MODEL
-        card = read_card(folder)
-        if len(self.study.task_list) == 1 or card is None:
-            return
-        aside = folder.with_name(f".{MODEL}.new")
-        remove(aside)
-        folder.rename(aside)
-        folder.mkdir()
-        aside.rename(folder / str(card.get("task", card.get("run_id"))))
-
-    def _set_aside(self, target: Path, planned: Collection[str]) -> None:
-        """Keep a model that is of none of the study's runs: nothing could make it again."""
-        card = read_card(target) or {}
-        run_id = card.get("run_id", uuid.uuid4().hex[:8])
-        aside = target.with_name(f"{target.name}-{run_id}")
-        if run_id in planned or aside.exists() or not choose.holds_weights(target):
-            return
-        target.rename(aside)
-        self.notes.append(f"The model that stood in {target}, of other runs than these, is now in {aside}.")
-
-    def _refused(self, choice: Chosen) -> bool:
-        """Whether a model predicts one constant, and is not exported for that."""
-        held = choose.exported(self._target(choice.task), choice.run_id)
-        return choice.constant and not self.options.force and not held
-
-    def _choice_note(self, choice: Chosen) -> str:
-        if self._refused(choice):
-            return (
-                f"No model was exported for {choice.task}: every run predicts one constant; {CURE}, or "
-                "export the best of them all the same with --force."
-            )
-        target = self._target(choice.task)
-        if not choose.exported(target, choice.run_id):
-            return f"Chosen on dev for {choice.task}: {choice.label}; its weights could not be made again."
-        where = "" if len(self.study.model_list) == 1 else f" with {choice.model}"
-        test = "" if choice.test is None else f", test {choice.test:.1f}"
-        simple = any(choice.label == label and is_simple(name) for label, name in self.study.rows)
-        of_seed = ", refitted on all labelled rows" if simple else f", seed {choice.seed}"
-        return (
-            f"Chosen on dev for {choice.task}: {choice.label}{where}{of_seed} (dev "
-            f"{choice.dev:.1f}{test}), in {target}{'; it predicts one constant' if choice.constant else ''}."
-        )
 
 
 def _rows(split: Split) -> rows.Rows:

@@ -14,15 +14,17 @@ from rich.console import Console
 from pats._errors import InputError
 from pats.run.spec import Run
 from pats.study.conduct import conduct
+from pats.study.options import Options
 from pats.study.place.protocol import Placer
 from pats.study.plan import propose
-from pats.study.plan.grid import Place, PlannedCell, Study
+from pats.study.plan.grid import Study
+from pats.study.plan.planned import Place, PlannedCell
 from pats.study.plan.search import Search, Trial, in_words
 from pats.study.plan.space import Dimension, Params, Space, check_space, default, split
 from pats.study.plan.tuned import without_baselines
 from pats.study.result import StudyResult
 from pats.study.store.files import write
-from pats.study.study_run import Options, StudyRun
+from pats.study.study_run import StudyRun
 from pats.tasks.metrics import sign
 
 

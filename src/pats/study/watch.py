@@ -19,7 +19,7 @@ from pats.run.folder.events import Sign
 from pats.run.folder.files import EVENTS
 from pats.run.spec import Run
 from pats.study.notebook import Bar
-from pats.study.plan.grid import PlannedCell
+from pats.study.plan.planned import PlannedCell
 from pats.study.store.attempt import read_error
 from pats.study.store.results import Store
 
@@ -277,6 +277,7 @@ class Display:
         ended = sum(self._store.result(run_id) is not None for run_id in self._places)
         what = f"dev {state.score:.1f}" if state.state == "done" else f"failed: {state.error}"
         where = f"{cell.task} {cell.model} {cell.label} seed {run.data_seed}"
+        where += f" fold {run.fold} of {run.folds}" if run.fold is not None else ""
         self._console.print(
             Text(f"[{ended}/{len(self._places) + self._coming}] {where}: {what}"), soft_wrap=True
         )

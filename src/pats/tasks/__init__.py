@@ -75,6 +75,10 @@ def load(
     drop_unlabelled: bool = False,
     group: str | None = None,
     time: str | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
+    dev: Any = None,
+    test: Any = None,
 ) -> TaskData:
     """Load a task from its source.
 
@@ -101,6 +105,10 @@ def load(
         group: Column of a table whose rows of one cell, such as an author, stay in one split.
         time: Column of a table that says when a row was written: the oldest rows are for training, the newest
             for the verdict.
+        folds: Parts of a table, each of which is test once, in place of one split.
+        fold: Which of them is test, from 1; None is none: train and dev are all rows.
+        dev: The table of the dev split, where ``data`` is that of train.
+        test: The table of the test split, beside that of train.
 
     Raises:
         InputError: The task is unknown, an argument is not for this kind of task, or the data are
@@ -123,6 +131,10 @@ def load(
         ),
         group=group,
         time=time,
+        folds=folds,
+        fold=fold,
+        dev=dev,
+        test=test,
     )
     if task is not None:
         return find(task).load(asked)

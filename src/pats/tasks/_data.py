@@ -71,6 +71,7 @@ class TaskData:
             sources.
         sets: Of texts that may have several labels, the indices of the labels of every label set, by the
             number that ``Split.label`` gives; else empty.
+        of_folds: Of one fold of a table, the fingerprint of all of its folds.
     """
 
     name: str
@@ -82,6 +83,7 @@ class TaskData:
     notes: tuple[str, ...] = field(default=())
     columns: tuple[str | tuple[str, ...], ...] = ()
     sets: tuple[tuple[int, ...], ...] = ()
+    of_folds: str | None = None
 
     @property
     def regression(self) -> bool:
@@ -104,7 +106,12 @@ class TaskData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of everything a result depends on: labels, texts and label values of every split."""
+        """Hash of everything a result depends on: labels, texts and label values of every split.
+
+        The folds of a table have one, of all of them.
+        """
+        if self.of_folds is not None:
+            return self.of_folds
         content = {name: [split.text, split.text_pair, split.label] for name, split in self.splits.items()}
         known = [self.labels, content, *([self.sets] if self.sets else [])]
         text = json.dumps(known, ensure_ascii=False, sort_keys=True)

@@ -10,7 +10,7 @@ from pats.tasks._data import Split, TaskData
 
 COLUMNS = (
     *("text", "text_pair", "label", "kind", "quoting", "sheet", "drop_rare", "drop_unlabelled"),
-    *("group", "time"),
+    *("group", "time", "folds", "fold", "dev", "test"),
 )
 
 # Where examples come from, and what a user may say of it.
@@ -38,6 +38,10 @@ class Asked:
         drop_unlabelled: Leave out rows without a label.
         group: Column of what a row belongs to; a split that is made divides no group.
         time: Column of when a row was written; a split that is made has the oldest rows in train.
+        folds: Parts of a table, each of which is test once.
+        fold: Which of them is test, from 1; None is none: train and dev are all rows.
+        dev: The table of the dev split, where ``data`` is that of train.
+        test: The table of the test split, beside that of train.
         seed: Seed of the split of a table that brings none.
         options: Options of the task.
         need: Which of ``"train"`` and ``"dev"`` are needed; a task may bring more.
@@ -57,6 +61,10 @@ class Asked:
     drop_unlabelled: bool = False
     group: str | None = None
     time: str | None = None
+    folds: int | None = None
+    fold: int | None = None
+    dev: Any = None
+    test: Any = None
 
 
 class Task:
@@ -119,8 +127,8 @@ class Task:
         if not self.options:
             given |= {f"option {name}": value for name, value in asked.options.items()}
         for name, value in given.items():
-            if value not in (None, False):
-                raise InputError(f"{self.title} takes no {name}, but {value!r} was given: leave it out")
+            if value is not None and value is not False:
+                raise InputError(f"{self.title} takes no {name}, but {value!r:.80} was given: leave it out")
         for name, value in asked.options.items() if self.options else ():
             if name not in self.options:
                 perhaps = did_you_mean(name, self.options)

@@ -79,6 +79,8 @@ def _uneven(
         for stratum, rows in total.items():
             score += abs(own[stratum] - shares[part] * rows) / rows
             score += (100.0 if part == "train" else 1.0) * (not own[stratum])
+            # Of folds, no part is train: one that holds all of a stratum leaves nothing to learn it from.
+            score += 100.0 * ("train" not in shares and own[stratum] == rows)
         score += abs(own.total() - shares[part] * total.total()) / (shares[part] * total.total())
         score += 1000.0 * (not own)
     return score

@@ -12,8 +12,8 @@ from pats.tasks.audit import Finding, tokens
 from pats.tasks.columns import SPLIT_COLUMNS, Columns, names_of, usual
 from pats.tasks.reading import Table, blank
 from pats.tasks.rows import tables_of
-from pats.tasks.splits import check, parts_of
-from pats.tasks.table import MIN_ROWS, Examined, called, choose_columns, examine_tables
+from pats.tasks.splits import check
+from pats.tasks.table import MIN_ROWS, Examined, called, choose_columns, division, examine_tables
 
 _LEFT_OUT = "left out"
 
@@ -104,7 +104,7 @@ def inspect(asked: Asked, limit: int = 128, counter: tokens.Counter | None = Non
     Raises:
         InputError: Nothing could be read. What else is wrong is an error among the findings.
     """
-    tables = tables_of(asked.data, asked.quoting, asked.sheet)
+    tables = tables_of(asked)
     first = next(iter(tables.values()))
     size = sum(len(table.without_blank_rows()) for table in tables.values())
     name = called(asked.data)
@@ -139,7 +139,7 @@ def _inspected(
         findings.append(Finding("too-few", message, {"rows": len(rows)}, audit.ERROR))
     elif not undecided:
         try:
-            parts, divided = parts_of(rows, labels, asked.seed, name)
+            parts, divided, _ = division(rows, labels, asked, name)
             findings += divided
             check(parts, labels, name)
         except InputError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pats._errors import InputError
 from pats.tasks import audit, multilabel, unsupported
+from pats.tasks._task import Asked
 from pats.tasks._text import key
 from pats.tasks.audit import Finding, Row
 from pats.tasks.audit.labels import lost
@@ -20,12 +21,28 @@ _TEXT = ".txt"  # which may be a table, but gives way to what surely is one
 _ENDING = re.compile(r"[_. -]([a-z]+)$")
 
 
-def tables_of(data: Any, quoting: str | None = None, sheet: str | None = None) -> dict[str | None, Table]:
-    """The table under no split, or a folder's tables by split, train first.
+def tables_of(asked: Asked) -> dict[str | None, Table]:
+    """The table under no split, or those of files and of a folder by split, train first.
 
     Raises:
-        InputError: One cannot be read, or the folder has none for train, or two for a split.
+        InputError: One cannot be read, or the folder has none for train, or two for a split, or files for dev
+            or test are named beside it.
     """
+    data, quoting, sheet = asked.data, asked.quoting, asked.sheet
+    named: dict[str | None, Any] = {"train": data, "dev": asked.dev, "test": asked.test}
+    others = [str(split) for split, one in named.items() if split != "train" and one is not None]
+    if others:
+        for split, one in named.items():
+            if one is not None and not is_frame(one) and Path(one).is_dir():
+                raise InputError(
+                    f"{one} is a folder, but with --{others[0]} every split is one table: name the {split} "
+                    "table"
+                )
+        return {
+            split: open_table(one, quoting=quoting, sheet=sheet)
+            for split, one in named.items()
+            if one is not None
+        }
     if is_frame(data) or not Path(data).is_dir():
         return {None: open_table(data, quoting=quoting, sheet=sheet)}
     folder = Path(data)

@@ -13,6 +13,7 @@ from pats.tasks.groups import across_parts, blocks_of, divided_by_group
 from pats.tasks.labels import Labels
 
 _NAMES = {"train": ("train", "training"), "dev": ("dev", "val", "valid", "validation"), "test": ("test",)}
+WITHOUT_TEST = {"train": 0.85, "dev": 0.15}  # shares of rows that are not for the verdict
 NAMES = {name: split for split, names in _NAMES.items() for name in names}
 
 
@@ -31,23 +32,19 @@ def parts_of(
     if "train" not in parts:
         raise InputError(f"{name} has no train rows: mark some as train in its split column")
     if "dev" not in parts:
-        shares = {"train": 0.7, "dev": 0.15, "test": 0.15}
-        if "test" in parts:
-            shares = {"train": 0.85, "dev": 0.15}
+        shares = WITHOUT_TEST if "test" in parts else {"train": 0.7, "dev": 0.15, "test": 0.15}
         members = parts["train"]
-        keys = [rows[i].key for i in members]
         how = f"by split seed {seed}"
         if timed:
             divided = by_time([float(rows[i].time or 0) for i in members], shares)
+            parts |= {part: [members[i] for i in chosen] for part, chosen in divided.items()}
             how = "the oldest first, by time"
-        elif grouped:
-            blocks = blocks_of(keys, [str(rows[i].group) for i in members])
-            divided = divided_by_group(blocks, strata_of(labels, members), shares, seed)
-            how = f"{how}, no group of which is in two of them"
         else:
-            _check_classes(rows, labels, name)
-            divided = stratify(keys, strata_of(labels, members), shares, seed)
-        parts |= {part: [members[i] for i in chosen] for part, chosen in divided.items()}
+            if grouped:
+                how = f"{how}, no group of which is in two of them"
+            else:
+                check_classes(rows, labels, name)
+            parts |= divided_by_seed(rows, labels, members, shares, seed)
         sizes = ", ".join(f"{len(parts[part])} {part}" for part in shares)
         message = f"The rows were divided into {sizes}, {how}: all runs share them."
         findings.append(Finding("divided", message, {part: len(parts[part]) for part in shares}))
@@ -63,6 +60,19 @@ def parts_of(
         message = "There is no test split: the verdict is from dev, on which epochs are chosen."
         findings.append(Finding("no-test", message, severity=audit.WARNING))
     return parts, findings
+
+
+def divided_by_seed(
+    rows: Sequence[Row], labels: Labels, members: Sequence[int], shares: Mapping[str, float], seed: int
+) -> dict[str, list[int]]:
+    """Some of the rows in parts, those of one text or one group together, each part with every class."""
+    keys, strata = [rows[i].key for i in members], strata_of(labels, members)
+    if rows[0].group is None:
+        divided = stratify(keys, strata, shares, seed)
+    else:
+        blocks = blocks_of(keys, [str(rows[i].group) for i in members])
+        divided = divided_by_group(blocks, strata, shares, seed)
+    return {part: [members[i] for i in chosen] for part, chosen in divided.items()}
 
 
 def by_time(times: Sequence[float], shares: Mapping[str, float]) -> dict[str, list[int]]:
@@ -125,12 +135,15 @@ def _lacking(parts: Mapping[str, Sequence[int]], labels: Labels) -> list[Finding
     return found
 
 
-def rare_classes(rows: Sequence[Row], names: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Classes with too few different texts to be in every part that is made, and these parts.
+def rare_classes(
+    rows: Sequence[Row], names: Sequence[str], folds: int | None = None
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Classes with too few different texts to be in every part, or fold, that is made, and these parts.
 
     Args:
         rows: The rows.
         names: The class of every row.
+        folds: The number of folds; None divides into parts.
 
     Returns:
         The number of texts of every such class. Of a table with its own dev split, the classes that are not
@@ -145,15 +158,18 @@ def rare_classes(rows: Sequence[Row], names: Sequence[str]) -> tuple[dict[str, i
         name
         for _, name in {(row.key, name) for row, name in zip(rows, names, strict=True) if row.split != "test"}
     )
-    return {name: texts[name] for name in sorted(set(names)) if texts[name] < len(parts)}, parts
+    least = max(len(parts), folds or 0)
+    return {name: texts[name] for name in sorted(set(names)) if texts[name] < least}, parts
 
 
-def without_rare(rows: Sequence[Row], labels: Labels) -> tuple[list[Row], Labels, list[Finding]]:
+def without_rare(
+    rows: Sequence[Row], labels: Labels, folds: int | None = None
+) -> tuple[list[Row], Labels, list[Finding]]:
     """The rows and labels without rare classes, and what was left out.
 
     A row of several labels loses the rare ones alone.
     """
-    rare, _ = rare_classes(*_named(rows, labels))
+    rare, _ = rare_classes(*_named(rows, labels), folds)
     if not rare:
         return list(rows), labels, []
     places = [i for i in range(len(rows)) if labels.sets or labels.names(i)[0] not in rare]
@@ -179,10 +195,10 @@ def _named(rows: Sequence[Row], labels: Labels) -> tuple[list[Row], list[str]]:
     return [row for row, _ in pairs], [name for _, name in pairs]
 
 
-def _check_classes(rows: Sequence[Row], labels: Labels, name: str) -> None:
-    """Refuse classes with fewer different texts than there are parts."""
+def check_classes(rows: Sequence[Row], labels: Labels, name: str, folds: int | None = None) -> None:
+    """Refuse classes with fewer different texts than there are parts, or folds."""
     names = labels.classes
-    rare, parts = rare_classes(*_named(rows, labels))
+    rare, parts = rare_classes(*_named(rows, labels), folds)
     if not rare:
         return
     first, texts = next(iter(rare.items()))
@@ -190,9 +206,14 @@ def _check_classes(rows: Sequence[Row], labels: Labels, name: str) -> None:
     every = len(rare) == len(names)
     mend = "with other texts" if every else "of it, or leave out such classes with --drop-rare"
     doubt = ", or name the right column with --label" if len(rare) > len(names) / 2 else ""
+    few = f"to be in {', '.join(parts)}"
+    least = min(rare.values())
+    if folds and folds > len(parts):
+        few = f"for {folds} folds"
+        mend = f"{mend}, or take --folds {least}" if least >= len(parts) else mend
     raise InputError(
-        f"class {first!r} has {count(texts, 'different text', 'different texts')} in {name}, too few to be "
-        f"in {', '.join(parts)}{more}: add rows {mend}{doubt}"
+        f"class {first!r} has {count(texts, 'different text', 'different texts')} in {name}, too few "
+        f"{few}{more}: add rows {mend}{doubt}"
     )
 
 

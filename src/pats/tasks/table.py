@@ -1,6 +1,6 @@
 """A user's own table, with or without splits of its own, as a task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from pats.tasks._data import Split, TaskData
 from pats.tasks._task import Asked, Task
 from pats.tasks.audit import Finding, Row
 from pats.tasks.columns import Columns, Text, choose, spoken
+from pats.tasks.folds import folded
 from pats.tasks.groups import SCORED
 from pats.tasks.labels import Labels, interpret
 from pats.tasks.reading import STDIN, Table, is_frame, stem
@@ -75,7 +76,7 @@ def load(asked: Asked) -> TaskData:
         raise InputError(
             f"{name} has one label only, {rows[0].label!r}: there is nothing to learn, add rows of another"
         )
-    parts, divided = parts_of(rows, labels, asked.seed, name)
+    parts, divided, of_folds = division(rows, labels, asked, name)
     check(parts, labels, name)
     groups = [row.group for row in rows]
     scored = asked.group is not None and len(set(groups)) <= SCORED
@@ -91,8 +92,23 @@ def load(asked: Asked) -> TaskData:
     metrics, said = judging.chosen(classes, values, bool(sets))
     notes = tuple(map(str, audit.by_weight([*findings, *divided, *said])))
     return TaskData(
-        task_name(asked.data), classes, splits, metrics[0], metrics, "table", notes, columns.texts, sets
+        *(task_name(asked.data), classes, splits, metrics[0], metrics, "table", notes, columns.texts, sets),
+        of_folds,
     )
+
+
+def division(
+    rows: Sequence[Row], labels: Labels, asked: Asked, name: str
+) -> tuple[Mapping[str, Sequence[int]], list[Finding], str | None]:
+    """Rows of every split, findings about them, and of folds the fingerprint of all of them.
+
+    Raises:
+        InputError: The rows cannot be divided so.
+    """
+    if asked.folds is not None:
+        found = folded(rows, labels, asked.folds, asked.seed, name)
+        return found.parts(asked.fold), found.findings, found.fingerprint(rows, labels)
+    return *parts_of(rows, labels, asked.seed, name), None
 
 
 def examine(
@@ -122,7 +138,7 @@ def examine(
 
 def examine_asked(asked: Asked) -> Examined:
     """What ``examine`` returns, of what the user asks for."""
-    return examine_tables(tables_of(asked.data, asked.quoting, asked.sheet), asked)
+    return examine_tables(tables_of(asked), asked)
 
 
 def examine_tables(tables: Mapping[str | None, Table], asked: Asked) -> Examined:
@@ -138,7 +154,7 @@ def examine_tables(tables: Mapping[str | None, Table], asked: Asked) -> Examined
     labels, detected = interpret(rows, asked.kind)
     findings += detected
     if asked.drop_rare and labels.classes:
-        rows, labels, rare = without_rare(rows, labels)
+        rows, labels, rare = without_rare(rows, labels, asked.folds)
         if not rows:
             raise InputError(
                 f"every class of {called(asked.data)} is too rare: add rows, or leave out --drop-rare"
@@ -156,6 +172,10 @@ def choose_columns(table: Table, asked: Asked) -> tuple[Columns, list[Finding]]:
     """
     if asked.group is not None and asked.time is not None:
         raise InputError("--group and --time both say how to divide the rows: leave one out")
+    if asked.folds is not None and asked.time is not None:
+        raise InputError(
+            "--folds makes every row test once, but --time tests the newest rows alone: leave one out"
+        )
     reserved = [name for name in (asked.group, asked.time) if name is not None]
     columns, detected = choose(table, asked.text, asked.text_pair, asked.label, reserved=reserved)
     given: Mapping[str, Any] = {

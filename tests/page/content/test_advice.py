@@ -105,6 +105,18 @@ def test_whether_the_next_best_is_behind(theirs, said):
     assert little == ("cannot tell" in said)
 
 
+@pytest.mark.parametrize(("theirs", "clear"), [([0], True), ([*range(16)], False)])
+def test_a_simple_model_that_dev_did_not_choose_but_test_prefers(theirs, clear):
+    wrong = {"vanilla": list(range(18)), "tfidf": theirs, "majority": list(range(0, SIZE, 2))}
+    cells = row("vanilla", 0.55, dev=0.99), row("tfidf", 1 - len(theirs) / SIZE), MAJORITY
+    told = " ".join(advice.lines(*study(*cells, wrong=wrong)))
+    assert told.startswith("No fine-tuned model beats tfidf")
+    assert "vanilla, which was ahead on dev and is exported" in told
+    assert ("dev chose vanilla, as a choice on test would flatter what it chooses" in told) is clear
+    assert ("To have tfidf in place of what is exported, compare with --methods tfidf" in told) is clear
+    assert ("These rows cannot tell" in told) is not clear
+
+
 def test_a_class_that_is_hardly_found():
     groups, read = study(*USUAL, wrong={**WRONG, "vanilla": list(range(0, 30, 2))})
     steps = advice.next_steps(advice.pick(groups, read), groups)

@@ -58,6 +58,21 @@ def test_scores_by_length_and_by_group():
     assert group.rows == (("mail", "10", "100.0", "90.0"), ("web", "10", "80.0", "90.0"))
 
 
+def test_scores_by_group_of_rows_with_several_labels():
+    true = np.stack([TRUE, 1 - TRUE, np.ones(20)], axis=1)
+    predicted = true.copy()
+    predicted[:10, 2] = 0.0  # of the first group a third of the labels is missed
+    several = {"vanilla": [Answers(true, predicted, predicted, "test")]}
+    of_labels = Reading(("x", "y", "z"), several=several)
+    cells = [make_cell("vanilla", [(0.8, 0.8)], task="t", metric="micro_f1")]
+    section = answers.doubts(
+        tables.groups(cells), {("t", "bert-base-uncased"): of_labels}, {"t": {"test": TEXTS}}
+    )
+    _, group = section.grids
+    assert group.title == "t, test: micro F1 × 100 by group"
+    assert group.rows == (("mail", "10", "100.0"), ("web", "10", "66.7"))
+
+
 def test_calibration_of_rows_with_probabilities():
     section = answers.trust(groups(), read(WRONG))
     assert [grid.title.partition(", on")[0] for grid in section.grids] == ["t: vanilla", "t: tfidf"]

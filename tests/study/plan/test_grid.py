@@ -6,7 +6,7 @@ import pytest
 from pats import InputError, _schema
 from pats.run.spec import Run
 from pats.study import Study
-from pats.study.plan.grid import PlannedCell
+from pats.study.plan.planned import PlannedCell
 from pats.study.plan.tuned import without_baselines
 
 BERT = "bert-base-uncased"

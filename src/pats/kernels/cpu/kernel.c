@@ -6,12 +6,6 @@
 #include "budget.h"
 #include "pats.h"
 
-#if defined(_WIN32)
-#define PATS_EXPORT __declspec(dllexport)
-#else
-#define PATS_EXPORT __attribute__((visibility("default")))
-#endif
-
 #if defined(__x86_64__) && defined(__GNUC__)
 #define PATS_DISPATCH
 #endif

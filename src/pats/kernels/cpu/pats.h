@@ -10,6 +10,12 @@
 
 #define PATS_ABI 6
 
+#if defined(_WIN32)
+#define PATS_EXPORT __declspec(dllexport)
+#else
+#define PATS_EXPORT __attribute__((visibility("default")))
+#endif
+
 enum { PATS_TILE = 512 };            // elements handled at once: all scratch stays in the first-level cache
 enum { PATS_DRAW = 4 * PATS_TILE };   // elements whose open gates are drawn for at once
 enum { PATS_BLOCK = 8 * PATS_DRAW };  // elements of one partial sum, and the unit of work of a thread

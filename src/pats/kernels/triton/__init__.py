@@ -28,8 +28,8 @@ from torch import Tensor
 
 from pats.kernels.job import MatrixBatch, MatrixJob, refuse_misfits, unfit, write_back
 from pats.kernels.triton import plan
-from pats.kernels.triton.plan import Head, Plan, Plans
-from pats.kernels.triton.tables import Moving
+from pats.kernels.triton.moving import Head, Words
+from pats.kernels.triton.plan import Plan, Plans
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
@@ -99,7 +99,6 @@ class DeviceBatch(MatrixBatch):
         work = _Work(self.jobs, self.plans, base=False)
         work.send(grad_scale, found_inf)
         sums = work.plan.measure(total=True)
-        count_averages(self.jobs)
         return sums
 
     def perturb(self, sums: Tensor, found_inf: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
@@ -122,7 +121,6 @@ class DeviceBatch(MatrixBatch):
         work.send(1.0, None)
         sums = work.plan.measure(total=False)
         tally = work.plan.update(None, counts)
-        count_averages(self.jobs)
         write_back(self.jobs, work.copies)
         return sums, tally
 
@@ -151,9 +149,17 @@ class _Work:
     def send(self, grad_scale: float | Tensor, found_inf: Tensor | None) -> None:
         lrs = [plan.word(job.lr, self._device) for job in self._jobs]
         steps = [plan.word(job.step, self._device) for job in self._jobs]
+        words = Words(len(self._jobs))
+        words.begin(head_of(grad_scale, found_inf, self._held))
+        words.grads.copy_(torch.tensor(self._grads, dtype=torch.int64))
         widths = [lr_at + 16 * step_at for (_, lr_at), (_, step_at) in zip(lrs, steps, strict=True)]
-        moving = Moving(self._grads, [lr for lr, _ in lrs], [step for step, _ in steps], widths)
-        self.plan.send(moving, head_of(grad_scale, found_inf, self._held))
+        for place, column in (
+            (words.lrs, [lr for lr, _ in lrs]),
+            (words.steps, [step for step, _ in steps]),
+            (words.widths, widths),
+        ):
+            place.copy_(torch.tensor(column, dtype=torch.float64))
+        self.plan.send(words)
 
     def _addresses(self, job: MatrixJob) -> list[tuple[int, int]]:
         """Address and bytes an element of θ, ∇L, s̄, m and u or v."""
@@ -183,11 +189,6 @@ def head_of(grad_scale: float | Tensor, found_inf: Tensor | None, held: list[Ten
         return Head(found, 0, grad_scale)
     held.append(grad_scale.to(torch.float32))
     return Head(found, held[-1].data_ptr())
-
-
-def count_averages(jobs: Sequence[MatrixJob]) -> None:
-    """Count the changes of pass 1 for autograd."""
-    torch.autograd.graph.increment_version([job.average for job in jobs if job.average is not None])
 
 
 _PATH = cast(Any, importlib.import_module(__name__))

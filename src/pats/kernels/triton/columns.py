@@ -14,7 +14,7 @@ import triton.language as tl
 from pats._budget import ROW
 from pats.kernels.job import SUMS, TALLY
 from pats.kernels.triton import tables
-from pats.kernels.triton.tables import HEAD, JobRow, Moving, OwnerRow, PieceRow
+from pats.kernels.triton.tables import HEAD, MOVING, JobRow, OwnerRow, PieceRow
 from pats.kernels.update import ADAMW
 
 # What the size kernel works out of every job: what float64 needs, and pairs of float32. Of these ``keep`` is
@@ -46,7 +46,7 @@ A_SPREAD, A_MEAN, A_VARIANCE, A_SIZE, A_SPENT = columns(ROW)
 S_SUM, S_NONFINITE, S_VARIANCE = columns(SUMS)
 T_GATED, T_ZERO, T_SQUARE, T_SIGMA_MAX, T_UPDATE_SQUARE, T_OBSERVED = columns(TALLY)
 H_FOUND, H_SCALE_AT, H_SCALE, H_JOBS = columns(HEAD)
-M_GRADS, M_LRS, M_STEPS, M_WIDTHS = columns(Moving._fields)
+M_GRADS, M_LRS, M_STEPS, M_WIDTHS = columns(MOVING)
 (Z_LAM, Z_CEILING, Z_LR, Z_STEP, Z_COUNTED, Z_MEAN, Z_NOISY, Z_BETA1, Z_REST1, Z_BETA2, Z_REST2, Z_EPS,
  Z_KEEP, Z_SIZE, Z_INVERSE, Z_PART, Z_SCALE, Z_SPARED, Z_TOP) = columns(SIZES)
 # fmt: on

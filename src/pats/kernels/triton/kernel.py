@@ -2,7 +2,7 @@
 
 Every program reads which block of which piece is its own from tables (``tables.py``), so that nothing is
 recompiled when a learning rate or a step changes. What is new at every step is in ``moving``, words of eight
-bytes that hold an address or a float64: a head, and a column for each of ``Moving``. Offsets are int64.
+bytes that hold an address or a float64: a head, and a column for each of ``MOVING``. Offsets are int64.
 """
 
 import triton

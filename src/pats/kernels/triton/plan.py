@@ -14,9 +14,7 @@ A CUDA graph carries its tables in the arguments of its launches (``constants``)
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import reduce
-from itertools import chain, compress
-from operator import or_
+from itertools import chain
 from struct import pack, unpack
 from typing import Any, NamedTuple
 
@@ -24,11 +22,13 @@ import torch
 from torch import Tensor
 
 from pats.kernels.job import SUMS, TALLY, MatrixJob, capturing
+from pats.kernels.triton.moving import Words
 from pats.kernels.triton.tables import (
     EVERY,
+    HEAD,
+    MOVING,
     SAMPLED,
     JobRow,
-    Moving,
     OwnerRow,
     PieceRow,
     flags_of,
@@ -76,17 +76,6 @@ class Rows(NamedTuple):
     samples: int
 
 
-class Head(NamedTuple):
-    """What torch's AMP has left for a step: addresses of found_inf and grad_scale, or grad_scale itself."""
-
-    found: int = 0
-    scale_at: int = 0
-    scale: float = 1.0
-
-
-_NO_HEAD = Head()
-
-
 class Plan:
     """Tables and workspace on a device, and the launches that use them.
 
@@ -99,8 +88,10 @@ class Plan:
     def __init__(self, rows: Rows, kernels: Any, captured: bool) -> None:
         self._kernels, self._captured, self._device = kernels, captured, rows.device
         self.jobs, self.kept = len(rows.owners), False
+        self.sent: Words | None = None  # last
         aligned = {row.owner for row, kind in zip(rows.pieces, rows.kinds, strict=True) if kind.aligned}
-        self._aligned = [owner in aligned for owner in range(self.jobs)]
+        low = [(_ALIGNMENT - 1) * (owner in aligned) for owner in range(self.jobs)]
+        self.low = torch.tensor(low, dtype=torch.int64)  # bits that are 0 in the address of a gradient
         self.observing = False  # samples of θ were taken, and are those of this step
         passes = [
             _launches(rows, MEASURE_BLOCK, [kind._replace(base=False) for kind in rows.kinds], noise=True),
@@ -129,25 +120,17 @@ class Plan:
         self.sums, self.tally = self._empty(self.jobs, len(SUMS)), self._empty(self.jobs, len(TALLY))
         self._sizes = self._empty(self.jobs, len(kernels.SIZES))
         self._counts = self._empty(self.jobs, 2).zero_()
-        self._moving = self._empty(len(Head._fields) + 1 + self.jobs * len(Moving._fields))
+        self._moving = self._empty(len(HEAD) + self.jobs * len(MOVING))
         self._compiled: dict[tuple[Any, ...], Any] = {}
 
-    def takes(self, grads: Sequence[int]) -> bool:
-        """Whether the launches may load from the addresses of some gradients as they did from the last."""
-        return reduce(or_, compress(grads, self._aligned), 0) % _ALIGNMENT == 0
-
-    def send(self, moving: Moving, head: Head = _NO_HEAD) -> None:
+    def send(self, words: Words) -> None:
         """Send what is new at this step."""
-        pinned = self._device.type == "cuda" and not self._captured
-        staged = torch.empty(len(self._moving), dtype=torch.float64, pin_memory=pinned)
-        words = (*unpack("<3q", pack("<qqd", *head)), self.jobs, *moving.grads)
-        staged[: len(words)].view(torch.int64).copy_(torch.tensor(words, dtype=torch.int64))
-        for place, column in zip(staged[len(words) :].view(3, -1), moving[1:], strict=True):
-            place.copy_(column if isinstance(column, Tensor) else torch.tensor(column, dtype=torch.float64))
+        self.sent = words
         if self._captured:
-            self._moving = self._table(staged.view(torch.int64).tolist()).view(torch.float64)
-        else:
-            self._moving.copy_(staged, non_blocking=True)
+            self._moving = self._table(words.all.tolist()).view(torch.float64)
+            return
+        staged = torch.empty_like(words.all, pin_memory=self._device.type == "cuda")
+        self._moving.view(torch.int64).copy_(staged.copy_(words.all), non_blocking=True)
 
     def measure(self, total: bool) -> Tensor:
         """Pass 1: s̄, and the rows of ``SUMS`` where they are to be added up at once."""

@@ -1,10 +1,7 @@
 """The rows that the Triton kernels read: the kernels' column numbers are generated from these fields."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
-
-from torch import Tensor
 
 from pats._noise import eps_of
 from pats.kernels.job import MatrixJob
@@ -19,6 +16,10 @@ SAMPLED, EVERY = 32, 1024
 # What a step sends first: the addresses of found_inf and of grad_scale, 0 without, grad_scale itself, and how
 # many jobs there are, each of which has a place in the columns that follow.
 HEAD = ("found", "scale_at", "scale", "jobs")
+
+# The columns: addresses of gradients; learning rates and steps as float64, or as their addresses; and the
+# bytes of the floats there, 0 where there is no address: that of ``lr``, and 16 times that of ``step``.
+MOVING = ("grads", "lrs", "steps", "widths")
 
 
 class PieceRow(NamedTuple):
@@ -57,19 +58,6 @@ class OwnerRow(NamedTuple):
     updated_end: int
     flags: int
     budget: int
-
-
-class Moving(NamedTuple):
-    """What a step sends of its jobs, column by column; rates and steps as float64, or as their addresses.
-
-    ``widths`` has the bytes of the floats at these addresses, 0 where there is none: that of ``lr``, and 16
-    times that of ``step``.
-    """
-
-    grads: Sequence[int]
-    lrs: Sequence[float] | Tensor
-    steps: Sequence[float] | Tensor
-    widths: Sequence[float] | Tensor
 
 
 class JobRow(NamedTuple):

@@ -97,7 +97,7 @@ def _use(chosen: Pick) -> str:
         best = best_other(chosen)
         if best is None or not _better(group, best.mean, chosen.constant):
             return f"Use none of these models yet: none is better than {answer}."
-        on = f"but on {group.split} it is no better than {answer}"
+        on = f"but on {group.where} it is no better than {answer}"
         return f"Use {line.cell.label} with care: dev chose it, {on}."
     simple = best_simple(group)
     tuned = [one for one in group.tuned if one.scores]
@@ -115,7 +115,7 @@ def _use(chosen: Pick) -> str:
 
 def _how_good(chosen: Pick) -> str:
     mean, seen, metric = chosen.line.mean, chosen.examples, metric_name(chosen.group)
-    rows = "" if seen is None else count(seen.count, f"{chosen.group.split} row")
+    rows = "" if seen is None else count(seen.count, chosen.group.row)
     if metric == "accuracy" and mean is not None:
         sure = "" if seen is None else f" With {rows}, {_from_to(seen.interval, 0)} of 100 are plausible."
         return f"it is right on {mean:.0f} of 100 texts.{sure}"
@@ -162,7 +162,7 @@ def _beside(chosen: Pick) -> str:
     if not scores:
         return ""
     own = f"{chosen.line.cell.label} {number(chosen.line.mean)}"
-    return f"In {metric_of(group)} × 100 on {group.split}: {', '.join([own, *scores])}.{_rival(chosen)}"
+    return f"In {metric_of(group)} × 100 on {group.where}: {', '.join([own, *scores])}.{_rival(chosen)}"
 
 
 def _rival(chosen: Pick) -> str:
@@ -175,7 +175,11 @@ def _rival(chosen: Pick) -> str:
     first, second = (chosen.line, best) if ahead else (best, chosen.line)
     if gap[1][0] <= 0 <= gap[1][1]:
         return f" These rows cannot tell {first.cell.label} from {second.cell.label}."
-    return f" {first.cell.label} is ahead of {second.cell.label} beyond the chance of these rows."
+    told = f" {first.cell.label} is ahead of {second.cell.label} beyond the chance of these rows"
+    why = (
+        f"; dev chose {second.cell.label}, as a choice on {chosen.group.split} would flatter what it chooses"
+    )
+    return f"{told}{why if not ahead and chosen.group.split == 'test' else ''}."
 
 
 def best_other(chosen: Pick) -> Line | None:
@@ -203,9 +207,9 @@ def _wrong(chosen: Pick) -> str:
     size = sum(one.true.size for one in chosen.answers)
     wrong = sum(int((one.true != one.predicted).sum()) for one in chosen.answers)
     if not wrong:
-        return f"{label} is wrong on none of the {size} {chosen.group.split} rows."
+        return f"{label} is wrong on none of the {size} {chosen.group.row}s."
     named = [f"{true!r} taken for {predicted!r} ({many})" for true, predicted, many in found]
-    return f"{label} is wrong on {wrong} of {size} {chosen.group.split} rows: {listed(named)}."
+    return f"{label} is wrong on {wrong} of {size} {chosen.group.row}s: {listed(named)}."
 
 
 def confused(chosen: Pick) -> list[tuple[str, str, int]]:
@@ -241,8 +245,8 @@ def choice(chosen: Pick) -> Section:
         "what it is",
     )
     text = (
-        f"Scores on {group.split}; of several seeds their mean. Intervals are of the first run, "
-        f"over the {group.split} rows: other rows of the same kind could have given these scores."
+        f"Scores on {group.where}; of several seeds their mean. Intervals are of the first run, "
+        f"over the {group.row}s: other rows of the same kind could have given these scores."
     )
     grid = Grid(f"{group.task}: every method", heads, tuple(cells))
     return Section("choice", "Beside the simple models", text, (grid,))
@@ -303,7 +307,21 @@ def next_steps(chosen: Pick, groups: Sequence[Group]) -> list[str]:
         rows = "the row" if hard == 1 else f"the {hard} rows"
         steps.append(f"Check the labels of {rows} that every method gets wrong: the report lists them.")
     steps += _rare(chosen)
-    return steps + _surer(chosen)
+    return [*_instead(chosen), *steps, *_surer(chosen)]
+
+
+def _instead(chosen: Pick) -> list[str]:
+    """How to have the simple model where it is clearly ahead on test of the fine-tuned one that dev chose."""
+    best = best_other(chosen)
+    gap = None if best is None else over_examples(chosen, best)
+    if best is None or gap is None or not best.cell.simple or chosen.line.cell.simple or chosen.useless:
+        return []
+    if chosen.group.sign * gap[0] >= 0 or gap[1][0] <= 0 <= gap[1][1]:
+        return []
+    return [
+        f"To have {best.cell.label} in place of what is exported, compare with --methods {best.cell.label} "
+        "--baselines none and another --out."
+    ]
 
 
 def missed(chosen: Pick) -> list[tuple[str, list[tuple[int, float, float, int]]]]:
@@ -334,7 +352,7 @@ def _rare(chosen: Pick) -> list[str]:
         return []
     hits = round((worst.recall or 0.0) * worst.count / 100)
     return [
-        f"Label more rows of {worst.label!r}: of its {count(worst.count, chosen.group.split + ' row')} only "
+        f"Label more rows of {worst.label!r}: of its {count(worst.count, chosen.group.row)} only "
         f"{hits} {'is' if hits == 1 else 'are'} found."
     ]
 
@@ -350,7 +368,7 @@ def _surer(chosen: Pick) -> list[str]:
     steps = []
     if half >= UNSURE and seen.count < FEW:
         steps.append(
-            f"Label more rows: {seen.count} {chosen.group.split} rows leave the score open by about "
+            f"Label more rows: {seen.count} {chosen.group.row}s leave the score open by about "
             f"{half:.0f} points either way."
         )
     if best is not None and gap is not None and gap[1][0] <= 0 <= gap[1][1]:

@@ -38,7 +38,7 @@ def trust(groups: Sequence[Group], read: Readings) -> Section | None:
                 for one in calibration.reliability(table, true)
             )
             error = number(100 * calibration.ece(table, true))
-            where = f"{place_of(group, groups)}: {label}, on {group.split}"
+            where = f"{place_of(group, groups)}: {label}, on {group.where}"
             title = f"{where}, expected calibration error {error}"
             grids.append(Grid(title, ("probability", "examples", "mean, %", "right, %"), rows))
     if not grids:
@@ -56,12 +56,13 @@ def doubts(groups: Sequence[Group], read: Readings, rows: Mapping[str, Mapping[s
     hard, parts, many = [], [], 0
     for group in groups:
         reading = read.get((group.task, group.model), Reading())
-        able = {label: one for label, one in reading.answers.items() if not _constant(group, label)}
+        said = reading.answers or reading.several
+        able = {label: one for label, one in said.items() if not _constant(group, label)}
         for split, by_row in _by_split(able).items():
             known = rows.get(group.task, {}).get(split)
-            if known is not None and any(len(known.texts) != one.true.size for one in by_row.values()):
+            if known is not None and any(len(known.texts) != len(one.true) for one in by_row.values()):
                 known = None  # of other data than the predictions
-            if reading.labels:
+            if reading.labels and reading.answers:  # of several labels, hardly a row is right in all
                 found = judged.missed_by_all(by_row)
                 many += len(found)
                 hard += _hard(found, reading.labels, known, f"{place_of(group, groups)}, {split}")

@@ -187,7 +187,7 @@ def curves(group: Group, labels: Sequence[str], title: str) -> Chart | None:
     every: list[Row] = []
     for line in group.tuned:
         columns: dict[float, list[float]] = {}
-        for seed, result in line.cell.results.items():
+        for seed, result in line.cell.fitted.items():
             for epoch in result.epochs:
                 value = _round(100 * epoch.metrics[result.metric])
                 columns.setdefault(round(epoch.epoch, 2), []).append(value)
@@ -218,7 +218,7 @@ def curves(group: Group, labels: Sequence[str], title: str) -> Chart | None:
     x = {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": {"tickMinStep": 1}}
     y = {"type": "quantitative", "title": "dev score × 100", "scale": {"zero": False}}
     picked = {"condition": {"param": "picked", "value": 1}, "value": 0.12}
-    lines = sum(len(line.cell.results) for line in group.lines)
+    lines = sum(len(line.cell.fitted) for line in group.lines)
     thin: dict[str, Any]
     if lines <= MOST_LINES:
         thin = {

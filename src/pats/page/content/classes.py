@@ -29,7 +29,7 @@ def classes(groups: Sequence[Group], read: Readings) -> Section | None:
     for group in groups:
         reading, where = read[group.task, group.model], _place(group, groups)
         for row, counts in reading.counts.items():
-            tables.append(_detail(reading, counts[0], f"{where}: {row}", group.split))
+            tables.append(_detail(reading, counts[0], f"{where}: {row}", group.where))
             tables.append(_matrix(reading, counts[0], f"{where}: {row}"))
     text = (
         "F1: means over the runs whose predictions were read; the numbers of examples are the first run's, "
@@ -54,7 +54,7 @@ def grids(groups: Sequence[Group], read: Readings, most: int = 1000) -> list[Gri
             rows.append((label, f"{first[place].sum():,}", f"{share:.1f} %", *cells))
         heads = ("class", "examples", "share", *reading.counts)
         where = _place(group, groups)
-        tables.append(Grid(f"{where}: F1 × 100 of each class on {group.split}", heads, tuple(rows)))
+        tables.append(Grid(f"{where}: F1 × 100 of each class on {group.where}", heads, tuple(rows)))
     return tables
 
 
@@ -64,7 +64,7 @@ def labels_of(groups: Sequence[Group], read: Readings) -> list[Grid]:
         _table(
             per_label(reading.labels, parts),
             f"{_place(group, groups)}: {row}, first run",
-            group.split,
+            group.where,
             "label",
         )
         for group in groups

@@ -20,7 +20,7 @@ def mistakes(chosen: Pick, known: Known) -> Section | None:
     if not grids:
         return None
     of = "" if len(chosen.line.scores) == 1 else ", of its first seed"
-    told = f"{chosen.group.split} rows that {chosen.line.cell.label} gets wrong{of}"
+    told = f"{chosen.group.row}s that {chosen.line.cell.label} gets wrong{of}"
     text = f"Some {told}, the surest mistakes first."
     return Section("wrong", "What it gets wrong", text, tuple(grids))
 

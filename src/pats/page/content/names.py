@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pats.page.content.words import METRICS, listed, name_of
 from pats.page.numbers.tables import Group
+from pats.tasks import multilabel
 
 MOST_NAMED = 5  # classes, and tables, that a sentence names before it counts the rest
 
@@ -21,7 +22,10 @@ def metric_of(group: Group) -> str:
 
 def always(group: Group) -> str:
     """What is answered by a model that gives one answer alone."""
-    labels = any(result.labels for line in group.lines for result in line.cell.results.values())
+    results = [result for line in group.lines for result in line.cell.results.values()]
+    if any(result.run.kind == multilabel.KIND for result in results):
+        return "the most frequent labels"
+    labels = any(result.labels for result in results)
     return "the mean or median" if group.majority is not None and not labels else "the most frequent class"
 
 

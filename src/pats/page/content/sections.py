@@ -66,7 +66,7 @@ def learning(groups: Sequence[Group], labels: Sequence[str]) -> Section | None:
         columns = []
         for line in group.tuned:
             scores: dict[float, list[float]] = {}
-            for result in line.cell.results.values():
+            for result in line.cell.fitted.values():
                 for epoch in result.epochs:
                     scores.setdefault(epoch.epoch, []).append(100 * epoch.metrics[result.metric])
             columns.append(scores)

@@ -91,7 +91,7 @@ def _grid(group: Group, majority: float | None) -> Grid:
         row += ["" if line.cell.simple else _average(line.cell.last), difference, _p(line)]
         row += [number(line.paper, digits=2)] if printed else []
         rows.append(tuple(row))
-    title = f"{group.task} · {name_of(group.model)} · {metric_of(group)} × 100 on {group.split}"
+    title = f"{group.task} · {name_of(group.model)} · {metric_of(group)} × 100 on {group.where}"
     majority = group.majority if majority is None else majority
     if group.sign < 0:
         title += ", lower is better"
@@ -188,6 +188,13 @@ def _notes(groups: Sequence[Group], over: Sequence[Overall]) -> list[str]:
             "vs vanilla: mean difference paired by seed, t interval (BCa from 20 seeds); p: sign-flip "
             f"test, Holm over {count(family, 'method')}; * marks p ≤ 0.05, never with fewer than "
             f"{statistics.seeds_needed(family)} seeds. Intervals are over seeds, not over examples."
+        )
+    folds = next((group.folds for group in groups), None)
+    if folds is not None:
+        notes.append(
+            f"A score is of all rows together, each predicted by the model of the one of {folds} folds that "
+            "tests it; a score on dev is the mean over folds. Where learning rates were tried out, it was on "
+            "the first fold, whose dev rows are test rows of others: that flatters fine-tuning a little."
         )
     if any(group.split == "dev" for group in groups):
         notes.append(

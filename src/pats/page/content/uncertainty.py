@@ -60,7 +60,7 @@ def uncertainty(groups: Sequence[Group], read: Readings) -> Section:
                     *([_order(line, plain)] if ordered else []),
                 )
             )
-        grids.append(Grid(f"{place_of(group, groups)}: scores × 100 on {group.split}", heads, tuple(rows)))
+        grids.append(Grid(f"{place_of(group, groups)}: scores × 100 on {group.where}", heads, tuple(rows)))
     text = (
         "Two different doubts. Over seeds: would another head and another order of the data give the same? "
         "Over examples: would other examples of the same kind? The second is of the first seed's "

@@ -166,6 +166,8 @@ def _what(groups: Sequence[Group]) -> str:
     seeds = max((len(line.cell.outcomes) for group in groups for line in group.tuned), default=0)
     splits = {group.split for group in groups}
     where = "the test set" if splits == {"test"} else "the dev set"
+    if groups[0].folds is not None:
+        where = f"all rows, each tested in one of {groups[0].folds} folds"
     if len(splits) > 1:
         where = "the test set where there is one, else the dev set"
     how = f"{metric_of(groups[0])} × 100" if len(groups) == 1 else "each task's metric × 100"

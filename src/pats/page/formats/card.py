@@ -32,7 +32,8 @@ def card(about: Mapping[str, Any], groups: Sequence[Group], read: Readings | Non
     for group in groups:
         for line in group.lines:
             for outcome in line.cell.outcomes:
-                if outcome.run_id == about.get("run_id") and outcome.result is not None:
+                ids = {outcome.run_id, *(part.run_id for part in outcome.parts)}
+                if about.get("run_id") in ids and outcome.result is not None:
                     reading = (read or {}).get((group.task, group.model), Reading())
                     return _card(about, group, line, outcome.result, reading)
     return None
@@ -157,9 +158,9 @@ def _goodness(group: Group, line: Line, reading: Reading) -> list[str]:
     lines = [
         "## What it is good for",
         "",
-        f"Texts like those of {plain(group.task)}. It was measured on the {group.split} split alone.",
+        f"Texts like those of {plain(group.task)}. {_measured(group)}",
         "",
-        f"| on {group.split} | {metric} × 100 |",
+        f"| on {group.where} | {metric} × 100 |",
         "| --- | --- |",
     ]
     doubts = reading.first.get(line.cell.label)
@@ -176,6 +177,15 @@ def _goodness(group: Group, line: Line, reading: Reading) -> list[str]:
     simple = [one for one in group.lines if one.cell.simple and one is not line and one.scores]
     lines += [f"| {plain(one.cell.label)}, no fine-tuning | {number(one.mean)} |" for one in simple]
     return [*lines, "", *_classes(line, reading)]
+
+
+def _measured(group: Group) -> str:
+    if group.folds is None:
+        return f"It was measured on the {group.split} split alone."
+    return (
+        f"It was measured in {group.folds} folds: every row was tested once, by a model that had not seen "
+        "it. This model was trained afterwards, on all rows, so that none is left to measure it on."
+    )
 
 
 def _classes(line: Line, reading: Reading) -> list[str]:
@@ -248,7 +258,7 @@ def _seeds(group: Group, line: Line) -> list[str]:
     return [
         "## How good the method is, and how sure that is",
         "",
-        ("" if line.cell.simple else kept) + f"over all seeds, × 100 on {group.split}:",
+        ("" if line.cell.simple else kept) + f"over all seeds, × 100 on {group.where}:",
         "",
         "| method | mean ± std | every seed | difference to plain [95 %] |",
         "| --- | --- | --- | --- |",
@@ -274,7 +284,9 @@ def _limits(about: Mapping[str, Any], group: Group, line: Line, result: Result) 
         length = about.get("max_length", result.run.max_length)
         lines.append(f"- It reads the first {length} tokens of an input, and nothing behind them.")
     lines.append("- Its language is that of the training data; no other was tried.")
-    if group.split == "dev":
+    if group.folds is not None:
+        lines.append("- Epochs and method were chosen on dev rows; these are test rows of other folds.")
+    elif group.split == "dev":
         lines.append(
             "- The score is on dev, on which epoch, method and seed were chosen: expect less on new data."
         )

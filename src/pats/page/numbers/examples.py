@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from pats.page.numbers import ranked
 from pats.tasks import metrics, multilabel
 
 Array = NDArray[np.float64]
@@ -135,7 +136,14 @@ def _resampled(part: Answers, metric: str, classes: int) -> tuple[float, Array, 
         score = float(_pearson(true[None], predicted[None])[0])
         return score, _pearson(true[rows], predicted[rows]), None
     rows = np.random.default_rng(0).integers(0, len(true), (RESAMPLES_SLOW, len(true)))
-    return measured(part, metric), np.array([measured(part.take(own), metric) for own in rows]), None
+    return measured(part, metric), each(part, metric, rows), None
+
+
+def each(answers: Answers, metric: str, rows: NDArray[np.int64]) -> Array:
+    """A metric of every resample of examples, one row each."""
+    if metric in ranked.OF_RANKS and answers.shares is not None:
+        return ranked.of_resamples(metric, answers.shares, answers.true, rows)
+    return np.array([measured(answers.take(own), metric) for own in rows])
 
 
 def read(
@@ -190,6 +198,25 @@ def read(
             name,
         )
         for name, table in tables.items()
+    ]
+
+
+def together(parts: Sequence[Sequence[Answers]]) -> list[Answers]:
+    """What several runs say of different examples as what one run says of all of them, by split."""
+    if len(parts) == 1:
+        return list(parts[0])
+    by_split: dict[str, list[Answers]] = {}
+    for own in parts:
+        for one in own:
+            by_split.setdefault(one.split, []).append(one)
+    return [
+        Answers(
+            np.concatenate([one.true for one in own]),
+            np.concatenate([one.predicted for one in own]),
+            None if any(one.shares is None for one in own) else np.concatenate([one.shares for one in own]),
+            split,
+        )
+        for split, own in by_split.items()
     ]
 
 

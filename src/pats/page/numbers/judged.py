@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pats.page.numbers.examples import Answers, measured
+from pats.page.numbers.examples import Answers, each, measured
 
 Counts = NDArray[np.int64]
 
@@ -112,7 +112,7 @@ def paired_over_examples(
             gap = _each(a, metric) - _each(b, metric)
             draws.append(gap[rows].mean(axis=1))
         else:
-            draws.append(np.array([measured(a.take(r), metric) - measured(b.take(r), metric) for r in rows]))
+            draws.append(each(a, metric, rows) - each(b, metric, rows))
     low, high = np.quantile(np.mean(draws, axis=0), [0.025, 0.975])
     return 100 * float(np.mean(points)), (100 * float(low), 100 * float(high))
 

@@ -82,13 +82,13 @@ def _read(group: Group, predictions: Mapping[str, Path], most: int | None) -> Re
     damaged = []
     for line in group.lines:
         row = line.cell.label
-        for seed, run_id, result in list(_written(line, predictions))[:most]:
-            path, classes, many = predictions[run_id], result.labels, result.run.kind == multilabel.KIND
+        for seed, result, files in list(_written(line, predictions))[:most]:
+            classes, many = result.labels, result.run.kind == multilabel.KIND
             try:
-                parts = examples.read(path, classes, group.split, result.predictions.get("blake2b"), many)
+                parts = _answers(files, group.split)
             except Damaged as why:
                 damaged.append(
-                    f"The predictions of {row}, seed {seed}, on {group.task} cannot be read: {path} {why}; "
+                    f"The predictions of {row}, seed {seed}, on {group.task} cannot be read: {why}; "
                     "numbers over examples and classes are without them."
                 )
                 continue
@@ -108,11 +108,35 @@ def _read(group: Group, predictions: Mapping[str, Path], most: int | None) -> Re
     return Reading(labels, counts, first, tuple(damaged), answers, several)
 
 
-def _written(line: Line, predictions: Mapping[str, Path]) -> Iterable[tuple[int, str, Result]]:
+Files = list[tuple[Path, Result]]  # predictions, and the result that they are of
+
+
+def _answers(files: Files, split: str) -> list[Answers]:
+    """What the files say of a split: of folds, of each its own rows.
+
+    Raises:
+        Damaged: One of them cannot be read.
+    """
+    parts = []
+    for path, result in files:
+        several, digest = result.run.kind == multilabel.KIND, result.predictions.get("blake2b")
+        try:
+            parts.append(examples.read(path, result.labels, split, digest, several))
+        except Damaged as why:
+            raise Damaged(f"{path} {why}") from None
+    return examples.together(parts)
+
+
+def _written(line: Line, predictions: Mapping[str, Path]) -> Iterable[tuple[int, Result, Files]]:
     """The runs that have predictions, or should have them."""
     for outcome in line.cell.outcomes:
         result = line.cell.results.get(outcome.seed)
-        if result is None or outcome.run_id not in predictions:
+        if result is None:
             continue
-        if result.predictions or predictions[outcome.run_id].exists():
-            yield outcome.seed, outcome.run_id, result
+        files = [
+            (predictions[part.run_id], part.result)
+            for part in outcome.parts or (outcome,)
+            if part.result is not None and part.run_id in predictions
+        ]
+        if files and all(own.predictions or path.exists() for path, own in files):
+            yield outcome.seed, result, files

@@ -103,6 +103,22 @@ class Group:
         return metrics.sign(next((line.cell.metric for line in self.lines if line.cell.metric), ""))
 
     @property
+    def folds(self) -> int | None:
+        """The number of folds of which the scores are; None without folds."""
+        runs = (result.run for line in self.lines for result in line.cell.results.values())
+        return next((run.folds for run in runs), None)
+
+    @property
+    def where(self) -> str:
+        """The examples that the scores are about, in words."""
+        return self.split if self.folds is None else f"all rows in {self.folds} folds"
+
+    @property
+    def row(self) -> str:
+        """What one of these examples is called."""
+        return f"{self.split} row" if self.folds is None else "row"
+
+    @property
     def tuned(self) -> list[Line]:
         """The rows of fine-tuning."""
         return [line for line in self.lines if not line.cell.simple]

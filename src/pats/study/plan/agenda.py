@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from pats.baselines import is_simple
 from pats.run.spec import Run
-from pats.study.plan.grid import BASELINE, Fingerprints, Place, PlannedCell, Study
+from pats.study.plan.grid import BASELINE, Fingerprints, Study
+from pats.study.plan.planned import Place, PlannedCell
 
 # Of runs that have ended, from best to worst on dev, those without a score left out; None while one has not.
 Ranking = Callable[[Sequence[Run]], Sequence[Run] | None]
@@ -44,12 +45,12 @@ def agenda(study: Study, fingerprints: Fingerprints, ranking: Ranking) -> Agenda
     for place in study.tuning(fingerprints):
         trials[place], rate, more = _tune(study, place, methods[place[2]], fingerprints, ranking)
         if rate is None:
-            coming += more + len(study.seed_list)
+            coming += more + len(study.seed_list) * len(study.folds)
         else:
             rates[place] = rate
     cells = study.cells(fingerprints, rates)
     # A tuned row without a rate has no cell yet: its trials keep its place in the first round.
-    first = [(rank(cell.label, cell.method, cell.control), cell.place, cell.runs[:1]) for cell in cells]
+    first = [(rank(cell.label, cell.method, cell.control), cell.place, cell.rounds[0]) for cell in cells]
     known = {cell.place for cell in cells}
     first += [(rank(p[2], methods[p[2]]), p, ()) for p in trials if p not in known]
     runs = [
@@ -68,8 +69,10 @@ def agenda(study: Study, fingerprints: Fingerprints, ranking: Ranking) -> Agenda
 def in_rounds(cells: Sequence[PlannedCell], start: int = 0) -> list[Run]:
     """The runs of cells seed by seed, from one on."""
     ordered = sorted(cells, key=lambda cell: rank(cell.label, cell.method, cell.control))
-    rounds = range(start, max((len(cell.runs) for cell in cells), default=0))
-    return [cell.runs[index] for index in rounds for cell in ordered if index < len(cell.runs)]
+    by_cell = [cell.rounds for cell in ordered]
+    last = max(map(len, by_cell), default=0)
+    # Of folds, a cell has all of a seed's before the next cell begins: a part of them has no score.
+    return [run for i in range(start, last) for rounds in by_cell for own in rounds[i : i + 1] for run in own]
 
 
 def rank(label: str, method: str, control: bool = False) -> int:
@@ -91,7 +94,7 @@ def _tune(
     trials: list[Run] = []
     rungs = study.rungs
     for number, (share, keep) in enumerate(rungs):
-        runs = [study.make(place, method, lr, study.tuning_seed, fingerprints, share) for lr in left]
+        runs = study.trials(place, method, left, fingerprints, share)
         trials += runs
         ranked = ranking(runs)
         if ranked is None:

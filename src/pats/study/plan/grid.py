@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 from pats import baselines, methods, paper, setups, tasks
 from pats._errors import InputError, did_you_mean
 from pats.run.spec import RECORD, Run, Value, of_now
+from pats.study.plan.planned import Place, PlannedCell
 
 BASELINE = "vanilla"
 TUNING_SEED = 1_000_003
 
-Place = tuple[str, str, str]  # task, model, row label
 Fingerprints = Mapping[tuple[str, int], str]  # by task and data seed
 _NONE: Mapping[Any, Any] = MappingProxyType({})
 
@@ -22,48 +22,8 @@ _OF_SIMPLE = (
     *("model", "revision", "allow_missing_weights", "weights", "max_length"),
     *("task", "data", "text", "text_pair", "label", "kind", "task_options", "split_seed", "fraction"),
     *("metric", "class_weights", "quoting", "sheet", "drop_rare", "drop_unlabelled", "group", "time"),
+    *("folds", "dev", "test"),
 )
-
-
-@dataclass(frozen=True)
-class PlannedCell:
-    """The runs of one row of the table on one task with one model.
-
-    Args:
-        task: Name of the task, or of the table.
-        model: Name or folder of the model.
-        label: Name of the row.
-        method: Name of the method in ``pats.methods``.
-        lr: Peak learning rate of all its runs.
-        runs: One run a seed; the seed is the run's ``data_seed``.
-        control: Plain fine-tuning at another row's learning rate.
-    """
-
-    task: str
-    model: str
-    label: str
-    method: str
-    lr: float
-    runs: tuple[Run, ...]
-    control: bool = False
-
-    @property
-    def place(self) -> Place:
-        """What names the cell within its study."""
-        return self.task, self.model, self.label
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        named = {f.name: getattr(self, f.name) for f in fields(self)}
-        return named | {"runs": [run.to_dict() for run in self.runs]}
-
-    @classmethod
-    def upgraded(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What ``to_dict`` gave in an earlier version, as it would give it now."""
-        first: Mapping[str, Any] = next(iter(values.get("runs", ())), {})
-        if "method" in values and first.get("record", 1) < RECORD:
-            return {**values, "method": of_now(values["method"], {})["method"]}
-        return dict(values)
 
 
 @dataclass(frozen=True)
@@ -247,8 +207,9 @@ class Study:
         seed: int,
         fingerprints: Fingerprints,
         share: float = 1.0,
+        fold: int | None = None,
     ) -> Run:
-        """One run of the grid, or of a share of its length."""
+        """One run of the grid, of one fold where there are folds, or of a share of its length."""
         task, model, label = place
         base = self.base(task, model)
         if baselines.is_simple(method):
@@ -259,9 +220,23 @@ class Study:
             method=method,
             options=self.options.get(label, {}),
             lr=lr,
+            fold=fold,
             # A seed that nobody loaded the data of is a fault: its results would have another id.
             fingerprint=fingerprints[task, seed] if fingerprints else None,
         ).with_seed(seed)
+
+    @property
+    def folds(self) -> tuple[int | None, ...]:
+        """The folds that every seed has a run of; one run, of no fold, without folds."""
+        return (None,) if self.run.folds is None else tuple(range(1, self.run.folds + 1))
+
+    def trials(
+        self, place: Place, method: str, rates: Sequence[float], fingerprints: Fingerprints, share: float
+    ) -> list[Run]:
+        """A tuning run for each of some rates, of the first fold where there are folds."""
+        return [
+            self.make(place, method, lr, self.tuning_seed, fingerprints, share, self.folds[0]) for lr in rates
+        ]
 
     def rate(self, place: Place, method: str) -> float | None:
         """The learning rate of a cell, 0 of a baseline; None where ``lr_grid`` is to find it."""
@@ -293,9 +268,7 @@ class Study:
         """The first tuning runs, for every cell without a rate: one for each rate of the grid."""
         share = next((share for share, _ in self.rungs), 1.0)
         return {
-            place: tuple(
-                self.make(place, method, lr, self.tuning_seed, fingerprints, share) for lr in self.lr_grid
-            )
+            place: tuple(self.trials(place, method, self.lr_grid, fingerprints, share))
             for place, method in self._places()
             if self.rate(place, method) is None
         }
@@ -330,9 +303,8 @@ class Study:
         """The runs of all cells: baselines, then seed by seed, so that one that is cut short is balanced."""
         cells = self.cells(fingerprints, tuned)
         simple = [run for cell in cells if baselines.is_simple(cell.method) for run in cell.runs]
-        tuned_cells = [cell for cell in cells if not baselines.is_simple(cell.method)]
-        seeds = range(len(self.seed_list))
-        return [*simple, *(cell.runs[index] for index in seeds for cell in tuned_cells)]
+        by_cell = [cell.rounds for cell in cells if not baselines.is_simple(cell.method)]
+        return [*simple, *(run for seed in zip(*by_cell, strict=True) for runs in seed for run in runs)]
 
     def _places(self) -> list[tuple[Place, str]]:
         return [
@@ -356,7 +328,11 @@ class Study:
     ) -> PlannedCell:
         # A baseline has no seed but the split's, which all runs share: it is fitted once.
         seeds = self.seed_list[:1] if baselines.is_simple(method) else self.seed_list
-        runs = tuple(self.make(place, method, lr, seed, fingerprints) for seed in seeds)
+        runs = tuple(
+            self.make(place, method, lr, seed, fingerprints, fold=fold)
+            for seed in seeds
+            for fold in self.folds
+        )
         task, model, label = place
         return PlannedCell(task, model, control or label, method, lr, runs, control is not None)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pats.run.spec import Run, Value
-from pats.study.plan.grid import Place
+from pats.study.plan.planned import Place
 from pats.study.plan.space import Params
 
 

@@ -11,8 +11,10 @@ def without_baselines(study: Study, what: str) -> Study:
     """The study without the baselines of a table, for what is about fine-tuning alone.
 
     Raises:
-        InputError: One is named among the methods.
+        InputError: One is named among the methods, or the rows are to be in folds.
     """
+    if study.run.folds is not None:
+        raise InputError(f"folds are for comparisons, and {what} has one split: leave them out")
     rows = replace(study, baselines=()).rows
     named = [label for label, method in rows if baselines.is_simple(method)]
     if named:

@@ -29,7 +29,8 @@ from pats.run.folder.events import HEARTBEAT
 from pats.run.folder.files import CHECKPOINT, MODEL, PREDICTIONS, RESULT, beside, clean, sync
 from pats.run.result import Result
 from pats.run.spec import Run
-from pats.study.plan.grid import PlannedCell, Study
+from pats.study.plan.grid import Study
+from pats.study.plan.planned import PlannedCell
 from pats.study.store import files, lease
 from pats.study.store.attempt import WORKER, continue_from, end, ended, read_spec, sign, write_spec
 
