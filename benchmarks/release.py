@@ -66,6 +66,12 @@ def supported() -> list[str]:
     return re.findall(r'"Programming Language :: Python :: (3\.\d+)"', text)
 
 
+def pinned(package: str) -> str:
+    """A package with its version in ``constraints.txt``, whose other pins are for one Python."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return next(line for line in lines if line.startswith(f"{package}=="))
+
+
 def clean() -> dict[str, str]:
     """The variables without those of Python and of PATS, which could put this checkout on the path."""
     return {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PATS_"))}
@@ -95,7 +101,7 @@ def environment(folder: Path, python: str, packages: Sequence[str], **more: Any)
     run([python, "-m", "venv", folder])
     inside = folder / "bin" / "python"
     pip = [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run([*pip, "-c", str(ROOT / "constraints.txt"), *packages], **more)
+    run([*pip, *packages], **more)
     return inside
 
 
@@ -139,7 +145,7 @@ def rows_of(python: str) -> Iterator[dict[str, Any]]:
         work = Path(name)
         made = build(python, work)
         # torch once: the packages are put in and taken out again.
-        inside = environment(work / "clean", python, ["torch", "setuptools>=77"])
+        inside = environment(work / "clean", python, [pinned("torch"), "setuptools>=77"])
         pip = [str(inside), "-m", "pip", "--disable-pip-version-check", "--quiet"]
         for kind, expected in (("kernel", "cpu"), ("pure", "eager"), ("sources", "eager")):
             bare = {"env": without_compiler(work)} if kind == "sources" else {}
