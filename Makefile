@@ -4,7 +4,7 @@ CONSTRAINTS ?= constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint docs soak results evidence sanitize arm64 dist clean
+.PHONY: setup demo test lint docs soak results evidence sanitize arm64 dist release clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.stamp
@@ -71,6 +71,9 @@ dist:  ## The sources, and the wheel without the C kernel; `wheels.yml` builds t
 	out/dist/bin/python -m pip install --quiet --disable-pip-version-check build
 	out/dist/bin/python -m build --sdist
 	PATS_WITHOUT_KERNEL=1 out/dist/bin/python -m build --wheel
+
+release: setup  ## Build wheels and sources, and try each in a clean environment; see docs/releasing.md
+	$(BIN)/python -m benchmarks.release
 
 clean:
 	rm -rf $(VENV) out dist

@@ -212,6 +212,12 @@ CLAIMS: Mapping[str, Claim] = {
         ("src/pats/kernels/triton", "tests/support/compiled.py", "benchmarks/registers.py"),
         5,
     ),
+    "release": Claim(
+        "the wheels and the sources install and run in clean environments, with and without a compiler",
+        ("python -m benchmarks.release",),
+        ("setup.py", "pyproject.toml", "MANIFEST.in", "src/pats/kernels/cpu", "benchmarks/release.py"),
+        20,
+    ),
     "report": Claim(
         "how long the report of ten thousand results takes, and how large its page is",
         ("python -m benchmarks.report",),

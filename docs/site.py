@@ -1,4 +1,4 @@
-"""What the site adds: a page for each method, two pages from outside this folder, links into the repository.
+"""What the site adds: a page for each method, pages from outside this folder, links into the repository.
 
 `mkdocs.yml` names this module as its hook. The pages are read on GitHub as well, so they link to files of
 the repository by relative paths.
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 METHODS = ROOT / "src" / "pats" / "methods"
 # What every method's class has, described once with the class `Method`.
 COMMON = "option_fields|search|about|noise|prepare_|optimizer|attached|loss|state|load_state|telemetry"
-OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+OUTSIDE = {name: name.lower() for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")}
 LINK = re.compile(r'(?P<before>\]\(|(?:href|src)=")(?P<target>(?!\w+:|#|/)[^)\s"#]*)')
 
 

@@ -25,7 +25,7 @@ def pages(entry):
 def test_the_menu_has_every_page():
     text = (ROOT / "mkdocs.yml").read_text("utf-8")
     listed = [page for entry in yaml.safe_load(text)["nav"] for page in pages(entry)]
-    made_by_the_hook = {"contributing.md", "changelog.md"}
+    made_by_the_hook = {"contributing.md", "changelog.md", "security.md"}
     assert sorted(listed) == sorted({path.name for path in DOCS.glob("*.md")} | made_by_the_hook)
 
 
@@ -102,3 +102,9 @@ def test_the_code_of_the_quickstart_runs(tmp_path, monkeypatch):
     exec(loop, space)
     assert all(row["noise_rms"] >= 0 for row in space["perturbation"].stats().values())
     assert space["perturbation"].stats()
+
+
+def test_the_citation_has_the_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert cited["version"] == pats.__version__
+    assert cited["license"] == "Apache-2.0"

@@ -157,6 +157,8 @@ def measure(
         "cores": resources.cores(),
         "told": found["told"],
     }
+    if row["status"] == "done" and "predictions" not in found:
+        row["status"] = "nothing chosen"
     if row["status"] == "done":
         reached = scores(table.about.kind, read(found["predictions"]))
         row |= {"recommended": found["recommended"], "scores": {k: round(v, 5) for k, v in reached.items()}}
@@ -174,7 +176,9 @@ def _ours(ended: Ended, folder: Path) -> Mapping[str, Any]:
     if ended.code != 0:
         return {"told": said(ended.out + ended.err)}
     told = json.loads(ended.out)
+    lines = said("\n".join([*told["verdict"], *told["notes"]]))
+    if not told["chosen"]:
+        return {"told": lines}
     (chosen,) = told["chosen"].values()
-    lines = [*told["verdict"], *told["notes"]]
     path = folder / "runs" / chosen["run_id"] / "predictions.csv.gz"
-    return {"recommended": chosen["label"], "predictions": path, "told": said("\n".join(lines))}
+    return {"recommended": chosen["label"], "predictions": path, "told": lines}

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import sys
 import time
 from collections import Counter
@@ -342,3 +343,13 @@ def test_known_rows_are_not_measured_again(checkout, monkeypatch, capsys):
         (1, "tfidf"),
     ]
     assert results.summary["unfinished"] == ["fruit"]
+
+
+def test_a_comparison_that_chose_nothing_is_a_row_without_scores(tmp_path, monkeypatch):
+    told = {"chosen": {}, "verdict": ["Nothing was learned."], "notes": []}
+    ended = systems.Ended(0, 1.0, 0.1, json.dumps(told), "")
+    monkeypatch.setattr(systems, "run", lambda command, limit: ended)
+    made = table.write(tmp_path, CLASSES, examples(100), (), 1)
+    row = systems.measure("pats", made, 0, tmp_path, tmp_path, tmp_path, 60.0, tiny=False)
+    assert (row["status"], row["recommended"], row["scores"]) == ("nothing chosen", None, {})
+    assert row["told"] == "Nothing was learned."

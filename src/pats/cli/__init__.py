@@ -42,7 +42,7 @@ USAGE = "\n".join(
         "",
         *(f"  {verb:11} {summary}" for verb, summary in VERBS.items()),
         "",
-        "pats VERB --help shows a verb's options, with an example; pats --version shows the version.",
+        "pats VERB --help shows a verb's options, with an example; pats --version shows version and kernel.",
         "",
     ]
 )
@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = _warn
     try:
         if verb == "--version":
-            sys.stdout.write(f"pats {import_module('pats').__version__}\n")
+            kernel = import_module("pats.kernels").info()
+            sys.stdout.write(f"pats {import_module('pats').__version__}, kernel: {kernel}\n")
             return 0
         if verb not in VERBS:
             raise InputError(

@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
 def _whole(shtab: ModuleType) -> argparse.ArgumentParser:
     """All verbs in one parser, for shtab to look at."""
     whole = argparse.ArgumentParser("pats")
-    whole.add_argument("--version", action="store_true", help="tell the version")
+    whole.add_argument("--version", action="store_true", help="show the version and the kernel")
     verbs = whole.add_subparsers(help="what to do")
     for verb, summary in VERBS.items():
         one = verbs.add_parser(verb, help=summary, parents=[_parser_of(verb)], add_help=False)
