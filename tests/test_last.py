@@ -141,6 +141,11 @@ def test_its_size_is_the_budget():
     assert 0.2 * 0.02 < faded < 0.6 * 0.02
 
 
+def test_in_a_part_of_the_run_it_fades_to_zero_there():
+    short = pats.Noise(keep="anticorrelated", steps=12)
+    assert rms(pats.Noise(keep="anticorrelated", steps=24, until=0.5)) == rms(short) > 0
+
+
 def test_noise_that_stays_adds_up_instead():
     """The control: the same noise, never taken back, walks away."""
     constant = {"scale": "constant", "lam": 1e-5, "p": 0.5}

@@ -48,6 +48,13 @@ BAD = [
     ({"scale": "langevin", "examples": 2.0}, "examples is 2.0"),
     ({"scale": "langevin", "steps": 10}, "steps is 10, but scale='langevin' does not use it"),
     ({"scale": "lr", "steps": 10}, "steps is 10, but scale='lr' does not use it: set scale='budget'"),
+    ({"keep": "often"}, "keep is 'often', but must be one of: walk, transient, anticorrelated"),
+    (
+        {"scale": "langevin", "keep": "transient"},
+        "keep is 'transient', but scale='langevin' samples with noise that adds up in the weights: set "
+        "keep='walk', or another scale",
+    ),
+    ({"scale": "langevin", "keep": "anticorrelated"}, "keep is 'anticorrelated', but scale='langevin'"),
 ]
 
 

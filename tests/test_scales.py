@@ -52,6 +52,12 @@ NOISES = {
     "part of a run": pats.Noise(scale="constant", lam=1e-4, until=0.7, steps=9, seed=2),
     "part of a budget": pats.Noise(budget=0.5, until=0.8, steps=9, seed=2),
     "langevin": pats.Noise(seed=2, **LANGEVIN),
+    "part of a run, taken back": pats.Noise(
+        scale="constant", lam=1e-4, until=0.7, steps=9, ratio_max=2.0, keep="anticorrelated", seed=2
+    ),
+    "part of a budget, taken back": pats.Noise(
+        budget=0.5, until=0.8, steps=9, ratio_max=2.0, keep="anticorrelated", seed=2
+    ),
     "part of langevin": pats.Noise(seed=2, until=0.7, steps=9, intensity="std", ratio_max=9.0, **LANGEVIN),
 }
 
@@ -88,9 +94,7 @@ def test_a_neutral_setting_changes_no_bit(door, setting, same):
     assert torch.equal(flat_weights(one), flat_weights(other))
 
 
-@pytest.mark.parametrize(
-    "noise", [NOISES["part of a run"], NOISES["part of langevin"], NOISES["part of a budget"]], ids=str
-)
+@pytest.mark.parametrize("noise", [NOISES[name] for name in NOISES if "part of" in name], ids=str)
 def test_nothing_is_added_after_the_last_step(door, noise):
     for first, is_moved in ((4, True), (noise.last, False)):
         model, optimizer = train_copy(make_network(), lambda m: door(m, noise), steps=first)

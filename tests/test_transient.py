@@ -32,6 +32,10 @@ SETTINGS = {
     "std": {"budget": 0.5, "intensity": "std", "signed": True},
     "constant": {"scale": "constant", "lam": 1e-2, "eps": 1e-8, "eps_mode": "absolute"},
     "lr": {"scale": "lr", "kappa": 3.0},
+    "part of a run": {"budget": 0.3, "steps": 12, "until": 0.6, "p": 1.0},
+    "part of a run, lr": {"scale": "lr", "kappa": 3.0, "steps": 12, "until": 0.5},
+    "bounded": {"budget": 0.5, "ratio_max": 1.2},
+    "bounded lr std": {"scale": "lr", "intensity": "std", "ratio_max": 2.0},
 }
 
 
@@ -101,6 +105,11 @@ def test_its_size_is_the_budget():
     )
     faded = rms(pats.Noise(keep="transient", p=0.5, steps=25))
     assert 0.2 * 0.02 < faded < 0.6 * 0.02  # the root of the mean of ((T-t+1)/T)² from t = 4 on is 0.49
+
+
+def test_in_a_part_of_the_run_it_fades_to_zero_there():
+    short = pats.Noise(keep="transient", steps=12)
+    assert rms(pats.Noise(keep="transient", steps=24, until=0.5)) == rms(short) > 0
 
 
 def test_noise_that_stays_has_no_such_size():

@@ -24,11 +24,20 @@ NOISES = {
         scale="langevin", examples=EXAMPLES, temperature=0.5, until=0.5, steps=STEPS
     ),
 }
+PRESENT = {
+    "budget": {"budget": 0.3, "steps": STEPS},
+    "budget, in the first part": {"budget": 0.3, "steps": STEPS, "until": 0.25},
+    "budget, over before it begins": {"budget": 0.3, "steps": STEPS, "until": 0.01},
+    "constant": {"scale": "constant", "lam": 1e-5, "ratio_max": 2.0},
+    "lr, std": {"scale": "lr", "intensity": "std", "kappa": 0.5, "ratio_max": 3.0},
+}
 
 
-@pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
-def test_it_is_what_the_noise_does(noise):
-    """With one gradient at every step, and weights that move little, the sensitivities stay as they are."""
+def both(noise):
+    """What is said of the noise, and its size at each step, over the spread of the weights.
+
+    With one gradient at every step, and weights that move little, the sensitivities stay as they are.
+    """
     torch.manual_seed(0)
     model = nn.Module()
     model.weight = nn.Parameter(torch.randn(64, 64))
@@ -39,14 +48,27 @@ def test_it_is_what_the_noise_does(noise):
         model, noise, "all", lrs, {"weight": (average, float(average.mean()))}
     ).values()
     optimizer = torch.optim.SGD(model.named_parameters(), lr=LR)
-    perturbation, square = pats.perturb(optimizer, model, noise, "all"), 0.0
+    perturbation, sizes = pats.perturb(optimizer, model, noise, "all"), []
     for lr in lrs:
         optimizer.param_groups[0]["lr"] = lr
         model.weight.grad = grad.clone()
         optimizer.step()
-        square += perturbation.stats()["weight"]["noise_rms"] ** 2
-    assert told == pytest.approx(math.sqrt(square) / spread, rel=0.15)
+        sizes.append(perturbation.stats()["weight"]["noise_rms"] / spread)
+    return told, sizes
+
+
+@pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
+def test_it_is_what_the_noise_does(noise):
+    told, sizes = both(noise)
+    assert told == pytest.approx(math.hypot(*sizes), rel=0.15)
     assert told > 0
+
+
+@pytest.mark.parametrize("settings", PRESENT.values(), ids=PRESENT)
+def test_of_noise_that_does_not_stay_it_is_the_most_at_a_time(settings):
+    told, sizes = both(pats.Noise(keep="anticorrelated", p=1.0, **settings))
+    assert told == pytest.approx(max(sizes), rel=0.15)
+    assert (told > 0) == (settings.get("until") != 0.01)
 
 
 def test_it_changes_nothing_of_the_run(tiny_bert, reviews):
@@ -69,6 +91,15 @@ def test_it_changes_nothing_of_the_run(tiny_bert, reviews):
             "more than 0.25 has made models worse.",
         ),
         ({"p": 0.0}, None),
+        (
+            {"keep": "transient", "until": 0.5},
+            "In 64 steps a matrix will hold noise of at most 0.019 of the spread of its weights.",
+        ),
+        (
+            {"keep": "anticorrelated", "budget": 0.5},
+            "Warning: in 64 steps a matrix will hold noise of at most 0.49 of the spread of its weights; "
+            "more than 0.25 of noise that stays has made models worse.",
+        ),
     ],
 )
 def test_it_is_one_sentence_before_training(options, said, tiny_bert, reviews):
@@ -77,7 +108,7 @@ def test_it_is_one_sentence_before_training(options, said, tiny_bert, reviews):
 
     def hear(event):
         assert event["event"] == "start"
-        notes = [note for note in event["notes"] if "the noise alone" in note]
+        notes = [note for note in event["notes"] if "of the spread of its weights" in note]
         assert notes == ([] if said is None else [said])
         raise Enough
 

@@ -20,12 +20,16 @@ def study(tiny_bert, reviews):
 @pytest.mark.parametrize("measure", [True, False])
 def test_a_sentence_for_each_row_with_noise(study, measure):
     planned = study(
-        "pats", "sage", "hot=pats", "off=pats", options={"hot": {"scale": "langevin"}, "off": {"p": 0.0}}
+        *("pats", "sage", "hot=pats", "off=pats", "passing=pats"),
+        options={"hot": {"scale": "langevin"}, "off": {"p": 0.0}, "passing": {"keep": "transient"}},
     )
     tasks = load_tasks(planned).tasks
-    budget, hot = noise.lines(planned, tasks, measure)
+    budget, hot, passing = noise.lines(planned, tasks, measure)
     assert budget == (
         "pats: In 30 steps the noise alone will move a matrix by 0.037 of the spread of its weights."
+    )
+    assert passing == (
+        "passing: In 30 steps a matrix will hold noise of at most 0.019 of the spread of its weights."
     )
     if measure:
         assert hot.startswith("hot: ")
