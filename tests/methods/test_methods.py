@@ -8,6 +8,8 @@ from pats.methods import ASPECTS, Method, PassClock, Training, create, registry
 from support.architectures import Classifier
 
 # One row a method: its options with their defaults, and its optimizers.
+RUNS_OWN = ("seed", "steps", "examples")  # settings of Noise that are the run's, and no options
+
 TABLE = {
     "ema": ({"decay": 0.999, "correction": "warmup"}, optim.Adamax, optim.AdamW),
     "freelb": (
@@ -109,7 +111,7 @@ TABLE = {
     ),
     "pats": (
         {
-            **{f.name: getattr(Noise(), f.name) for f in fields(Noise) if f.name not in ("seed", "steps")},
+            **{f.name: getattr(Noise(), f.name) for f in fields(Noise) if f.name not in RUNS_OWN},
             "scope": "encoder",
         },
         optim.Adamax,
@@ -117,11 +119,7 @@ TABLE = {
     ),
     "pats-paper": (
         {
-            **{
-                f.name: getattr(Noise.paper(), f.name)
-                for f in fields(Noise)
-                if f.name not in ("seed", "steps")
-            },
+            **{f.name: getattr(Noise.paper(), f.name) for f in fields(Noise) if f.name not in RUNS_OWN},
             "scope": "encoder",
         },
         optim.Adamax,
@@ -143,6 +141,7 @@ WRONG = [
     ("pats", {"budget": -1.0}, "budget is -1.0"),
     ("pats", {"lam": 1e-6}, "set scale='constant'"),
     ("pats", {"steps": 3}, "no option 'steps'"),
+    ("pats", {"examples": 3}, "no option 'examples'"),
     ("pats-paper", {"lam": -1e-6}, "lam is -1e-06"),
     ("pats-paper", {"budget": 0.1}, "set scale='budget'"),
     ("pats", {"p": 1.5}, "p is 1.5"),
