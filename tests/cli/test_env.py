@@ -24,6 +24,9 @@ TOOLS = {
     "ruff",
     "mypy",
     "pre-commit",
+    "mkdocs",
+    "mkdocs-material",
+    "mkdocstrings",
     "types-pyyaml",
 }
 

@@ -77,7 +77,7 @@ def test_the_kernels_know_columns_by_the_names_of_the_tables(prefix, names):
 
 def test_the_flags_of_a_piece_are_apart():
     flags = [tables.SIGNED, tables.STD, tables.BY_LR, tables.ROUNDING, tables.NOISY, tables.BUDGET]
-    flags.append(tables.BASE)
+    flags += [tables.HEAT, tables.BASE]
     assert sum(flags) == 2 * max(flags) - 1
     assert max(flags) == tables.BASE  # the code of the base update follows
 

@@ -64,7 +64,7 @@ def test_help_names_it_and_its_flags(verb, capsys):
     with pytest.raises(SystemExit):
         main([verb, "--help"])
     told = " ".join(capsys.readouterr().out.split())
-    assert "freelb, halved, mixout" in told
+    assert "freelb, halved, hype" in told
     assert "settings of the method halved: the loss times a factor" in told
     assert "--halved-factor X What the loss is multiplied by." in told
 

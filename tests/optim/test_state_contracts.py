@@ -93,7 +93,7 @@ def test_groups_hold_plain_values():
         assert fields["noise_seed"] == 3
         assert fields["noise_rng_version"] == 1
         assert all(value is None or type(value) in (int, float, bool, str) for value in fields.values())
-        assert len(fields) == 14
+        assert len(fields) == 19
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -253,5 +253,5 @@ def test_the_keys_of_a_checkpoint(noise, options, keys):
     assert set(optimizer.state[model.layers[0].linear.weight]) == keys
     ours = {key for key in optimizer.param_groups[0] if key.startswith("noise_")}
     fields = ["gamma", "beta", "p", "eps", "eps_mode", "intensity", "signed", "scale", "budget", "steps"]
-    fields += ["kappa", "lam", "seed", "rng_version"]
+    fields += ["kappa", "lam", "keep", "seed", "ratio_max", "until", "temperature", "examples", "rng_version"]
     assert ours == ({f"noise_{name}" for name in fields} if noise else set())

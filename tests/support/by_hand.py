@@ -54,10 +54,14 @@ def symmetric_kl(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def words_at(
-    seed: int, step: int, number: int, count: int, name: str = TABLE, purpose: int = 4
+    seed: int, step: int, number: int, count: int, name: str | None = None, purpose: int = 4
 ) -> NDArray[np.float64]:
     """The stream's words for noise in a pass, by the README of the stream: element = pass·2³⁴ + i."""
-    return philox.words(seed, name, step, number << 34, count, purpose=purpose).numpy().astype(np.float64)
+    return (
+        philox.words(seed, name or TABLE, step, number << 34, count, purpose=purpose)
+        .numpy()
+        .astype(np.float64)
+    )
 
 
 def uniform(seed: int, step: int, number: int, shape: tuple[int, ...], **stream: Any) -> torch.Tensor:

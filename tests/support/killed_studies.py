@@ -79,7 +79,8 @@ def kill_in_the_middle(out: Path) -> bool:
         if not alive(pid):
             continue
         os.kill(pid, signal.SIGSTOP)
-        if not (path.parents[2] / "result.json").exists():
+        # The attempt's own result counts even where the run does not have it yet.
+        if not any((folder / "result.json").exists() for folder in (path.parent, path.parents[2])):
             os.kill(pid, signal.SIGKILL)
             return True
         os.kill(pid, signal.SIGCONT)

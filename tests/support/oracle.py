@@ -156,9 +156,8 @@ class Noise:
 
     def faded(self, step: int) -> float:
         """What is left of the square of the amplitude."""
-        if self.steps is None:
-            return math.exp(-(step - 1) / 500)
-        return (max(self.end - step + 1, 0) / self.end) ** 2
+        left = max(self.end - step + 1, 0)
+        return math.exp(-(step - 1) / 500) if self.steps is None else (left / self.end) ** 2
 
     def lam_at(self, lr: float, step: int) -> float:
         """The basic noise of a step."""

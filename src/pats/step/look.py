@@ -96,10 +96,10 @@ def _load() -> ctypes.PyDLL | None:
 
 
 def _describes(found: ctypes.PyDLL) -> bool:
-    """Whether a tensor is told as Python tells it."""
+    """Whether the library describes a tensor as Python does."""
     tensor, seen = torch.zeros(2, 3)[:, 1:], (_Seen * 1)()
-    told = (tensor.data_ptr(), tensor.numel(), 0, 32)
-    return bool(found.pats_see(_addresses([tensor]), 1, seen)) and told == (
+    described = (tensor.data_ptr(), tensor.numel(), 0, 32)
+    return bool(found.pats_see(_addresses([tensor]), 1, seen)) and described == (
         seen[0].data,
         seen[0].numel,
         seen[0].contiguous,
@@ -178,7 +178,7 @@ class Gradients:
     Args:
         parameters: The parameters, all with a gradient.
         to: Where the addresses of the first ones are written: int64, on the host, contiguous.
-        low: Bits that must be 0 in each of these addresses, likewise.
+        low: Bits that must be 0 in each of these addresses.
     """
 
     def __init__(self, parameters: Sequence[Tensor], to: Tensor, low: Tensor) -> None:

@@ -26,7 +26,7 @@ class Words:
         all: All words. The others are views of it.
         grads: Addresses of gradients.
         lrs: Learning rates in float64, or the bits of their addresses.
-        steps: Steps, likewise.
+        steps: Steps, or the bits of their addresses.
         widths: Of both.
     """
 

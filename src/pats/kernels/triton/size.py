@@ -80,13 +80,8 @@ def size_kernel(ranges, scalars, moving, partial, sums, sizes, TOTAL: tl.constex
     )
     std = (flag & STD) != 0
     value = tl.load(job + J_SIZE)
-    scaled = value * lr
-    lam = tl.where((flag & BY_LR) != 0, tl.where(std, scaled, scaled * scaled), value)
     steps, most = tl.load(job + J_STEPS), tl.load(job + J_MOST)
     over = (steps > 0.0) & (step > steps)
-    lam = tl.where(over, 0.0, lam)
-    wide = tl.where(std, lam, tl.sqrt(lam)) * tl.sqrt(tl.where(lam != 0.0, most, 1.0))
-    ceiling = tl.where(lam != 0.0, wide, float("inf"))
     if ((flag & BUDGETED) != 0) & counted:
         account = tl.load(owner + O_BUDGET).to(tl.pointer_type(tl.float64))
         spread, spent, opened = tl.load(account + A_SPREAD), tl.load(account + A_SPENT), tl.load(job + J_OPEN)
@@ -110,6 +105,12 @@ def size_kernel(ranges, scalars, moving, partial, sums, sizes, TOTAL: tl.constex
         tl.store(account + A_SPENT, spent)
         lam = tl.where(std, tl.sqrt(each), each)
         ceiling = tl.sqrt(each * tl.minimum(16.0 * variance, most))
+    else:
+        scaled = value * lr
+        lam = tl.where((flag & BY_LR) != 0, tl.where(std, scaled, scaled * scaled), value)
+        lam = tl.where(over, 0.0, lam)
+        wide = tl.where(std, lam, tl.sqrt(lam)) * tl.sqrt(tl.where(lam != 0.0, most, 1.0))
+        ceiling = tl.where(lam != 0.0, wide, float("inf"))
     lam = tl.where(counted, lam, 0.0)
     out = sizes + here * Z_COLUMNS
     tl.store(out + Z_LR, lr)
