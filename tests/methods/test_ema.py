@@ -7,10 +7,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from pats import InputError, Run
+from pats import InputError
 from pats.methods import PassClock, Training, create
 from pats.methods.vanilla import Vanilla
 from pats.run import finetune, trainer
+from support.small_run import small_run
 from support.toy_classifier import make_toy, toy_inputs
 
 
@@ -120,16 +121,7 @@ def test_shards_are_refused_at_the_first_step(name, monkeypatch):
 
 @pytest.fixture(scope="module")
 def run(tiny_bert, reviews):
-    return Run(
-        model=str(tiny_bert),
-        data=str(reviews),
-        method="vanilla",
-        lr=3e-3,
-        epochs=2,
-        batch_size=16,
-        precision="fp32",
-        max_length=32,
-    )
+    return small_run(tiny_bert, reviews, method="vanilla")
 
 
 @pytest.fixture(scope="module")

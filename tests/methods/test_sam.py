@@ -110,7 +110,7 @@ def test_weights_are_clean_after_the_loss_and_after_an_exception_in_either_pass(
         count += 1
         seen.append(not torch.equal(weights(model), before))
         if count == pass_ + 2:
-            raise ValueError
+            raise ValueError("in the middle")
 
     with Trial("sam", {"rho": 0.5}, model) as trial:
         handle = model.head.register_forward_pre_hook(watch)
@@ -118,7 +118,7 @@ def test_weights_are_clean_after_the_loss_and_after_an_exception_in_either_pass(
         assert torch.equal(weights(model), before)  # before the training's backward pass
         loss.backward()
         assert torch.equal(weights(model), before)
-        with pytest.raises(ValueError):  # noqa: PT011
+        with pytest.raises(ValueError, match="in the middle"):
             trial.loss()
         assert torch.equal(weights(model), before)
         handle.remove()

@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pats import Run
 from pats.methods import PassClock, Training, create
 from pats.methods.vanilla import Vanilla
 from pats.run import finetune
 from pats.run.result import Result
+from support.small_run import small_run
 from support.toy_classifier import make_toy
 
 # Scores of the evaluations, the limit of the soup, and what goes into it: a soup scores minus the distance of
@@ -105,16 +105,7 @@ def test_continues_from_its_state(many):
 
 @pytest.fixture(scope="module")
 def run(tiny_bert, reviews):
-    return Run(
-        model=str(tiny_bert),
-        data=str(reviews),
-        method="vanilla",
-        lr=1e-3,
-        epochs=4,
-        batch_size=16,
-        precision="fp32",
-        max_length=32,
-    )
+    return small_run(tiny_bert, reviews, method="vanilla", lr=1e-3, epochs=4)
 
 
 def test_a_run_exports_the_mean_of_its_ingredients(run, tmp_path, monkeypatch):

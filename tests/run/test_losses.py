@@ -8,25 +8,17 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification
 
 from pats.methods import registry
-from pats.run import Run, finetune, losses
+from pats.run import finetune, losses
 from pats.run.losses import Diverged, Losses, Reading, check_weights, steps_late
 from pats.run.trainer import RunTrainer
 from support.device_reads import watch_reads
+from support.small_run import small_run
 from support.stopped_runs import Stop, lasting_content, stop_at
 
 
 @pytest.fixture
 def run(tiny_bert, reviews):
-    return Run(
-        model=str(tiny_bert),
-        data=str(reviews),
-        method="pats",
-        lr=3e-3,
-        epochs=2,
-        batch_size=16,
-        precision="fp32",
-        max_length=32,
-    )
+    return small_run(tiny_bert, reviews)
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from pats import InputError
-from pats.run import Result, Run, finetune
+from pats.run import Result, finetune
+from support.small_run import small_run
 from support.stopped_runs import Stop, lasting_content, stop_at, weights_digest
 
 METHODS = ("vanilla", "noisytune", "sage", "pats")
@@ -23,16 +24,7 @@ METHODS = ("vanilla", "noisytune", "sage", "pats")
 
 @pytest.fixture
 def run(tiny_bert, reviews):
-    return Run(
-        model=str(tiny_bert),
-        data=str(reviews),
-        method="pats",
-        lr=3e-3,
-        epochs=2,
-        batch_size=16,
-        precision="fp32",
-        max_length=32,
-    )
+    return small_run(tiny_bert, reviews)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from pats.run import Run, Stopped, finetune
+from pats.run import Stopped, finetune
 from pats.run.folder.checkpoint import Progress
+from support.small_run import small_run
 from support.stopped_runs import lasting_content, weights_digest
 
 COUNTED = {"min_steps": 12, "evaluations": 3}
@@ -14,16 +15,7 @@ COUNTED = {"min_steps": 12, "evaluations": 3}
 @pytest.fixture(scope="module")
 def run(tiny_bert, reviews):
     """Five steps an epoch."""
-    return Run(
-        model=str(tiny_bert),
-        data=str(reviews),
-        method="pats",
-        lr=3e-3,
-        epochs=2,
-        batch_size=16,
-        precision="fp32",
-        max_length=32,
-    )
+    return small_run(tiny_bert, reviews)
 
 
 def after(steps):

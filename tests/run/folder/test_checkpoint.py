@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from pats import InputError
-from pats.run import Run, finetune
+from pats.run import finetune
 from pats.run.folder import checkpoint, resume
 from pats.run.folder.checkpoint import Progress
 from pats.run.folder.files import SEAL
 from pats.run.model import exported
+from support.small_run import small_run
 from support.stopped_runs import Stop, lasting_content, stop_at, weights_digest
 
 FILES = (
@@ -51,16 +52,7 @@ DAMAGES = {
 
 @pytest.fixture(scope="module")
 def run(tiny_bert, reviews):
-    return Run(
-        model=str(tiny_bert),
-        data=str(reviews),
-        method="pats",
-        lr=3e-3,
-        epochs=2,
-        batch_size=16,
-        precision="fp32",
-        max_length=32,
-    )
+    return small_run(tiny_bert, reviews)
 
 
 @pytest.fixture(scope="module")
