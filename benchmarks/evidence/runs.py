@@ -107,7 +107,9 @@ def row(job: Job, result: Result | None, error: str | None = None) -> dict[str, 
     found = (
         {"best": None, "last": None, "status": "failed", "seconds": None, "error": error}
         if result is None
-        else collect.row(result) | ({"error": result.error} if result.error else {})
+        else collect.row(result)
+        | {"seconds": result.timings.get("cpu", result.timings.get("total"))}  # of a core, not of the clock
+        | ({"error": result.error} if result.error else {})
     )
     own = {"model": job.model, "arm": job.arm, "task": job.task, "seed": job.seed, "lr": job.rate}
     return own | {key: value for key, value in found.items() if key not in own}

@@ -139,7 +139,7 @@ class _Session:
     resumed_at: int = 0
 
     def __post_init__(self) -> None:
-        self.began = time.perf_counter()
+        self.began, self.cpu_began = time.perf_counter(), time.process_time()
         self.setup = setups.setups()[self.run.setup]
         with self.timings.part("load"):
             self.device = environment.device()
@@ -209,7 +209,10 @@ class _Session:
             remove(self.folder / MODEL)
             best.rename(self.folder / MODEL)
             (self.folder / MODEL / SEAL).unlink(missing_ok=True)
-        seconds = self.timings.seconds | {"total": time.perf_counter() - self.began}
+        seconds = self.timings.seconds | {
+            "total": time.perf_counter() - self.began,
+            "cpu": time.process_time() - self.cpu_began,
+        }
         train_seconds = seconds.get("train", 0.0)
         examples = trained_steps * self.run.batch_size
         made = Result(
