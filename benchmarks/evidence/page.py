@@ -55,7 +55,8 @@ def _planned(plan: Plan, known: advice.Evidence) -> str:
         "another "
         "plan. The seeds that rates are tuned on, those that arms are chosen on, and those of the "
         "confirmation "
-        "share none.",
+        "share none. Two earlier versions were given up after two trials each, all of plain fine-tuning; the "
+        "plan says what they showed.",
         f"<!-- results: {cost.PACE}.json methods.json -->",
         _stages(plan, known),
     ]

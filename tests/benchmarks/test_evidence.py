@@ -9,10 +9,11 @@ import pytest
 
 from benchmarks import record
 from benchmarks.evidence import __main__ as command
-from benchmarks.evidence import advice, cost, findings, page, plan, tiny
+from benchmarks.evidence import advice, cost, findings, page, plan, runs, tiny
 from benchmarks.evidence.agenda import Job, Known, Unfinished
 from benchmarks.evidence.plan import Choice, Rule, Stage
 from benchmarks.evidence.runs import check_arms
+from pats.run import Run
 from support.made_results import make_result
 
 PLAN = plan.read()
@@ -22,6 +23,7 @@ def test_the_plan_fits_its_hours():
     parts = list(cost.planned(PLAN))
     assert [one.name for one in parts] == [*PLAN.stages]
     assert all(one.hours > 0 for one in parts)
+    assert [one.runs for one in parts] == [46, 92, 80, 120, 6]
     assert 15 < sum(one.hours for one in parts) <= PLAN.hours == 30
 
 
@@ -198,7 +200,7 @@ def search(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         score = 0.5 + 0.01 * (run.method == "pats") + run.data_seed / 1e4 + moved[0]
         result = make_result(
-            run, [score, score - 0.01], environment=record_environment(), timings={"total": 2.0}
+            run, [score, score - 0.01], environment=record_environment(), timings={"total": 9.0, "cpu": 2.0}
         )
         (attempt / "result.json").write_text(result.to_json())
 
@@ -313,6 +315,15 @@ def test_committed_results_are_younger_than_their_plan():
     for row in results.rows if results else ():
         begun = results.origins[row["origin"]].date
         assert row["plan_date"] <= begun
+
+
+@pytest.mark.parametrize(
+    ("timings", "seconds"), [({"total": 9.0, "cpu": 2.0}, 2.0), ({"total": 9.0}, 9.0), ({}, None)]
+)
+def test_what_else_a_machine_does_costs_no_hours(timings, seconds):
+    job = Job("minilm", "plain", "stsb", 1, 1e-4)
+    result = make_result(Run(task="stsb"), [0.5], timings=timings)
+    assert runs.row(job, result)["seconds"] == seconds
 
 
 def test_differences_are_paired_by_task_and_seed():

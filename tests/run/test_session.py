@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from pats import InputError
-from pats.run import Result, finetune
+from pats.run import Result, finetune, session
 from support.small_run import small_run
 from support.stopped_runs import Stop, lasting_content, stop_at, weights_digest
 
@@ -60,6 +60,12 @@ def test_folder(run, tmp_path):
     assert set(result.test) == {"accuracy", "macro_f1"}
     assert result.environment["precision"] == "fp32"
     assert result.environment["peak_memory_mb"]["process"] > 50
+
+
+def test_the_processor_time_is_the_process_s_own(run, monkeypatch):
+    read = iter([5.0, 7.5])
+    monkeypatch.setattr(session.time, "process_time", lambda: next(read))
+    assert finetune(run).timings["cpu"] == 2.5
 
 
 def test_predictions_and_export_agree(run, tmp_path):

@@ -57,9 +57,9 @@ class Result:
         predictions: File name and hash of the predictions.
         timings: Seconds of the parts of the run: ``load`` (model, tokens, optimizer), ``train``,
             ``evaluate``, ``save`` (checkpoints, and weights that are better than before) and ``predict``;
-            ``total``; ``cpu``, the seconds that all processors worked for the run, whatever else ran beside
-            it; on an accelerator ``waited``, the seconds of ``train`` in which the host waited for
-            it; and ``examples_per_second`` of ``train``.
+            ``total``; ``cpu``, the processor time of the run's first process, all its threads together,
+            within ``total`` (not in rows that are no fine-tuning); on an accelerator ``waited``, the seconds
+            of ``train`` in which the host waited for it; and ``examples_per_second`` of ``train``.
         environment: Versions, hardware, threads, peak memory, git state, time of the end.
         about_method: What the method said of itself, so that a reader need not know it; empty in results of
             earlier versions.
