@@ -177,6 +177,12 @@ CLAIMS: Mapping[str, Claim] = {
         (),
         0,
     ),
+    "mutants": Claim(
+        "how many faults that are put into the code the tests notice",
+        ("python -m benchmarks.mutants --draw 1 --each 60 --workers 2",),
+        (*STEP, "src/pats/page/numbers", "src/pats/study/store", "benchmarks/mutants.py"),
+        240,
+    ),
     "page": _soak(
         "pages of every kind open in a browser without an error, a request or an accessibility fault",
         "page",
@@ -269,4 +275,4 @@ CLAIMS: Mapping[str, Claim] = {
 }
 
 # Claims whose first result file is still to be measured; their pages are made once it is there.
-AWAITED = {"rivals"}
+AWAITED = {"rivals", "mutants"}
