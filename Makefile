@@ -4,7 +4,7 @@ CONSTRAINTS ?= constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint docs soak results evidence sanitize arm64 dist release clean
+.PHONY: setup demo test lint docs soak fuzz results evidence sanitize arm64 dist release clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.stamp
@@ -36,6 +36,9 @@ docs: setup  ## The documentation as a site in out/site, every link checked
 
 soak: setup  ## What is too long for `make test`: kill loops
 	$(BIN)/python -m pytest -m soak --timeout 3600
+
+fuzz: setup  ## More than 20,000 hostile inputs through every door; writes benchmarks/results/fuzz.json
+	$(BIN)/python -m benchmarks.fuzz
 
 results: setup  ## Which result files are missing or older than their code; RUN=step makes one anew
 	$(BIN)/python -m benchmarks.stale $(if $(RUN),--run $(RUN))

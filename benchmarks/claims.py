@@ -116,6 +116,12 @@ CLAIMS: Mapping[str, Claim] = {
         (*STUDY, "benchmarks/figure2.py", "benchmarks/minilm_glue.yaml"),
         3,
     ),
+    "fuzz": Claim(
+        "hostile input through every door is taken, or refused in one sentence, and does nothing else",
+        ("python -m benchmarks.fuzz",),
+        ("src/pats", "tests/fuzz", "tests/support/fuzzing", "benchmarks/fuzz.py"),
+        25,
+    ),
     "gpu_before": Claim(
         "what a step cost on an H100 before the path for GPUs was rewritten",
         (),  # measured by hand; benchmarks/gpu.sh measures what is there now

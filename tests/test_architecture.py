@@ -174,7 +174,7 @@ def test_no_file_is_long(folder):
 
 
 TESTS = ROOT / "tests"
-APART = {"benchmarks", "soak"}  # folders of tests that mirror no package
+APART = {"benchmarks", "fuzz", "soak"}  # folders of tests that mirror no package
 
 
 def mirrors(modules: set[str]) -> dict[str, list[str]]:

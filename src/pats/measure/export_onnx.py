@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -83,7 +84,12 @@ class _Logits(nn.Module):
 
 def default_out(folder: str | Path) -> Path:
     """Where the file goes by itself: a folder beside the model's."""
-    path = Path(folder).expanduser()
+    path = Path(os.path.expanduser(folder))
+    path = (
+        path if path.name not in ("", "..") else Path(os.path.abspath(path))
+    )  # "." is a model's folder, too
+    if not path.name:
+        raise InputError(f"{folder!s} is no model's folder: pass one that pats run exported")
     return path.with_name(f"{path.name}-onnx") / _NAME
 
 

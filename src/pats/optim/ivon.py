@@ -68,6 +68,8 @@ class IVON(OneByOne):
         InputError: A value is out of its range, or a group lacks names or ``in_scope``.
     """
 
+    reads = frozenset({"step", "exp_avg"})
+
     def __init__(
         self,
         groups: Any,

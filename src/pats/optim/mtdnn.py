@@ -36,6 +36,8 @@ class MTDNNAdamax(OneByOne):
         InputError: A value is out of its range.
     """
 
+    reads = frozenset({"step", "exp_avg", "exp_inf"})
+
     def __init__(
         self,
         params: ParamsT,

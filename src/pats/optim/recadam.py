@@ -56,6 +56,8 @@ class RecAdam(OneByOne):
         InputError: A value is out of its range, a group lacks ``in_scope``, or an anchor is missing.
     """
 
+    reads = frozenset({"step", "exp_avg", "exp_avg_sq"})
+
     def __init__(
         self,
         groups: Any,

@@ -37,6 +37,8 @@ class PATSAdamax(OneByOne):
     dtype. An entry with a non-finite s_j keeps its s̄_j, and its matrix gets no noise at that step.
     """
 
+    reads = frozenset({"step", "exp_avg", "exp_inf"})
+
     def __init__(
         self,
         params: Any,

@@ -88,7 +88,7 @@ class UPGD:
         self._handles = [
             optimizer.register_step_pre_hook(self._before),
             optimizer.register_step_post_hook(self._after),
-            *follow_loading(optimizer, noisy=False),
+            *follow_loading(optimizer),
         ]
 
     def remove(self) -> None:

@@ -243,3 +243,31 @@ def test_what_a_killed_process_left_is_deleted(run, alone, out):
         (out / name).touch()
     begun(out, run)
     assert not [path for path in out.rglob(".*") if path.name != ".gitkeep"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": 0},
+        {"step": "8"},
+        {"checkpoint": "../checkpoint/checkpoint-8"},
+        {"checkpoint": "."},
+        {"checkpoint": None},
+        {"best": -1},
+        {"best": 7},
+        {"losses": "none"},
+        {"losses": [None]},
+        {"epochs": [{"epoch": 1.0, "step": "x", "train_loss": 0.1, "metrics": {}}]},
+        {"order": 3},
+        {"of_a_later_version": 1},
+    ],
+    ids=str,
+)
+def test_a_progress_file_that_cannot_be_is_read_from_the_checkpoint(out, run, change):
+    path = out / "checkpoint" / "progress.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps(whole | change))
+    assert Progress.load(out / "checkpoint") is None
+    progress, told = begun(out, run)
+    assert (progress.step, progress.checkpoint, told) == (8, "checkpoint-8", ())
+    assert json.loads(path.read_text()) == whole

@@ -20,7 +20,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from pats import methods
+from pats import _schema, methods
 from pats.run.folder import files
 from pats.run.folder.files import SEAL, remove, write_atomic
 from pats.run.result import Epoch
@@ -68,11 +68,11 @@ class Progress:
     def load(cls, folder: Path) -> "Progress | None":
         """What ``save`` wrote; None where there is nothing whole."""
         try:
-            values = json.loads((folder / files.PROGRESS).read_bytes())
-            made = cls(**values | {"epochs": [Epoch(**epoch) for epoch in values["epochs"]]})
-            return made if made.best is None or made.best_step is not None else None
-        except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+            made = _schema.build(cls, _schema.parse((folder / files.PROGRESS).read_bytes()))
+        except (OSError, ValueError):
             return None
+        fits = made.checkpoint == f"checkpoint-{made.step}"
+        return made if fits and (made.best is None or 0 <= made.best < len(made.epochs)) else None
 
 
 def save(progress: Progress, method: methods.Method[Any], folder: Path) -> None:

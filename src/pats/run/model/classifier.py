@@ -4,6 +4,7 @@ Weights come as safetensors only, and no code from a model's repository is run.
 """
 
 import inspect
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,7 +129,7 @@ def load_trained(name: str) -> Loaded:
         raise InputError(
             f"id2label in config.json of the model {name!r} must number labels, in words, from 0"
         )
-    return _ready(model, tokenizer, name, frozenset(), fit.positions(model, tokenizer))
+    return _ready(model, tokenizer, name, frozenset(), sys.maxsize)
 
 
 def _read(

@@ -48,7 +48,7 @@ def digest(model: str) -> str | None:
 
 
 def _files(model: str) -> list[Path]:
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))
     if model == "minilm" or not folder.is_dir():
         return []
     return sorted({file for pattern in _FILES for file in folder.glob(pattern) if file.is_file()})
