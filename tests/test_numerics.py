@@ -168,3 +168,34 @@ def test_drift_on_the_other_paths(monkeypatch, kernel):
     monkeypatch.setenv("PATS_KERNEL", kernel)
     (row,) = drift.drift("Adamax", 40, ("float32",))
     assert row["drift"] <= row["likely"] <= row["bound"], row
+
+
+@pytest.mark.parametrize("noise", [pats.Noise.paper(p=1.0), pats.Noise(p=1.0)], ids=["paper", "default"])
+@pytest.mark.parametrize("door", ["own", "perturb"])
+@pytest.mark.parametrize("huge", [3e38, -3e38, 1e21])
+def test_a_gradient_that_stays_huge_stops_the_noise_of_its_matrix_and_is_counted(make, noise, door, huge):
+    """Finite, but not its square: with the paper's absolute ε it threw the whole matrix 4e13 away."""
+    model = nn.Module()
+    generator = torch.Generator().manual_seed(0)
+    for name in ("weight", "other"):
+        model.register_parameter(name, nn.Parameter(0.05 + 0.01 * torch.rand(SHAPE, generator=generator)))
+    if door == "own":
+        optimizer = make(model, noise, LR)
+    else:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        handle = pats.perturb(optimizer, model, noise, scope="all")
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for _ in range(STEPS):
+        for parameter in model.parameters():
+            parameter.grad = torch.full(SHAPE, 1e-3)
+        model.weight.grad[1, 2] = huge
+        optimizer.step()
+    moved = {name: float((p.detach() - before[name]).abs().max()) for name, p in model.named_parameters()}
+    assert moved["weight"] <= 1.01 * STEPS * LR  # the update alone
+    assert moved["other"] > 0
+    state = optimizer.state[model.weight]
+    assert float(state["sensitivity"].max()) < 1e-3
+    if door == "perturb":
+        told = handle.stats()
+        assert (told["weight"]["skipped"], told["other"]["skipped"]) == (STEPS, 0)
+        assert moved["weight"] == 0
