@@ -189,6 +189,12 @@ CLAIMS: Mapping[str, Claim] = {
         (*STEP, "src/pats/page/numbers", "src/pats/study/store", "benchmarks/mutants.py"),
         240,
     ),
+    "numerics": _soak(
+        "a hundred thousand steps in float32 and bfloat16 stay as near to float64 as is derived",
+        "numerics",
+        20,
+        (*STEP, "tests/support/drift.py", "tests/support/oracle.py"),
+    ),
     "page": _soak(
         "pages of every kind open in a browser without an error, a request or an accessibility fault",
         "page",

@@ -40,6 +40,9 @@ SIZES = {
 # R_j = r_j / λ, at most, under ``scale="lr"``: as much as the default ε allows, also where ε is another.
 BOUND = 100.0
 
+# Sensitivities from here on, whose square overflows, count as not finite: an average of them says nothing.
+HUGE = {torch.float32: 2.0**64, torch.float64: 2.0**512}
+
 # The default budget of noise that does not stay in the weights.
 PRESENT = 0.02
 
@@ -329,7 +332,7 @@ def sensitivity(theta: Tensor, grad: Tensor, signed: bool = False) -> Tensor:
 
 
 def moving_average_(average: Tensor, s: Tensor, beta: float) -> Tensor:
-    """Eq. 2 in place: s̄_j ← β s̄_j + (1-β) s_j; an entry with a non-finite s_j keeps its s̄_j.
+    """Eq. 2 in place: s̄_j ← β s̄_j + (1-β) s_j; an entry with a non-finite or ``HUGE`` s_j keeps its s̄_j.
 
     Args:
         average: s̄, changed in place.
@@ -337,9 +340,9 @@ def moving_average_(average: Tensor, s: Tensor, beta: float) -> Tensor:
         beta: β.
 
     Returns:
-        Number of non-finite entries of ``s``, a tensor without dimensions.
+        Number of such entries, a tensor without dimensions.
     """
-    finite = torch.isfinite(s)
+    finite = s.abs() < HUGE[s.dtype]
     updated = s.mul_(1 - beta).add_(average, alpha=beta)
     average.copy_(torch.where(finite, updated, average))
     return finite.numel() - finite.sum()

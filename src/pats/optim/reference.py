@@ -10,7 +10,7 @@ from pats import philox
 from pats._budget import KEYS
 from pats._errors import InputError
 from pats._last import KEY, Drawn, drawn
-from pats._noise import BOUND, Noise, refuse_transient, state_dtype
+from pats._noise import BOUND, HUGE, Noise, refuse_transient, state_dtype
 from pats._scope import canonical_name, refuse_twins
 from pats.optim._one_by_one import OneByOne
 
@@ -34,7 +34,7 @@ class PATSAdamax(OneByOne):
         InputError: A group lacks names or ``in_scope``, or two parameters have one name.
 
     Scalars are Python floats and every matrix is processed with whole-matrix temporaries in its state's
-    dtype. An entry with a non-finite s_j keeps its s̄_j, and its matrix gets no noise at that step.
+    dtype. An entry whose s_j² is not finite keeps its s̄_j, and its matrix gets no noise at that step.
     """
 
     reads = frozenset({"step", "exp_avg", "exp_inf"})
@@ -96,7 +96,7 @@ class PATSAdamax(OneByOne):
         if not group["in_scope"]:
             return
 
-        finite = torch.isfinite(S)
+        finite = S.abs() < HUGE[dtype]
         S_bar = state["sensitivity"]
         N = theta.numel()
         F = self._variance(S_bar, state, noise) if noise.accounted else 0.0

@@ -162,7 +162,7 @@ class Store:
         try:
             if not files.link_once(temporary, mark):
                 holder = files.read_json(mark)
-                if lease.holds(holder, lease.touched(mark), lease.clock(self.root)):
+                if lease.at_work(holder, mark):
                     raise InputError(
                         f"another comparison (process {holder['pid']} on {holder.get('host')}) works in "
                         f"{self.root}: wait for it, look at it with pats watch, or choose another --out"
