@@ -43,7 +43,7 @@ def walk(noise: pats.Noise, model: str = "minilm", steps: int = STEPS, every: in
     """
     data = tasks.load("grammar", seed=0)
     loaded = classifier.load(model, data.labels, max_length=LENGTH, seed=0)
-    split = data.splits["train"].take(range(steps * BATCH))
+    split = data.splits["train"].take([*range(steps * BATCH)])
     rows = batches.encode(loaded.tokenizer, split, loaded.max_length, False)
     collate = batches.collator(loaded.tokenizer)
     torch.manual_seed(0)  # dropout
