@@ -172,7 +172,8 @@ class Noise:
 
     def _repr_html_(self) -> str:
         """The settings that are in use, for a notebook."""
-        return _html.table("Noise", {name: value for name, value in vars(self).items() if value is not None})
+        used = {**vars(self), SIZES[self.scale][0]: self.size}
+        return _html.table("Noise", {name: value for name, value in used.items() if value is not None})
 
     @classmethod
     def paper(cls, **changes: Any) -> "Noise":
