@@ -52,8 +52,7 @@ class Noise:
     The default is calibrated to do no harm: over a whole run, the noise moves each matrix by 0.04 of the
     spread of its weights. ``Noise.paper()`` is the paper's literal reading.
 
-    Source: Eq. 1-5 and Algorithm 1 of the paper; ``budget``, ``lr``, ``ratio_max``, ``until`` and
-    ``keep`` are PATS's own; ``langevin`` is Welling and Teh 2011, shaped by Eq. 4.
+    Source: Eq. 1-5 of the paper; its options are PATS's own; ``langevin`` is of Welling and Teh 2011.
 
     Args:
         gamma: γ ≥ 0. A parameter more than 1/γ times as sensitive as the average of its matrix gets no
