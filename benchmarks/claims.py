@@ -284,6 +284,12 @@ CLAIMS: Mapping[str, Claim] = {
         ("src/pats/study", "src/pats/run", "benchmarks/store.py"),
         2,
     ),
+    "walks": Claim(
+        "the noise in the weights after each step of a run: the paper's walk goes on, a budget ends",
+        ("python -m benchmarks.walks",),
+        (*STEP, "benchmarks/walks.py"),
+        2,
+    ),
 }
 
 # Claims whose first result file is still to be measured; their pages are made once it is there.

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pats import _html
 from pats._errors import InputError
 from pats.philox import RNG_VERSION
 
@@ -53,6 +54,8 @@ class Noise:
 
     The default is calibrated to do no harm: over a whole run, the noise moves each matrix by 0.04 of the
     spread of its weights. ``Noise.paper()`` is the paper's literal reading.
+
+    Source: Eq. 1-5 of the paper; its options are PATS's own; ``langevin`` is of Welling and Teh 2011.
 
     Args:
         gamma: γ ≥ 0. A parameter more than 1/γ times as sensitive as the average of its matrix gets no
@@ -97,7 +100,7 @@ class Noise:
         temperature: T ≥ 0: 1 is the posterior of the n examples, 0 is no noise. Only with
             ``scale="langevin"``; None is 1.
         examples: n, the number of training examples, at least 1. It is needed before the first step, and
-            only with ``scale="langevin"``.
+            only with ``scale="langevin"``; None is unknown.
         seed: Seed of the noise stream, a whole number; the stream never touches torch's generators.
 
     Raises:
@@ -168,6 +171,11 @@ class Noise:
                 f"{name} is {getattr(self, name)!r}, but scale={self.scale!r} does not use it: set "
                 f"scale={scale!r}, or leave {name} out"
             )
+
+    def _repr_html_(self) -> str:
+        """The settings that are in use, for a notebook."""
+        used = {**vars(self), SIZES[self.scale][0]: self.size}
+        return _html.table("Noise", {name: value for name, value in used.items() if value is not None})
 
     @classmethod
     def paper(cls, **changes: Any) -> "Noise":

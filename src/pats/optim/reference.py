@@ -21,6 +21,8 @@ class PATSAdamax(OneByOne):
     The one addition to Algorithm 1 is Adamax's own ε inside the maximum, as torch has it: without it
     line 14 is 0/0 at a zero gradient.
 
+    Source: Algorithm 1 of the paper.
+
     Args:
         params: Groups from ``pats.param_groups``. Groups out of scope get Adamax without noise.
         lr: α.

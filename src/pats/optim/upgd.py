@@ -41,6 +41,8 @@ class UPGD:
 
     Around SGD it is the paper's. Weight decay that the optimizer does itself is a part of its update.
 
+    Source: Elsayed and Mahmood, ICLR 2024.
+
     Args:
         optimizer: Steps without a closure; its groups are from ``pats.param_groups``, those out of scope are
             left alone.

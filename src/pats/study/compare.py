@@ -40,7 +40,7 @@ def compare(
 ) -> StudyResult:
     """Run what a study still lacks, and say what it shows.
 
-    Three lines compare on a table, in a script, without ``if __name__ == "__main__"``, as in a notebook::
+    Three lines compare on a table, in a script, without ``if __name__ == "__main__"``, as in a notebook:
 
         import pats
         result = pats.compare(data=frame, label="stars")
@@ -55,12 +55,14 @@ def compare(
     ``OUT/model`` (``OUT/model/<task>`` for several tasks). A model of other runs that is there
     is kept under another name.
 
+    Source: PATS's own; its table has the form of Table 1 of the paper.
+
     Args:
-        study: The grid; or the table, as ``data``.
+        study: The grid; or the table, as ``data``. None needs ``data``.
         out: Folder of the study. None is ``out`` for a ``Study``; for a table ``out/NAME``, or ``out/NAME-2``
             and so on where other data are there.
         data: A table in place of ``study``: a path, a frame of pandas, a table of Arrow, a list of records
-            or a mapping of columns. What Python holds is written into ``out``.
+            or a mapping of columns. What Python holds is written into ``out``. None needs ``study``.
         workers: Processes at a time; None is as many as fit. Not used with ``engine``.
         retries: Attempts a run may be lost in.
         keep_models: Keeps every run's weights.
@@ -74,6 +76,9 @@ def compare(
             on from there.
         progress: Shows how far it is, in a notebook as one bar; None shows it for a table alone.
         settings: For a table, fields of ``Study`` and ``Run`` by name, such as ``label="stars"``.
+
+    Returns:
+        Cells, tables, verdict and the chosen model; scores are × 100.
 
     Raises:
         InputError: Something cannot be used, found before the first run starts where possible; or

@@ -34,6 +34,8 @@ class Study:
     Table 2 (plain fine-tuning and PATS on BERT-base and RoBERTa-large); the best of ``lr_grid`` on
     dev at ``tuning_seed``; plain fine-tuning's rate in Table 2; ``run.lr``.
 
+    Source: Section 3 and Table 2 of the paper; ``lr_grid`` and what goes beyond GLUE are PATS's own.
+
     Args:
         tasks: Names of tasks; empty takes the task or table of ``run``.
         models: Names or folders of models; empty takes the model of ``run``.
@@ -43,7 +45,7 @@ class Study:
             is the paper's 5, on a single task as many as can show a difference where that is more.
         run: Settings that all runs share.
         options: Options of a row's method, by the row's label.
-        lr: One learning rate for every cell.
+        lr: One learning rate for every cell; None chooses one for each, as above.
         lr_grid: Rates to tune over, the same for every method: one run each.
         halving: η, at least 2: the trials of ``lr_grid`` start short and keep the best 1/η at every step of
             length, until one rate is left; None runs each of them whole.
