@@ -14,10 +14,15 @@ NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 
 # What comes behind the cell of the parameters: settings that take seconds, and no processes.
 TINY = """
+from dataclasses import replace
+
 from support.inline_placer import InlinePlacer
 """
 SMALL = {
-    "table": 'settings |= {"models": "bert", "lr": 1e-3, "steps": 3, "engine": InlinePlacer(), "force": True}',
+    "table": (
+        'settings |= {"models": "bert", "lr": 1e-3, "steps": 3}\n'
+        'settings |= {"engine": InlinePlacer(), "force": True}'
+    ),
     "trainer": 'settings |= {"model": "bert", "steps": 3}',
     "sweep": (
         'settings |= {"engine": InlinePlacer()}\n'
