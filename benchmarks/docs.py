@@ -24,10 +24,8 @@ from pats.page.numbers.statistics import interval
 
 DOCS = record.ROOT / "docs"
 README = record.ROOT / "README.md"
-METHODS, COSTS, NOISE, PERFORMANCE, REPORT, USING = (
-    DOCS / f"{name}.md"
-    for name in ("methods", "method-costs", "noise", "performance", "report", "using-a-model")
-)
+METHODS, COSTS, NOISE = (DOCS / f"{name}.md" for name in ("methods", "method-costs", "noise"))
+PERFORMANCE, REPORT, USING = (DOCS / f"{name}.md" for name in ("performance", "report", "using-a-model"))
 
 
 def where(origin: Origin) -> str:

@@ -59,7 +59,7 @@ def test_it_is_stored_without_outputs(name):
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
     """What every cell shows, by notebook; a kernel a notebook."""
-    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    nbclient, nbformat, _ = map(pytest.importorskip, ("nbclient", "nbformat", "ipykernel"))
 
     def execute(name):
         folder = tmp_path_factory.mktemp(name)
