@@ -10,11 +10,12 @@ def table(caption: str, rows: Mapping[str, Any]) -> str:
 
     Args:
         caption: What it is of.
-        rows: The values by name, of any kind; numbers are shown with six digits at most.
+        rows: The values by name, of any kind: None is left out, and numbers have six digits at most.
     """
     cells = "".join(
         f'<tr><th style="text-align: left">{escape(name)}</th><td>{escape(_short(value))}</td></tr>'
         for name, value in rows.items()
+        if value is not None
     )
     return f"<table><caption>{escape(caption)}</caption><tbody>{cells}</tbody></table>"
 

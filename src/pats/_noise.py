@@ -128,10 +128,8 @@ class Noise:
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(
-                    f"{name} is {getattr(self, name)!r}, but must be one of: {', '.join(allowed)}"
-                )
+            if (value := getattr(self, name)) not in allowed:
+                raise InputError(f"{name} is {value!r}, but must be one of: {', '.join(allowed)}")
         if self.scale == "langevin" and self.keep != "walk":
             raise InputError(
                 f"keep is {self.keep!r}, but scale='langevin' samples with noise that adds up in the "
@@ -174,8 +172,7 @@ class Noise:
 
     def _repr_html_(self) -> str:
         """The settings that are in use, for a notebook."""
-        used = {**vars(self), SIZES[self.scale][0]: self.size}
-        return _html.table("Noise", {name: value for name, value in used.items() if value is not None})
+        return _html.table("Noise", {**vars(self), SIZES[self.scale][0]: self.size})
 
     @classmethod
     def paper(cls, **changes: Any) -> "Noise":
