@@ -176,17 +176,16 @@ class _Float32:
 
     def step(self, theta: Array, grad: Array, a: oracle.Matrix | None) -> None:
         rounded, growth = UNIT * (STORES * np.abs(theta) + self._memory * LR), np.ones(SHAPE)
-        likely = rounded
+        shared = np.zeros(SHAPE)
         if a is not None:
+            rounded = rounded + 16 * UNIT * np.abs(a.q)
             # dσ/dθ is at most ½σ·(average of |g|)/(s̄_j + ε); the draw's own size stands in q.
             self._gradient = self._beta * self._gradient + (1 - self._beta) * np.abs(grad)
             growth = 1 + np.square(0.5 * a.q * self._gradient / (a.sbar + self._eps * a.mean + 1e-300))
             # s̄, F and what is spent are the same for all entries, each off by about e/|θ|.
-            size, shared = 16 * UNIT * np.abs(a.q), 3 * np.abs(a.q) / rms(theta)
-            likely = rounded + size + shared * math.sqrt(np.mean(self.square))
-            rounded = rounded + size + shared * rms(self.bound)
-        self.bound = np.sqrt(growth) * self.bound + rounded
-        self.square = growth * self.square + np.square(likely)
+            shared = np.square(3 * a.q / rms(theta))
+        self.bound = np.sqrt(growth * self.bound**2 + shared * np.mean(self.bound**2)) + rounded
+        self.square = growth * self.square + shared * np.mean(self.square) + np.square(rounded)
 
 
 def rms(values: Array) -> float:
