@@ -197,7 +197,7 @@ def things(door):
     return {word: str(path) for word, path in named.items()}, Kept(inputs)
 
 
-@fuzzed(lines(), share=1.5)
+@fuzzed(lines())
 def test_a_command_line_is_done_or_refused(door, things, tried):
     named, kept = things
     words = []

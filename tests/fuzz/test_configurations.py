@@ -153,7 +153,7 @@ def flags(door):
     }
 
 
-@fuzzed(st.tuples(documents(), st.sampled_from(TOGETHER)), share=1.5)
+@fuzzed(st.tuples(documents(), st.sampled_from(TOGETHER)))
 def test_a_configuration_is_taken_or_refused(door, flags, tried):
     content, verb = tried
     path = door.root / "config.yaml"

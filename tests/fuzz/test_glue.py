@@ -102,7 +102,7 @@ def lay(folder, content):
             os.mkfifo(path)
 
 
-@fuzzed(inputs(), share=6.5)
+@fuzzed(inputs(), share=7)
 def test_a_glue_folder_is_read_or_refused(door, tried):
     task, need, inner, content, incomplete = tried
     root = door.root / "glue"

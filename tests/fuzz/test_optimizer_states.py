@@ -126,7 +126,7 @@ def trained():
     return kept_optimizers()
 
 
-@fuzzed(st.tuples(st.sampled_from([*OPTIMIZERS]), st.lists(edits(), min_size=1, max_size=2)), share=6)
+@fuzzed(st.tuples(st.sampled_from([*OPTIMIZERS]), st.lists(edits(), min_size=1, max_size=2)), share=6.2)
 def test_a_state_dict_is_loaded_or_refused(door, trained, tried):
     of, made = trained
     name, changes = tried

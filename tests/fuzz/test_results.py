@@ -28,7 +28,7 @@ PREDICTIONS = "split,row,label,prediction,p_no,p_yes\n" + "".join(
     f"dev,{i},{'no' if i % 2 else 'yes'},no,0.75,0.25\n" for i in range(12)
 )
 FILES = ("study", "result", "result", "result", "predictions", "figure", "sweep", "rows", "pats")
-VERBS = ("report", "report", "watch", "export")
+VERBS = ("report", "watch", "watch", "export", "export")
 
 
 @st.composite

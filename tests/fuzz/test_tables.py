@@ -206,7 +206,7 @@ def model(door):
     return door.root / "fitted" / "model"
 
 
-@fuzzed(st.tuples(inputs(), flags(), st.sampled_from(("inspect", "inspect", "predict"))), share=1.5)
+@fuzzed(st.tuples(inputs(), flags(), st.sampled_from(("inspect", "inspect", "predict"))))
 def test_a_table_is_read_or_refused(door, model, tried):
     (ending, content, incomplete), options, verb = tried
     path = door.root / f"table{ending}"

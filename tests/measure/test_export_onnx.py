@@ -140,7 +140,6 @@ def test_architectures(kind, tiny_bert, tmp_path, request):
     [
         ("out/model", "out/model-onnx/model.onnx"),
         (".", "PLACE/model-onnx/model.onnx"),
-        ("", "PLACE/model-onnx/model.onnx"),
         ("inner/..", "PLACE/model-onnx/model.onnx"),
     ],
 )
@@ -150,6 +149,7 @@ def test_the_file_goes_beside_the_model_by_itself(tmp_path, monkeypatch, folder,
     assert str(default_out(folder)) == file.replace("PLACE", str(tmp_path))
 
 
-def test_a_folder_without_a_name_is_refused():
+@pytest.mark.parametrize("folder", ["", "/"])
+def test_a_folder_without_a_name_is_refused(folder):
     with pytest.raises(InputError, match="is no model's folder"):
-        default_out("/")
+        default_out(folder)

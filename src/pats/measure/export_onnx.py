@@ -85,11 +85,10 @@ class _Logits(nn.Module):
 def default_out(folder: str | Path) -> Path:
     """Where the file goes by itself: a folder beside the model's."""
     path = Path(os.path.expanduser(folder))
-    path = (
-        path if path.name not in ("", "..") else Path(os.path.abspath(path))
-    )  # "." is a model's folder, too
-    if not path.name:
-        raise InputError(f"{folder!s} is no model's folder: pass one that pats run exported")
+    if path.name in ("", ".."):  # "." is a model's folder, too
+        path = Path(os.path.abspath(path))
+    if not path.name or not str(folder):
+        raise InputError(f"{str(folder)!r} is no model's folder: pass one that pats run exported")
     return path.with_name(f"{path.name}-onnx") / _NAME
 
 

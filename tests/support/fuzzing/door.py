@@ -160,10 +160,11 @@ class Door:
         """Watch the process; afterwards ``out`` is gone, and nothing else has changed."""
         temporary, work, here = self.root / "tmp", self.root / "work", Path.cwd()
         temporary.mkdir()
-        work.mkdir()  # the current folder, which may be written to: some verbs have their default there
+        inner = work / "of" / "here"  # the current folder: some verbs have their default there, or beside it
+        inner.mkdir(parents=True)
         writable = (self.out, temporary, work, *allowed)
         before, began = tree(self.root, writable), time.perf_counter()
-        os.chdir(work)
+        os.chdir(inner)
         try:
             with (
                 warnings.catch_warnings(),
