@@ -18,8 +18,9 @@ pats compare --tasks rte --data /nfs/glue --out /nfs/rte --engine ray --ray-addr
 """
 
 FOLDS = (
-    "of a table under 500 rows or so: K parts, each of which is test once, so that scores are of all rows; K "
-    "times the runs, and one more for the model that is exported, which is of all rows"
+    "of a table under 500 rows or so: K parts, each of which is test once, so that scores are of all rows; "
+    "each fold tries out its learning rate by itself, so K times the runs and the trials, and one run more "
+    "for the model that is exported, which is of all rows"
 )
 
 

@@ -132,6 +132,7 @@ def _note_trials(study_run: StudyRun, now: Agenda) -> None:
             if ended.failure is not None and not ended.missing:
                 study_run.unscored[run.id] = ended.failure
                 where = f"{place[2]} on {place[0]} with {Path(place[1]).name} at {run.lr:g}"
+                where += "" if run.fold is None else f", fold {run.fold}"
                 study_run.notes.append(f"Failed: tuning of {where}: {ended.failure}")
             if place in now.rates:
                 store.drop(run.id, model=not study_run.options.keep_models)

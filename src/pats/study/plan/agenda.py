@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from pats.baselines import is_simple
 from pats.run.spec import Run
-from pats.study.plan.grid import BASELINE, Fingerprints, Study
+from pats.study.plan.grid import BASELINE, Fingerprints, Rate, Study
 from pats.study.plan.planned import Place, PlannedCell
 
 # Of runs that have ended, from best to worst on dev, those without a score left out; None while one has not.
@@ -26,28 +26,33 @@ class Agenda:
         trials: The tuning runs so far, a cell a row.
         runs: The runs of both, in the order in which to start them.
         coming: Runs that follow once trials have ended.
-        rates: The learning rates that were found.
+        rates: The learning rates that were found; of folds, one a fold.
     """
 
     cells: tuple[PlannedCell, ...] = ()
     trials: tuple[PlannedCell, ...] = ()
     runs: tuple[Run, ...] = ()
     coming: int = 0
-    rates: Mapping[Place, float] = field(default_factory=dict)
+    rates: Mapping[Place, Rate] = field(default_factory=dict)
 
 
 def agenda(study: Study, fingerprints: Fingerprints, ranking: Ranking) -> Agenda:
     """What there is to run, given what has ended; the same results give the same agenda."""
     methods = dict(study.rows)
     trials: dict[Place, tuple[Run, ...]] = {}
-    rates: dict[Place, float] = {}
+    rates: dict[Place, Rate] = {}
     coming = 0
     for place in study.tuning(fingerprints):
-        trials[place], rate, more = _tune(study, place, methods[place[2]], fingerprints, ranking)
-        if rate is None:
-            coming += more + len(study.seed_list) * len(study.folds)
+        # In each fold by itself: no fold's test rows have a say in the rate that it is trained with.
+        by_fold = [
+            _tune(study, place, methods[place[2]], fingerprints, ranking, fold) for fold in study.folds
+        ]
+        trials[place] = tuple(run for tried, _, _ in by_fold for run in tried)
+        found = tuple(rate for _, rate, _ in by_fold if rate is not None)
+        if len(found) < len(by_fold):
+            coming += sum(more for _, _, more in by_fold) + len(study.seed_list) * len(study.folds)
         else:
-            rates[place] = rate
+            rates[place] = found if len(found) > 1 else found[0]
     cells = study.cells(fingerprints, rates)
     # A tuned row without a rate has no cell yet: its trials keep its place in the first round.
     first = [(rank(cell.label, cell.method, cell.control), cell.place, cell.rounds[0]) for cell in cells]
@@ -83,7 +88,12 @@ def rank(label: str, method: str, control: bool = False) -> int:
 
 
 def _tune(
-    study: Study, place: Place, method: str, fingerprints: Fingerprints, ranking: Ranking
+    study: Study,
+    place: Place,
+    method: str,
+    fingerprints: Fingerprints,
+    ranking: Ranking,
+    fold: int | None,
 ) -> tuple[tuple[Run, ...], float | None, int]:
     """Trials so far; the rate, None while it is not known; and trials that are still to come.
 
@@ -94,7 +104,7 @@ def _tune(
     trials: list[Run] = []
     rungs = study.rungs
     for number, (share, keep) in enumerate(rungs):
-        runs = study.trials(place, method, left, fingerprints, share)
+        runs = study.trials(place, method, left, fingerprints, share, fold)
         trials += runs
         ranked = ranking(runs)
         if ranked is None:
