@@ -65,10 +65,25 @@ def agenda(study: Study, fingerprints: Fingerprints, ranking: Ranking) -> Agenda
     ]
     runs += in_rounds(cells, 1)
     shown = [
-        PlannedCell(task, model, f"{label} (tuning)", methods[label], 0.0, tried)
+        PlannedCell(task, model, tuning_of(label), methods[label], 0.0, tried)
         for (task, model, label), tried in trials.items()
     ]
     return Agenda(tuple(cells), tuple(shown), tuple({run.id: run for run in runs}.values()), coming, rates)
+
+
+def first_answer(study: Study, now: Agenda, fingerprints: Fingerprints) -> list[Run]:
+    """The runs before a first answer: the baselines, and one seed of the first fine-tuned row."""
+    runs = [run for cell in now.cells if is_simple(cell.method) for run in cell.runs]
+    tuned = [(label, method) for label, method in study.rows if not is_simple(method)]
+    label, method = min(tuned, key=lambda row: rank(*row), default=("", ""))
+    if not label:
+        return runs
+    place = (study.task_list[0], study.model_list[0], label)
+    runs += [run for cell in now.trials if cell.place == (*place[:2], tuning_of(label)) for run in cell.runs]
+    known = next((cell.rounds[0] for cell in now.cells if cell.place == place), None)
+    rate, seed = max(study.lr_grid, default=study.run.lr), study.seed_list[0]
+    whole = [study.make(place, method, rate, seed, fingerprints, fold=fold) for fold in study.folds]
+    return [*runs, *(known or whole)]
 
 
 def in_rounds(cells: Sequence[PlannedCell], start: int = 0) -> list[Run]:
@@ -85,6 +100,11 @@ def rank(label: str, method: str, control: bool = False) -> int:
     if control:
         return 3
     return 0 if is_simple(method) else 1 if label == BASELINE else 2
+
+
+def tuning_of(label: str) -> str:
+    """What the trials of a row are called."""
+    return f"{label} (tuning)"
 
 
 def _tune(
