@@ -30,8 +30,8 @@ def main(argv: Sequence[str]) -> int:
         "compare",
         "Compare methods over several seeds; finished runs are never repeated. A table (--data without "
         "--tasks) has preset table: 150 to 1,500 steps, a learning rate for each method from short trials of "
-        "5e-5, 2e-4 and 5e-4, no control rows, --time-limit 20min, and it ends where more seeds cannot change "
-        "what to use (--all-seeds, --seeds); --preset paper has none of it. Other "
+        "5e-5, 2e-4 and 5e-4, no control rows, --time-limit 20min, and it ends where more seeds cannot "
+        "change what to use (--all-seeds, --seeds); --preset paper has none of it. Other "
         "learning rates: --lr, else the paper's Table 2, else the best of --lr-grid, else plain "
         "fine-tuning's in Table 2, else 1e-4.",
         EXAMPLE,
