@@ -76,6 +76,26 @@ FOUND = {
     "the wrong label": (labelled_rows([f"c{i}" for i in range(40)]), {"splits": ("error", "--label")}),
     "few": (labelled_rows(AB * 6), {"too-few": ("error", "12 labelled rows")}),
     "classes or scores": (labelled_rows([18 + i % 60 for i in range(600)]), {"kind": ("error", "--kind")}),
+    "per cent": (
+        labelled_rows([f"{i}.5%" for i in range(40)]),
+        {
+            "marked-numbers": (
+                "error",
+                "40 labels are numbers with a unit or thousands separators, such as '0.",
+            )
+        },
+    ),
+    "thousands": (
+        labelled_rows([f"{1 + i},{100 + i}.5" for i in range(40)]),
+        {"marked-numbers": ("error", "'1,100.5'")},
+    ),
+    "prices": (labelled_rows([f"${i}" for i in range(40)]), {"marked-numbers": ("error", "'$0'")}),
+    "per cent as classes": (labelled_rows(["10%", "20%"] * 20), {"kind": ("note", "2 different names")}),
+    "one label": (labelled_rows(["yes"] * 40), {"kind": ("note", "The labels are 1 name:")}),
+    "other names of splits": (
+        labelled_rows(AB * 30, split=lambda i: ["training", "validation", "testing"][i // 2 % 3]),
+        {"splits": ("note", "")},
+    ),
     "several labels": (
         labelled_rows(["a", "b", "a;b"] * 10),
         {"multi-label": ("note", "10 rows have several")},

@@ -241,7 +241,7 @@ class StudyRun:
         if first is not None and asked and threads is not None and not resources.visible_gpus():
             train = first.splits["train"]
             timed = train.take(list(range(min(len(train), self.study.run.batch_size))))
-        need, seconds = prepare.check_models(self.study, self.data.labels, timed, threads)
+        need, seconds = prepare.check_models(self.study, self.data.labels, timed, threads, first)
         self.estimate.steps = seconds
         self._share_gpus(need)
 

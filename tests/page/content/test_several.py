@@ -47,8 +47,8 @@ def test_labels_that_are_missed_or_wrongly_given_are_counted():
     assert slips(LABELS, VANILLA) == [Slip("rude", True, 4, 24), Slip("spam", False, 1, 24)]
     assert slips(LABELS, answers([], [])) == []
     assert told("vanilla", "test row", LABELS, VANILLA) == (
-        "vanilla gives exactly the right labels to 35 of 40 test rows; most often 'rude' missed (4) and 'spam' "
-        "wrongly given (1)."
+        "vanilla gives exactly the right labels to 35 of 40 test rows; most often 'rude' missed (4) and "
+        "'spam' wrongly given (1)."
     )
     assert told("v", "row", LABELS, answers([], [])) == "v gives exactly the right labels to all 40 rows."
 

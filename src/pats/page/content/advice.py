@@ -154,8 +154,7 @@ def about(line: Line, group: Group) -> str:
 
 
 def _from_to(interval: tuple[float, float], digits: int) -> str:
-    low, high = (f"{end:.{digits}f}" for end in interval)
-    return f"{low} to {high}"
+    return " to ".join(f"{end:.{digits}f}" for end in interval)
 
 
 def _beside(chosen: Pick) -> str:
