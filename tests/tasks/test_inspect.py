@@ -91,7 +91,10 @@ FOUND = {
     ),
     "prices": (labelled_rows([f"${i}" for i in range(40)]), {"marked-numbers": ("error", "'$0'")}),
     "per cent as classes": (labelled_rows(["10%", "20%"] * 20), {"kind": ("note", "2 different names")}),
-    "one label": (labelled_rows(["yes"] * 40), {"kind": ("note", "The labels are 1 name:")}),
+    "one label": (
+        labelled_rows(["yes"] * 40),
+        {"kind": ("note", "are 1 name:"), "splits": ("error", "one label only")},
+    ),
     "other names of splits": (
         labelled_rows(AB * 30, split=lambda i: ["training", "validation", "testing"][i // 2 % 3]),
         {"splits": ("note", "")},
