@@ -25,10 +25,11 @@ test: export PATS_REQUIRE_KERNEL = 1
 test: setup  ## All tests that take seconds to minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --skips tests/skips.toml
 
-lint: setup  ## Style, formatting, types
+lint: setup  ## Style, formatting, types, and the packages' vulnerabilities and licences
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m benchmarks.packages
 
 docs: setup  ## The documentation as a site in out/site, every link checked
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[docs]"

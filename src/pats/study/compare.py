@@ -35,6 +35,7 @@ def compare(
     report_to: Sequence[str] = (),
     force: bool = False,
     time_limit: float | None = None,
+    all_seeds: bool | None = None,
     progress: bool | None = None,
     **settings: Any,
 ) -> StudyResult:
@@ -74,6 +75,8 @@ def compare(
             minutes, where ``math.inf`` is none). At its end, runs are stopped after a step and keep a
             checkpoint, and the result is of the seeds that every row has. A later call goes
             on from there.
+        all_seeds: Makes every seed. False ends a comparison of one table where more seeds cannot change which
+            model to use, see ``pats.study.settled``; None is False for a table without ``seeds``, else True.
         progress: Shows how far it is, in a notebook as one bar; None shows it for a table alone.
         settings: For a table, fields of ``Study`` and ``Run`` by name, such as ``label="stars"``.
 
@@ -88,8 +91,9 @@ def compare(
     if not isinstance(study, Study):
         if (study is None) == (data is None):
             raise InputError("there is nothing to compare on: pass one of a pats.Study, a table, and data=")
-        study, out, usual = study_of(data if study is None else study, out, settings)
+        study, out, usual, every = study_of(data if study is None else study, out, settings)
         time_limit = usual if time_limit is None else time_limit
+        all_seeds = every if all_seeds is None else all_seeds
         if told is not None:
             told.print(f"The study is in {out}.", style="dim", markup=False, highlight=False, soft_wrap=True)
     elif data is not None or settings:
@@ -98,7 +102,7 @@ def compare(
     if time_limit is not None and not time_limit > 0:
         raise InputError(f"time_limit is {time_limit!r}, but must be a number of seconds above 0")
     limit = Limit(math.inf if time_limit is None else time_limit)
-    how = Options(retries, keep_models, told, report_to, force, limit)
+    how = Options(retries, keep_models, told, report_to, force, limit, all_seeds is not False)
     searched = [study.tuning_seed] if study.lr_grid else []
     out = "out" if out is None else out
     try:
@@ -118,7 +122,9 @@ def _console(study: Any, progress: bool | None) -> Console | None:
 
 def _compare(study_run: StudyRun) -> StudyResult:
     study, fingerprints = study_run.study, study_run.data.fingerprints
-    now = study_run.follow(lambda ranking: agenda(study, fingerprints, ranking))
+    now = study_run.follow(
+        lambda ranking: agenda(study, fingerprints, ranking), early=not study_run.options.all_seeds
+    )
     _note_trials(study_run, now)
     return study_run.settle(now.cells)
 
@@ -132,6 +138,7 @@ def _note_trials(study_run: StudyRun, now: Agenda) -> None:
             if ended.failure is not None and not ended.missing:
                 study_run.unscored[run.id] = ended.failure
                 where = f"{place[2]} on {place[0]} with {Path(place[1]).name} at {run.lr:g}"
+                where += "" if run.fold is None else f", fold {run.fold}"
                 study_run.notes.append(f"Failed: tuning of {where}: {ended.failure}")
             if place in now.rates:
                 store.drop(run.id, model=not study_run.options.keep_models)
