@@ -1,6 +1,17 @@
 """What the user can mend: input, with names that its messages propose, and memory that ran out."""
 
+import lzma
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterable
+
+# What readers of zip and gzip files raise of a damaged one. A RuntimeError tells of a password, or, as
+# NotImplementedError, of a compression that is none.
+DAMAGED_ARCHIVE = (
+    *(OSError, EOFError, ValueError, RuntimeError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 class InputError(ValueError):

@@ -17,7 +17,7 @@ def door(request, tmp_path_factory):
 def _light(monkeypatch):
     """Files need not survive a power failure here; nothing is asked of the hub."""
     monkeypatch.setattr("os.fsync", lambda handle: None)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 def pytest_collection_modifyitems(items):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -73,6 +74,10 @@ def spoil(out, place, random, value):
     }.get(file, folder / file)
     if file == "folder":
         shutil.rmtree(folder, ignore_errors=True)
+    elif value == "a pipe":
+        restored(path, None)
+        path.parent.mkdir(exist_ok=True)
+        os.mkfifo(path)
     elif path.is_file():
         restored(path, spoilt(path.read_bytes(), path.suffix == ".json", random, value))
 
@@ -101,11 +106,11 @@ def spoilt(whole, is_json, random, value):
     }.get(kind)
 
 
-@fuzzed(
-    st.tuples(
-        st.lists(st.tuples(PLACES, values()), min_size=1, max_size=3), st.randoms(use_true_random=False)
-    ),
-)
+VALUES = st.one_of(values(), values(), values(), st.just("a pipe"))
+DAMAGES = st.lists(st.tuples(PLACES, VALUES), min_size=1, max_size=3)
+
+
+@fuzzed(st.tuples(DAMAGES, st.randoms(use_true_random=False)))
 def test_a_run_goes_on_from_what_is_whole(door, stopped, tried):
     run, out, written, kept = stopped
     damages, random = tried

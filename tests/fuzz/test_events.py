@@ -1,12 +1,13 @@
 """The journal and the other files of an attempt: cut, garbled or of a later version."""
 
 import json
+import os
 
 import pytest
 from hypothesis import strategies as st
 
 from support.fuzzing.damage import TEXTS, bytes_of, cut, json_of, values
-from support.fuzzing.door import fuzzed
+from support.fuzzing.door import fuzzed, restored
 from support.fuzzing.studies import EVENTS, Kept, make_study
 
 DOOR = "events"
@@ -52,6 +53,8 @@ def inputs(draw):
         name = draw(st.sampled_from([*BESIDE]))
         told = BESIDE[name]
         content[name] = draw(json_of(told) if isinstance(told, dict) else TEXTS.map(str.encode))
+    if draw(st.integers(0, 20)) == 0:
+        content["events.jsonl"] = None  # a pipe, in which nothing ever comes
     return content, draw(st.sampled_from(("watch", "watch", "once", "export", "report")))
 
 
@@ -67,7 +70,9 @@ def test_an_attempt_is_read_whatever_it_says(door, study, tried):
     root, attempt, kept = study
     content, verb = tried
     for name, one in content.items():
-        (attempt / name).write_bytes(one)
+        restored(attempt / name, one)
+        if one is None:
+            os.mkfifo(attempt / name)
     door.out.mkdir()
     argv = {
         "watch": ["watch", str(root), "--json"],

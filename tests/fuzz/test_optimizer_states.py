@@ -91,16 +91,16 @@ def apply(edit, state):
     elif kind == "order":
         if isinstance(group.get("params"), list):
             random.shuffle(group["params"])
-        if random.random() < 0.5:
+        if isinstance(groups, list) and random.random() < 0.5:
             random.shuffle(groups)
-    elif kind == "groups":
+    elif kind == "groups" and isinstance(groups, list):
         if random.random() < 0.5:
             groups.append(copy.deepcopy(random.choice((group, {}, value))))
         elif groups:
             groups.pop()
     elif kind == "params":
         group["params"] = random.choice((value, [], [99], [0, 0], None))
-    elif kind == "state":
+    elif kind == "state" and isinstance(entries, dict):
         entries[random.choice((0, 1, 99, -1, text))] = random.choice((value, {}, {"step": value}))
     elif kind == "shape":
         state[random.choice(("state", "param_groups"))] = random.choice((value, [], {}, None))

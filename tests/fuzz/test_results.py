@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 
 import pytest
 from hypothesis import strategies as st
@@ -114,7 +115,10 @@ def test_a_study_is_read_or_refused(door, study, tried):
         content = content.replace(SOUND["result"]["run_id"].encode(), victim.encode())
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)  # an attempt has it under another name
-    path.write_bytes(content)
+    if random.random() < 0.05:
+        os.mkfifo(path)  # in which nothing ever comes
+    else:
+        path.write_bytes(content)
     argv = {
         "report": ["report", str(root)],
         "watch": ["watch", str(root), "--json"],

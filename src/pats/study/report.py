@@ -143,7 +143,7 @@ def _figure(verb: str, folder: str | Path | None, root: Path) -> Mapping[str, An
     """What another verb wrote for a figure; None where it was not asked for and is not there."""
     file = Path(folder or root) / f"{verb.replace('-', '_')}.json"
     try:
-        parsed = _schema.parse(file.read_text(encoding="utf-8"))
+        parsed = _schema.parse(_schema.read(file))
         content: Mapping[str, Any] = _schema.build(SHAPES[verb], parsed)
         if not content["models" if verb == "sensitivity" else "points"]:
             raise ValueError("it is empty")

@@ -64,7 +64,7 @@ class Kept:
     def put_back(self) -> None:
         """Write what has changed, and delete what is new."""
         for path in sorted(self.folder.rglob("*"), reverse=True):
-            if path.is_symlink() or (not path.is_dir() and path not in self._files):
+            if path.is_symlink() or not (path.is_dir() or (path.is_file() and path in self._files)):
                 path.unlink()
             elif path.is_dir() and not any(path.iterdir()):
                 path.rmdir()

@@ -261,7 +261,7 @@ def _is_journal(path: Path) -> bool:
         line = stream.readline(_LARGEST)
     try:
         return not line or {"event", "time"} <= set(json.loads(line))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return False
 
 
@@ -269,7 +269,7 @@ def _is_page(folder: Path) -> bool:
     """Whether a folder has pages of version 0.1.0."""
     if "models" in _content(folder / "sensitivity.json"):
         return True
-    for path in folder.glob("*.html"):
+    for path in filter(Path.is_file, folder.glob("*.html")):
         with path.open("rb") as stream:
             if b'name="generator" content="PATS ' in stream.read(1000):
                 return True

@@ -169,7 +169,9 @@ def _explained(name: str, part: str) -> Iterator[None]:
         raise InputError(
             f"the weights of the model {name!r} are damaged ({first_line(error)}): get the file again"
         ) from None
-    except Exception as error:  # a file may lead these libraries into anything
+    except BaseException as error:  # a file may lead these libraries into anything
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # of a part in Rust
+            raise
         text = str(error)
         if isinstance(error, ValueError) and "AutoModelForSequenceClassification" in text:
             raise InputError(
