@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import strategies as st
@@ -110,10 +111,11 @@ VALUES = st.one_of(values(), values(), values(), st.just("a pipe"))
 DAMAGES = st.lists(st.tuples(PLACES, VALUES), min_size=1, max_size=3)
 
 
-@fuzzed(st.tuples(DAMAGES, st.randoms(use_true_random=False)))
+@fuzzed(st.tuples(DAMAGES, st.integers(0, 2**32)))
 def test_a_run_goes_on_from_what_is_whole(door, stopped, tried):
     run, out, written, kept = stopped
-    damages, random = tried
+    damages, seed = tried
+    random = Random(seed)  # not hypothesis's own, as what it draws from differs from run to run
     for place, value in damages:
         spoil(out, place, random, value)
     begun = []

@@ -23,6 +23,10 @@ def in_state(key, value):
     return lambda state: state["state"].update({key: value})
 
 
+def some(state):
+    return next(one for one in state["state"].values() if one)
+
+
 def twice(state):
     state["param_groups"][0]["params"][0] = state["param_groups"][-1]["params"][-1]
 
@@ -68,6 +72,7 @@ def test_what_is_no_state_dict_is_refused(name, spoil, said):
     refused(model, optimizer, bad, said)
 
 
+@pytest.mark.parametrize("value", [KeyError, None])
 @pytest.mark.parametrize(
     ("name", "key"),
     [
@@ -80,11 +85,23 @@ def test_what_is_no_state_dict_is_refused(name, spoil, said):
         ("mtdnn", "step"),
     ],
 )
-def test_a_state_without_what_the_optimizer_reads_is_refused(name, key):
+def test_a_state_without_what_the_optimizer_reads_is_refused(name, key, value):
     model, optimizer = trained_with(OPTIMIZERS[name])
     bad = copy.deepcopy(optimizer.state_dict())
-    del next(state for state in bad["state"].values() if state)[key]
+    if value is KeyError:
+        del some(bad)[key]
+    else:
+        some(bad)[key] = value
     refused(model, optimizer, bad, f"has no {key!r}, which {type(optimizer).__name__} reads")
+
+
+@pytest.mark.parametrize("step", [torch.tensor(3), torch.tensor(3.0, dtype=torch.float16)])
+@pytest.mark.parametrize("name", ["adamax foreach", "perturb adamw", "mtdnn"])
+def test_a_counter_that_torch_makes_no_groups_of_is_refused(name, step):
+    model, optimizer = trained_with(OPTIMIZERS[name])
+    bad = copy.deepcopy(optimizer.state_dict())
+    some(bad)["step"] = step
+    refused(model, optimizer, bad, "but must be torch.float32 or float64")
 
 
 def test_the_state_of_another_kind_of_optimizer_is_refused():
@@ -96,7 +113,7 @@ def test_the_state_of_another_kind_of_optimizer_is_refused():
 def test_groups_without_names_are_compared_by_size():
     model, optimizer = trained_with(OPTIMIZERS["perturb adamax"])
     bad = copy.deepcopy(optimizer.state_dict())
-    del bad["state"][bad["param_groups"][0]["params"].pop()]
+    bad["param_groups"][0]["params"].pop()
     refused(model, optimizer, bad, "the state dict has groups of [11] parameters, but the optimizer of [12]")
 
 

@@ -17,7 +17,7 @@ from pats._last import ROW
 from pats._noise import GROUP_KEYS, PREFIX, RNG_KEY, Noise, state_dtype
 from pats._scope import canonical_name
 from pats.philox import RNG_VERSION
-from pats.step.form import refuse_malformed, refuse_other_sizes
+from pats.step.form import refuse_malformed, refuse_other_sizes, refuse_strays
 from pats.step.matrices import Target
 from pats.step.state import AVERAGES, OURS, SENSITIVITY, SHAPED, Names, knows, miscounted, misfit, on_device
 
@@ -49,6 +49,7 @@ def fitted(optimizer: Optimizer, state_dict: dict[str, Any], known: Names = dict
         )
     else:
         refuse_other_sizes(here, there)
+    refuse_strays(optimizer, there, state_dict["state"])
     state_dict = {**state_dict, "param_groups": there}
     _check(optimizer, state_dict, names)
     return state_dict

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from pats._errors import InputError
 from pats.step.state import knows
 
+_COUNTERS = (torch.float32, torch.float64)  # of which torch's optimizers make groups
 _COUNTED = frozenset({"step"})
 # What torch's optimizers read of a state that is not empty, ours of their subclasses among them.
 _READ: Mapping[type[Optimizer], frozenset[str]] = {
@@ -43,16 +44,31 @@ def refuse_malformed(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> Non
         state = states.get(number, {})
         if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
             raise _none(f"the state of parameter {number!r} is no mapping from names")
-        lacking = sorted(read - state.keys()) if state else []
+        lacking = sorted(key for key in read if state.get(key) is None) if state else []
         if lacking:
             raise InputError(
                 f"the state dict is of another kind of optimizer: the state of parameter {number!r} has no "
                 f"{lacking[0]!r}, which {type(optimizer).__name__} reads; load one that it has written"
             )
-    if knows(optimizer):
-        strange = next((key for key in states if key not in set(numbers)), None)
-        if strange is not None:
-            raise _none(f"it has the state of {strange!r:.40}, which is in no group")
+        step = state.get("step")
+        if "step" in read and isinstance(step, torch.Tensor) and step.dtype not in _COUNTERS:
+            raise _none(
+                f"the step of parameter {number!r} is {step.dtype}, but must be torch.float32 or float64"
+            )
+
+
+def refuse_strays(
+    optimizer: Optimizer, groups: Sequence[Mapping[str, Any]], states: Mapping[Any, Any]
+) -> None:
+    """Refuse states of no parameter, which torch would keep.
+
+    Raises:
+        InputError: There is one, and the optimizer is not somebody else's, which may keep others.
+    """
+    members = {number for group in groups for number in group["params"]}
+    stray = next((key for key in states if key not in members), None)
+    if stray is not None and knows(optimizer):
+        raise _none(f"it has the state of {stray!r:.40}, which is in no group")
 
 
 def refuse_other_sizes(here: Sequence[Mapping[str, Any]], there: Sequence[Mapping[str, Any]]) -> None:
