@@ -4,7 +4,7 @@ CONSTRAINTS ?= constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint docs soak results evidence sanitize arm64 dist release clean
+.PHONY: setup demo test lint docs soak fuzz results evidence sanitize arm64 dist release clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.stamp
@@ -25,10 +25,11 @@ test: export PATS_REQUIRE_KERNEL = 1
 test: setup  ## All tests that take seconds to minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --skips tests/skips.toml
 
-lint: setup  ## Style, formatting, types
+lint: setup  ## Style, formatting, types, and the packages' vulnerabilities and licences
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m benchmarks.packages
 
 docs: setup  ## The documentation as a site in out/site, every link checked
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[docs]"
@@ -36,6 +37,9 @@ docs: setup  ## The documentation as a site in out/site, every link checked
 
 soak: setup  ## What is too long for `make test`: kill loops
 	$(BIN)/python -m pytest -m soak --timeout 3600
+
+fuzz: setup  ## More than 20,000 hostile inputs through every door; writes benchmarks/results/fuzz.json
+	$(BIN)/python -m benchmarks.fuzz
 
 results: setup  ## Which result files are missing or older than their code; RUN=step makes one anew
 	$(BIN)/python -m benchmarks.stale $(if $(RUN),--run $(RUN))

@@ -116,6 +116,12 @@ CLAIMS: Mapping[str, Claim] = {
         (*STUDY, "benchmarks/figure2.py", "benchmarks/minilm_glue.yaml"),
         3,
     ),
+    "fuzz": Claim(
+        "hostile input through every door is taken, or refused in one sentence, and does nothing else",
+        ("python -m benchmarks.fuzz",),
+        ("src/pats", "tests/fuzz", "tests/support/fuzzing", "benchmarks/fuzz.py"),
+        8,
+    ),
     "gpu_before": Claim(
         "what a step cost on an H100 before the path for GPUs was rewritten",
         (),  # measured by hand; benchmarks/gpu.sh measures what is there now
@@ -176,6 +182,18 @@ CLAIMS: Mapping[str, Claim] = {
         (),  # measured before there was a command; benchmarks/evidence runs such studies now
         (),
         0,
+    ),
+    "mutants": Claim(
+        "how many faults that are put into the code the tests notice",
+        ("python -m benchmarks.mutants --draw 1 --each 60 --workers 2",),
+        (*STEP, "src/pats/page/numbers", "src/pats/study/store", "benchmarks/mutants.py"),
+        240,
+    ),
+    "numerics": _soak(
+        "a hundred thousand steps in float32 and bfloat16 stay as near to float64 as is derived",
+        "numerics",
+        20,
+        (*STEP, "tests/support/drift.py", "tests/support/oracle.py"),
     ),
     "page": _soak(
         "pages of every kind open in a browser without an error, a request or an accessibility fault",
@@ -266,7 +284,13 @@ CLAIMS: Mapping[str, Claim] = {
         ("src/pats/study", "src/pats/run", "benchmarks/store.py"),
         2,
     ),
+    "walks": Claim(
+        "the noise in the weights after each step of a run: the paper's walk goes on, a budget ends",
+        ("python -m benchmarks.walks",),
+        (*STEP, "benchmarks/walks.py"),
+        2,
+    ),
 }
 
 # Claims whose first result file is still to be measured; their pages are made once it is there.
-AWAITED = {"rivals"}
+AWAITED = {"rivals", "mutants", "numerics"}

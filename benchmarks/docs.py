@@ -24,9 +24,8 @@ from pats.page.numbers.statistics import interval
 
 DOCS = record.ROOT / "docs"
 README = record.ROOT / "README.md"
-METHODS, NOISE, PERFORMANCE, REPORT, USING = (
-    DOCS / f"{name}.md" for name in ("methods", "noise", "performance", "report", "using-a-model")
-)
+METHODS, COSTS, NOISE = (DOCS / f"{name}.md" for name in ("methods", "method-costs", "noise"))
+PERFORMANCE, REPORT, USING = (DOCS / f"{name}.md" for name in ("performance", "report", "using-a-model"))
 
 
 def where(origin: Origin) -> str:
@@ -84,7 +83,7 @@ def demo(results: Results) -> str:
     return table(["method", "mean ± std", "every seed", "against plain, paired by seed [95 %]"], lines)
 
 
-# --------------------------------------------------------------------------------- docs/methods.md
+# ----------------------------------------------------------- docs/methods.md, docs/method-costs.md
 
 
 def overview() -> str:
@@ -336,7 +335,8 @@ def real_tables(results: Results) -> str:
 # Pages, and of each the blocks behind a mark, in their order on the page.
 BLOCKS: Mapping[Path, Sequence[tuple[str, Callable[[Results], str]]]] = {
     README: [("demo", demo)],
-    METHODS: [("methods", costs), ("methods_train", training)],
+    METHODS: [],  # tables of the registry alone
+    COSTS: [("methods", costs), ("methods_train", training)],
     NOISE: [("readings", readings), ("readings", more_seeds)],
     PERFORMANCE: [
         ("step", step),

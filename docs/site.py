@@ -39,7 +39,7 @@ def _with_methods(entry: Any) -> Any:
     if not isinstance(entry, dict):
         return entry
     ((title, pages),) = entry.items()
-    if "methods.md" not in pages:
+    if isinstance(pages, str) or "methods.md" not in pages:
         return entry
     at = pages.index("methods.md")
     below = {"Each method": [f"methods/{name}.md" for name in methods()]}

@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-import torch
 
 from pats.cli import main
 
@@ -209,45 +208,3 @@ def test_help_uses_the_terms_of_the_field(capsys):
     assert len(verbs) > 10
     for text in [first, *(help_of(capsys, verb) for verb in verbs)]:
         assert banned(text) == [], text[:40]
-
-
-class Accelerator:
-    """Accelerate's ``prepare``, without its processes."""
-
-    def prepare(self, *given):
-        return given
-
-
-def test_the_code_of_the_readme_runs(tiny_bert, tmp_path, monkeypatch):
-    """The blocks in their order, on a tiny model and two batches."""
-    import transformers
-
-    loaded = transformers.AutoModelForSequenceClassification.from_pretrained(tiny_bert)
-    monkeypatch.setattr(
-        transformers.AutoModelForSequenceClassification, "from_pretrained", lambda name: loaded
-    )
-    ids = torch.arange(12).view(2, 6)
-    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.tensor([0, 1])}
-    space = {
-        "loader": [batch, batch],
-        "Trainer": transformers.Trainer,
-        "args": transformers.TrainingArguments(str(tmp_path), max_steps=2, use_cpu=True),
-        "accelerator": Accelerator(),
-    }
-    first, *others = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    before = {name: value.clone() for name, value in loaded.state_dict().items()}
-    exec(first, space)
-    stats = space["perturbation"].stats()
-    assert any(matrix["noise_rms"] > 0 for matrix in stats.values())
-    assert any(not torch.equal(value, before[name]) for name, value in loaded.state_dict().items())
-    assert len(others) == 4
-    *others, table = others
-    for block in others:
-        space["optimizer"] = torch.optim.AdamW(loaded.parameters())
-        exec(block, space)
-    assert space["trainer"].create_optimizer() is not None
-    # The table's block trains for minutes; tests/study/test_from_table.py runs such lines.
-    asked = {}
-    monkeypatch.setattr("pats.compare", lambda **given: asked.update(given))
-    exec(table, {"frame": "a frame"})
-    assert asked == {"data": "a frame", "label": "stars"}

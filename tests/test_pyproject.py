@@ -18,6 +18,7 @@ MODULES = {
     "scikit-learn": "sklearn",
     "pre-commit": "pre-commit",
     "mkdocs-material": "material",
+    "pip-licenses": "pip-licenses",
     "pytest-timeout": "timeout",
     "pytest-xdist": "pytest -n",
 }

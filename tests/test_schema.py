@@ -1,3 +1,4 @@
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Required, TypedDict
@@ -102,3 +103,15 @@ def test_what_is_no_json(text, said):
 def test_json():
     assert _schema.parse('{"a": ["\\ud83d\\ude00", 1e3]}') == {"a": ["😀", 1000.0]}
     assert _schema.parse(b"[]") == []
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    (tmp_path / "file").write_bytes(b"{}")
+    assert _schema.read(tmp_path / "file") == b"{}"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="a folder, a pipe or a device"):
+        _schema.read(tmp_path / "pipe")
+    with pytest.raises(OSError, match=r"directory|folder"):
+        _schema.read(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        _schema.read(tmp_path / "gone")

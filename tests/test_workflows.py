@@ -129,7 +129,8 @@ def test_wheels_are_built_for_the_supported_versions_of_python():
 
 def test_the_oldest_versions_are_the_lower_bounds():
     bounds = lower_bounds()
-    assert pins(".github/oldest.txt") == {name: f"{bounds[name]}.0" for name in ("torch", "transformers")}
+    rested_on = ("torch", "transformers", "accelerate")
+    assert pins(".github/oldest.txt") == {name: f"{bounds[name]}.0" for name in rested_on}
 
 
 def test_the_newest_versions_are_not_pinned():

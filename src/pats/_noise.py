@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pats import _html
 from pats._errors import InputError
 from pats.philox import RNG_VERSION
 
@@ -40,6 +41,9 @@ SIZES = {
 # R_j = r_j / λ, at most, under ``scale="lr"``: as much as the default ε allows, also where ε is another.
 BOUND = 100.0
 
+# Sensitivities from here on, whose square overflows, count as not finite: an average of them says nothing.
+HUGE = {torch.float32: 2.0**64, torch.float64: 2.0**512}
+
 # The default budget of noise that does not stay in the weights.
 PRESENT = 0.02
 
@@ -50,6 +54,8 @@ class Noise:
 
     The default is calibrated to do no harm: over a whole run, the noise moves each matrix by 0.04 of the
     spread of its weights. ``Noise.paper()`` is the paper's literal reading.
+
+    Source: Eq. 1-5 of the paper; its options are PATS's own; ``langevin`` is of Welling and Teh 2011.
 
     Args:
         gamma: γ ≥ 0. A parameter more than 1/γ times as sensitive as the average of its matrix gets no
@@ -94,7 +100,7 @@ class Noise:
         temperature: T ≥ 0: 1 is the posterior of the n examples, 0 is no noise. Only with
             ``scale="langevin"``; None is 1.
         examples: n, the number of training examples, at least 1. It is needed before the first step, and
-            only with ``scale="langevin"``.
+            only with ``scale="langevin"``; None is unknown.
         seed: Seed of the noise stream, a whole number; the stream never touches torch's generators.
 
     Raises:
@@ -122,10 +128,8 @@ class Noise:
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(
-                    f"{name} is {getattr(self, name)!r}, but must be one of: {', '.join(allowed)}"
-                )
+            if (value := getattr(self, name)) not in allowed:
+                raise InputError(f"{name} is {value!r}, but must be one of: {', '.join(allowed)}")
         if self.scale == "langevin" and self.keep != "walk":
             raise InputError(
                 f"keep is {self.keep!r}, but scale='langevin' samples with noise that adds up in the "
@@ -165,6 +169,10 @@ class Noise:
                 f"{name} is {getattr(self, name)!r}, but scale={self.scale!r} does not use it: set "
                 f"scale={scale!r}, or leave {name} out"
             )
+
+    def _repr_html_(self) -> str:
+        """The settings that are in use, for a notebook."""
+        return _html.table("Noise", {**vars(self), SIZES[self.scale][0]: self.size})
 
     @classmethod
     def paper(cls, **changes: Any) -> "Noise":
@@ -329,7 +337,7 @@ def sensitivity(theta: Tensor, grad: Tensor, signed: bool = False) -> Tensor:
 
 
 def moving_average_(average: Tensor, s: Tensor, beta: float) -> Tensor:
-    """Eq. 2 in place: s̄_j ← β s̄_j + (1-β) s_j; an entry with a non-finite s_j keeps its s̄_j.
+    """Eq. 2 in place: s̄_j ← β s̄_j + (1-β) s_j; an entry with a non-finite or ``HUGE`` s_j keeps its s̄_j.
 
     Args:
         average: s̄, changed in place.
@@ -337,9 +345,9 @@ def moving_average_(average: Tensor, s: Tensor, beta: float) -> Tensor:
         beta: β.
 
     Returns:
-        Number of non-finite entries of ``s``, a tensor without dimensions.
+        Number of such entries, a tensor without dimensions.
     """
-    finite = torch.isfinite(s)
+    finite = s.abs() < HUGE[s.dtype]
     updated = s.mul_(1 - beta).add_(average, alpha=beta)
     average.copy_(torch.where(finite, updated, average))
     return finite.numel() - finite.sum()

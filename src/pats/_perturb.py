@@ -38,6 +38,8 @@ def perturb(
 
         θ_j ← (base optimizer's update of θ_j) + q_j z_j
 
+    Source: Eq. 1-5 of the paper, around any optimizer.
+
     Args:
         optimizer: Any torch optimizer that steps once a call, or a wrapper with ``.optimizer`` such as
             Accelerate's. With wrappers that replace parameters (FSDP2), attach after ``prepare``, or
@@ -76,6 +78,8 @@ class Perturbation:
     the same noise; copy or pickle them together, as ``copy.deepcopy((model, optimizer, perturbation))``.
     Its ``stats()`` start from zero. torch copies no hooks: an optimizer that is copied alone needs
     ``pats.perturb`` again, and warns until then.
+
+    Source: PATS's own.
 
     Attributes:
         names: Canonical names of the parameters in scope, in the model's order.
@@ -173,7 +177,7 @@ class Perturbation:
     def clean(self) -> Iterator[None]:
         """Have the weights without noise that does not stay (``keep``), as for saving raw parameters.
 
-        ::
+        Save or export inside:
 
             with perturbation.clean():
                 torch.save([*model.parameters()], "weights.pt")

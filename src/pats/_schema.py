@@ -4,10 +4,14 @@ The expected shape is a type: a dataclass, a ``TypedDict``, or a hint such as ``
 must be finite and of a size that sums and squares survive.
 """
 
+import errno
 import json
+import os
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -34,6 +38,18 @@ class Misfit(ValueError):
     def under(self, place: str) -> "Misfit":
         """The same misfit, of a part of something larger."""
         return Misfit(self.why, place + self.place)
+
+
+def read(path: str | Path) -> bytes:
+    """The bytes of a file; for a pipe, in which nothing may ever come, an ``OSError``."""
+    with open(path, "rb", opener=_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is a folder, a pipe or a device, and no file", str(path))
+        return file.read()
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def parse(text: str | bytes) -> Any:

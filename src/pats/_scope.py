@@ -83,6 +83,9 @@ def refuse_twins(groups: Iterable[dict[str, Any]]) -> None:
 def scope(model: nn.Module, scope: Scope = "encoder") -> list[str]:
     """Canonical names of the parameters in a scope, in the model's order.
 
+    Source: Appendix A.2 of the paper (all encoder layers but layer normalisation); finding them by
+    structure is PATS's own.
+
     Args:
         model: Any module; wrappers such as DDP, PEFT and ``torch.compile`` are looked through.
         scope: One of
@@ -137,6 +140,8 @@ def param_groups(
 ) -> list[dict[str, Any]]:
     """Parameter groups that carry names and scope, for ``pats.optim`` and for torch's optimizers.
 
+    Source: PATS's own.
+
     Args:
         model: The model; frozen parameters are left out.
         scope: As in ``pats.scope``.
@@ -147,6 +152,9 @@ def param_groups(
     Returns:
         At most four groups, each with ``params``, ``param_names`` (canonical) and ``in_scope``, and
         with ``weight_decay`` where a number is given; empty groups are left out.
+
+    Raises:
+        InputError: The scope finds nothing, or ``weight_decay`` is negative.
     """
     if weight_decay is not None and not weight_decay >= 0:
         raise InputError(f"weight_decay is {weight_decay!r}, but must be at least 0, or None")

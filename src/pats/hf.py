@@ -29,12 +29,14 @@ def optimizer_cls_and_kwargs(
 ) -> tuple[Callable[[], Build], dict[str, Any]]:
     """What ``Trainer(optimizer_cls_and_kwargs=...)`` takes to train with PATS.
 
-    ::
+    Trainer then builds the optimizer from the model that it trains:
 
-        Trainer(model, args, optimizer_cls_and_kwargs=pats.hf.optimizer_cls_and_kwargs(args), ...)
+        Trainer(model, args, optimizer_cls_and_kwargs=pats.hf.optimizer_cls_and_kwargs(args))
 
     Learning rate, betas, ε and weight decay come from ``args`` (Trainer itself does not read them on
     this path). The decay spares biases and norms, as Trainer's own does.
+
+    Source: PATS's own.
 
     Args:
         args: The Trainer's arguments.
@@ -103,14 +105,19 @@ def _of_trainer(args: "TrainingArguments", optim: str, noise: Noise | None, scop
 def NoiseSteps() -> "TrainerCallback":
     """A callback for Trainer that tells the noise how long the training is, and on how many examples.
 
-    ::
+    Trainer calls it when training begins:
 
-        Trainer(..., callbacks=[pats.hf.NoiseSteps()])
+        Trainer(model, args, callbacks=[pats.hf.NoiseSteps()])
 
     When training begins it writes Trainer's number of optimizer steps into ``noise_steps`` of every group of
     the optimizer whose noise has a budget, or ``until``, and no steps yet; and the length of the training set
     into ``noise_examples`` where ``scale="langevin"`` has none. A resumed training keeps what its checkpoint
     holds. Optimizers without such groups are left alone.
+
+    Source: PATS's own.
+
+    Returns:
+        The callback.
     """
     transformers = try_import("transformers", "run")
 

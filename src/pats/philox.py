@@ -71,6 +71,8 @@ def words(
 ) -> Tensor:
     """The stream's words of the elements ``start`` to ``start + count - 1``.
 
+    Source: Salmon et al. 2011 (Philox4x32-10); key and counter are PATS's own.
+
     Args:
         seed: Seed of the noise.
         name: Canonical name of the parameter.
@@ -79,10 +81,10 @@ def words(
         count: Number of elements; 0 gives an empty tensor.
         purpose: What the words are for: 0 PATS, 1 stochastic rounding, 2 NoisyTune, 3 Mixout,
             4 embedding noise, 5 hidden states, 6 gradient masks, 7 weights for one pass, 8 UPGD.
-        device: Where to compute; the words are the same everywhere.
+        device: Where to compute; None is the CPU. The words are the same everywhere.
 
     Returns:
-        Tensor of ``count`` words, uint32.
+        Tensor of shape (count,) and dtype uint32.
     """
     _check_range(start, count)
     parts = [
@@ -104,6 +106,8 @@ def draw(
 ) -> Tensor:
     """Gate times standard normal of the elements ``start`` to ``start + count - 1``.
 
+    Source: PATS's own; the draw is q·z of Eq. 5 of the paper with σ = 1.
+
     Args:
         seed: Seed of the noise.
         name: Canonical name of the parameter.
@@ -112,10 +116,10 @@ def draw(
         count: Number of elements.
         p: Probability of the gate, 0 or in [2⁻¹², 1].
         purpose: As in ``words``.
-        device: Where to compute.
+        device: Where to compute; None is the CPU.
 
     Returns:
-        Tensor of ``count`` draws z_j·N(0, 1), float64: 0 where the gate is closed.
+        Tensor of shape (count,) and dtype float64: the draws z_j·N(0, 1), 0 where the gate is closed.
     """
     _check_range(start, count)
     out = torch.zeros(count, dtype=torch.float64, device=device)

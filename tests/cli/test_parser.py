@@ -24,6 +24,12 @@ def test_config_file_and_flags_that_win(tmp_path):
         ("lr: fast", "'fast' is not a number"),
         ("- rte", "must hold lines such as"),
         ("a: [", "is no YAML"),
+        ("lr: !!int x", "is no YAML"),
+        ("lr: !!float x", "is no YAML"),
+        ("lr: !!bool x", "is no YAML"),
+        ("lr: !!timestamp x", "is no YAML"),
+        ("lr: 2026-13-99", "is no YAML"),
+        ("lr: !!python/name:os.system", "is no YAML"),
     ],
 )
 def test_bad_config_file(tmp_path, text, said):
@@ -54,3 +60,8 @@ def test_a_config_that_holds_itself_is_one_sentence(tmp_path, text):
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(InputError, match=r"nested too deeply: settings are"):
         _parser._as_flags(str(tmp_path / "x.yaml"))
+
+
+def test_a_config_without_a_path_is_one_sentence():
+    with pytest.raises(InputError, match="cannot be read: embedded null byte"):
+        _parser._as_flags("a\0b")

@@ -108,3 +108,9 @@ def test_a_signal_leaves_no_file(trained, tmp_path, number, code):
     assert "Traceback" not in err
     assert out == ""
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+@pytest.mark.parametrize("table", ["", ".", "/"])
+def test_a_table_without_a_name_is_one_sentence(trained, capsys, table):
+    assert main(["predict", str(trained / "model"), table]) == 2
+    assert capsys.readouterr().err == f"pats: {table!r} is no file: pass a file that holds the table\n"

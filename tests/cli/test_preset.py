@@ -50,6 +50,8 @@ def test_what_is_no_time_is_refused(text):
         (OF_A_TABLE | {"preset": "paper"}, "paper", {}),
         ({"tasks": ["rte"], "preset": "table"}, "table", {}),
         (OF_A_TABLE | {"time_limit": None}, "table", {"time_limit": None}),
+        (OF_A_TABLE | {"seeds": [8]}, "table", {"all_seeds": True}),
+        (OF_A_TABLE | {"all_seeds": True}, "table", {"all_seeds": True}),
         (OF_A_TABLE | {"control": True}, "table", {"control": True}),
         (OF_A_TABLE | {"lr": 1e-3}, "table", {"lr_grid": (), "halving": None, "lr": 1e-3}),
         (OF_A_TABLE | {"lr_grid": [1e-3]}, "table", {"lr_grid": (1e-3,), "halving": None}),
@@ -60,12 +62,13 @@ def test_what_is_no_time_is_refused(text):
 )
 def test_a_table_has_its_preset_and_what_is_given_wins(given, preset, changed):
     values = _settings.with_preset(given)
-    limit = values.pop("time_limit", None)
+    how = {name: values.pop(name, usual) for name, usual in (("time_limit", None), ("all_seeds", True))}
     study = _study.build(values)
     one = setups.presets()[preset]
     expected = {"lr_grid": (), "halving": None, "control": True, "lr": None, "time_limit": None}
+    expected["all_seeds"] = True
     expected |= dict(one.settings) | dict(one.study) | changed
-    assert expected.pop("time_limit") == limit
+    assert {name: expected.pop(name) for name in how} == how
     for name, value in expected.items():
         held = study if name in ("lr_grid", "halving", "control", "lr") else study.run
         assert getattr(held, name) == value
@@ -74,7 +77,7 @@ def test_a_table_has_its_preset_and_what_is_given_wins(given, preset, changed):
 def test_every_name_of_a_preset_is_known():
     for preset in setups.presets().values():
         _study.build({"data": "t.csv", **preset.settings})
-        assert set(preset.study) <= {"lr_grid", "halving", "control", "time_limit"}
+        assert set(preset.study) <= {"lr_grid", "halving", "control", "time_limit", "all_seeds"}
 
 
 @pytest.mark.usefixtures("inline")
@@ -98,6 +101,12 @@ def test_the_help_tells_the_defaults_of_a_table(capsys):
     with pytest.raises(SystemExit):
         main(["compare", "--help"])
     told = " ".join(capsys.readouterr().out.split())
-    for words in ("150 to 1,500 steps", "5e-5, 2e-4 and 5e-4", "--time-limit 20min", "--preset paper"):
+    for words in (
+        "150 to 1,500 steps",
+        "5e-5, 2e-4 and 5e-4",
+        "--time-limit 20min",
+        "--preset paper",
+        "--all-seeds",
+    ):
         assert words in told
     assert "has the whole time again, also after a kill" in told

@@ -133,3 +133,23 @@ def test_architectures(kind, tiny_bert, tmp_path, request):
             parameter.mul_(2)  # outputs that are worth comparing
     model.save_pretrained(tmp_path / "model")
     assert export(load_encoder(tmp_path / "model"), tmp_path / "new" / "m.onnx").difference <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("folder", "file"),
+    [
+        ("out/model", "out/model-onnx/model.onnx"),
+        (".", "PLACE/model-onnx/model.onnx"),
+        ("inner/..", "PLACE/model-onnx/model.onnx"),
+    ],
+)
+def test_the_file_goes_beside_the_model_by_itself(tmp_path, monkeypatch, folder, file):
+    (tmp_path / "model" / "inner").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "model")
+    assert str(default_out(folder)) == file.replace("PLACE", str(tmp_path))
+
+
+@pytest.mark.parametrize("folder", ["", "/"])
+def test_a_folder_without_a_name_is_refused(folder):
+    with pytest.raises(InputError, match="is no model's folder"):
+        default_out(folder)

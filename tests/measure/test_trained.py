@@ -58,6 +58,10 @@ def damaged(kind):
             weights.write_bytes(weights.read_bytes()[:-100])
         elif kind == "no weights":
             (folder / "model.safetensors").unlink()
+        elif kind.startswith("length "):
+            about = json.loads((folder / "tokenizer_config.json").read_text())
+            longest = {"length NaN": float("nan"), "length x": "x", "length -1": -1}[kind]
+            (folder / "tokenizer_config.json").write_text(json.dumps(about | {"model_max_length": longest}))
         elif kind == "labels alike":
             config = json.loads((folder / "config.json").read_text())
             (folder / "config.json").write_text(json.dumps(config | {"id2label": {"0": "a", "1": "a"}}))
@@ -92,6 +96,9 @@ def test_a_model_of_several_labels_without_thresholds_takes_one_half(trained_mod
         ("no weights", "has no weights"),
         ("labels alike", "names two classes alike"),
         ("several labels", "thresholds = .*, but that must be a number between 0 and 1 for every label"),
+        ("length NaN", "its tokenizer: cannot convert float NaN"),
+        ("length x", "its tokenizer"),
+        ("length -1", "takes inputs of -1 tokens"),
         ("nothing", "has no config.json"),
     ],
 )

@@ -1,4 +1,4 @@
-"""docs/methods.md: its example runs, and its tables have every method."""
+"""The pages on methods: their example runs, and their tables have every method."""
 
 import json
 import re
@@ -16,8 +16,8 @@ from pats.methods import PassClock, create, divergence, registry
 from support.toy_classifier import Trial
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "methods.md").read_text("utf-8")
-(EXAMPLE,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
+(EXAMPLE,) = re.findall(r"```python\n(# rdrop.py\n.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_new_ones_are_one_file(signs, method, tiny_bert, reviews, tmp_path, caps
         ((), set()),
         (("lr",), {"lr_grid", "halving"}),
         (("lr_grid",), {"lr_grid", "halving"}),
-        (("epochs", "seeds"), {"min_steps", "max_steps"}),
+        (("epochs", "seeds"), {"min_steps", "max_steps", "all_seeds"}),
     ],
 )
 def test_what_is_given_replaces_what_a_preset_has_in_its_place(given, gone):

@@ -49,7 +49,8 @@ def test_what_is_typed_is_the_study(name):
     assert words[:2] == ["pats", "compare"]
     values = parsed(words[2:])
     assert values.pop("out") == "out/x"
-    values = {key: value for key, value in _settings.with_preset(values).items() if key != "time_limit"}
+    of_the_way = ("time_limit", "all_seeds")
+    values = {key: value for key, value in _settings.with_preset(values).items() if key not in of_the_way}
     assert _study.build(values) == study
 
 

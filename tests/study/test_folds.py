@@ -6,14 +6,19 @@ import json
 import math
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from pats import InputError, Run, Study, compare, report
+from pats import InputError, Run, Study, Sweep, compare, report, sweep
+from pats.cli import main
 from pats.run.data import load_data
 from pats.run.model.exported import read_card
 from pats.study.cells import with_results
 from pats.study.command import command
+from pats.study.data_size import data_size
+from pats.study.folds import whole
+from pats.study.limit import Limit
 from pats.study.plan.agenda import agenda
 from pats.study.store.results import Store
 from pats.tasks import metrics
@@ -160,11 +165,99 @@ def test_folds_of_a_seed_come_before_the_next_seed(study):
     assert planned.runs() == list(runs)
 
 
-def test_trials_of_rates_are_of_the_first_fold(study):
-    tuned = replace(study, lr=None, lr_grid=(1e-4, 1e-3))
+def larger_in_odd_folds(runs):
+    """All have ended, and a larger rate is better in odd folds, a smaller one in even folds."""
+    return sorted(runs, key=lambda run: run.lr * (1 if run.fold % 2 == 0 else -1))
+
+
+def test_each_fold_finds_its_own_rate(study):
+    tuned = replace(study, lr=None, lr_grid=(1e-4, 1e-3, 1e-2), halving=3, control=True)
     found = agenda(tuned, {}, lambda runs: None)
-    assert {run.fold for cell in found.trials for run in cell.runs} == {1}
+    trials = [(run.fold, run.lr) for cell in found.trials for run in cell.runs]
+    assert trials == [(fold, lr) for fold in range(1, FOLDS + 1) for lr in (1e-4, 1e-3, 1e-2)]
+    assert [run.id for cell in found.trials for run in cell.runs] == [
+        run.id for runs in tuned.tuning().values() for run in runs
+    ]
     assert found.coming == FOLDS
+    known = agenda(tuned, {}, larger_in_odd_folds)
+    (cell,) = [one for one in known.cells if one.method == "vanilla"]
+    assert [(run.fold, run.lr) for run in cell.runs] == [(1, 1e-2), (2, 1e-4), (3, 1e-2)]
+    assert cell.lr == whole(cell.runs).lr == 1e-2
+    assert (whole(cell.runs).fold, known.coming) == (None, 0)
+
+
+def test_no_test_row_of_a_fold_has_a_say_in_its_rate(study):
+    tuned = replace(study, lr=None, lr_grid=(1e-4,))
+    for runs in tuned.tuning().values():
+        for trial in runs:
+            held = load_data(trial).splits
+            assert set(held["dev"].text).isdisjoint(held["test"].text)
+            final = tuned.make(("few", trial.model, "vanilla"), "vanilla", 1e-4, 0, {}, fold=trial.fold)
+            assert load_data(final).splits["test"].text == held["test"].text
+
+
+def test_a_fold_without_its_rate_keeps_its_row_waiting(study):
+    tuned = replace(study, lr=None, lr_grid=(1e-4, 1e-3))
+    now = agenda(tuned, {}, lambda runs: list(runs) if runs[0].fold < FOLDS else None)
+    assert "vanilla" not in {cell.method for cell in now.cells}
+    assert now.coming == FOLDS
+
+
+class Slow(Counting):
+    """Every run takes 100 seconds of a clock that nothing else moves."""
+
+    now = 0.0
+
+    def submit(self, attempt):
+        handle = super().submit(attempt)
+        self.now += 100.0
+        return handle
+
+
+def test_where_no_time_is_left_the_model_of_one_fold_is_exported(study, tmp_path, monkeypatch):
+    out, engine = tmp_path / "out", Slow()
+    monkeypatch.setattr("pats.study.compare.Limit", partial(Limit, clock=lambda: engine.now))
+    alone = replace(study, baselines=())
+    result = compare(alone, out, engine=engine, time_limit=320.0, force=True)
+    assert [fold for _, _, fold in engine.made] == [1, 2, 3]  # 20 s are left for a model that takes 100
+    (chosen,) = result.chosen.values()
+    assert "There was no time for a model of all rows" in " ".join(result.page.notes)
+    card = read_card(out / "model")
+    store = Store(out)
+    best = max(store.cells()[0].runs, key=lambda run: store.result(run.id).best)
+    assert card["run_id"] in {run.id for run in store.cells()[0].runs} - {chosen.run_id}
+    assert store.result(card["run_id"]).best == store.result(best.id).best
+    again = compare(alone, out, engine=engine, force=True)
+    assert [fold for _, _, fold in engine.made] == [1, 2, 3, None]
+    assert read_card(out / "model")["run_id"] == chosen.run_id
+    assert "no time" not in " ".join(again.page.notes)
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        (
+            lambda study, out: sweep(Sweep(study), out),
+            "folds are for comparisons, and a search has one split",
+        ),
+        (data_size, "folds are for comparisons, and the measuring of sensitivities has one split"),
+    ],
+    ids=["sweep", "data-size"],
+)
+def test_what_is_no_comparison_refuses_folds(study, tmp_path, verb, said):
+    with pytest.raises(InputError, match=said):
+        verb(study, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("verb", ["sweep", "data-size", "run"])
+def test_verbs_that_are_no_comparison_have_no_such_flag(study, tmp_path, capsys, verb):
+    flags = ["--data", study.run.data, "--folds", "3", "--out", str(tmp_path / "out")]
+    assert main([verb, *flags]) == 2
+    error = capsys.readouterr().err
+    assert "--folds" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_makes_the_study_again(study):

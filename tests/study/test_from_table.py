@@ -35,7 +35,7 @@ FRAMES = {
 
 @pytest.mark.parametrize("kind", FRAMES)
 def test_what_python_holds_is_kept_in_the_folder(table, kind):
-    study, folder, _ = study_of(FRAMES[kind](table), None, {"label": "label"})
+    study, folder, *_ = study_of(FRAMES[kind](table), None, {"label": "label"})
     assert folder == Path("out/table")
     kept = Path(study.run.data)
     assert kept.parent.parent == folder / "data"
@@ -53,7 +53,7 @@ def test_splits_may_be_tables_of_their_own(table, tmp_path, kind):
         part.to_csv(tmp_path / f"{name}.csv", index=False)
         parts[name] = tmp_path / f"{name}.csv"
     data = parts.pop("data")
-    study, folder, _ = study_of(data, None, {"label": "label", **parts})
+    study, folder, *_ = study_of(data, None, {"label": "label", **parts})
     files = [study.run.data, study.run.dev, study.run.test]
     assert [
         len(pandas.read_json(f, lines=True) if kind == "pandas" else pandas.read_csv(f)) for f in files
@@ -66,7 +66,7 @@ def test_cells_that_json_has_no_word_for(tmp_path, monkeypatch):
     days = pandas.date_range("2024-02-29", periods=60)
     frame = pandas.DataFrame({"text": [f"text {i}" for i in range(60)], "day": days, "y": list("ab") * 30})
     frame.loc[3, "text"] = None
-    study, _, _ = study_of(frame, "x", {"label": "y"})
+    study, *_ = study_of(frame, "x", {"label": "y"})
     rows = [json.loads(line) for line in Path(study.run.data).read_text().splitlines()]
     assert rows[0]["day"].startswith("2024-02-29")
     assert rows[3]["text"] is None
@@ -81,20 +81,21 @@ def test_settings_go_where_they_belong(table):
         "steps": 7,
         "seeds": (4, 5),
     }
-    study, folder, limit = study_of(table, "here", given)
+    study, folder, limit, every = study_of(table, "here", given)
     assert (study.model_list, study.simple, study.seed_list) == (("bert",), ("tfidf",), (4, 5))
     assert (study.run.data, study.run.label, study.run.steps, study.lr) == (str(table), "label", 7, 1e-3)
-    assert (folder, limit) == (Path("here"), 20 * 60)
+    assert (folder, limit, every) == (Path("here"), 20 * 60, True)
     assert study.lr_grid == ()  # a rate is in place of the preset's grid
 
 
 def test_the_preset_is_that_of_tables(table):
-    usual, _, _ = study_of(table, "here", {})
+    usual, _, _, every = study_of(table, "here", {})
+    assert not every
     assert len(usual.lr_grid) == 3
     assert usual.run.min_steps == 150
-    paper, _, limit = study_of(table, "here", {"preset": "paper"})
-    assert (paper.lr_grid, paper.run.min_steps, limit) == ((), None, None)
-    epochs, _, _ = study_of(table, "here", {"epochs": 2})
+    paper, _, limit, every = study_of(table, "here", {"preset": "paper"})
+    assert (paper.lr_grid, paper.run.min_steps, limit, every) == ((), None, None, True)
+    epochs, *_ = study_of(table, "here", {"epochs": 2})
     assert (epochs.run.epochs, epochs.run.min_steps) == (2, None)
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from pats.run import Run
+from pats.run.model import classifier
 from pats.study import Study, noise
 from pats.study.prepare import load_tasks
 
@@ -36,3 +37,22 @@ def test_a_sentence_for_each_row_with_noise(study, measure):
         assert "in 30 steps the noise alone will move a matrix by" in hot.lower()
     else:
         assert hot == "hot: pats check says what its noise will accumulate to."
+
+
+def test_a_model_is_loaded_once_for_all_rows(study, monkeypatch):
+    planned = study(
+        *("pats-paper", "hot=pats", "warm=pats"),
+        options={"hot": {"scale": "langevin"}, "warm": {"scale": "lr"}},
+    )
+    tasks, loaded, load = load_tasks(planned).tasks, [], classifier.load
+
+    def counted(*asked, **more):
+        loaded.append(asked)
+        return load(*asked, **more)
+
+    monkeypatch.setattr(classifier, "load", counted)
+    told = noise.lines(planned, tasks, measure=True)
+    assert len(loaded) == 1
+    assert [line.partition(":")[0] for line in told] == ["pats-paper", "hot", "warm"]
+    one = study("warm=pats", options={"warm": {"scale": "lr"}})
+    assert noise.lines(one, tasks, measure=True) == told[2:]  # rows before it have left no trace

@@ -71,6 +71,13 @@ def test_what_is_to_come_is_told_in_a_line(seconds, limit, said):
     assert "\n" not in line
 
 
+def test_when_a_first_answer_stands_and_that_the_end_may_come_early_are_told():
+    now = agenda(STUDY, {}, lambda runs: None)
+    line = forecast(STUDY, now, len(now.runs), 600.0, Limit(), early=True, first=50.0)
+    said = "about 10 min; a first answer after about 50 s; it ends sooner where more seeds cannot change what"
+    assert said in line
+
+
 def test_trials_and_runs_that_follow_are_counted():
     tuned = replace(STUDY, lr=None, lr_grid=(1e-4, 2e-4, 4e-4), halving=3, seeds=2)
     now = agenda(tuned, {}, lambda runs: None)

@@ -296,7 +296,7 @@ class PATSAdamax:
         assert self.noise
         beta = self.noise.beta
         s = a.theta * g if self.noise.signed else np.abs(a.theta * g)
-        finite = np.isfinite(s)
+        finite = np.isfinite(s**2)
         a.sbar = np.where(finite, beta * a.sbar + (1 - beta) * s, a.sbar)
         return bool(finite.all())
 

@@ -76,6 +76,29 @@ FOUND = {
     "the wrong label": (labelled_rows([f"c{i}" for i in range(40)]), {"splits": ("error", "--label")}),
     "few": (labelled_rows(AB * 6), {"too-few": ("error", "12 labelled rows")}),
     "classes or scores": (labelled_rows([18 + i % 60 for i in range(600)]), {"kind": ("error", "--kind")}),
+    "per cent": (
+        labelled_rows([f"{i}.5%" for i in range(40)]),
+        {
+            "marked-numbers": (
+                "error",
+                "40 labels are numbers with a unit or thousands separators, such as '0.",
+            )
+        },
+    ),
+    "thousands": (
+        labelled_rows([f"{1 + i},{100 + i}.5" for i in range(40)]),
+        {"marked-numbers": ("error", "'1,100.5'")},
+    ),
+    "prices": (labelled_rows([f"${i}" for i in range(40)]), {"marked-numbers": ("error", "'$0'")}),
+    "per cent as classes": (labelled_rows(["10%", "20%"] * 20), {"kind": ("note", "2 different names")}),
+    "one label": (
+        labelled_rows(["yes"] * 40),
+        {"kind": ("note", "are 1 name:"), "splits": ("error", "one label only")},
+    ),
+    "other names of splits": (
+        labelled_rows(AB * 30, split=lambda i: ["training", "validation", "testing"][i // 2 % 3]),
+        {"splits": ("note", "")},
+    ),
     "several labels": (
         labelled_rows(["a", "b", "a;b"] * 10),
         {"multi-label": ("note", "10 rows have several")},
@@ -150,6 +173,43 @@ def test_two_texts_of_other_splits_are_counted(tmp_path):
     found = inspect(Asked(tmp_path))
     assert set(found.splits) == {"train", "dev", "test"}
     assert [one.counts["rows"] for one in found.findings if one.code == "twins-across"] == [40]
+
+
+@pytest.mark.parametrize(
+    ("rows", "asked", "folds", "why"),
+    [
+        (labelled_rows(AB * 50), {}, 5, "accuracy on 15 test rows is open by up to 25 points either way, on"),
+        (labelled_rows([*AB * 50, *"cccc"]), {}, 3, "16 test rows"),  # of class c, 5 folds cannot be made
+        (labelled_rows(AB * 249), {}, 5, "on all 498 rows by 4"),
+        (labelled_rows(AB * 250), {}, None, ""),  # rows enough
+        (labelled_rows([i / 7 for i in range(60)]), {}, 5, "a score on 9 test rows is far less sure"),
+        (labelled_rows(AB * 50), {"folds": 4}, None, ""),  # asked for
+        (labelled_rows(AB * 50, day=lambda i: i), {"time": "day"}, None, ""),
+        (labelled_rows(AB * 50, split=lambda i: ["train", "dev", "test"][i // 2 % 3]), {}, None, ""),
+        (labelled_rows(AB * 50, who=lambda i: i % 9), {"group": "who"}, 5, "test rows"),
+        (labelled_rows(AB * 6), {}, None, ""),  # nothing can be trained
+    ],
+)
+def test_folds_are_proposed_for_few_rows(tmp_path, rows, asked, folds, why):
+    found = inspect(Asked(write_table(tmp_path / "a.csv", rows), **asked))
+    few = [one for one in found.findings if one.code == "few"]
+    assert [one.counts["folds"] for one in few] == ([] if folds is None else [folds])
+    for one in few:
+        assert one.severity == "note"
+        assert why in one.message
+        assert f"--folds {folds} --seeds 1 tests every row once; each seed takes {folds} times" in one.message
+
+
+def test_the_time_of_folds_is_told(tmp_path, capsys):
+    path = write_table(tmp_path / "a.csv", labelled_rows(AB * 50))
+    assert main(["inspect", str(path)]) == 0
+    assert "With --folds 5 a method's seed takes about a minute or less." in capsys.readouterr().out
+    assert main(["inspect", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["seconds_in_folds"] == pytest.approx(5 * told["seconds_a_run"])
+    assert "few" in [one["code"] for one in told["findings"]]
+    assert main(["inspect", str(path), "--json", "--folds", "4"]) == 0
+    assert json.loads(capsys.readouterr().out)["seconds_in_folds"] is None
 
 
 @pytest.mark.parametrize(

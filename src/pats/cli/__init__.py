@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TextIO
 
-from pats._errors import InputError, did_you_mean
+from pats._errors import InputError, did_you_mean, out_of_memory
 
 VERBS = {
     "run": "fine-tune one model",
@@ -90,17 +90,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            sentence = "the disk is full: make room, and start the same command again; it goes on"
-            sys.stderr.write(f"pats: {sentence}\n")
-            return 1
+            return _again("the disk is full: make room")
+        if error.errno == errno.EFBIG:
+            return _again("a file would be larger than is allowed here: raise the limit (ulimit -f)")
         if error.filename is None:
             raise
         sys.stderr.write(f"pats: {error.filename} cannot be used ({error.strerror}): choose another path\n")
         return 2
+    except (MemoryError, RuntimeError) as error:
+        told = out_of_memory(error)
+        if told is None:
+            raise
+        return _again(told)
     except KeyboardInterrupt:
         sys.stderr.write("\npats: stopped; the same command goes on where this one was\n")
         return 130
     return code
+
+
+def _again(sentence: str) -> int:
+    """Tell of a lack of something, after which a command can go on; returns the exit code."""
+    sys.stderr.write(f"pats: {sentence}, and start the same command again; it goes on\n")
+    return 1
 
 
 def _warn(

@@ -89,11 +89,15 @@ def _as_flags(path: str) -> list[list[str]]:
     import yaml
 
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"the file {path} of --config cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
+        written = Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # a name with a NUL
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"the file {path} of --config cannot be read: {reason}") from None
+    try:
+        content = yaml.safe_load(written.decode())
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
+        # A tag such as !!int before what is none raises what its reader happens to raise.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"the file {path} of --config is no YAML ({reason}): mend it there") from None
     except RecursionError:
         raise InputError(f"the file {path} of --config {_DEEP}") from None

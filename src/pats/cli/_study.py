@@ -25,6 +25,7 @@ HOW = (
     "report_to",
     "force",
     "time_limit",
+    "all_seeds",
 )  # of the way a study is done, not of what it is
 NOT_FLAGS = ("task", "model", "init_seed", "data_seed", "noise_seed")  # a grid has its own for them
 

@@ -80,7 +80,7 @@ def main(argv: Sequence[str]) -> int:
     seed = values.pop("split_seed", 0)
     found = inspect(Asked(table, **values, seed=seed), limit, counter(model))
     if as_json:
-        write_json(found.to_dict() | {"seconds_a_run": seconds(found)})
+        write_json(found.to_dict() | {"seconds_a_run": seconds(found), "seconds_in_folds": in_folds(found)})
     else:
         sys.stdout.write("\n".join(_lines(found)) + "\n")
     return 0
@@ -94,6 +94,17 @@ def seconds(found: Any) -> float | None:
         _preset.steps_of(found.splits["train"]) * _preset.BATCH * found.tokens / sum(found.splits.values())
     )
     return float(tokens / (TOKENS_A_SECOND * (os.cpu_count() or 1)))
+
+
+def in_folds(found: Any) -> float | None:
+    """The same estimate for one method and seed in the folds that are proposed; None where none are."""
+    folds, one = _proposed(found), seconds(found)
+    return None if folds is None or one is None else folds * one
+
+
+def _proposed(found: Any) -> int | None:
+    """The number of folds that is proposed."""
+    return next((one.counts["folds"] for one in found.findings if one.code == "few"), None)
 
 
 def _lines(found: Any) -> Iterator[str]:
@@ -133,10 +144,16 @@ def _plan(found: Any) -> str:
     if not found.usable:
         return "Nothing, before the errors are mended."
     sizes = ", ".join(f"{rows} {part}" for part, rows in found.splits.items())
-    time = seconds(found) or 0
-    about = f"{time / 60:.0f} minutes" if time >= 90 else "a minute or less"
-    return (
+    told = (
         f"{found.kind.capitalize()}, judged by {found.metric}, on {sizes} rows. A fine-tuning of MiniLM "
-        f"takes about {about} here ({_preset.steps_of(found.splits['train'])} steps; a rough estimate), and "
-        "there is one for each method and seed, after short ones for the learning rate."
+        f"takes about {_about(seconds(found))} here ({_preset.steps_of(found.splits['train'])} steps; a "
+        "rough estimate), and there is one for each method and seed, after short ones for the learning rate."
     )
+    folds = _proposed(found)
+    if folds is not None:
+        told += f" With --folds {folds} a method's seed takes about {_about(in_folds(found))}."
+    return told
+
+
+def _about(seconds: float | None) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds and seconds >= 90 else "a minute or less"

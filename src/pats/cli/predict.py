@@ -82,7 +82,7 @@ def _predict(
     quiet: bool = False,
 ) -> int:
     if out is None and not json:
-        out = STDOUT if table == STDIN else str(Path(table).with_suffix(".predicted.csv"))
+        out = STDOUT if table == STDIN else _beside(table)
     if json and out == STDOUT:
         raise InputError("--json and --out - both write to standard output: leave one out")
     if format is not None and out != STDOUT:
@@ -119,6 +119,14 @@ def _predict(
         where = "written" if out == STDOUT else f"in {out}"
         told.write(f"{job.rows} rows {where}{': ' + shares if shares else ''}\n")
     return 0
+
+
+def _beside(table: str) -> str:
+    """Where the answers go by themselves."""
+    path = Path(table)
+    if not path.name:
+        raise InputError(f"{table!r} is no file: pass a file that holds the table")
+    return str(path.with_suffix(".predicted.csv"))
 
 
 class _Listed:

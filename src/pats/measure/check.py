@@ -1,6 +1,7 @@
 """``check``: how much noise a run would accumulate, against the spread of the weights."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pats import kernels, methods
@@ -34,7 +35,10 @@ class Check:
     warnings: tuple[str, ...]
 
 
-def check(run: Run, *, count: int = 8) -> Check:
+Loader = Callable[..., classifier.Loaded]  # as ``classifier.load``
+
+
+def check(run: Run, *, count: int = 8, load: Loader = classifier.load) -> Check:
     """Expected accumulated noise of a PATS run, from the sensitivities of a few batches.
 
     ``pats.run.forecast`` has the formula. It is the distance that the noise alone walks over the whole
@@ -47,6 +51,7 @@ def check(run: Run, *, count: int = 8) -> Check:
     Args:
         run: The run; its method must add the noise of PATS, as ``"pats"`` and ``"pats-paper"`` do.
         count: Batches to measure, at least 1.
+        load: Loads the model; one that gives the same model again is fine, as none of its weights change.
 
     Raises:
         InputError: The method is another, or the run cannot be set up. A matrix without spread, or
@@ -60,7 +65,7 @@ def check(run: Run, *, count: int = 8) -> Check:
         raise InputError(f"count is {count!r}, but must be a whole number from 1")
     data = load_data(run)
     with own_generators():
-        loaded = classifier.load(
+        loaded = load(
             *(run.model, data.labels, run.max_length, run.init_seed, run.revision),
             allow_missing=run.allow_missing_weights,
             several=data.multilabel,

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -83,7 +84,11 @@ class _Logits(nn.Module):
 
 def default_out(folder: str | Path) -> Path:
     """Where the file goes by itself: a folder beside the model's."""
-    path = Path(folder).expanduser()
+    path = Path(os.path.expanduser(folder))
+    if path.name in ("", ".."):  # "." is a model's folder, too
+        path = Path(os.path.abspath(path))
+    if not path.name or not str(folder):
+        raise InputError(f"{str(folder)!r} is no model's folder: pass one that pats run exported")
     return path.with_name(f"{path.name}-onnx") / _NAME
 
 

@@ -42,6 +42,8 @@ def predict(
 
     The predictions are held in memory; ``Labelling`` gives them a piece at a time.
 
+    Source: PATS's own.
+
     Args:
         folder: A model folder that ``finetune`` exported, another fine-tuned sequence classifier, or the
             folder of a comparison on one task, whose chosen model is taken.
@@ -49,14 +51,16 @@ def predict(
             pandas; it needs no label. Missing texts are empty texts.
         text: Column of the first text; None takes the column that the model was trained on. Where the
             model names none, it is detected by its usual names.
-        text_pair: Column of the second text, found in the same way, for a model trained on pairs.
+        text_pair: Column of the second text, found in the same way, for a model trained on pairs; None
+            finds it.
         batch_size: Rows a batch; it does not change the results beyond rounding.
         out: File to write, which ends in .csv, .tsv, .jsonl or .parquet: every column of the table in its
             order, then ``row`` (counted from 1), ``prediction``, and for classes ``p_<class>``. Where the
             table has a column of such a name, ours begins with ``pats_``. Several labels are in one cell of
-            ``prediction``, with a comma between them.
-        on_note: Called with what was decided, such as the columns that are read, in sentences.
-        top_k: Give this many of the most probable classes in place of all.
+            ``prediction``, with a comma between them. None writes no file.
+        on_note: Called with what was decided, such as the columns that are read, in sentences; None
+            calls nobody.
+        top_k: Give this many of the most probable classes; None gives all.
         force: Replace ``out`` where it exists; the table and the model are never replaced.
         defuse_formulas: Put an apostrophe before cells that a spreadsheet would run as formulas, those that
             begin with ``=``, ``+``, ``-`` or ``@`` and are no numbers. Without it cells stay as they are.

@@ -11,6 +11,8 @@ from pats._imports import try_import
 class Prediction:
     """What a model says of one row.
 
+    Source: PATS's own.
+
     Args:
         texts: The one or two texts that the model saw.
         label: The most probable class; None for regression. Where a text may have several labels, all of
@@ -25,7 +27,10 @@ class Prediction:
 
 
 class Predictions(list[Prediction]):
-    """The predictions of a table, one a row, in its order."""
+    """The predictions of a table, one a row, in its order.
+
+    Source: PATS's own.
+    """
 
     def to_pandas(self) -> Any:
         """A frame with a row a text: ``prediction`` and ``p_<class>``, or ``prediction`` alone for scores.

@@ -28,6 +28,8 @@ def sensitivity(
     The first is what training sees, and depends on the batch size; the second is Eq. 1 of the loss over
     all the data, where batches of one size that pull in opposite directions cancel.
 
+    Source: Eq. 1 and Fig. 2 of the paper.
+
     Args:
         model: The model, in the mode (train or eval) in which it is to be measured; neither mode nor
             ``.grad`` is changed.

@@ -29,6 +29,8 @@ def noisytune_(model: nn.Module, intensity: float = 0.15, seed: int = 0, scope: 
     0): they depend on seed, name and position alone, and torch's generators are not touched. The
     sum is taken in float64 and rounded once.
 
+    Source: Wu et al., ACL 2022.
+
     Args:
         model: The model, changed in place; where it is sharded, on every rank.
         intensity: λ ≥ 0, without unit; 0.15 in the paper on GLUE.

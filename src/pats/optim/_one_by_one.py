@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,16 +17,22 @@ from pats.step.state import check_step, counted
 
 
 class OneByOne(Optimizer):
-    """A step that updates every parameter with a gradient in turn; a subclass says how."""
+    """A step that updates every parameter with a gradient in turn; a subclass says how.
+
+    Attributes:
+        reads: Entries that it takes for granted in a state that is not empty.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         super().__init__(params, defaults)
-        self._following = follow_loading(self, noisy=RNG_KEY in defaults)
+        self._following = follow_loading(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "_following" not in self.__dict__:  # a copy or an unpickled optimizer
-            self._following = follow_loading(self, noisy=RNG_KEY in self.defaults)
+            self._following = follow_loading(self)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

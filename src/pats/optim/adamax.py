@@ -19,6 +19,8 @@ class Adamax(NoisyMixin, torch.optim.Adamax):
 
     ``noise=None`` equals ``torch.optim.Adamax`` bit for bit on the same path.
 
+    Source: Kingma and Ba 2015, as torch has it; Algorithm 1 of the paper for the noise.
+
     Args:
         params: Groups from ``pats.param_groups``; any of torch's forms with ``noise=None``.
         lr: Learning rate, a float or a one-element tensor.
@@ -34,7 +36,8 @@ class Adamax(NoisyMixin, torch.optim.Adamax):
             and the tensors allow it. True raises where it cannot be had, and also serves ``noise=None``, then
             within 2 ulp of max(|θ|, lr) of torch's step. False never.
         noise: Settings of PATS, written into every group as ``noise_p``, ...; None adds no noise.
-        state_dtype: ``torch.float32`` keeps m and u of half-precision parameters in float32.
+        state_dtype: ``torch.float32`` keeps m and u of half-precision parameters in float32; None keeps
+            them in the dtype of the parameter, as torch does.
         stochastic_rounding: Round bfloat16 parameters up or down at random, so that updates below half a unit
             in the last place are kept on average; drawn from the noise's stream (purpose 1).
 

@@ -20,6 +20,8 @@ class AdamW(NoisyMixin, torch.optim.AdamW):
     ``noise=None`` equals ``torch.optim.AdamW`` bit for bit on the same path. The sensitivity sees θ before
     the decay.
 
+    Source: Loshchilov and Hutter 2019, as torch has it; Eq. 1-5 of the paper for the noise.
+
     Args:
         params: Groups from ``pats.param_groups``; any of torch's forms with ``noise=None``.
         lr: Learning rate, a float or a one-element tensor.
@@ -35,7 +37,8 @@ class AdamW(NoisyMixin, torch.optim.AdamW):
             and the tensors allow it, False never, True wherever possible, and elsewhere torch's fused update
             followed by the noise. As torch with ``noise=None``.
         noise: Settings of PATS, written into every group as ``noise_p``, ...; None adds no noise.
-        state_dtype: ``torch.float32`` keeps the moments of half-precision parameters in float32.
+        state_dtype: ``torch.float32`` keeps the moments of half-precision parameters in float32; None keeps
+            them in the dtype of the parameter, as torch does.
         stochastic_rounding: Round bfloat16 parameters up or down at random, so that updates below half a unit
             in the last place are kept on average; drawn from the noise's stream (purpose 1).
 

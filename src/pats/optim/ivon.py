@@ -44,6 +44,8 @@ class IVON(OneByOne):
     knows the gradient at its sample exactly, whatever was accumulated, averaged or clipped. It is drawn from
     the noise's stream (purpose 7) for the parameter's coming step.
 
+    Source: Shen et al., ICML 2024.
+
     Args:
         groups: From ``pats.param_groups``; parameters out of scope are not sampled, and their h stays.
         lr: Learning rate, see ``rescale``.
@@ -67,6 +69,8 @@ class IVON(OneByOne):
     Raises:
         InputError: A value is out of its range, or a group lacks names or ``in_scope``.
     """
+
+    reads = frozenset({"step", "exp_avg"})
 
     def __init__(
         self,

@@ -22,6 +22,8 @@ class MTDNNAdamax(OneByOne):
     "b" is ``torch.optim.Adamax`` but for the decay, which torch adds to the gradient. With "a" and a
     constant gradient the steps start at .10, .19, .27 … of lr.
 
+    Source: The code of MT-DNN (Liu et al., ACL 2020).
+
     Args:
         params: Parameters or groups, as for torch's optimizers.
         lr: Learning rate.
@@ -35,6 +37,8 @@ class MTDNNAdamax(OneByOne):
     Raises:
         InputError: A value is out of its range.
     """
+
+    reads = frozenset({"step", "exp_avg", "exp_inf"})
 
     def __init__(
         self,

@@ -31,6 +31,8 @@ class RecAdam(OneByOne):
     t counts the parameter's own steps from 1. The moments are those of the raw gradient. The pull has
     no bias correction, and warm-up weakens it too.
 
+    Source: Chen et al., EMNLP 2020, and the authors' code.
+
     Args:
         groups: From ``pats.param_groups``; groups out of scope, such as the head, are plain Adam.
         lr: Learning rate. lr·(w - λ)·γ, the part of the way to θ_pre that one step goes, must stay
@@ -55,6 +57,8 @@ class RecAdam(OneByOne):
     Raises:
         InputError: A value is out of its range, a group lacks ``in_scope``, or an anchor is missing.
     """
+
+    reads = frozenset({"step", "exp_avg", "exp_avg_sq"})
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from pats import philox
 from pats._budget import KEYS
 from pats._errors import InputError
 from pats._last import KEY, Drawn, drawn
-from pats._noise import BOUND, Noise, refuse_transient, state_dtype
+from pats._noise import BOUND, HUGE, Noise, refuse_transient, state_dtype
 from pats._scope import canonical_name, refuse_twins
 from pats.optim._one_by_one import OneByOne
 
@@ -20,6 +20,8 @@ class PATSAdamax(OneByOne):
 
     The one addition to Algorithm 1 is Adamax's own ε inside the maximum, as torch has it: without it
     line 14 is 0/0 at a zero gradient.
+
+    Source: Algorithm 1 of the paper.
 
     Args:
         params: Groups from ``pats.param_groups``. Groups out of scope get Adamax without noise.
@@ -34,8 +36,10 @@ class PATSAdamax(OneByOne):
         InputError: A group lacks names or ``in_scope``, or two parameters have one name.
 
     Scalars are Python floats and every matrix is processed with whole-matrix temporaries in its state's
-    dtype. An entry with a non-finite s_j keeps its s̄_j, and its matrix gets no noise at that step.
+    dtype. An entry whose s_j² is not finite keeps its s̄_j, and its matrix gets no noise at that step.
     """
+
+    reads = frozenset({"step", "exp_avg", "exp_inf"})
 
     def __init__(
         self,
@@ -94,7 +98,7 @@ class PATSAdamax(OneByOne):
         if not group["in_scope"]:
             return
 
-        finite = torch.isfinite(S)
+        finite = S.abs() < HUGE[dtype]
         S_bar = state["sensitivity"]
         N = theta.numel()
         F = self._variance(S_bar, state, noise) if noise.accounted else 0.0

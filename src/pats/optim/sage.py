@@ -109,6 +109,8 @@ class SAGEAdamax(_SAGE):
 
     There is no bias correction, ε enters twice, and the decay is multiplied by R and lr.
 
+    Source: Liang et al., ICLR 2022, and the authors' code.
+
     Args:
         groups: From ``pats.param_groups``; groups out of scope have R = 1.
         lr: Learning rate; the authors advise 2 to 5 times that of plain fine-tuning.
@@ -119,6 +121,9 @@ class SAGEAdamax(_SAGE):
         eps_mode: ``"code"`` or ``"paper"``, see the module.
 
     A parameter without a gradient is skipped. A non-finite sensitivity leaves E as it was.
+
+    Raises:
+        InputError: A value is out of its range, or a group does not say whether it is in scope.
     """
 
     _moments: ClassVar[tuple[str, str]] = ("exp_avg", "exp_inf")
@@ -147,6 +152,8 @@ class SAGEAdamW(_SAGE):
     lr₀ is the rate before the schedule (``initial_lr``, where a scheduler has set it), as in the authors'
     code; the decay is not multiplied by R. With bias correction the first step moves nothing but decay.
 
+    Source: Liang et al., ICLR 2022, and the authors' code.
+
     Args:
         groups: From ``pats.param_groups``; groups out of scope have R = 1.
         lr: Learning rate.
@@ -158,6 +165,9 @@ class SAGEAdamW(_SAGE):
         correct_bias: False leaves out the corrections of m, v and E.
 
     A parameter without a gradient is skipped. A non-finite sensitivity leaves E as it was.
+
+    Raises:
+        InputError: A value is out of its range, or a group does not say whether it is in scope.
     """
 
     _moments: ClassVar[tuple[str, str]] = ("exp_avg", "exp_avg_sq")

@@ -41,6 +41,8 @@ class UPGD:
 
     Around SGD it is the paper's. Weight decay that the optimizer does itself is a part of its update.
 
+    Source: Elsayed and Mahmood, ICLR 2024.
+
     Args:
         optimizer: Steps without a closure; its groups are from ``pats.param_groups``, those out of scope are
             left alone.
@@ -88,7 +90,7 @@ class UPGD:
         self._handles = [
             optimizer.register_step_pre_hook(self._before),
             optimizer.register_step_post_hook(self._after),
-            *follow_loading(optimizer, noisy=False),
+            *follow_loading(optimizer),
         ]
 
     def remove(self) -> None:

@@ -55,7 +55,7 @@ class Cell:
         model: Name or folder of the model.
         label: Name of the row: the method's, or that of a variant of it.
         method: Name of the method.
-        lr: Peak learning rate of all its runs.
+        lr: Peak learning rate of all its runs; of folds, the median of theirs.
         outcomes: One entry a seed.
         control: A control row, which is compared but not tested.
     """

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
-from pats import _schema
+from pats import _html, _schema
 from pats.run.spec import Run
 from pats.tasks.metric_names import about
 
@@ -38,6 +38,8 @@ class Epoch:
 class Result:
     """One finished or failed run.
 
+    Source: PATS's own.
+
     Args:
         run: The run, with the data's fingerprint filled in.
         run_id: Its id.
@@ -48,7 +50,7 @@ class Result:
         best_epoch: Index into ``epochs`` of the first best one on dev, or of the blend; None where there is
             none.
         test: Metrics of the best epoch's weights on the test split; None where there is none.
-        error: Why a failed run failed, in one sentence.
+        error: Why a failed run failed, in one sentence; None for one that is done.
         sizes: Examples of every split as used.
         labels: Names of the classes; empty for regression.
         fresh: How many tensors the model lacked and were drawn at random, and names of the first.
@@ -99,6 +101,22 @@ class Result:
     def degenerate(self) -> bool:
         """The best epoch predicted one constant."""
         return self.best_epoch is not None and self.epochs[self.best_epoch].degenerate
+
+    def _repr_html_(self) -> str:
+        """What the run was and what it found, for a notebook; scores are × 100."""
+        scores = {f"best {self.metric} on dev": self.best, "at the last epoch": self.last}
+        if self.test is not None:
+            scores["on test"] = self.test[self.metric]
+        told = {
+            "method": self.run.method,
+            "model": self.run.model,
+            "data": self.run.task or self.run.data,
+            "lr": self.run.lr,
+            "status": self.status,
+            **{name: f"{100 * score:.1f}" for name, score in scores.items() if score is not None},
+            **({"error": self.error} if self.error else {}),
+        }
+        return _html.table(f"Run {self.run_id}", told)
 
     def to_json(self) -> str:
         """The text of ``result.json``; keys in a fixed order, NaN refused."""

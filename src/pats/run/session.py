@@ -66,17 +66,19 @@ def finetune(
     Under ``torchrun`` or ``accelerate launch`` every process calls it alike: they share each batch (or, with
     FSDP2, the model too), the first one writes, and all get the result.
 
+    Source: Section 3 of the paper for the protocol; the rest is PATS's own.
+
     Args:
         run: The settings.
         out: Folder for everything, the same one on every process; None keeps nothing but the result.
         on_event: Called with every event, a dict with ``event`` (``start``, ``progress``, ``epoch``,
-            ``end``); see ``pats.run.folder.events``.
+            ``end``); see ``pats.run.folder.events``. None calls nobody.
         keep_model: False deletes the weights at the end.
-        save_steps: Makes a checkpoint after every so many optimizer steps, instead of after every epoch.
+        save_steps: Makes a checkpoint after every so many optimizer steps; None makes one after every epoch.
         report_to: Trackers of Trainer's to which it reports losses, rates and metrics, such as
             ``"tensorboard"``, whose files are put in ``OUT/tensorboard``. They change no result.
         stop: Asked after every step; where it says True, the run makes a checkpoint and raises ``Stopped``.
-            Called again, it continues from there.
+            Called again, it continues from there. None never stops.
 
     Returns:
         The result, with ``run.fingerprint`` filled in. Its status is ``"failed"`` where the loss or a

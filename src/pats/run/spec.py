@@ -61,6 +61,8 @@ class Run:
     paper is silent: clipping of the global gradient norm at 1.0, no weight decay, the checkpoint's
     dropout, 128 tokens.
 
+    Source: Section 3 and appendix A.2 of the paper; what completes them is PATS's own.
+
     Args:
         model: ``"minilm"`` (the embedded model), a folder, or a name on the hub.
         revision: Revision of a model on the hub; None is its default branch.
@@ -70,17 +72,18 @@ class Run:
             ``data`` is a table.
         data: A task's folder, such as GLUE's, or a table; None takes GLUE from the hub.
         dev: The table of the dev split, where ``data`` is the table of train; None makes one from it.
-        test: The table of the test split, where ``data`` is the table of train.
+        test: The table of the test split, where ``data`` is the table of train; None makes one from it.
         text: Column of the first text of a table, or several whose cells are joined by line feeds; None
             detects it, as it does ``text_pair`` and ``label``.
-        text_pair: Column of the second text.
-        label: Column of the label, or several of 0 and 1, one for each label.
+        text_pair: Column of the second text; None detects it, where there is one.
+        label: Column of the label, or several of 0 and 1, one for each label; None detects it.
         kind: ``"classification"``, ``"regression"``, or ``"multilabel"`` where a row may have several
             labels; None detects it. If whole numbers may be classes or scores, it must be given.
-        group: Column of a table whose rows of one cell, such as an author, stay in one split.
-        time: Column of a table that says when a row was written: train has the oldest rows, test the newest.
+        group: Column of a table whose rows of one cell, such as an author, stay in one split; None is none.
+        time: Column of a table that says when a row was written: train has the oldest rows, test the newest;
+            None is none.
         folds: K parts of a table, each of which is test once, in place of one split, for tables of a few
-            hundred rows.
+            hundred rows; None is one split.
         fold: Which of them is test, from 1; None is none: train and dev are all rows, as of the model that is
             exported.
         quoting: What quotes mean in a CSV or TSV: ``"double"`` (they are doubled within a cell),
@@ -94,12 +97,13 @@ class Run:
             subset_accuracy of
             several labels a row. None is accuracy, macro_f1 if the most frequent class has three times
             the rows of the rarest, pearson, or micro_f1.
-        class_weights: ``"balanced"`` weights every class in the loss by the inverse of its share.
+        class_weights: ``"balanced"`` weights every class in the loss by the inverse of its share; None
+            weights none.
         task_options: Options of a task that makes its examples, such as ``{"size": 1000}``.
         fingerprint: Hash of the loaded data. Where given, it replaces ``data`` in the id, and a run
-            on other data is refused.
-        weights: Hash of a local model's weights, architecture and tokenizer. If given, it is part of
-            the id, and a run from others is refused; ``finetune`` and ``compare`` fill it in.
+            on other data is refused; None asks for none.
+        weights: Hash of a local model's weights, architecture and tokenizer. None is none; if given, it is
+            part of the id, and a run from others is refused; ``finetune`` and ``compare`` fill it in.
         method: Name of a method in ``pats.methods``.
         options: The method's own options; missing ones take its defaults.
         optimizer: ``"adamax"``, ``"adamw"``, or MT-DNN's Adamax of either era, ``"mtdnn-a"`` and
@@ -113,8 +117,9 @@ class Run:
         warmup: Share of all steps with a linearly rising learning rate, in [0, 1).
         epochs: Passes over the training data. ``steps``, where given, ends the run earlier or later.
         steps: Optimizer steps; None follows from ``epochs``.
-        min_steps: Fewest optimizer steps where they follow from ``epochs``, for data of few rows.
-        max_steps: Most optimizer steps where they follow from ``epochs``.
+        min_steps: Fewest optimizer steps where they follow from ``epochs``, for data of few rows; None is no
+            limit.
+        max_steps: Most optimizer steps where they follow from ``epochs``; None is no limit.
         evaluations: Evaluations on dev, evenly over the run; None is one after every epoch.
         batch_size: Examples a step.
         max_length: Longest input in tokens; longer ones are truncated.

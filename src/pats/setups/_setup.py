@@ -8,11 +8,13 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 
-# What a setting that is given takes the place of: a search of rates, and bounds on the steps of an epoch.
+# What a setting that is given takes the place of: a search of rates, bounds on the steps of an epoch, and
+# an end before all seeds.
 _REPLACED: Mapping[str, tuple[str, ...]] = {
     "lr": ("lr_grid", "halving"),
     "lr_grid": ("lr_grid", "halving"),
     "epochs": ("min_steps", "max_steps"),
+    "seeds": ("all_seeds",),
 }
 
 

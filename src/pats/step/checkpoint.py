@@ -17,6 +17,7 @@ from pats._last import ROW
 from pats._noise import GROUP_KEYS, PREFIX, RNG_KEY, Noise, state_dtype
 from pats._scope import canonical_name
 from pats.philox import RNG_VERSION
+from pats.step.form import refuse_malformed, refuse_other_sizes, refuse_strays
 from pats.step.matrices import Target
 from pats.step.state import AVERAGES, OURS, SENSITIVITY, SHAPED, Names, knows, miscounted, misfit, on_device
 
@@ -35,24 +36,31 @@ def fitted(optimizer: Optimizer, state_dict: dict[str, Any], known: Names = dict
         known: Names of parameters whose groups have none.
 
     Raises:
-        InputError: The parameters are others, or a state does not fit its parameter.
+        InputError: It is malformed, the parameters are others, or a state does not fit its parameter.
     """
+    refuse_malformed(optimizer, state_dict)
     here, there = optimizer.param_groups, state_dict["param_groups"]
     names, loaded = _names(here, known), _names(there)
     if names is not None and loaded is not None:
         there = _by_name(here, names, there, loaded)
+    elif names is not None and all("param_names" in group for group in there):
+        raise InputError(
+            "the state dict has a parameter's name twice: load one that the optimizer has written"
+        )
+    else:
+        refuse_other_sizes(here, there)
+    refuse_strays(optimizer, there, state_dict["state"])
     state_dict = {**state_dict, "param_groups": there}
     _check(optimizer, state_dict, names)
     return state_dict
 
 
-def follow_loading(optimizer: Optimizer, known: Names = dict, noisy: bool = True) -> list[Any]:
+def follow_loading(optimizer: Optimizer, known: Names = dict) -> list[Any]:
     """Take part in every ``load_state_dict`` of an optimizer; the last to follow comes first.
 
     Args:
         optimizer: The optimizer.
         known: Names of parameters whose groups have none.
-        noisy: Whether its settings of the noise are looked after.
 
     Returns:
         The handles of the hooks.
@@ -61,7 +69,7 @@ def follow_loading(optimizer: Optimizer, known: Names = dict, noisy: bool = True
 
     def before(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
         loading[:] = [fitted(optimizer, state_dict, known)]
-        return merged(optimizer, loading[0]) if noisy else loading[0]
+        return merged(optimizer, loading[0])
 
     def after(optimizer: Optimizer) -> None:
         if loading:
@@ -184,21 +192,32 @@ def _misrow(value: object) -> str | None:
 
 
 def merged(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
-    """A state dict about to be loaded, with the entries of ours that it lacks.
+    """A state dict about to be loaded, with the settings that its groups lack.
 
     Raises:
-        ValueError: It belongs to another noise stream. Other settings that differ warn, and win.
+        InputError: It belongs to another noise stream, or a setting is out of its range. Other settings that
+            differ warn, and win.
     """
-    groups = []
+    groups: list[dict[str, Any]] = []
     for current, loaded in zip(optimizer.param_groups, state_dict["param_groups"], strict=False):
         ours = {key: current[key] for key in GROUP_KEYS if key in current}
         loaded = {**earlier(loaded), **loaded}
         if ours:
             compare(ours, loaded)
-        # A checkpoint of the plain optimizer lacks our entries: the present ones stay.
+        # A checkpoint of the plain optimizer lacks our settings: the present ones stay.
         groups.append({**{k: v for k, v in current.items() if k != "params"}, **loaded})
+        _check_noise(groups[-1])
     rest = state_dict["param_groups"][len(groups) :]  # torch itself refuses another number
     return {**state_dict, "param_groups": [*groups, *rest]}
+
+
+def _check_noise(group: Mapping[str, Any]) -> None:
+    if not any(key in group for key in GROUP_KEYS):
+        return
+    try:
+        Noise.from_group(group)
+    except InputError as error:
+        raise InputError(f"the checkpoint's noise settings cannot be: {error}; nothing was loaded") from None
 
 
 def earlier(group: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,7 +230,7 @@ def earlier(group: Mapping[str, Any]) -> dict[str, Any]:
 def compare(ours: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
     """Refuse another noise stream than this version's, and warn of settings that the loaded ones replace."""
     if loaded.get(RNG_KEY, RNG_VERSION) != RNG_VERSION:
-        raise ValueError(
+        raise InputError(
             f"the checkpoint's noise stream has rng_version {loaded[RNG_KEY]}, this version of "
             f"PATS draws rng_version {RNG_VERSION}: continue with the version that wrote it"
         )

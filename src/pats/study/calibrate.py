@@ -13,7 +13,7 @@ from pats.run.model.classifier import Loaded
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
 from pats.study.estimate import timed
-from pats.tasks import Split
+from pats.tasks import Split, TaskData
 
 
 def seconds_of(
@@ -23,6 +23,7 @@ def seconds_of(
     training: methods.Training,
     sample: Split,
     threads: int | None = None,
+    data: TaskData | None = None,
 ) -> float:
     """Seconds of a step on one batch; the model's weights change.
 
@@ -33,8 +34,10 @@ def seconds_of(
         training: What the method may know.
         sample: Rows of the batch.
         threads: torch's threads; None leaves them.
+        data: The task of the rows, which knows whether one may have several labels.
     """
-    features = batches.encode(loaded.tokenizer, sample, loaded.max_length, training.regression)
+    marks = data.marks(sample.label) if data is not None and data.multilabel and sample.label else None
+    features = batches.encode(loaded.tokenizer, sample, loaded.max_length, training.regression, marks)
     inputs = batches.collator(loaded.tokenizer)(features[: run.batch_size])
     anchors = methods.anchors(loaded.model) if method.anchored else {}
     training = replace(training, anchors=anchors, batches=lambda: [inputs])

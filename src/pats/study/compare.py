@@ -35,12 +35,13 @@ def compare(
     report_to: Sequence[str] = (),
     force: bool = False,
     time_limit: float | None = None,
+    all_seeds: bool | None = None,
     progress: bool | None = None,
     **settings: Any,
 ) -> StudyResult:
     """Run what a study still lacks, and say what it shows.
 
-    Three lines compare on a table, in a script, without ``if __name__ == "__main__"``, as in a notebook::
+    Three lines compare on a table, in a script, without ``if __name__ == "__main__"``, as in a notebook:
 
         import pats
         result = pats.compare(data=frame, label="stars")
@@ -55,12 +56,14 @@ def compare(
     ``OUT/model`` (``OUT/model/<task>`` for several tasks). A model of other runs that is there
     is kept under another name.
 
+    Source: PATS's own; its table has the form of Table 1 of the paper.
+
     Args:
-        study: The grid; or the table, as ``data``.
+        study: The grid; or the table, as ``data``. None needs ``data``.
         out: Folder of the study. None is ``out`` for a ``Study``; for a table ``out/NAME``, or ``out/NAME-2``
             and so on where other data are there.
         data: A table in place of ``study``: a path, a frame of pandas, a table of Arrow, a list of records
-            or a mapping of columns. What Python holds is written into ``out``.
+            or a mapping of columns. What Python holds is written into ``out``. None needs ``study``.
         workers: Processes at a time; None is as many as fit. Not used with ``engine``.
         retries: Attempts a run may be lost in.
         keep_models: Keeps every run's weights.
@@ -72,8 +75,13 @@ def compare(
             minutes, where ``math.inf`` is none). At its end, runs are stopped after a step and keep a
             checkpoint, and the result is of the seeds that every row has. A later call goes
             on from there.
+        all_seeds: Makes every seed. False ends a comparison of one table where more seeds cannot change which
+            model to use, see ``pats.study.settled``; None is False for a table without ``seeds``, else True.
         progress: Shows how far it is, in a notebook as one bar; None shows it for a table alone.
         settings: For a table, fields of ``Study`` and ``Run`` by name, such as ``label="stars"``.
+
+    Returns:
+        Cells, tables, verdict and the chosen model; scores are × 100.
 
     Raises:
         InputError: Something cannot be used, found before the first run starts where possible; or
@@ -83,8 +91,9 @@ def compare(
     if not isinstance(study, Study):
         if (study is None) == (data is None):
             raise InputError("there is nothing to compare on: pass one of a pats.Study, a table, and data=")
-        study, out, usual = study_of(data if study is None else study, out, settings)
+        study, out, usual, every = study_of(data if study is None else study, out, settings)
         time_limit = usual if time_limit is None else time_limit
+        all_seeds = every if all_seeds is None else all_seeds
         if told is not None:
             told.print(f"The study is in {out}.", style="dim", markup=False, highlight=False, soft_wrap=True)
     elif data is not None or settings:
@@ -93,7 +102,7 @@ def compare(
     if time_limit is not None and not time_limit > 0:
         raise InputError(f"time_limit is {time_limit!r}, but must be a number of seconds above 0")
     limit = Limit(math.inf if time_limit is None else time_limit)
-    how = Options(retries, keep_models, told, report_to, force, limit)
+    how = Options(retries, keep_models, told, report_to, force, limit, all_seeds is not False)
     searched = [study.tuning_seed] if study.lr_grid else []
     out = "out" if out is None else out
     try:
@@ -113,7 +122,9 @@ def _console(study: Any, progress: bool | None) -> Console | None:
 
 def _compare(study_run: StudyRun) -> StudyResult:
     study, fingerprints = study_run.study, study_run.data.fingerprints
-    now = study_run.follow(lambda ranking: agenda(study, fingerprints, ranking))
+    now = study_run.follow(
+        lambda ranking: agenda(study, fingerprints, ranking), early=not study_run.options.all_seeds
+    )
     _note_trials(study_run, now)
     return study_run.settle(now.cells)
 
@@ -127,6 +138,7 @@ def _note_trials(study_run: StudyRun, now: Agenda) -> None:
             if ended.failure is not None and not ended.missing:
                 study_run.unscored[run.id] = ended.failure
                 where = f"{place[2]} on {place[0]} with {Path(place[1]).name} at {run.lr:g}"
+                where += "" if run.fold is None else f", fold {run.fold}"
                 study_run.notes.append(f"Failed: tuning of {where}: {ended.failure}")
             if place in now.rates:
                 store.drop(run.id, model=not study_run.options.keep_models)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from statistics import fmean
+from statistics import fmean, median_low
 
 from pats.page.numbers.examples import Damaged, measured, read, together
 from pats.results import Outcome
@@ -15,9 +15,12 @@ from pats.study.store.results import Store
 from pats.tasks import Split, multilabel
 
 
-def whole(run: Run) -> Run:
-    """The run on all rows: it has the scores of the runs of all folds, and its model is exported."""
-    return replace(run, fold=None)
+def whole(runs: Sequence[Run]) -> Run:
+    """The run on all rows: it has the scores of the runs of all folds, and its model is exported.
+
+    Its learning rate is the median of theirs, the lower one of two: each fold may have found another.
+    """
+    return replace(runs[0], fold=None, lr=median_low(run.lr for run in runs))
 
 
 def pooled(store: Store, parts: Sequence[Outcome], runs: Sequence[Run]) -> Outcome:
@@ -26,7 +29,7 @@ def pooled(store: Store, parts: Sequence[Outcome], runs: Sequence[Run]) -> Outco
     Test scores are of all rows together, those on dev the mean over folds. As long as a fold is missing there
     is no outcome, and where one has failed there is no score.
     """
-    run = whole(runs[0])
+    run = whole(runs)
     for part, one in zip(parts, runs, strict=True):
         if part.failure is not None and not part.missing:
             why = f"fold {one.fold} of {one.folds} failed: {part.failure}"

@@ -28,11 +28,12 @@ _LISTS = ("tasks", "models", "methods", "lr_grid", "baselines")
 
 
 class Planned(NamedTuple):
-    """A study of a table, its folder, and the seconds that its preset gives it."""
+    """A study of a table, its folder, and of its preset the time and whether all seeds are made."""
 
     study: Study
     folder: Path
     time_limit: float | None
+    all_seeds: bool = True
 
 
 def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> Planned:
@@ -62,7 +63,7 @@ def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> 
     splits = {name: given[name] for name in ("dev", "test") if given.get(name) is not None}
     own = {name: value for name, value in given.items() if name in _OF_STUDY}
     of_run = {name: value for name, value in given.items() if name in _OF_RUN}
-    limit = given.get("time_limit")
+    how = given.get("time_limit"), given.get("all_seeds", True)
 
     def made(keep: Callable[[Any], Any]) -> Study:
         paths = {name: str(keep(table)) for name, table in {"data": data, **splits}.items()}
@@ -72,14 +73,14 @@ def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> 
     if not study.on_a_table:
         if is_frame(data):
             raise InputError(f"the task {study.task_list[0]!r} has data of its own: leave out the table")
-        return Planned(study, OUT if out is None else Path(out), limit)
+        return Planned(study, OUT if out is None else Path(out), *how)
     from pats.run.data import load_data
 
     held = {name: table for name, table in {"data": data, **splits}.items() if is_frame(table)}
     loaded = load_data(replace(study.run, **held))
     folder = _free(loaded.name, loaded.fingerprint) if out is None else Path(out)
     study = made(lambda table: _kept(table, folder) if is_frame(table) else table)
-    return Planned(study, folder, limit)
+    return Planned(study, folder, *how)
 
 
 def _with_lists(settings: Mapping[str, Any]) -> dict[str, Any]:

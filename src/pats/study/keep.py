@@ -51,7 +51,9 @@ class Keeper:
             choice.run_id: task for task, choice in chosen.items() if not self._stands(task, choice.run_id)
         }
         runs = {run.id: run for cell in cells for run in cell.runs}
-        finals = {run.id: run for run in map(whole, runs.values()) if run.folds is not None}
+        finals = {
+            whole(own).id: whole(own) for cell in cells for own in cell.rounds if own[0].folds is not None
+        }
         runs |= finals
         for run_id, task in missing.items():
             if run_id in finals and self._weights(run_id) is None:

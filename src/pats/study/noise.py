@@ -20,7 +20,7 @@ def lines(study: Study, tasks: Mapping[str, TaskData], measure: bool) -> list[st
         tasks: The loaded tasks by name.
         measure: Measure on this machine what depends on the model; otherwise ``pats check`` is pointed to.
     """
-    said = []
+    said, held = [], Held()
     for label, name in study.rows:
         if is_simple(name):
             continue
@@ -32,7 +32,7 @@ def lines(study: Study, tasks: Mapping[str, TaskData], measure: bool) -> list[st
         if planned[0].scale == "budget":
             said.append(f"{label}: {_spent(method, runs, tasks, planned[0].keep == 'walk')}")
         elif measure:
-            said.append(f"{label}: {_measured(runs, planned[0].keep == 'walk')}")
+            said.append(f"{label}: {_measured(runs, planned[0].keep == 'walk', held)}")
         else:
             said.append(f"{label}: pats check says what its noise will accumulate to.")
     return said
@@ -68,10 +68,26 @@ def _spent(
     return forecast.sentence(found, lengths, stays)
 
 
-def _measured(runs: Sequence[tuple[str, Run]], stays: bool) -> str:
+class Held:
+    """Loads a model once, as the rows of a study measure the same one."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def __call__(self, *asked: Any, **more: Any) -> Any:
+        """What ``classifier.load`` returns."""
+        from pats.run.model import classifier
+
+        key = repr((asked, sorted(more.items())))
+        if key not in self._known:
+            self._known = {key: classifier.load(*asked, **more)}  # one at a time: a model may be large
+        return self._known[key]
+
+
+def _measured(runs: Sequence[tuple[str, Run]], stays: bool, load: Held) -> str:
     from pats.measure.check import check
     from pats.run import forecast
 
-    checks = [check(run, count=BATCHES) for _, run in runs]
+    checks = [check(run, count=BATCHES, load=load) for _, run in runs]
     found = [value for checked in checks for value in checked.accumulated.values()]
     return forecast.sentence(found, [checked.steps for checked in checks], stays)

@@ -19,6 +19,7 @@ class Options:
         report_to: Trackers that runs report to.
         force: Exports a chosen model also where it predicts one constant.
         limit: The time that there is.
+        all_seeds: Makes every seed, also where more of them cannot change what to use.
     """
 
     retries: int = 3
@@ -27,3 +28,4 @@ class Options:
     report_to: Sequence[str] = ()
     force: bool = False
     limit: Limit = field(default_factory=Limit)
+    all_seeds: bool = True

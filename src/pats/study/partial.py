@@ -33,8 +33,26 @@ def _common(cells: Sequence[Cell]) -> set[int]:
     return {o.seed for cell in begun for o in cell.outcomes if not o.missing} - waited_for
 
 
-def forecast(study: Study, agenda: Agenda, waiting: int, seconds: float | None, limit: Limit) -> str:
-    """What will be run, how long that takes, and what it can show: one line before the first run."""
+def forecast(
+    study: Study,
+    agenda: Agenda,
+    waiting: int,
+    seconds: float | None,
+    limit: Limit,
+    early: bool = False,
+    first: float | None = None,
+) -> str:
+    """What will be run, how long that takes, and what it can show: one line before the first run.
+
+    Args:
+        study: The study.
+        agenda: Its runs.
+        waiting: Known runs that have not ended.
+        seconds: What all of them take; None where nobody knows.
+        limit: The time that there is.
+        early: It ends where more seeds cannot change what to use.
+        first: Seconds to a first answer; None where nobody knows.
+    """
     simple = sum(is_simple(method) for _, method in study.rows)
     rows, seeds = len(study.rows) - simple, len(study.seed_list)
     text = f"{count(rows, 'method')} × {count(seeds, 'seed')}"
@@ -54,6 +72,8 @@ def forecast(study: Study, agenda: Agenda, waiting: int, seconds: float | None, 
             text += (
                 f", within {given}" if seconds < limit.left - limit.reserve else f"; {given} ends it before"
             )
+    text += f"; a first answer after about {duration(first)}" if first is not None else ""
+    text += "; it ends sooner where more seeds cannot change what to use" if early else ""
     reach = _reach(study, seeds)
     text += f"; {count(seeds, 'seed')} can show a difference of {reach}" if reach else ""
     return f"{text}."

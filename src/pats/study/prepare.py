@@ -140,6 +140,7 @@ def check_models(
     labels: Mapping[str, tuple[str, ...]],
     sample: Split | None = None,
     threads: int | None = None,
+    data: TaskData | None = None,
 ) -> tuple[int | None, dict[tuple[str, str], float]]:
     """Load every model once, and let every row build its optimizer and attach itself.
 
@@ -148,6 +149,7 @@ def check_models(
         labels: Names of the classes by task.
         sample: Rows of the first task to time a step of every row on; None times none.
         threads: Threads for that; None is as many as there are.
+        data: The first task, which knows whether a row may have several labels.
 
     Returns:
         Bytes of a GPU that a run of the largest model takes, None where a model does not tell; and seconds of
@@ -166,7 +168,8 @@ def check_models(
         run = replace(study.run, model=name)
         with own_generators():
             loaded = classifier.load(
-                name, classes, run.max_length, run.init_seed, run.revision, run.allow_missing_weights
+                *(name, classes, run.max_length, run.init_seed, run.revision, run.allow_missing_weights),
+                several=data is not None and data.multilabel,
             )
         training = methods.Training(
             optimizer=run.optimizer,
@@ -181,7 +184,7 @@ def check_models(
                 continue
             method = methods.create(method_name, study.options.get(label))
             if sample is not None:
-                seconds[name, method_name] = seconds_of(run, loaded, method, training, sample, threads)
+                seconds[name, method_name] = seconds_of(run, loaded, method, training, sample, threads, data)
                 continue
             method.prepare_(loaded.model, training)
             method.optimizer(loaded.model, training)

@@ -32,6 +32,8 @@ CARD = "README.md"
 class Report:
     """What ``report`` wrote.
 
+    Source: PATS's own.
+
     Args:
         verdict: What the study shows, in sentences.
         files: The files, the HTML page first.
@@ -61,6 +63,9 @@ def report(
 
     ``report.html`` is one file that needs no network; ``report.md``, ``report.tex`` and ``report.csv`` hold
     the same tables, and ``runs.csv`` every run. Without ``out``, every exported model also gets a model card.
+
+    Source: PATS's own; its tables and figures have the form of Tables 1 to 3 and Fig. 2 and 3 of the
+    paper.
 
     Args:
         folder: Folder of a comparison; it may be unfinished.
@@ -138,7 +143,7 @@ def _figure(verb: str, folder: str | Path | None, root: Path) -> Mapping[str, An
     """What another verb wrote for a figure; None where it was not asked for and is not there."""
     file = Path(folder or root) / f"{verb.replace('-', '_')}.json"
     try:
-        parsed = _schema.parse(file.read_text(encoding="utf-8"))
+        parsed = _schema.parse(_schema.read(file))
         content: Mapping[str, Any] = _schema.build(SHAPES[verb], parsed)
         if not content["models" if verb == "sensitivity" else "points"]:
             raise ValueError("it is empty")

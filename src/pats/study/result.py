@@ -21,6 +21,8 @@ from pats.study.report import page_of
 class StudyResult:
     """What a study found.
 
+    Source: PATS's own.
+
     Args:
         study: The study.
         out: Its folder, with ``table1.md``, ``table1.csv``, ``runs.csv`` and ``model/``.

@@ -21,10 +21,11 @@ from pats.study.options import Options
 from pats.study.place import resources
 from pats.study.place.coordinator import execute
 from pats.study.place.protocol import Placer
-from pats.study.plan.agenda import Agenda, Ranking
+from pats.study.plan.agenda import Agenda, Ranking, first_answer
 from pats.study.plan.grid import Study
 from pats.study.plan.planned import PlannedCell
 from pats.study.result import StudyResult
+from pats.study.settled import Settled, Watch
 from pats.study.store.files import write
 from pats.study.store.results import Store
 from pats.study.watch import Display, Left, RunState, share_done
@@ -46,7 +47,7 @@ class StudyRun:
         unscored: Why runs that were to select something have no score, by id.
         estimate: How long runs take.
         agenda: The runs that are known.
-        ended: That a time limit ended the study, and what more time would bring; None where none did.
+        ended: Why the study ended before all runs were made, and what more would bring; else None.
     """
 
     study: Study
@@ -141,22 +142,25 @@ class StudyRun:
         """Bring runs to their results, keeping the weights of each cell's best alone."""
         self.follow(lambda ranking: Agenda(tuple(cells), (), tuple(runs)), tell=False)
 
-    def follow(self, plan: Callable[[Ranking], Agenda], tell: bool = True) -> Agenda:
+    def follow(self, plan: Callable[[Ranking], Agenda], tell: bool = True, early: bool = False) -> Agenda:
         """Bring what a plan knows to its results, and what it knows then, until all or the time has ended.
 
         Args:
             plan: What there is to run, by what has ended.
             tell: Say before the first run what will be run.
+            early: End where more seeds of the one table cannot change what to use.
 
         Returns:
             The plan as it is then.
         """
         now, failed = plan(self._ranking({})), dict[str, str]()
+        watch = Watch(self.store, self.study) if early else None
         self._save(now)
-        if any(self.store.result(run.id) is None for run in now.runs):
+        settled = watch.look(now) if watch else None
+        if not settled and any(self.store.result(run.id) is None for run in now.runs):
             self._check(tell)
             if tell:
-                self._forecast(now)
+                self._forecast(now, early)
         with Display(self.store, (), self.options.console, self._left) as display:
             display.show((*now.trials, *now.cells), now.coming)
 
@@ -166,17 +170,19 @@ class StudyRun:
                 display.changed(run)
 
             def more(errors: Mapping[str, str]) -> Sequence[Run] | None:
-                nonlocal now
+                nonlocal now, settled
                 failed.update(errors)
-                if not now.coming:
-                    return None
-                now = plan(self._ranking(failed))
-                self._save(now)
-                display.show((*now.trials, *now.cells), now.coming)
-                return now.runs
+                if now.coming:
+                    now = plan(self._ranking(failed))
+                    self._save(now)
+                    display.show((*now.trials, *now.cells), now.coming)
+                    return now.runs
+                if settled is None and watch:
+                    settled = watch.look(now)
+                return () if settled else None
 
             failed |= execute(
-                now.runs,
+                () if settled else now.runs,
                 self.store,
                 self.engine,
                 retries=self.options.retries,
@@ -186,7 +192,7 @@ class StudyRun:
                 more=more,
                 limit=self.options.limit,
             )
-        self._end(now, failed)
+        self._end(now, failed, settled)
         return now
 
     def _share_gpus(self, bytes_a_run: int | None) -> None:
@@ -235,14 +241,16 @@ class StudyRun:
         if first is not None and asked and threads is not None and not resources.visible_gpus():
             train = first.splits["train"]
             timed = train.take(list(range(min(len(train), self.study.run.batch_size))))
-        need, seconds = prepare.check_models(self.study, self.data.labels, timed, threads)
+        need, seconds = prepare.check_models(self.study, self.data.labels, timed, threads, first)
         self.estimate.steps = seconds
         self._share_gpus(need)
 
-    def _forecast(self, now: Agenda) -> None:
+    def _forecast(self, now: Agenda, early: bool) -> None:
         """Say what will be run, how long that takes, and what the noise of each row will accumulate to."""
         waiting = [run for run in now.runs if self.store.result(run.id) is None]
-        self._say(partial.forecast(self.study, now, len(waiting), self._rest(now), self.options.limit))
+        first = self._seconds(first_answer(self.study, now, self.data.fingerprints)) if early else None
+        limit = self.options.limit
+        self._say(partial.forecast(self.study, now, len(waiting), self._rest(now), limit, early, first))
         if self.options.console is not None:
             here = getattr(self.engine, "threads", None) is not None
             for line in noise.lines(self.study, self.data.tasks, measure=here):
@@ -250,11 +258,11 @@ class StudyRun:
 
     def _rest(self, now: Agenda) -> float | None:
         """Seconds that the rest of an agenda takes on this engine; None where nobody knows."""
-        return self.estimate.all_of(
-            [run for run in now.runs if self.store.result(run.id) is None],
-            now.coming,
-            getattr(self.engine, "workers", 1),
-        )
+        return self._seconds(now.runs, now.coming)
+
+    def _seconds(self, runs: Sequence[Run], coming: int = 0) -> float | None:
+        missing = [run for run in runs if self.store.result(run.id) is None]
+        return self.estimate.all_of(missing, coming, getattr(self.engine, "workers", 1))
 
     def _left(self, states: Sequence[RunState]) -> Left:
         """Seconds to the end of the work, and of the time limit."""
@@ -268,13 +276,16 @@ class StudyRun:
         limit = self.options.limit
         return Left(work, limit.left if math.isfinite(limit.seconds) else None)
 
-    def _end(self, now: Agenda, failed: Mapping[str, str]) -> None:
-        """Note that the time ended before the runs did."""
+    def _end(self, now: Agenda, failed: Mapping[str, str], settled: Settled | None) -> None:
+        """Note why not all runs were made: nothing was left to decide, or the time ended before."""
         missing = [r for r in now.runs if self.store.result(r.id) is None and r.id not in failed]
-        if missing or now.coming:
+        many, rest = len(missing) + now.coming, self._rest(now)
+        if settled and many:
+            self.ended = settled.told(many, rest)
+        elif many:
             cells = with_results(self.store, now.cells)
-            many = len(missing) + now.coming
-            self.ended = partial.ended(self.study, cells, many, self._rest(now), self.options.limit)
+            self.ended = partial.ended(self.study, cells, many, rest, self.options.limit)
+        if many:
             self._save(now)
 
     def _prune(self, cell: PlannedCell) -> None:

@@ -37,6 +37,9 @@ class Sweep:
     brackets: all start with few epochs, and the best 1/η of them are run again, from the start and
     with their own schedule, with η times the epochs, up to the study's.
 
+    Source: Table 3 of the paper for the space; halving is Li et al. 2018 (Hyperband); equal budgets are
+    PATS's own.
+
     Args:
         study: Tasks, models, rows with their fixed options, seeds to report, and settings. ``lr`` is
             searched unless given; ``lr_grid`` and ``control`` are not used.
@@ -121,6 +124,8 @@ class Sweep:
 class SweepResult:
     """What a sweep found.
 
+    Source: PATS's own.
+
     Args:
         sweep: The sweep.
         searches: One for every task, model and row.
@@ -181,6 +186,8 @@ def sweep(
     was selected for is not what is reported. ``OUT/sweep.json`` holds every trial; the tables and the
     chosen model are those of ``compare``. Under ``torchrun`` every process calls it alike, as ``compare``.
 
+    Source: Table 3 of the paper for the space; the rest is PATS's own.
+
     Args:
         plan: What to search.
         out: Folder of the sweep.
@@ -191,6 +198,9 @@ def sweep(
         console: Where progress is shown; None shows none.
         report_to: Trackers that every run reports to, see ``pats.finetune``.
         force: Exports the chosen model also where every run predicts one constant.
+
+    Returns:
+        The trials, the winner of every row, and the comparison of the winners; scores are × 100.
 
     Raises:
         InputError: Something cannot be used, found before the first run starts where possible; or

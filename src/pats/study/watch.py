@@ -151,6 +151,8 @@ def _share(event: Sign | None) -> float:
 
 def _last(store: Store, events: Path) -> Sign | None:
     """The last progress or epoch; a torn last line is passed over, another that does not fit is named."""
+    if not events.is_file():
+        return None
     try:
         with events.open("rb") as file:
             start = max(0, events.stat().st_size - TAIL)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from pats.tasks.labels import Labels
 from pats.tasks.splits import WITHOUT_TEST, check, check_classes, divided_by_seed, strata_of
 
 LEAST = 2  # different texts of a fold
+FEW = 500  # rows below which one test split leaves a score too open
+PROPOSED = (5, 3)  # folds, the first number of them that the table allows
 
 
 class Folded(NamedTuple):
@@ -79,3 +82,47 @@ def folded(rows: Sequence[Row], labels: Labels, folds: int, seed: int, name: str
         "them: every row is test once, and of the other rows 15 % are dev. All methods share the folds."
     )
     return Folded(whole, made, [Finding("divided", message, {"folds": folds})])
+
+
+def proposal(rows: Sequence[Row], labels: Labels, tested: int, seed: int, name: str) -> list[Finding]:
+    """That folds would make the score of a small table surer, why, and what they cost.
+
+    Args:
+        rows: The rows, which bring no splits and no times.
+        labels: Their labels.
+        tested: Rows of the test split that there would be without folds.
+        seed: Seed of the division.
+        name: What messages call the table.
+
+    Returns:
+        Nothing where there are rows enough, or where no number of folds is possible.
+    """
+    many = len(rows)
+    folds = next((k for k in PROPOSED if many < FEW and _possible(rows, labels, k, seed, name)), None)
+    if folds is None:
+        return []
+    if labels.classes and not labels.sets:
+        why = (
+            f"an accuracy on {tested} test rows is open by up to {_open(tested)} points either way, on all "
+            f"{many} rows by {_open(many)}"
+        )
+    else:
+        why = f"a score on {tested} test rows is far less sure than one on all {many}"
+    message = (
+        f"{many} rows are few: {why}. pats compare with --folds {folds} --seeds 1 tests every row once; each "
+        f"seed takes {folds} times as long, and the exported model one run more."
+    )
+    return [Finding("few", message, {"rows": many, "test": tested, "folds": folds})]
+
+
+def _possible(rows: Sequence[Row], labels: Labels, folds: int, seed: int, name: str) -> bool:
+    try:
+        folded(rows, labels, folds, seed, name)
+    except InputError:
+        return False
+    return True
+
+
+def _open(rows: int) -> str:
+    """Half of the widest 95 % interval of a share of so many rows, in points."""
+    return f"{196 * math.sqrt(0.25 / rows):.0f}"

@@ -10,6 +10,7 @@ from pats.tasks import audit, judging
 from pats.tasks._task import Asked
 from pats.tasks.audit import Finding, tokens
 from pats.tasks.columns import SPLIT_COLUMNS, Columns, names_of, usual
+from pats.tasks.folds import proposal
 from pats.tasks.reading import Table, blank
 from pats.tasks.rows import tables_of
 from pats.tasks.splits import check
@@ -142,6 +143,8 @@ def _inspected(
             parts, divided, _ = division(rows, labels, asked, name)
             findings += divided
             check(parts, labels, name)
+            if asked.folds is None and asked.time is None and not any(row.split for row in rows):
+                findings += proposal(rows, labels, len(parts["test"]), asked.seed, name)
         except InputError as error:
             findings.append(_error("splits", error))
     metrics, said = judging.chosen(classes, values, bool(sets))
@@ -164,7 +167,7 @@ def _inspected(
     )
 
 
-_UNDECIDED = ("kind", "decimal-comma")  # what leaves open whether labels are classes
+_UNDECIDED = ("kind", "decimal-comma", "marked-numbers")  # what leaves open whether labels are classes
 
 
 def _error(code: str, error: InputError) -> Finding:

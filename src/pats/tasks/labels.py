@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pats._errors import InputError
 from pats.tasks import multilabel
 from pats.tasks._text import shown
-from pats.tasks.audit import ERROR, Finding, Row, decimal_commas
+from pats.tasks.audit import ERROR, Finding, Row, decimal_commas, marked_numbers
 from pats.tasks.audit.finding import count as counted
 
 FEW = 20  # different whole numbers that recur are classes up to here, whatever they are
@@ -97,7 +97,7 @@ def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Findi
     if kind is None:
         names = [row.label for row in rows]
         kind, finding = _detect(names, scores if numeric else None)
-        findings += [*decimal_commas(names), finding]
+        findings += [*(decimal_commas(names) or marked_numbers(names)), finding]
     if kind == "regression":
         return Labels((), scores), findings
     # 1e3 is no name that anybody would know again as 1000.
@@ -157,14 +157,15 @@ def _detect(names: Sequence[str], scores: Sequence[float] | None) -> tuple[str, 
     """Classification or regression, and what to say about it; scores are None where not all are numbers."""
     count = len(set(names if scores is None else scores))
     if scores is None:
-        what, kind = f"{count} different names", "classification"
+        what, kind = counted(count, "name", "different names"), "classification"
         code = next((name for name in names if _CODE.match(name)), None)
         if code is not None and all(_float(name) is not None for name in names):
             why = "is a code" if re.match(r"[+-]?0", code) else "has more digits than a number keeps"
             what += f" ({shown(code)} {why})"
     else:
         whole = all(score.is_integer() for score in scores)
-        what, detected = f"{count} different {'whole ' if whole else ''}numbers", _kind(scores)
+        side = "whole " if whole else ""
+        what, detected = counted(count, f"{side}number", f"different {side}numbers"), _kind(scores)
         if detected is None:
             message = (
                 f"its labels are {what}, which may be classes or scores; say --kind classification or "

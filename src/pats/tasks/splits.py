@@ -12,7 +12,11 @@ from pats.tasks.audit.finding import SHOWN, WARNING, count
 from pats.tasks.groups import across_parts, blocks_of, divided_by_group
 from pats.tasks.labels import Labels
 
-_NAMES = {"train": ("train", "training"), "dev": ("dev", "val", "valid", "validation"), "test": ("test",)}
+_NAMES = {
+    "train": ("train", "training"),
+    "dev": ("dev", "val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
 WITHOUT_TEST = {"train": 0.85, "dev": 0.15}  # shares of rows that are not for the verdict
 NAMES = {name: split for split, names in _NAMES.items() for name in names}
 

@@ -243,3 +243,66 @@ def test_what_a_killed_process_left_is_deleted(run, alone, out):
         (out / name).touch()
     begun(out, run)
     assert not [path for path in out.rglob(".*") if path.name != ".gitkeep"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": 0},
+        {"step": "8"},
+        {"checkpoint": "../checkpoint/checkpoint-8"},
+        {"checkpoint": "."},
+        {"checkpoint": None},
+        {"best": -1},
+        {"best": 7},
+        {"losses": "none"},
+        {"losses": [None]},
+        {"epochs": [{"epoch": 1.0, "step": "x", "train_loss": 0.1, "metrics": {}}]},
+        {"order": 3},
+        {"of_a_later_version": 1},
+    ],
+    ids=str,
+)
+def test_a_progress_file_that_cannot_be_is_read_from_the_checkpoint(out, run, change):
+    path = out / "checkpoint" / "progress.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps(whole | change))
+    assert Progress.load(out / "checkpoint") is None
+    progress, told = begun(out, run)
+    assert (progress.step, progress.checkpoint, told) == (8, "checkpoint-8", ())
+    assert json.loads(path.read_text()) == whole
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def test_a_pipe_in_place_of_a_file_is_damage_and_not_waited_for(out, run, tiny_bert, tmp_path):
+    for name in ("progress.json", "checkpoint-8/seal.json", "best-5/model.safetensors"):
+        pipe(out / "checkpoint" / name)
+    progress, told = begun(out, run)
+    assert progress.checkpoint is None
+    assert "goes on from the start" in told[0]
+    model = shutil.copytree(tiny_bert, tmp_path / "model")
+    pipe(model / "model.safetensors")
+    assert exported.damage(model) == "model/model.safetensors is cut"
+    os.mkfifo(model / "pats.json")
+    assert exported.read_card(model) is None
+
+
+@pytest.mark.parametrize(
+    "index", [[], {}, *({"weight_map": told} for told in ([], {"x": 3}, {"x": "../x"}, {"x": "/etc/passwd"}))]
+)
+def test_an_index_that_is_none_is_damage(tiny_bert, tmp_path, index):
+    model = shutil.copytree(tiny_bert, tmp_path / "model")
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert exported.damage(model) == "model/model.safetensors.index.json is cut"
+
+
+@pytest.mark.parametrize("seal", [{"files": {}}, {"files": []}, [], {"files": {"progress.json": 3}}])
+def test_a_seal_that_lacks_a_file_seals_nothing(out, run, seal):
+    folder = out / "checkpoint" / "checkpoint-8"
+    (folder / SEAL).write_text(json.dumps(seal))
+    assert checkpoint.broken(folder) is not None
+    assert begun(out, run)[0].step == 6

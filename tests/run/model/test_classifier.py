@@ -187,3 +187,19 @@ def test_allowing_missing_weights_is_a_run_of_its_own_and_changes_no_other_id():
     assert plain.id != lenient.id
     assert Run.from_dict(lenient.to_dict()) == lenient
     assert Run.from_dict(plain.to_dict()) == plain
+
+
+class PanicException(BaseException):
+    """As a library in Rust raises, which is no Exception."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "seen"), [(PanicException, InputError), (KeyboardInterrupt, KeyboardInterrupt)]
+)
+def test_a_panic_of_the_tokenizer_is_one_sentence(tiny_bert, monkeypatch, raised, seen):
+    def check_words(*told):
+        raise raised("no entry found for key")
+
+    monkeypatch.setattr("pats.run.model.fit.check_words", check_words)
+    with pytest.raises(seen, match="no entry found for key"):
+        classifier.load(str(tiny_bert), ("a", "b"), 32, 0)

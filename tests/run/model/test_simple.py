@@ -1,10 +1,12 @@
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 
 from pats import InputError, baselines
+from pats.run.folder import checkpoint
 from pats.run.model import simple
 from pats.tasks import Split
 
@@ -43,6 +45,30 @@ def arrays(**values):
         np.savez(folder / simple.ARRAYS, **(held | values))
 
     return write
+
+
+def of_no_compression(folder):
+    """As it was written, but for the number of its compression."""
+    path = folder / simple.ARRAYS
+    whole = path.read_bytes().replace(b"PK\x03\x04\x14\0\0\0\x08\0", b"PK\x03\x04\x14\0\0\0c\0")
+    path.write_bytes(re.sub(rb"(PK\x01\x02.{6})\x08\0", rb"\1c\0", whole, flags=re.DOTALL))
+
+
+def garbled(folder):
+    """With other bytes in the midst of what is packed."""
+    path = folder / simple.ARRAYS
+    whole = path.read_bytes()
+    path.write_bytes(whole[:80] + b"\xff" * 200 + whole[280:])
+
+
+@pytest.mark.parametrize("harm", [of_no_compression, garbled])
+def test_damage_within_the_arrays_is_found(folder, harm):
+    harm(folder)
+    assert simple.damage(folder) == f"{folder.name}/{simple.ARRAYS} is cut"
+    with pytest.raises(InputError, match="is damaged"):
+        simple.load_simple(folder)
+    (folder / "optimizer.pt").write_bytes((folder / simple.ARRAYS).read_bytes())
+    assert not checkpoint.well_formed(folder / "optimizer.pt")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ from pats.run.spec import Run
 from pats.study.limit import Limit
 from pats.study.place import coordinator
 from pats.study.place.coordinator import execute
-from pats.study.store.attempt import ended, occupy, write_error, write_handle
+from pats.study.place.worker import work
+from pats.study.store.attempt import ended, occupy, read_error, write_error, write_handle
 from pats.study.store.results import Store
+from support.inline_placer import InlinePlacer
 from support.made_results import make_result
 
 pytestmark = pytest.mark.timeout(30)
@@ -281,3 +283,39 @@ def test_runs_that_become_known_take_their_place_in_the_order(tmp_path):
 
     assert execute([RUNS[0], RUNS[2]], store, Noting(store, {}, places=1), more=more) == {}
     assert order == [run.id for run in RUNS]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    ],
+    ids=["python", "torch"],
+)
+def test_a_run_whose_memory_runs_out_fails_alone_and_says_so(tmp_path, capsys, error):
+    class Placer(InlinePlacer):
+        @staticmethod
+        def train(run, attempt):
+            if run.id == RUNS[1].id:
+                raise error
+            (attempt / "result.json").write_text(make_result(run, [0.5]).to_json())
+
+    store = Store(tmp_path)
+    errors = execute(RUNS, store, Placer())
+    assert errors == {
+        RUNS[1].id: "memory ran out: lower the batch size, the maximum length or the number of runs at a time"
+    }
+    assert [store.result(run.id) is not None for run in RUNS] == [True, False, True]
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_another_error_of_a_run_is_not_called_a_lack_of_memory(tmp_path):
+    attempt = Store(tmp_path).claim(RUNS[0])
+
+    def train(run, attempt):
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        work(attempt, train)
+    assert read_error(attempt) is None

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pats import InputError, Run, Study
-from pats.study.plan.agenda import agenda
+from pats.study.plan.agenda import agenda, first_answer
 
 ROWS = ("sage", "vanilla", "pats", "frozen", "majority")
 STUDY = Study(
@@ -41,6 +41,17 @@ def test_seeds_come_in_rounds_cheap_rows_and_plain_fine_tuning_first():
     order = ["vanilla", "sage", "pats"]
     rounds = [(row, seed) for seed in range(3) for row in order]
     assert told(agenda(STUDY, {}, nothing).runs) == [("frozen", 0), ("majority", 0), *rounds]
+
+
+@pytest.mark.parametrize(("lr", "trials"), [(1e-3, 0), (None, 3)])
+def test_a_first_answer_is_of_the_baselines_and_a_seed_of_plain_fine_tuning(lr, trials):
+    made = replace(STUDY, lr=lr, lr_grid=() if lr else GRID)
+    now = agenda(made, {}, nothing)
+    first = first_answer(made, now, {})
+    plain = [("vanilla", made.tuning_seed)] * trials
+    assert told(first) == [("frozen", 0), ("majority", 0), *plain, ("vanilla", 0)]
+    assert {run.id for run in first[:-1]} <= {run.id for run in now.runs}
+    assert told(first_answer(replace(made, methods=("frozen",)), agenda(STUDY, {}, nothing), {}))
 
 
 def test_controls_come_last_in_their_round():

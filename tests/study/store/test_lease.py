@@ -2,11 +2,13 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from pats.run.folder.events import HEARTBEAT
 from pats.study.store import lease
 
 
@@ -41,3 +43,34 @@ def test_without_proc_no_signal_is_sent(monkeypatch):
 
 def test_another_hosts_process_is_not_looked_for():
     assert not lease.lives({**of(os.getpid()), "host": "elsewhere"})
+
+
+@pytest.mark.parametrize("touched_again", [True, False])
+@pytest.mark.parametrize("ahead", [3600, 20 * 365 * 86400])
+def test_a_clock_that_was_put_back_holds_nobody_for_ever(tmp_path, monkeypatch, ahead, touched_again):
+    """Another host's mark from the future: whether it is touched again decides, not the time."""
+    mark, slept = tmp_path / "coordinator.json", []
+    mark.touch()
+    later = time.time() + ahead
+    os.utime(mark, (later, later))
+
+    def sleep(seconds):
+        slept.append(seconds)
+        if touched_again:
+            os.utime(mark)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    elsewhere = {"host": "elsewhere", "pid": 7}
+    assert lease.at_work(elsewhere, mark) is touched_again
+    assert slept == [2 * HEARTBEAT]
+    assert lease.at_work(of(os.getpid()), mark)  # a process of this host is asked, not a clock
+
+
+@pytest.mark.parametrize(("age", "works"), [(0, True), (60, True), (200, False)])
+def test_a_sign_of_another_host_counts_for_ninety_seconds(tmp_path, monkeypatch, age, works):
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waited"))
+    mark = tmp_path / "coordinator.json"
+    mark.touch()
+    then = time.time() - age
+    os.utime(mark, (then, then))
+    assert lease.at_work({"host": "elsewhere", "pid": 7}, mark) is works

@@ -4,6 +4,7 @@ import pytest
 
 from pats._errors import InputError
 from pats.tasks.reading import open_table, stream
+from pats.tasks.reading.jsons import of_values
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,11 @@ def test_a_large_file_is_streamed_by_line(tmp_path):
         file.write('{"text": "x", "new": 1}\n')
     with pytest.raises(InputError, match=r"line 2001 .* new key 'new'"):
         list(stream(path, rows=300))
+
+
+def test_a_list_of_records_under_the_only_key_is_the_table():
+    records = [{"text": f"t {i}", "label": i % 2} for i in range(3)]
+    table = of_values({"reviews": records}, "t.json")
+    assert list(table.cells) == ["text", "label"]
+    assert "The table is the list under the key 'reviews'." in table.notes
+    assert list(of_values({"text": ["a", "b"]}, "t.json").cells) == ["text"]  # one column of texts

@@ -9,14 +9,14 @@
 #include "budget.h"
 #include "draw.h"
 
-// Eq. 1 and 2 of one tile: the new average, and how many entries were not finite.
+// Eq. 1 and 2 of one tile: the new average, and how many entries were not finite or have a square that is not.
 static int32_t average_tile(float *restrict average, const float *restrict theta, const float *restrict grad,
                             int64_t count, float factor, float beta, float rest, int32_t sign_mask) {
     int32_t nonfinite = 0;
     for (int64_t i = 0; i < count; ++i) {
         float s = float_of(bits_of(theta[i] * (grad[i] * factor)) & sign_mask);
         float updated = rest * s + beta * average[i];
-        int32_t finite = fabsf(s) <= FLT_MAX;
+        int32_t finite = fabsf(s) < 0x1p64f;
         average[i] = finite ? updated : average[i];
         nonfinite += 1 - finite;
     }

@@ -10,7 +10,7 @@ import triton.language as tl
 
 from pats.kernels.triton.columns import *
 from pats.kernels.triton.entries import entries, in_float64, noise_tally, square_sum, write
-from pats.kernels.triton.pairs import FLOAT32_MAX
+from pats.kernels.triton.pairs import HUGE
 from pats.kernels.triton.pieces import entry, grad_scale, gradient, local_indices, sample_places
 from pats.kernels.triton.size import size_kernel  # noqa: F401
 from pats.kernels.triton.totals import tally_kernel, total_kernel  # noqa: F401
@@ -46,7 +46,7 @@ def measure_kernel(
     ALIGNED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Eq. 1 and 2 of one block; its sum, its count of entries that are not finite, and a budget's Σ f̂."""
+    """Eq. 1 and 2 of one block; its sum, its count of entries not finite or huge, and a budget's Σ f̂."""
     here = tl.program_id(0).to(tl.int64)
     row = pieces + tl.load(blocks + 2 * here) * P_COLUMNS
     block = tl.load(blocks + 2 * here + 1).to(tl.int64)
@@ -70,7 +70,7 @@ def measure_kernel(
     beta = tl.load(job + J_BETA)
     s = theta * (grad * (tl.load(job + J_FACTOR) / grad_scale(moving)).to(tl.float32))
     s = tl.where((flags & SIGNED) != 0, s, tl.abs(s))
-    finite = tl.abs(s) <= FLOAT32_MAX
+    finite = tl.abs(s) < HUGE
     held = average
     average = tl.where(finite, (1.0 - beta).to(tl.float32) * s + beta.to(tl.float32) * average, average)
     tl.store(where_average, tl.where(counted, average, held), inside)

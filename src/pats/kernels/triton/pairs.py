@@ -12,6 +12,7 @@ import triton.language as tl
 INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
 FLOAT32_MAX = tl.constexpr(3.4028234663852886e38)
 SMALLEST = tl.constexpr(2.0**-126)
+HUGE = tl.constexpr(2.0**64)  # its square overflows
 
 
 @triton.jit

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pats import baselines
+from pats.page.content import several
 from pats.page.content.blocks import Grid, Section
 from pats.page.content.names import always, metric_name, metric_of
 from pats.page.content.simpler import EPSILON, best_simple, majority
@@ -53,6 +54,11 @@ class Pick:
         if self.constant is None or mean is None:
             return False
         return self.group.sign * (mean - self.constant) <= EPSILON
+
+    @property
+    def several(self) -> Sequence[Answers]:
+        """What its first run says where an example may have several labels; ``answers`` is then empty."""
+        return self.reading.several.get(self.line.cell.label, ())
 
     @property
     def examples(self) -> Examples | None:
@@ -148,8 +154,7 @@ def about(line: Line, group: Group) -> str:
 
 
 def _from_to(interval: tuple[float, float], digits: int) -> str:
-    low, high = (f"{end:.{digits}f}" for end in interval)
-    return f"{low} to {high}"
+    return " to ".join(f"{end:.{digits}f}" for end in interval)
 
 
 def _beside(chosen: Pick) -> str:
@@ -193,14 +198,17 @@ def best_other(chosen: Pick) -> Line | None:
 
 def over_examples(chosen: Pick, other: Line) -> tuple[float, tuple[float, float]] | None:
     """The difference of the chosen row to another one, with its interval over examples."""
-    theirs = chosen.reading.answers.get(other.cell.label)
+    read = chosen.reading.several or chosen.reading.answers
+    theirs, ours = read.get(other.cell.label), chosen.several or chosen.answers
     metric = metric_name(chosen.group)
-    if theirs is None or not chosen.answers or not metric:
+    if theirs is None or not ours or not metric:
         return None
-    return judged.paired_over_examples(chosen.answers, theirs, metric)
+    return judged.paired_over_examples(ours, theirs, metric)
 
 
 def _wrong(chosen: Pick) -> str:
+    if chosen.several and not chosen.useless:
+        return several.told(chosen.line.cell.label, chosen.group.row, chosen.reading.labels, chosen.several)
     if not chosen.reading.labels or not chosen.answers or chosen.useless:
         return ""
     found, label = confused(chosen), chosen.line.cell.label

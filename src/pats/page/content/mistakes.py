@@ -1,11 +1,14 @@
 """The section on what the recommended model gets wrong: three examples of each common confusion."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pats.page.content.advice import Known, Pick, confused
 from pats.page.content.blocks import Grid, Section
+from pats.page.content.several import slips
 from pats.page.content.words import number
-from pats.page.numbers.examples import Answers
+from pats.page.numbers.examples import Answers, Array
 from pats.page.numbers.rows import Rows
 
 EXAMPLES = 3
@@ -13,10 +16,14 @@ EXAMPLES = 3
 
 def mistakes(chosen: Pick, known: Known) -> Section | None:
     """Examples of its common confusions, or of its largest errors; None where there are none to show."""
-    if chosen.useless or not chosen.answers:
+    several = chosen.several
+    if chosen.useless or not (chosen.answers or several):
         return None
-    parts = [(one, _rows(chosen, one, known)) for one in chosen.answers]
-    grids = _of_classes(chosen, parts) if chosen.reading.labels else _of_scores(parts)
+    parts = [(one, _rows(chosen, one, known)) for one in chosen.answers or several]
+    if several:
+        grids = _of_labels(chosen, parts)
+    else:
+        grids = _of_classes(chosen, parts) if chosen.reading.labels else _of_scores(parts)
     if not grids:
         return None
     of = "" if len(chosen.line.scores) == 1 else ", of its first seed"
@@ -28,7 +35,7 @@ def mistakes(chosen: Pick, known: Known) -> Section | None:
 def _rows(chosen: Pick, answers: Answers, known: Known) -> Rows | None:
     """The texts of a split; None where nobody kept them, or they are of other data."""
     rows = known.get(chosen.group.task, {}).get(answers.split)
-    return rows if rows is not None and len(rows.texts) == answers.true.size else None
+    return rows if rows is not None and len(rows.texts) == len(answers.true) else None
 
 
 def _of_classes(chosen: Pick, parts: list[tuple[Answers, Rows | None]]) -> list[Grid]:
@@ -49,6 +56,30 @@ def _of_classes(chosen: Pick, parts: list[tuple[Answers, Rows | None]]) -> list[
         title = f"{label!r} taken for {predicted!r}: {many} of {_all(parts, number_of[label])}"
         grids.append(Grid(title, ("text", "how sure"), cells))
     return grids
+
+
+def _of_labels(chosen: Pick, parts: list[tuple[Answers, Rows | None]]) -> list[Grid]:
+    """Of the labels that are most often missed or wrongly given, rows; the surest mistakes first."""
+    names, grids = chosen.reading.labels, []
+    for slip in slips(names, chosen.several):
+        place_of, found = names.index(slip.label), []
+        for one, rows in parts:
+            gaps = one.true[:, place_of] - one.predicted[:, place_of]
+            for place in np.flatnonzero(gaps == (1 if slip.missed else -1)):
+                share = None if one.shares is None else float(one.shares[place, place_of])
+                found.append((_told(rows, int(place)), _named(names, one.true[place]), share))
+        found.sort(key=lambda row: (row[2] or 0.0) * (1 if slip.missed else -1))
+        cells = tuple(
+            (text, held, "-" if share is None else f"{100 * share:.0f} %")
+            for text, held, share in found[:EXAMPLES]
+        )
+        heads = ("text", "its labels", f"how likely {slip.label}")
+        grids.append(Grid(f"{slip.what}: {slip.many} of {slip.of}", heads, cells))
+    return grids
+
+
+def _named(names: Sequence[str], marks: Array) -> str:
+    return ", ".join(name for name, mark in zip(names, marks, strict=True) if mark) or "none"
 
 
 def _of_scores(parts: list[tuple[Answers, Rows | None]]) -> list[Grid]:

@@ -193,8 +193,8 @@ def _notes(groups: Sequence[Group], over: Sequence[Overall]) -> list[str]:
     if folds is not None:
         notes.append(
             f"A score is of all rows together, each predicted by the model of the one of {folds} folds that "
-            "tests it; a score on dev is the mean over folds. Where learning rates were tried out, it was on "
-            "the first fold, whose dev rows are test rows of others: that flatters fine-tuning a little."
+            "tests it; a score on dev is the mean over folds. Where learning rates were tried out, each fold "
+            "chose on its own dev rows, never on its test rows, and lr is the median over folds."
         )
     if any(group.split == "dev" for group in groups):
         notes.append(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from pats import _schema
 from pats.page.numbers import ranked
 from pats.tasks import metrics, multilabel
 
@@ -162,7 +163,7 @@ def read(
         Damaged: The file is gone, or is not what the run wrote.
     """
     try:
-        content = gzip.decompress(path.read_bytes())
+        content = gzip.decompress(_schema.read(path))
         if digest is not None and hashlib.blake2b(content, digest_size=16).hexdigest() != digest:
             raise Damaged("is not what the run wrote")
         rows = csv.reader(io.StringIO(content.decode("utf-8")))

@@ -107,7 +107,7 @@ def paired_over_examples(
     points, draws = [], []
     for a, b in zip(ours, theirs, strict=True):
         points.append(measured(a, metric) - measured(b, metric))
-        rows = np.random.default_rng(0).integers(0, a.true.size, (resamples, a.true.size))
+        rows = np.random.default_rng(0).integers(0, len(a.true), (resamples, len(a.true)))
         if metric in ("accuracy", "mae"):
             gap = _each(a, metric) - _each(b, metric)
             draws.append(gap[rows].mean(axis=1))

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pats.page.numbers import examples
 from pats.page.numbers.examples import Answers, Damaged, Examples
-from pats.page.numbers.tables import Group, Line
-from pats.results import Result
+from pats.page.numbers.tables import Group
+from pats.results import Cell, Result
 from pats.tasks import multilabel
 
 Counts = NDArray[np.int64]
@@ -82,7 +82,7 @@ def _read(group: Group, predictions: Mapping[str, Path], most: int | None) -> Re
     damaged = []
     for line in group.lines:
         row = line.cell.label
-        for seed, result, files in list(_written(line, predictions))[:most]:
+        for seed, result, files in list(_written(line.cell, predictions))[:most]:
             classes, many = result.labels, result.run.kind == multilabel.KIND
             try:
                 parts = _answers(files, group.split)
@@ -108,6 +108,16 @@ def _read(group: Group, predictions: Mapping[str, Path], most: int | None) -> Re
     return Reading(labels, counts, first, tuple(damaged), answers, several)
 
 
+def first_answers(cell: Cell, predictions: Mapping[str, Path], split: str) -> list[Answers]:
+    """What the first run of a row says of a split; empty where none has written its predictions.
+
+    Raises:
+        Damaged: They cannot be read.
+    """
+    _, _, files = next(iter(_written(cell, predictions)), (0, None, []))
+    return _answers(files, split)
+
+
 Files = list[tuple[Path, Result]]  # predictions, and the result that they are of
 
 
@@ -127,10 +137,10 @@ def _answers(files: Files, split: str) -> list[Answers]:
     return examples.together(parts)
 
 
-def _written(line: Line, predictions: Mapping[str, Path]) -> Iterable[tuple[int, Result, Files]]:
+def _written(cell: Cell, predictions: Mapping[str, Path]) -> Iterable[tuple[int, Result, Files]]:
     """The runs that have predictions, or should have them."""
-    for outcome in line.cell.outcomes:
-        result = line.cell.results.get(outcome.seed)
+    for outcome in cell.outcomes:
+        result = cell.results.get(outcome.seed)
         if result is None:
             continue
         files = [

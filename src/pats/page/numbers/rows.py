@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pats import _schema
+
 LONGEST = 200  # characters of a text that a page shows
 
 
@@ -52,7 +54,7 @@ def read(path: Path) -> dict[str, Rows]:
     """The rows of a file by split; none where it is gone or damaged: a page can do without them."""
     found: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
     try:
-        content = gzip.decompress(path.read_bytes()).decode("utf-8", "surrogatepass")
+        content = gzip.decompress(_schema.read(path)).decode("utf-8", "surrogatepass")
         lines = csv.reader(io.StringIO(content, newline=""))
         next(lines, None)
         for split, group, *texts in lines:

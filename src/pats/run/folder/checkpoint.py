@@ -20,7 +20,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from pats import methods
+from pats import _schema, methods
+from pats._errors import DAMAGED_ARCHIVE
 from pats.run.folder import files
 from pats.run.folder.files import SEAL, remove, write_atomic
 from pats.run.result import Epoch
@@ -68,11 +69,11 @@ class Progress:
     def load(cls, folder: Path) -> "Progress | None":
         """What ``save`` wrote; None where there is nothing whole."""
         try:
-            values = json.loads((folder / files.PROGRESS).read_bytes())
-            made = cls(**values | {"epochs": [Epoch(**epoch) for epoch in values["epochs"]]})
-            return made if made.best is None or made.best_step is not None else None
-        except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+            made = _schema.build(cls, _schema.parse(_schema.read(folder / files.PROGRESS)))
+        except (OSError, ValueError):
             return None
+        fits = made.checkpoint == f"checkpoint-{made.step}"
+        return made if fits and (made.best is None or 0 <= made.best < len(made.epochs)) else None
 
 
 def save(progress: Progress, method: methods.Method[Any], folder: Path) -> None:
@@ -144,8 +145,12 @@ def broken(folder: Path) -> str | None:
     if not (folder / SEAL).exists():
         return next((f"{path.name} is cut" for path in _files(folder) if not well_formed(path)), None)
     try:
-        listed = json.loads((folder / SEAL).read_bytes())["files"].items()
-        for name, (size, digest) in listed:
+        listed = json.loads(_schema.read(folder / SEAL))["files"]
+        found = (str(path.relative_to(folder)) for path in _files(folder) if not path.name.startswith("."))
+        more = next((name for name in found if name not in listed), None)
+        if more is not None:
+            return f"{more} is not what was written"
+        for name, (size, digest) in listed.items():
             path = folder / name
             if not path.is_file():
                 return f"{name} is gone"
@@ -153,13 +158,15 @@ def broken(folder: Path) -> str | None:
                 return f"{name} is cut"
             if _digest(path) != digest:
                 return f"{name} is not what was written"
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return f"{SEAL} is cut"
     return None
 
 
 def well_formed(path: Path) -> bool:
     """Whether a file is whole as far as its format shows: weights, torch's archives and JSON."""
+    if not path.is_file():  # a pipe would be waited for
+        return False
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, "pt"):
@@ -169,7 +176,7 @@ def well_formed(path: Path) -> bool:
                 return archive.testzip() is None
         if path.suffix == ".json":
             json.loads(path.read_bytes())
-    except (OSError, ValueError, SafetensorError, zipfile.BadZipFile, RecursionError):
+    except (*DAMAGED_ARCHIVE, SafetensorError):  # a RecursionError is a RuntimeError
         return False
     return True
 

@@ -8,6 +8,7 @@ the model's card.
 import errno
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from pats.run.folder.files import (
 FORMAT = 1
 RUN, STUDY, PAGE = "run", "study", "page"
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, or a file's largest size (ulimit -f)
 
 _NOTHING, _WEIGHTS = "nothing", "model"
 _TOLD = {RUN: "a run", STUDY: "a study", _WEIGHTS: "a model"}
@@ -138,20 +139,35 @@ def full_disk_as_oserror(folder: Path) -> Iterator[None]:
     except OSError:
         raise
     except Exception as error:
-        if _is_full(folder):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        number = _full(folder)
+        if number is not None:
+            raise OSError(number, os.strerror(number), str(folder)) from error
         raise
 
 
-def _is_full(folder: Path) -> bool:
+def _full(folder: Path) -> int | None:
+    """Why no more can be written: one of ``FULL``; None where more can."""
+    largest = _largest_file()
+    if largest is not None and any(p.stat().st_size >= largest for p in folder.rglob("*") if p.is_file()):
+        return errno.EFBIG
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(bytes(1 << 20))
             probe.flush()
             os.fsync(probe.fileno())
     except OSError as error:
-        return error.errno in FULL
-    return False
+        return error.errno if error.errno in FULL else None
+    return None
+
+
+def _largest_file() -> int | None:
+    """The size that no file may pass; None where there is no such limit."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def inside(path: str | Path, folder: Path) -> bool:
@@ -245,7 +261,7 @@ def _is_journal(path: Path) -> bool:
         line = stream.readline(_LARGEST)
     try:
         return not line or {"event", "time"} <= set(json.loads(line))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return False
 
 
@@ -253,7 +269,7 @@ def _is_page(folder: Path) -> bool:
     """Whether a folder has pages of version 0.1.0."""
     if "models" in _content(folder / "sensitivity.json"):
         return True
-    for path in folder.glob("*.html"):
+    for path in filter(Path.is_file, folder.glob("*.html")):
         with path.open("rb") as stream:
             if b'name="generator" content="PATS ' in stream.read(1000):
                 return True

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pats import _schema
 from pats._errors import InputError
 from pats.run.folder import checkpoint, owned
 from pats.run.folder.checkpoint import Progress
@@ -24,7 +25,7 @@ from pats.run.spec import Run
 def finished(folder: Path, run: Run, keep_model: bool) -> Result | None:
     """The result in the folder; None where the run is still to be done."""
     try:
-        result = Result.from_json((folder / RESULT).read_text("utf-8"))
+        result = Result.from_json(_schema.read(folder / RESULT).decode())
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not there, or not whole: the run starts (again)
     _refuse_other(folder, run, result.run_id)

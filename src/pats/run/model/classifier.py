@@ -4,6 +4,7 @@ Weights come as safetensors only, and no code from a model's repository is run.
 """
 
 import inspect
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,7 +129,7 @@ def load_trained(name: str) -> Loaded:
         raise InputError(
             f"id2label in config.json of the model {name!r} must number labels, in words, from 0"
         )
-    return _ready(model, tokenizer, name, frozenset(), fit.positions(model, tokenizer))
+    return _ready(model, tokenizer, name, frozenset(), sys.maxsize)
 
 
 def _read(
@@ -168,7 +169,9 @@ def _explained(name: str, part: str) -> Iterator[None]:
         raise InputError(
             f"the weights of the model {name!r} are damaged ({first_line(error)}): get the file again"
         ) from None
-    except Exception as error:  # a file may lead these libraries into anything
+    except BaseException as error:  # a file may lead these libraries into anything
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # of a part in Rust
+            raise
         text = str(error)
         if isinstance(error, ValueError) and "AutoModelForSequenceClassification" in text:
             raise InputError(

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pats import _schema
 from pats.run.folder import checkpoint
 from pats.run.folder.files import MARK, remove
 from pats.run.model import simple, vet
@@ -81,7 +82,7 @@ def export(
 def read_card(folder: Path) -> dict[str, Any] | None:
     """What ``pats.json`` in a model folder says; None where there is none."""
     try:
-        card = json.loads((folder / CARD).read_text("utf-8"))
+        card = json.loads(_schema.read(folder / CARD))
     except (OSError, ValueError, RecursionError):
         return None
     return card if isinstance(card, dict) else None
@@ -99,8 +100,19 @@ def damage(folder: Path) -> str | None:
     if index.exists():
         if not checkpoint.well_formed(index):
             return f"{folder.name}/{index.name} is cut"
-        parts += [folder / name for name in json.loads(index.read_bytes()).get("weight_map", {}).values()]
+        names = _parts(json.loads(_schema.read(index)))
+        if names is None:
+            return f"{folder.name}/{index.name} is cut"
+        parts += [folder / name for name in names]
     for part in parts:
         if not checkpoint.well_formed(part):
             return f"{folder.name}/{part.name} is {'cut' if part.exists() else 'gone'}"
     return None
+
+
+def _parts(index: object) -> set[str] | None:
+    """The files that an index of weights names, all of its own folder; None where it is no index."""
+    names = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        return None
+    return {*names.values()} if all(Path(name).name == name for name in names.values()) else None

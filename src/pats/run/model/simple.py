@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pats import _schema, baselines
-from pats._errors import InputError
+from pats._errors import DAMAGED_ARCHIVE, InputError
 from pats.run import environment
 from pats.run.folder.files import write_atomic
 from pats.run.model import weights
@@ -91,15 +91,15 @@ def encoder(model: str, revision: str | None, max_length: int) -> dict[str, Any]
 def damage(folder: Path) -> str | None:
     """What a simple model's folder lacks to be loaded, in words; None where nothing does."""
     try:
-        json.loads((folder / ABOUT).read_bytes())
-    except ValueError:
+        json.loads(_schema.read(folder / ABOUT))
+    except (ValueError, RecursionError):
         return f"{folder.name}/{ABOUT} is cut"
     try:
-        with zipfile.ZipFile(folder / ARRAYS) as archive:
+        with zipfile.ZipFile(io.BytesIO(_schema.read(folder / ARRAYS))) as archive:
             return None if archive.testzip() is None else f"{folder.name}/{ARRAYS} is cut"
     except FileNotFoundError:
         return f"{folder.name}/{ARRAYS} is gone"
-    except (OSError, zipfile.BadZipFile):
+    except DAMAGED_ARCHIVE:
         return f"{folder.name}/{ARRAYS} is cut"
 
 
@@ -113,7 +113,7 @@ def load_simple(folder: str | Path) -> Simple:
     path = Path(folder)
     try:
         about = _about(path)
-        with np.load(path / ARRAYS, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(_schema.read(path / ARRAYS)), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         kind = baselines.registry()[about["baseline"]]
         baseline = kind(_embed(about["encoder"], path) if kind.encoder else None)
@@ -121,7 +121,7 @@ def load_simple(folder: str | Path) -> Simple:
         shape = fitted.weights.shape
         if fitted.weights.ndim != 2 or fitted.bias.shape != (max(len(about["labels"]), 1),) != shape[1:]:
             raise ValueError("its weights do not fit its labels")
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as why:
+    except (*DAMAGED_ARCHIVE, KeyError, TypeError) as why:
         raise InputError(
             f"the model in {path} is damaged ({why}): get {ABOUT} and {ARRAYS} again from where they came"
         ) from None
@@ -129,7 +129,7 @@ def load_simple(folder: str | Path) -> Simple:
 
 
 def _about(path: Path) -> dict[str, Any]:
-    about: dict[str, Any] = _schema.build(dict[str, Any], _schema.parse((path / ABOUT).read_bytes()))
+    about: dict[str, Any] = _schema.build(dict[str, Any], _schema.parse(_schema.read(path / ABOUT)))
     if about["format"] != FORMAT:
         raise InputError(
             f"the model in {path} has format {about['format']!r}, but this version of PATS reads {FORMAT}: "

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
+from pats import _schema
 from pats._errors import InputError
 from pats.run.folder.files import CHECKPOINT, PROGRESS, RESULT
 from pats.run.spec import Run
@@ -48,7 +49,7 @@ def digest(model: str) -> str | None:
 
 
 def _files(model: str) -> list[Path]:
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))
     if model == "minilm" or not folder.is_dir():
         return []
     return sorted({file for pattern in _FILES for file in folder.glob(pattern) if file.is_file()})
@@ -95,9 +96,9 @@ def _held(folder: Path) -> tuple[str, float] | None:
     """The id of the run in a folder, and when it was written down; None where there is none."""
     for file in (folder / RESULT, folder / CHECKPOINT / PROGRESS):
         try:
-            content = json.loads(file.read_bytes())
+            content = json.loads(_schema.read(file))
             return str(content["run_id"]), made_at(content.get("environment"), file)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
     return None
 

@@ -63,7 +63,8 @@ def execute(
         on_tick: Called several times a second.
         report_to: Trackers that runs report to, see ``pats.finetune``.
         more: Asked whenever a run has ended, with why runs failed for good: all runs that are known by then,
-            in the order in which to start them; None where nothing changed.
+            in the order in which to start them; None where nothing changed, none where no more are needed:
+            attempts under way are then asked to stop, as at a time limit.
         limit: The time that there is.
 
     Returns:
@@ -153,13 +154,18 @@ class _Coordinator:
 
     def goes_on(self) -> bool:
         """Whether there is anything left to do, in the time that there is."""
-        if self.limit.over and not self.stopping:
-            self.stopping = True
-            for attempt in self.working.values():
-                ask_to_stop(attempt.folder)
+        if self.limit.over:
+            self._stop()
         if self.stopping:
             return bool(self.working) and not self.limit.at_end
         return bool(self.working) or (bool(self.waiting) and self.limit.allows(self.waiting[0]))
+
+    def _stop(self) -> None:
+        """Ask what is under way to stop after its step, and start nothing more."""
+        if not self.stopping:
+            self.stopping = True
+            for attempt in self.working.values():
+                ask_to_stop(attempt.folder)
 
     def take_up(self) -> None:
         """Go on with what an earlier coordinator submitted and the engine still has."""
@@ -223,9 +229,12 @@ class _Coordinator:
 
     def _change(self, run: Run) -> None:
         self.on_change(run)
-        runs = self.more(self.errors)
-        if runs is not None:
+        known = self.more(self.errors)
+        if known is not None:
+            runs = list(known)
             self.wait_for(runs)
+            if not runs:
+                self._stop()
 
     def submit(self) -> None:
         """Start as many waiting runs as there is room for."""

@@ -13,6 +13,7 @@ from pats.study.place.protocol import State
 WORKER = (sys.executable, "-m", "pats.study.place.worker")
 LAUNCH = (sys.executable, "-m", "pats.study.place.launch")
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+_ENDED = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # from outside: what they end is made again
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -72,7 +73,7 @@ def state(code: int | None) -> State:
     """What an exit code means; None is a process that still runs."""
     if code is None:
         return "running"
-    if code < 0 or code in (128 + signal.SIGKILL, 128 + signal.SIGTERM):
+    if code < 0 or code in [128 + number for number in _ENDED]:
         return "lost"
     return "done" if code == 0 else "failed"
 

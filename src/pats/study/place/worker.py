@@ -2,7 +2,7 @@
 
 Exit codes: 0 a result was committed (or came second, or the attempt is not this process's to do), or the
 attempt was asked to stop and has a checkpoint,
-2 the input is bad, 1 an exception, whose traceback is on stderr.
+2 the input is bad, 1 memory ran out, or an exception, whose traceback is on stderr.
 """
 
 import os
@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pats._errors import InputError
+from pats._errors import InputError, out_of_memory
 from pats.run.folder.events import HEARTBEAT
 from pats.run.spec import Run
 from pats.run.stopping import Stopped
@@ -67,6 +67,13 @@ def work(attempt: Path, train: Callable[..., Any] | None = None) -> int:
     except InputError as error:
         write_error(attempt, str(error))  # by every rank: the first one to end takes the others with it
         return 2
+    except (MemoryError, RuntimeError) as error:
+        told = out_of_memory(error)
+        if told is None:
+            raise
+        write_error(attempt, told)  # made again it would run out again; the study's other runs go on
+        sys.stderr.write(f"{told}\n")
+        return 1
     if writes:
         Store(attempt.parents[3]).commit(attempt, run.id)
     return 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from pats.baselines import is_simple
 from pats.run.spec import Run
-from pats.study.plan.grid import BASELINE, Fingerprints, Study
+from pats.study.plan.grid import BASELINE, Fingerprints, Rate, Study
 from pats.study.plan.planned import Place, PlannedCell
 
 # Of runs that have ended, from best to worst on dev, those without a score left out; None while one has not.
@@ -26,28 +26,33 @@ class Agenda:
         trials: The tuning runs so far, a cell a row.
         runs: The runs of both, in the order in which to start them.
         coming: Runs that follow once trials have ended.
-        rates: The learning rates that were found.
+        rates: The learning rates that were found; of folds, one a fold.
     """
 
     cells: tuple[PlannedCell, ...] = ()
     trials: tuple[PlannedCell, ...] = ()
     runs: tuple[Run, ...] = ()
     coming: int = 0
-    rates: Mapping[Place, float] = field(default_factory=dict)
+    rates: Mapping[Place, Rate] = field(default_factory=dict)
 
 
 def agenda(study: Study, fingerprints: Fingerprints, ranking: Ranking) -> Agenda:
     """What there is to run, given what has ended; the same results give the same agenda."""
     methods = dict(study.rows)
     trials: dict[Place, tuple[Run, ...]] = {}
-    rates: dict[Place, float] = {}
+    rates: dict[Place, Rate] = {}
     coming = 0
     for place in study.tuning(fingerprints):
-        trials[place], rate, more = _tune(study, place, methods[place[2]], fingerprints, ranking)
-        if rate is None:
-            coming += more + len(study.seed_list) * len(study.folds)
+        # In each fold by itself: no fold's test rows have a say in the rate that it is trained with.
+        by_fold = [
+            _tune(study, place, methods[place[2]], fingerprints, ranking, fold) for fold in study.folds
+        ]
+        trials[place] = tuple(run for tried, _, _ in by_fold for run in tried)
+        found = tuple(rate for _, rate, _ in by_fold if rate is not None)
+        if len(found) < len(by_fold):
+            coming += sum(more for _, _, more in by_fold) + len(study.seed_list) * len(study.folds)
         else:
-            rates[place] = rate
+            rates[place] = found if len(found) > 1 else found[0]
     cells = study.cells(fingerprints, rates)
     # A tuned row without a rate has no cell yet: its trials keep its place in the first round.
     first = [(rank(cell.label, cell.method, cell.control), cell.place, cell.rounds[0]) for cell in cells]
@@ -60,10 +65,25 @@ def agenda(study: Study, fingerprints: Fingerprints, ranking: Ranking) -> Agenda
     ]
     runs += in_rounds(cells, 1)
     shown = [
-        PlannedCell(task, model, f"{label} (tuning)", methods[label], 0.0, tried)
+        PlannedCell(task, model, tuning_of(label), methods[label], 0.0, tried)
         for (task, model, label), tried in trials.items()
     ]
     return Agenda(tuple(cells), tuple(shown), tuple({run.id: run for run in runs}.values()), coming, rates)
+
+
+def first_answer(study: Study, now: Agenda, fingerprints: Fingerprints) -> list[Run]:
+    """The runs before a first answer: the baselines, and one seed of the first fine-tuned row."""
+    runs = [run for cell in now.cells if is_simple(cell.method) for run in cell.runs]
+    tuned = [(label, method) for label, method in study.rows if not is_simple(method)]
+    label, method = min(tuned, key=lambda row: rank(*row), default=("", ""))
+    if not label:
+        return runs
+    place = (study.task_list[0], study.model_list[0], label)
+    runs += [run for cell in now.trials if cell.place == (*place[:2], tuning_of(label)) for run in cell.runs]
+    known = next((cell.rounds[0] for cell in now.cells if cell.place == place), None)
+    rate, seed = max(study.lr_grid, default=study.run.lr), study.seed_list[0]
+    whole = [study.make(place, method, rate, seed, fingerprints, fold=fold) for fold in study.folds]
+    return [*runs, *(known or whole)]
 
 
 def in_rounds(cells: Sequence[PlannedCell], start: int = 0) -> list[Run]:
@@ -82,8 +102,18 @@ def rank(label: str, method: str, control: bool = False) -> int:
     return 0 if is_simple(method) else 1 if label == BASELINE else 2
 
 
+def tuning_of(label: str) -> str:
+    """What the trials of a row are called."""
+    return f"{label} (tuning)"
+
+
 def _tune(
-    study: Study, place: Place, method: str, fingerprints: Fingerprints, ranking: Ranking
+    study: Study,
+    place: Place,
+    method: str,
+    fingerprints: Fingerprints,
+    ranking: Ranking,
+    fold: int | None,
 ) -> tuple[tuple[Run, ...], float | None, int]:
     """Trials so far; the rate, None while it is not known; and trials that are still to come.
 
@@ -94,7 +124,7 @@ def _tune(
     trials: list[Run] = []
     rungs = study.rungs
     for number, (share, keep) in enumerate(rungs):
-        runs = study.trials(place, method, left, fingerprints, share)
+        runs = study.trials(place, method, left, fingerprints, share, fold)
         trials += runs
         ranked = ranking(runs)
         if ranked is None:

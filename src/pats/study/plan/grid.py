@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from statistics import median_low
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ BASELINE = "vanilla"
 TUNING_SEED = 1_000_003
 
 Fingerprints = Mapping[tuple[str, int], str]  # by task and data seed
+Rate = float | tuple[float, ...]  # of a cell's runs; of folds, one a fold
 _NONE: Mapping[Any, Any] = MappingProxyType({})
 
 # What a baseline depends on; other settings would make the same model under another id.
@@ -34,6 +36,8 @@ class Study:
     Table 2 (plain fine-tuning and PATS on BERT-base and RoBERTa-large); the best of ``lr_grid`` on
     dev at ``tuning_seed``; plain fine-tuning's rate in Table 2; ``run.lr``.
 
+    Source: Section 3 and Table 2 of the paper; ``lr_grid`` and what goes beyond GLUE are PATS's own.
+
     Args:
         tasks: Names of tasks; empty takes the task or table of ``run``.
         models: Names or folders of models; empty takes the model of ``run``.
@@ -43,7 +47,7 @@ class Study:
             is the paper's 5, on a single task as many as can show a difference where that is more.
         run: Settings that all runs share.
         options: Options of a row's method, by the row's label.
-        lr: One learning rate for every cell.
+        lr: One learning rate for every cell; None chooses one for each, as above.
         lr_grid: Rates to tune over, the same for every method: one run each.
         halving: η, at least 2: the trials of ``lr_grid`` start short and keep the best 1/η at every step of
             length, until one rate is left; None runs each of them whole.
@@ -231,12 +235,16 @@ class Study:
         return (None,) if self.run.folds is None else tuple(range(1, self.run.folds + 1))
 
     def trials(
-        self, place: Place, method: str, rates: Sequence[float], fingerprints: Fingerprints, share: float
+        self,
+        place: Place,
+        method: str,
+        rates: Sequence[float],
+        fingerprints: Fingerprints,
+        share: float,
+        fold: int | None,
     ) -> list[Run]:
-        """A tuning run for each of some rates, of the first fold where there are folds."""
-        return [
-            self.make(place, method, lr, self.tuning_seed, fingerprints, share, self.folds[0]) for lr in rates
-        ]
+        """A tuning run for each of some rates, of one fold where there are folds."""
+        return [self.make(place, method, lr, self.tuning_seed, fingerprints, share, fold) for lr in rates]
 
     def rate(self, place: Place, method: str) -> float | None:
         """The learning rate of a cell, 0 of a baseline; None where ``lr_grid`` is to find it."""
@@ -265,10 +273,14 @@ class Study:
         return tuple((self.halving ** (index - many), keep) for index, keep in enumerate(kept))
 
     def tuning(self, fingerprints: Fingerprints = _NONE) -> dict[Place, tuple[Run, ...]]:
-        """The first tuning runs, for every cell without a rate: one for each rate of the grid."""
+        """The first tuning runs, for every cell without a rate: one for each rate of the grid and fold."""
         share = next((share for share, _ in self.rungs), 1.0)
         return {
-            place: tuple(self.trials(place, method, self.lr_grid, fingerprints, share))
+            place: tuple(
+                run
+                for fold in self.folds
+                for run in self.trials(place, method, self.lr_grid, fingerprints, share, fold)
+            )
             for place, method in self._places()
             if self.rate(place, method) is None
         }
@@ -276,7 +288,7 @@ class Study:
     def cells(
         self,
         fingerprints: Fingerprints = _NONE,
-        tuned: Mapping[Place, float] = _NONE,
+        tuned: Mapping[Place, Rate] = _NONE,
     ) -> list[PlannedCell]:
         """All cells whose rate is known, control rows next to plain fine-tuning.
 
@@ -298,7 +310,7 @@ class Study:
     def runs(
         self,
         fingerprints: Fingerprints = _NONE,
-        tuned: Mapping[Place, float] = _NONE,
+        tuned: Mapping[Place, Rate] = _NONE,
     ) -> list[Run]:
         """The runs of all cells: baselines, then seed by seed, so that one that is cut short is balanced."""
         cells = self.cells(fingerprints, tuned)
@@ -314,7 +326,7 @@ class Study:
             for label, method in self.rows
         ]
 
-    def _rate(self, place: Place, method: str, tuned: Mapping[Place, float]) -> float | None:
+    def _rate(self, place: Place, method: str, tuned: Mapping[Place, Rate]) -> Rate | None:
         rate = self.rate(place, method)
         return tuned.get(place) if rate is None else rate
 
@@ -322,22 +334,25 @@ class Study:
         self,
         place: Place,
         method: str,
-        lr: float,
+        rate: Rate,
         fingerprints: Fingerprints,
         control: str | None = None,
     ) -> PlannedCell:
         # A baseline has no seed but the split's, which all runs share: it is fitted once.
         seeds = self.seed_list[:1] if baselines.is_simple(method) else self.seed_list
+        rates = rate if isinstance(rate, tuple) else (rate,) * len(self.folds)
         runs = tuple(
             self.make(place, method, lr, seed, fingerprints, fold=fold)
             for seed in seeds
-            for fold in self.folds
+            for fold, lr in zip(self.folds, rates, strict=True)
         )
         task, model, label = place
-        return PlannedCell(task, model, control or label, method, lr, runs, control is not None)
+        return PlannedCell(
+            task, model, control or label, method, median_low(rates), runs, control is not None
+        )
 
     def _controls(
-        self, plain: Place, rates: Mapping[Place, float], fingerprints: Fingerprints
+        self, plain: Place, rates: Mapping[Place, Rate], fingerprints: Fingerprints
     ) -> list[PlannedCell]:
         seen = {rates[plain]}
         noisy = methods.noisy()

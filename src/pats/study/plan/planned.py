@@ -18,7 +18,7 @@ class PlannedCell:
         model: Name or folder of the model.
         label: Name of the row.
         method: Name of the method in ``pats.methods``.
-        lr: Peak learning rate of all its runs.
+        lr: Peak learning rate of all its runs; of folds, the median of theirs.
         runs: One run a seed, or one a fold of every seed; the seed is the run's ``data_seed``.
         control: Plain fine-tuning at another row's learning rate.
     """

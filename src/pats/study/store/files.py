@@ -18,7 +18,7 @@ def write(path: Path, text: str) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a file; empty where there is none that can be read."""
     try:
-        content = _schema.parse(path.read_text(encoding="utf-8"))
+        content = _schema.parse(_schema.read(path))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

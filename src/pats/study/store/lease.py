@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pats._imports import try_import
+from pats.run.folder.events import HEARTBEAT
 
 LOST_AFTER = 90.0  # seconds without a sign of life; a worker gives one every 15 s
+AHEAD = 5.0  # seconds by which a sign of life may be later than now: more, and a clock was put back
 
 
 def mine() -> dict[str, Any]:
@@ -64,6 +66,19 @@ def holds(lease: Mapping[str, Any], sign: float | None, now: float) -> bool:
     if here(lease):
         return lives(lease)
     return sign is not None and now - sign < LOST_AFTER
+
+
+def at_work(lease: Mapping[str, Any], mark: Path) -> bool:
+    """``holds``, for a mark that its holder touches again and again, whatever clocks do.
+
+    A sign of life in the future, after a clock was put back, would hold until that time comes. So whether
+    another one comes within two heartbeats decides.
+    """
+    sign, now = touched(mark), clock(mark.parent)
+    if here(lease) or sign is None or sign <= now + AHEAD:
+        return holds(lease, sign, now)
+    time.sleep(2 * HEARTBEAT)
+    return touched(mark) != sign
 
 
 def clock(folder: Path) -> float:

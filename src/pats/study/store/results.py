@@ -75,7 +75,7 @@ class Store:
         """
         path = self.root / "study.json"
         try:
-            return _schema.build(dict[str, Any], _schema.parse(path.read_bytes()))
+            return _schema.build(dict[str, Any], _schema.parse(_schema.read(path)))
         except FileNotFoundError:
             raise InputError(
                 f"{self.root} holds no study (study.json is missing): name the --out of a comparison"
@@ -162,7 +162,7 @@ class Store:
         try:
             if not files.link_once(temporary, mark):
                 holder = files.read_json(mark)
-                if lease.holds(holder, lease.touched(mark), lease.clock(self.root)):
+                if lease.at_work(holder, mark):
                     raise InputError(
                         f"another comparison (process {holder['pid']} on {holder.get('host')}) works in "
                         f"{self.root}: wait for it, look at it with pats watch, or choose another --out"
@@ -376,7 +376,7 @@ def _number(attempt: Path) -> int:
 
 
 def _read(path: Path, run_id: str) -> Result:
-    result = Result.from_json(path.read_text(encoding="utf-8"))
+    result = Result.from_json(_schema.read(path).decode())
     if result.run_id != run_id:
         raise ValueError(f"it is of the run {result.run_id}")
     return result

@@ -6,7 +6,15 @@ from dataclasses import replace
 from pats.tasks._text import shown
 from pats.tasks.audit.columns import left_out
 from pats.tasks.audit.finding import ERROR, NOTE, WARNING, Finding, Row, by_weight
-from pats.tasks.audit.labels import decimal_commas, many, missing_words, mixed_truth, spellings, uneven
+from pats.tasks.audit.labels import (
+    decimal_commas,
+    many,
+    marked_numbers,
+    missing_words,
+    mixed_truth,
+    spellings,
+    uneven,
+)
 from pats.tasks.audit.texts import empty, markup, numeric, script
 from pats.tasks.audit.twins import across, swapped, twins, two_labels
 
@@ -21,6 +29,7 @@ __all__ = [
     "by_weight",
     "decimal_commas",
     "left_out",
+    "marked_numbers",
     "shown",
     "spellings",
     "twins",

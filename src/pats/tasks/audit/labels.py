@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from pats.tasks._text import key, shown
 from pats.tasks.audit.finding import ERROR, SHOWN, WARNING, Finding, Row, count
 
+_MARK = re.compile(r"[,%€$£¥]")
+_MARKED = re.compile(r"[+-]?[€$£¥]?\s?\d+(,\d{3})*(\.\d+)?\s?[%€$£¥]?", re.ASCII)
+RECUR = 3  # rows a label from which on such numbers are classes
 _DECIMAL = re.compile(r"[+-]?\d+(,\d+)?", re.ASCII)
 _ZEROS = re.compile(r"^([+-]?)0+(?=\d+$)", re.ASCII)
 _TRUTH = ({"true", "1", "yes", "t", "y"}, {"false", "0", "no", "f", "n"})
@@ -64,6 +67,21 @@ def decimal_commas(labels: Sequence[str]) -> list[Finding]:
         "a class"
     )
     return [Finding("decimal-comma", message, {"rows": rows}, ERROR)]
+
+
+def marked_numbers(labels: Sequence[str]) -> list[Finding]:
+    """Numbers with thousands separators or a unit, which are read as words: scores that are not taken so."""
+    marked = [label for label in labels if _MARKED.fullmatch(label) and _MARK.search(label)]
+    if not all(_MARKED.fullmatch(label) for label in labels) or len(marked) < len(labels) / 2:
+        return []
+    if len(labels) >= RECUR * len(set(labels)):
+        return []  # such as 10%, 20%, 30%: classes
+    message = (
+        f"{count(len(marked), 'label is a number', 'labels are numbers')} with a unit or thousands "
+        f"separators, such as {shown(marked[0])}; write plain numbers to learn them as scores, or say --kind "
+        "classification if each is the name of a class"
+    )
+    return [Finding("marked-numbers", message, {"rows": len(marked)}, ERROR)]
 
 
 def mixed_truth(classes: Sequence[str]) -> list[Finding]:

@@ -174,6 +174,10 @@ def _of_object(values: Mapping[Any, Any], name: str) -> Table:
         return table
     inner = list(values.values())
     lists = [one for one in inner if isinstance(one, list | tuple)]
+    if len(inner) == len(lists) == 1 and lists[0] and all(isinstance(one, Mapping) for one in lists[0]):
+        table = of_values(lists[0], name)
+        table.notes.append(f"The table is the list under the key {str(next(iter(values)))!r}.")
+        return table
     if inner and len(lists) == len(inner):
         sizes = {len(one) for one in inner}
         if len(sizes) > 1:

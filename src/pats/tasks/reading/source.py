@@ -2,7 +2,9 @@
 
 import gzip
 import io
+import lzma
 import re
+import struct
 import sys
 import zipfile
 import zlib
@@ -76,7 +78,10 @@ def opened(path: str | Path) -> Iterator[Source]:
     file = sys.stdin.buffer if piped else _file(str(path))
     try:
         yield _unpacked(Source(name, "" if piped else PurePath(path).suffix.lower(), file, not piped))
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+    except (
+        *(EOFError, NotImplementedError, struct.error),
+        *(zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile),
+    ) as error:
         raise InputError(
             f"{name} cannot be unpacked ({_reason(error)}): the file is damaged or cut, get it again"
         ) from None

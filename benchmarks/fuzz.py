@@ -1,0 +1,74 @@
+"""Hostile inputs through every door of ``tests/fuzz``, and what became of them.
+
+    python -m benchmarks.fuzz                          # about 20,400 inputs; make fuzz
+    python -m benchmarks.fuzz --inputs 100 --seed 7    # fewer, and others
+
+Doors whose inputs are cheap get a multiple of ``--inputs``. The result is written if every input was taken or
+refused as it should be, and every planted fault was found; otherwise hypothesis shows the smallest input that
+was not.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks import record
+
+INPUTS = 1010
+FOLDER = "tests/fuzz"
+
+
+def fuzz(inputs: int, seed: int, folder: Path) -> int:
+    """Run the suite; returns the exit code of pytest."""
+    variables = {"PATS_FUZZ_INPUTS": str(inputs), "PATS_FUZZ_TALLY": str(folder), "OMP_NUM_THREADS": "1"}
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        FOLDER,
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
+        f"--hypothesis-seed={seed}",
+        "--durations=12",
+    ]
+    return subprocess.run(words, cwd=record.ROOT, env={**os.environ, **variables}).returncode
+
+
+def main() -> int:
+    """Fuzz, tell and write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--inputs", type=int, default=INPUTS, help="through the doors that cost most")
+    parser.add_argument("--seed", type=int, default=1, help="other inputs")
+    asked = parser.parse_args()
+    recording = record.start("fuzz", ["hypothesis", "pytest", "safetensors", "pyarrow", "pyyaml"])
+    with tempfile.TemporaryDirectory(prefix="pats-fuzz-") as name:
+        code = fuzz(asked.inputs, asked.seed, Path(name))
+        tallies = [json.loads(path.read_text()) for path in sorted(Path(name).glob("*.json"))]
+    if code:
+        print("a door has a fault: nothing is written", file=sys.stderr)
+        return 1
+    rows: list[dict[str, Any]] = tallies
+    for row in rows:
+        told = ", ".join(f"{row[name]:6} {name}" for name in ("inputs", "taken", "refused"))
+        print(f"{row['door']:18} {told}")
+    counted = {name: sum(row[name] for row in rows) for name in ("inputs", "taken", "refused")}
+    least = min(row["inputs"] for row in rows)
+    recording.put(
+        rows,
+        settings={"inputs": asked.inputs, "seed": asked.seed},
+        summary={**counted, "doors": len(rows), "least_of_a_door": least, "faults": 0},
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
