@@ -73,6 +73,17 @@ def raising(error):
     return fail
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Signals as in a terminal, also where the tests run in the background, which ignores these two."""
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGHUP)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    for name, handler in before.items():
+        signal.signal(name, handler)
+
+
 @pytest.mark.parametrize("phase", PHASES.values(), ids=PHASES)
 def test_ctrl_c_in_every_phase(run, alone, tmp_path, monkeypatch, phase):
     with monkeypatch.context() as patched:

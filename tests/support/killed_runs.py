@@ -45,13 +45,20 @@ def ending_of(out: Path) -> tuple[str, str, dict[str, Any]]:
 STEPS, LOADING = 60, 6  # optimizer steps, and about how many seconds pass before the first
 
 
+def saved(out: Path) -> int:
+    """The step of the last checkpoint, 0 before there is one."""
+    progress = out / "checkpoint" / "progress.json"
+    step: int = json.loads(progress.read_text())["step"] if progress.exists() else 0
+    return step
+
+
 def reached(out: Path) -> float:
-    """The step that a run has come to: the last one told, and at that pace what has passed since."""
+    """The step that a run has come to: the last one told or saved, and at that pace what has passed since."""
     path = out / "events.jsonl"
     events = [json.loads(line) for line in path.open() if line.endswith("\n")] if path.exists() else []
     told = [event for event in events if event["event"] == "progress"]
-    if not told:
-        return 0.0
+    if not told:  # a small model is done before anything is told
+        return saved(out)
     last, began = told[-1], next(event for event in events if event["event"] == "start")["time"]
     steps: float = last["step"] * (time.time() - began) / (last["time"] - began)
     return steps
@@ -71,7 +78,6 @@ def kill_once(out: Path, draw: random.Random, model: str = "minilm") -> dict[str
     if killed:
         process.send_signal(signal.SIGKILL)
     process.communicate()
-    progress = out / "checkpoint" / "progress.json"
-    resumed_at = json.loads(progress.read_text())["step"] if progress.exists() else 0
+    resumed_at = saved(out)
     finish_run(start_run(out, model=model))
     return {"moment": round(moment, 2), "killed": killed, "resumed_at": resumed_at}

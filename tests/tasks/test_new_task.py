@@ -12,7 +12,7 @@ from pats.cli import main
 from support.added_file import added
 from support.inline_placer import InlinePlacer
 
-PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 
 PARITY = '''
 """Whether a line has an even number of words."""
@@ -137,7 +137,7 @@ def test_a_study_gives_each_task_the_data_that_it_takes(lines, tiny_bert, tmp_pa
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """The current folder, with the example of docs/tables.md in ``my_tasks.py``."""
+    """The current folder, with the example of docs/extending.md in ``my_tasks.py``."""
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     (example,) = (block for block in blocks if "(Task)" in block)
     (tmp_path / "my_tasks.py").write_text(example + "\n\nclass Nameless(Task):\n    pass\n")
