@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from benchmarks import collect, record, stale
+from benchmarks import checklist, collect, record, stale
 from benchmarks.claims import Claim
 from pats.run import environment
 from pats.run.result import Epoch, Result
@@ -45,7 +45,7 @@ def checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(record, "ROOT", tmp_path)
     monkeypatch.setattr(record, "RESULTS", tmp_path / "benchmarks" / "results")
     monkeypatch.setattr(record, "TRIED", tmp_path / "out" / "results")
-    for module in (record, stale):
+    for module in (record, stale, checklist):
         monkeypatch.setattr(module, "CLAIMS", {"two": CLAIM})
     (tmp_path / "benchmarks" / "results").mkdir(parents=True)
     return Checkout(tmp_path)
