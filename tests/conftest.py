@@ -11,10 +11,14 @@ import torch
 if not torch.cuda.is_available():  # before anything imports Triton: its kernels then run in its interpreter
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+from support.fast_interpreter import quicken
 from support.skips import pytest_addoption, pytest_configure
 from support.tiny_bert import make_table, make_tiny_bert
 
 __all__ = ["pytest_addoption", "pytest_configure"]  # the hooks of --skips
+
+if os.environ.get("TRITON_INTERPRET") == "1":
+    quicken()
 
 # What takes longest, lest at the end one process be left alone with it (with --no-loadscope-reorder).
 FIRST = [

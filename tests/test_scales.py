@@ -63,11 +63,11 @@ NOISES = {
 
 @pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
 def test_a_resumed_run_has_the_same_bits(door, noise, tmp_path):
-    whole, _ = train_copy(make_network(), lambda m: door(m, noise), steps=8)
-    half, optimizer = train_copy(make_network(), lambda m: door(m, noise), steps=4)
+    whole, _ = train_copy(make_network(blocks=1), lambda m: door(m, noise), steps=8)
+    half, optimizer = train_copy(make_network(blocks=1), lambda m: door(m, noise), steps=4)
     torch.save({"model": half.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "checkpoint.pt")
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    model = make_network(seed=9)
+    model = make_network(seed=9, blocks=1)
     model.load_state_dict(saved["model"])
     again = door(model, noise)
     again.load_state_dict(saved["optimizer"])
@@ -88,8 +88,8 @@ PLAIN = {
 
 @pytest.mark.parametrize(("setting", "same"), PLAIN.values(), ids=PLAIN)
 def test_a_neutral_setting_changes_no_bit(door, setting, same):
-    one, _ = train_copy(make_network(), lambda m: door(m, setting), steps=5)
-    other, _ = train_copy(make_network(), lambda m: door(m, same), steps=5)
+    one, _ = train_copy(make_network(blocks=1), lambda m: door(m, setting), steps=5)
+    other, _ = train_copy(make_network(blocks=1), lambda m: door(m, same), steps=5)
     assert torch.equal(flat_weights(one), flat_weights(other))
 
 
@@ -98,7 +98,7 @@ def test_nothing_is_added_after_the_last_step(door, noise):
     for first, is_moved in ((4, True), (noise.last, False)):
         # Not a copy: that of an optimizer has no perturbation, which would take the last noise back.
         (model, optimizer), (twin, still) = (
-            train_copy(make_network(), lambda m: door(m, noise), steps=first) for _ in range(2)
+            train_copy(make_network(blocks=1), lambda m: door(m, noise), steps=first) for _ in range(2)
         )
         for group in still.param_groups:
             group["noise_p"] = 0.0
@@ -224,7 +224,7 @@ UNREADY = {
 
 @pytest.mark.parametrize(("settings", "said"), UNREADY.values(), ids=UNREADY)
 def test_what_is_not_known_is_asked_for_at_the_first_step(door, settings, said):
-    model = make_network()
+    model = make_network(blocks=1)
     optimizer = door(model, pats.Noise(**settings))
     before = flat_weights(model).clone()
     backward(model, 0)
@@ -243,8 +243,8 @@ def test_what_is_not_known_is_asked_for_at_the_first_step(door, settings, said):
 def test_a_checkpoint_without_the_settings_has_none_of_them():
     """Earlier versions did not know them."""
     noise = pats.Noise(budget=0.3, steps=6, seed=1)
-    whole, _ = train_copy(make_network(), lambda m: DOORS["kernel"][1](m, noise), steps=6)
-    half, optimizer = train_copy(make_network(), lambda m: DOORS["kernel"][1](m, noise), steps=3)
+    whole, _ = train_copy(make_network(blocks=1), lambda m: DOORS["kernel"][1](m, noise), steps=6)
+    half, optimizer = train_copy(make_network(blocks=1), lambda m: DOORS["kernel"][1](m, noise), steps=3)
     saved = optimizer.state_dict()
     for group in saved["param_groups"]:
         for name in ("ratio_max", "until", "temperature", "examples"):

@@ -22,10 +22,10 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    def __init__(self, width: int = 7, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, width: int = 7, dtype: torch.dtype = torch.float32, blocks: int = 2) -> None:
         super().__init__()
         self.embed = nn.Linear(3, width)
-        self.layers = nn.ModuleList([Block(width), Block(width)])
+        self.layers = nn.ModuleList([Block(width) for _ in range(blocks)])
         self.head = nn.Linear(width, 1)
         self.to(dtype)
 
@@ -37,10 +37,12 @@ class Network(nn.Module):
         return y
 
 
-def make_network(seed: int = 0, dtype: torch.dtype = torch.float32, width: int = 7) -> Network:
+def make_network(
+    seed: int = 0, dtype: torch.dtype = torch.float32, width: int = 7, blocks: int = 2
+) -> Network:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Network(width, dtype)
+        return Network(width, dtype, blocks)
 
 
 def backward(model: nn.Module, step: int) -> torch.Tensor:
