@@ -74,11 +74,9 @@ def _frozen():
 @pytest.fixture
 def inline(monkeypatch):
     """Studies of the command line train in this process; tests/study/test_crashes.py has real workers."""
-    from pats.study import place
     from support.inline_placer import InlinePlacer
 
-    place.registry()  # which finds the local engine by its class
-    monkeypatch.setattr("pats.study.place.local.LocalPlacer", lambda *_: InlinePlacer())
+    monkeypatch.setattr("pats.study.place.create", lambda *_, **__: InlinePlacer())
 
 
 @pytest.fixture(scope="session")
