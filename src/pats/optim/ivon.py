@@ -179,6 +179,7 @@ class IVON(OneByOne):
         radius, lr = group["clip_radius"], group["lr"]
         change = mean.add_(theta, alpha=delta).div_(held + delta).clamp_(-radius, radius)
         sizes = {"hess_init": group["hess_init"] + delta, "radius": 1 / radius, "none": 1.0}
+        change = change * (lr * sizes[group["rescale"]])
         if group["weight_decay"]:
-            theta.mul_(1 - lr * group["weight_decay"])
-        theta.sub_((change * (lr * sizes[group["rescale"]])).to(theta.dtype))
+            change.add_(theta, alpha=lr * group["weight_decay"])
+        theta.sub_(change)  # all at once: a factor 1 - lr·decay is rounded, always to the same side

@@ -67,6 +67,7 @@ class MTDNNAdamax(OneByOne):
                 update.add_(theta, alpha=decay)
             theta.sub_((update * lr).to(theta.dtype))
         else:
-            theta.mul_(1 - lr * decay)
-            size = lr / (1 - beta1**t)
-            theta.addcdiv_(state["exp_avg"], state["exp_inf"], value=-size)
+            update = state["exp_avg"] / state["exp_inf"] * (lr / (1 - beta1**t))
+            if decay:
+                update.add_(theta, alpha=lr * decay)
+            theta.sub_(update)  # all at once: a factor 1 - lr·decay is rounded, always to the same side

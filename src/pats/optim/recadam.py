@@ -129,13 +129,14 @@ class RecAdam(OneByOne):
         size = lr * ((1 - beta2**t) ** 0.5 / (1 - beta1**t) if group["correct_bias"] else 1.0)
         if recall:
             task = annealing(t, group)
-            pull, moved = lr * (w - task) * group["gamma"], theta - (size * task) * update
-            place = moved if group["penalty_at"] == "moved" else theta
-            theta.copy_(moved - pull * (place - state[ANCHOR]))
+            change = (size * task) * update
+            place = theta - change if group["penalty_at"] == "moved" else theta
+            change = change + (lr * (w - task) * group["gamma"]) * (place - state[ANCHOR])
         else:
-            theta.sub_(size * update)
+            change = size * update
         if group["weight_decay"]:
-            theta.sub_(theta * (lr * group["weight_decay"]))
+            change = change + (lr * group["weight_decay"]) * (theta - change)
+        theta.sub_(change)  # all at once: a pull below half a unit in the last place would be lost alone
 
 
 def annealing(t: int, group: Mapping[str, Any]) -> float:
