@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import pats
-from pats._budget import KEYS, share
+from pats._budget import KEYS, fade, share
 from pats.kernels.cpu import library
 from support.budget_runs import SCHEDULES, TRAINERS, accumulated, give_gradients, matrices
 from support.small_network import backward, flat_weights, make_network, train_copy
@@ -77,6 +77,11 @@ def test_shares_fall_to_nothing_at_the_end(steps):
     assert len(amplitudes) >= 4
     expected = [amplitudes[0] * (steps - done) / steps for done in range(len(amplitudes))]
     assert amplitudes == pytest.approx(expected, rel=1e-9)
+
+
+def test_what_nothing_is_spent_of_fades():
+    assert [fade(4, step) for step in range(1, 8)] == [1.0, 9 / 16, 4 / 16, 1 / 16, 0.0, 0.0, 0.0]
+    assert [fade(None, step) for step in (1, 501)] == [1.0, math.exp(-1)]
 
 
 def test_a_changed_budget_applies_to_what_is_left():

@@ -18,6 +18,7 @@ _NAMES = {
     "test": ("test", "testing"),
 }
 WITHOUT_TEST = {"train": 0.85, "dev": 0.15}  # shares of rows that are not for the verdict
+THIN = 5  # rows in train that a class needs at least
 NAMES = {name: split for split, names in _NAMES.items() for name in names}
 
 
@@ -57,6 +58,7 @@ def parts_of(
     elif timed:
         raise InputError(f"{name} brings a dev split of its own, so no time divides it: leave --time out")
     parts = {part: parts[part] for part in ("train", "dev", "test") if part in parts}
+    findings += _thin(parts["train"], labels)
     findings += audit.across(rows, parts)
     if grouped:
         findings += across_parts([str(row.group) for row in rows], parts)
@@ -137,6 +139,21 @@ def _lacking(parts: Mapping[str, Sequence[int]], labels: Labels) -> list[Finding
             )
             found.append(Finding("class-lacking", message, {"classes": len(lacks)}, WARNING))
     return found
+
+
+def _thin(train: Sequence[int], labels: Labels) -> list[Finding]:
+    """Classes with so few rows to train on that no model can know them."""
+    held = Counter(name for i in train for name in labels.names(i)) if labels.classes else Counter()
+    thin = {name: rows for name, rows in held.items() if rows < THIN}
+    if not thin:
+        return []
+    rarest = sorted(thin.items(), key=lambda one: one[1])[:SHOWN]
+    listed = ", ".join(f"{shown(name)} ({rows})" for name, rows in rarest)
+    message = (
+        f"{count(len(thin), 'class has', 'classes have')} fewer than {THIN} rows in train, such as {listed}: "
+        "no model learns much from so few. Label more rows, or join classes."
+    )
+    return [Finding("class-thin", message, {"classes": len(thin)}, WARNING)]
 
 
 def rare_classes(
