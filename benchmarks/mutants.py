@@ -193,10 +193,11 @@ class Bench:
         return None if code == 0 else (failed[0].split(" - ")[0] if failed else f"exit code {code}")
 
 
-def measure(parts: Iterable[str], each: int, draw: int, workers: int) -> None:
-    """Make the faults that are drawn and not known yet."""
+def measure(parts: Iterable[str], each: int, draw: int, workers: int, again: bool = False) -> None:
+    """Make the faults that are drawn and not known yet; again those that no test noticed."""
     recording, settings = record.start(NAME), {"draw": draw, "each": each}
-    known = {tuple(row[name] for name in KEY) for row in _known(settings)}
+    rows = _known(settings)
+    known = {tuple(row[name] for name in KEY) for row in rows if row["noticed"] or not again}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
         benches = [Bench(Path(folder) / str(number)) for number in range(workers)]
         for part in parts:
@@ -234,8 +235,9 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=60, help="faults a part (60)")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS], metavar="PART")
     parser.add_argument("--workers", type=int, default=1, help="faults at a time (1)")
+    parser.add_argument("--again", action="store_true", help="also those that no test has noticed")
     asked = parser.parse_args()
-    measure(asked.parts, asked.each, asked.draw, asked.workers)
+    measure(asked.parts, asked.each, asked.draw, asked.workers, asked.again)
 
 
 if __name__ == "__main__":

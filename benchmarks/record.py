@@ -240,11 +240,12 @@ class Recording:
                 held[_key(row, key) if key else str(number)] = row, origin
             path = folder / f"{self.name}.json"
             write_atomic(path, text(CLAIMS[self.name].claim, [*held.values()], settings, summary).encode())
-        print(f"{len(rows)} rows in {path.relative_to(ROOT)}")
+        where = os.path.relpath(path, ROOT)
+        print(f"{len(rows)} rows in {where}")
         if moved:
             raise SystemExit(
                 f"the checkout changed while {self.name} was measured, so its rows are in "
-                f"{path.relative_to(ROOT)} alone: measure again on one commit without changes"
+                f"{where} alone: measure again on one commit without changes"
             )
 
 

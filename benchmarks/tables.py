@@ -1,11 +1,14 @@
-"""Markdown tables of result files: what the pages share, and what was measured on a GPU."""
+"""Markdown tables of result files: what the pages share, what was measured on a GPU, what tests showed."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from benchmarks.record import Results
+import yaml
+
+from benchmarks.record import ROOT, Results
 
 Row = Mapping[str, Any]
+SURVIVORS = ROOT / "benchmarks" / "survivors.yaml"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -119,3 +122,58 @@ def registers(results: Results) -> str:
         for row in rows_of(results)
     )
     return table(heads, cells)
+
+
+def numerics(results: Results) -> str:
+    """How far 100,000 steps end from float64, and how far they may."""
+    head = ["optimizer", "type", "off by", "likely at most", "bound"]
+    keys = ("drift", "likely", "bound")
+    rows = (
+        [row["optimizer"], row["type"], *(f"{row[key]:.2g}" if key in row else "" for key in keys)]
+        for row in rows_of(results)
+    )
+    return table(head, rows)
+
+
+MUTANTS = """# What the tests notice
+
+<!-- results: mutants.json -->
+[`mutants.json`](../benchmarks/results/mutants.json) comes from `{command}`. Cosmic Ray
+puts a fault into the code: another operator, comparison, number or condition, or a loop that does not run. A
+fault is noticed where a test fails or does not end. {each} faults of each part are drawn by chance, and
+{tried} of them were tried so far: **{share} were noticed**.
+
+{parts}
+
+## Faults that no test noticed
+
+{survivors}
+"""
+
+
+def mutants(results: Results) -> str:
+    """The page of faults that were put into the code."""
+    rows = rows_of(results)
+    why = {(one["module"], one["change"]): one["why"] for one in yaml.safe_load(SURVIVORS.read_text("utf-8"))}
+    parts = []
+    for part in dict.fromkeys(row["part"] for row in rows):
+        own = [row for row in rows if row["part"] == part]
+        found = sum(row["noticed"] for row in own)
+        parts.append([part, own[0]["of"], len(own), found, f"{100 * found / len(own):.0f} %"])
+    survivors = (
+        [
+            f"`{row['module']}`:{row['line']}",
+            f"`{row['change']}`",
+            why.get((row["module"], row["change"]), "open"),
+        ]
+        for row in rows
+        if not row["noticed"]
+    )
+    return MUTANTS.format(
+        command=results.origins[0].command,
+        each=results.settings["each"],
+        tried=len(rows),
+        share=f"{100 * sum(row['noticed'] for row in rows) / len(rows):.0f} %",
+        parts=table(["part", "possible faults", "tried", "noticed", "share"], parts),
+        survivors=table(["where", "the line before and after", "why, or open"], survivors),
+    )

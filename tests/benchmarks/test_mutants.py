@@ -1,11 +1,15 @@
 """Faults in the code, and the bench that makes them."""
 
+import json
+
 import pytest
+import yaml
 
 pytest.importorskip("cosmic_ray", reason="needs Cosmic Ray")
 
-from benchmarks import mutants
+from benchmarks import mutants, record, tables
 from benchmarks.mutants import PARTS, Bench, Fault, faults
+from benchmarks.tables import rows_of
 
 ANSWERS = ("tests/test_philox.py::test_known_answers",)
 
@@ -47,3 +51,55 @@ def test_a_fault_is_noticed_and_right_code_is_not(tmp_path):
     assert bench.notices(None, ANSWERS, 120) is None  # the fault is gone
     message = Fault("philox", "philox.py", "core/NumberReplacer", 0, 1)
     assert bench.notices(message, ANSWERS, 0.01) == "did not end"
+
+
+@pytest.fixture
+def tried(tmp_path, monkeypatch):
+    """The faults that ``measure`` tries; tests notice those of odd lines."""
+    found = []
+
+    def notices(self, fault, tests, seconds):
+        if fault is None:
+            return None
+        found.append(fault.change())
+        return "a test" if fault.line % 2 else None
+
+    monkeypatch.setenv(record.TRY, "1")
+    monkeypatch.setattr(record, "TRIED", tmp_path)
+    monkeypatch.setattr(Bench, "notices", notices)
+    return found
+
+
+def test_what_is_known_is_not_tried_again_but_what_survived_may_be(tried):
+    mutants.measure(["philox"], 8, 1, 1)
+    rows = rows_of(record.read("mutants", record.TRIED))
+    assert len(tried) == len(rows) == 8
+    survived = sorted(row["change"] for row in rows if not row["noticed"])
+    assert 0 < len(survived) < 8
+    tried.clear()
+    mutants.measure(["philox"], 8, 1, 1)
+    assert tried == []
+    mutants.measure(["philox"], 8, 1, 1, again=True)
+    assert sorted(tried) == survived
+
+
+def test_the_page_counts_and_says_why(tried, tmp_path, monkeypatch):
+    mutants.measure(["philox"], 8, 1, 1)
+    results = record.read("mutants", record.TRIED)
+    lost = [row for row in rows_of(results) if not row["noticed"]]
+    known = tmp_path / "survivors.yaml"
+    known.write_text(json.dumps([{"module": "philox.py", "change": lost[0]["change"], "why": "it is equal"}]))
+    monkeypatch.setattr(tables, "SURVIVORS", known)
+    page = tables.mutants(results)
+    share = f"{100 * (8 - len(lost)) / 8:.0f} %"
+    assert f"| philox | {lost[0]['of']} | 8 | {8 - len(lost)} | {share} |" in page
+    ends = [line.rsplit(" | ", 1)[1] for line in page.splitlines() if line.startswith("| `philox.py`")]
+    assert ends == ["it is equal |", *["open |"] * (len(lost) - 1)]
+
+
+def test_reasons_are_about_faults_that_survived():
+    results = record.read("mutants")
+    assert results is not None
+    known = {(row["module"], row["change"]) for row in rows_of(results) if not row["noticed"]}
+    told = yaml.safe_load(tables.SURVIVORS.read_text("utf-8"))
+    assert all(one["why"] and (one["module"], one["change"]) in known for one in told)

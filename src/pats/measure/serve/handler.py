@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
         """Set the time by which the request must have arrived."""
         super().setup()
         self._started = time.monotonic()
-        self._left: int | None = None  # bytes of the body that were not read
+        self._left: int | None = None  # bytes of the body that were not read, where it said how many it has
         self._until = self._started + self.server.limits.seconds
         self.rfile = io.BufferedReader(_Deadline(self.connection, self._until))
 
@@ -169,7 +169,10 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.connection.shutdown(socket.SHUT_WR)
             self.connection.settimeout(0.5)
-            left, until = min(self._left or 1, _DRAINED), time.monotonic() + 2
+            left = (
+                _DRAINED if self._left is None else min(self._left or 1, _DRAINED)
+            )  # None: it said no length
+            until = time.monotonic() + 2
             while left > 0 and time.monotonic() < until:
                 got = len(self.connection.recv(min(left, 1 << 16)))
                 left = left - got if got else 0
