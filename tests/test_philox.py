@@ -17,6 +17,8 @@ KNOWN_ANSWERS = [  # Random123, kat_vectors, "philox4x32 10"
     ),
 ]
 
+WORDS = [2759554950, 4149054049, 1155669375]  # of elements 5 to 7 of a stream of version 1
+
 
 @pytest.mark.parametrize(("counter", "key", "answer"), KNOWN_ANSWERS)
 def test_known_answers(counter, key, answer):
@@ -30,6 +32,19 @@ def test_a_range_is_a_slice_of_the_stream(start, count):
     part = philox.words(7, "layer.weight", 3, start, count)
     assert part.dtype == torch.uint32
     assert torch.equal(part, whole[start : start + count])
+
+
+def test_words_of_scattered_elements_are_those_of_the_stream():
+    index = torch.tensor([9, 0, 65_543, 4, 2, 9, 131_071])
+    whole = philox.words(7, "layer.weight", 3, 0, 131_072).to(torch.int64)
+    found = philox.words_at(philox.key(7, "layer.weight"), 3, index)
+    assert torch.equal(found, whole[index])
+
+
+def test_the_stream_has_its_version():
+    """A stream of other words must have another one: checkpoints tell it."""
+    assert philox.RNG_VERSION == 1
+    assert [*map(int, philox.words(7, "layer.weight", 3, 5, 3))] == WORDS
 
 
 def test_every_coordinate_matters():
@@ -69,6 +84,14 @@ def test_torch_generators_stay_untouched():
 def test_impossible_gates_are_refused(p):
     with pytest.raises(ValueError, match="must be 0 or lie between"):
         philox.threshold(p)
+
+
+@pytest.mark.parametrize(("p", "threshold"), [(0, 0), (2**-12, 2**20), (0.3, 1288490189), (1, 2**32)])
+def test_gates_as_whole_numbers(p, threshold):
+    assert philox.threshold(p) == threshold
+    draws = philox.draw(7, "layer.weight", 3, 0, 65_536, p)
+    assert float((draws != 0).double().mean()) == pytest.approx(p, abs=0.01)
+    assert bool(draws.any()) == (p > 0)
 
 
 def test_tails_are_symmetric_and_exact():
