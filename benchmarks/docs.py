@@ -337,7 +337,7 @@ BLOCKS: Mapping[Path, Sequence[tuple[str, Callable[[Results], str]]]] = {
     README: [("demo", demo)],
     METHODS: [],  # tables of the registry alone
     COSTS: [("methods", costs), ("methods_train", training)],
-    NOISE: [("readings", readings), ("readings", more_seeds)],
+    NOISE: [("readings", readings), ("readings", more_seeds), ("numerics", tables.numerics)],
     PERFORMANCE: [
         ("step", step),
         ("memory", memory),
@@ -351,7 +351,8 @@ BLOCKS: Mapping[Path, Sequence[tuple[str, Callable[[Results], str]]]] = {
 }
 # Pages that are made as a whole, once their result file is there.
 WHOLE: Mapping[Path, tuple[str, Callable[[Results], str]]] = {
-    DOCS / "real-tables.md": ("rivals", real_tables)
+    DOCS / "real-tables.md": ("rivals", real_tables),
+    DOCS / "mutants.md": ("mutants", tables.mutants),
 }
 REGISTRY = {"overview": overview, "options": options}
 

@@ -138,10 +138,13 @@ def numerics(results: Results) -> str:
 MUTANTS = """# What the tests notice
 
 <!-- results: mutants.json -->
-[`mutants.json`](../benchmarks/results/mutants.json) comes from `{command}`. Cosmic Ray
-puts a fault into the code: another operator, comparison, number or condition, or a loop that does not run. A
-fault is noticed where a test fails or does not end. {each} faults of each part are drawn by chance, and
-{tried} of them were tried so far: **{share} were noticed**.
+[`mutants.json`](../benchmarks/results/mutants.json) comes from
+
+    {command}
+
+Cosmic Ray puts a fault into the code: another operator, comparison, number or condition, or a loop that does
+not run. A fault is noticed where a test fails or does not end. {each} faults of each part are drawn by
+chance, and {tried} of them were tried so far: **{share} were noticed**.
 
 {parts}
 

@@ -94,6 +94,14 @@ def test_gates_as_whole_numbers(p, threshold):
     assert bool(draws.any()) == (p > 0)
 
 
+def test_open_gates_are_a_list():
+    word = torch.tensor([5, 2**31, 7, 2**32 - 1])
+    for threshold, expected in ((6, [0]), (2**30, [0, 2]), (1, []), (2**32, [0, 1, 2, 3])):
+        index, normal = philox.gated(word, threshold)
+        assert index.tolist() == expected
+        assert normal.shape == index.shape
+
+
 def test_tails_are_symmetric_and_exact():
     threshold = 2**32
     ends = torch.tensor([0, 1, threshold - 2, threshold - 1])
