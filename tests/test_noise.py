@@ -223,3 +223,14 @@ def test_mean_is_rounded_once():
 )
 def test_eps_is_two_numbers(mode, numel, expected):
     assert eps_of(pats.Noise(eps=0.5, eps_mode=mode), numel) == expected
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 2.0**64), (torch.float64, 2.0**512)])
+def test_a_sensitivity_whose_square_overflows_leaves_its_average(dtype, bound):
+    below = float(torch.nextafter(torch.tensor(bound, dtype=dtype), torch.tensor(0.0, dtype=dtype)))
+    average = torch.ones(5, dtype=dtype)
+    s = torch.tensor([below, bound, -bound, math.inf, math.nan], dtype=dtype)
+    assert [*torch.isfinite(s * s)] == [True, False, False, False, False]
+    left = moving_average_(average, s, 0.5)
+    assert int(left) == 4
+    assert average.tolist() == [0.5 * below + 0.5, 1, 1, 1, 1]

@@ -152,6 +152,8 @@ def test_differences_of_rounding_are_none(scale):
     spread = S.normalise({"a": {"x": [scale + 1e-14], "y": [scale]}})
     assert spread == {"a": {"x": [0.5], "y": [0.5]}}
     assert S.paired([1e-6] * 6, [0.0] * 6).p == 2 / 2**6  # small is not rounding
+    assert S.paired([1.5e-8] * 6, [0.0] * 6).equal is None
+    assert S.paired([0.5e-8] * 6, [0.0] * 6).equal == "up to rounding"
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-15])
