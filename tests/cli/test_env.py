@@ -28,6 +28,7 @@ TOOLS = {
     "pip-audit",
     "pip-licenses",
     "cosmic-ray",
+    "coverage",
     "ruff",
     "mypy",
     "pre-commit",

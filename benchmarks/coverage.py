@@ -1,0 +1,76 @@
+"""Which statements of `src/pats` the tests run.
+
+    python -m benchmarks.coverage              # all of `make test`, about twice as slow as without
+    python -m benchmarks.coverage tests/cli    # some of it; writes no result file
+
+Workers and commands that the tests start are counted, too. Triton's kernels are left out: the interpreter
+runs a copy of them that the counting does not see.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import record
+
+NAME = "coverage"
+FOLDER = record.ROOT / "out" / "coverage"
+COVERAGE = (sys.executable, "-m", "coverage")
+TESTS = ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--timeout", "900")
+
+
+def counted(tests: Sequence[str]) -> tuple[int, dict[str, Any]]:
+    """Run tests; pytest's exit code, and what coverage.py tells of every file."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PATS_REQUIRE_KERNEL": "1"}
+    code = subprocess.run([*COVERAGE, "run", *TESTS, *tests], cwd=record.ROOT, env=env).returncode
+    out = FOLDER / "coverage.json"
+    for words in (("combine", "--quiet"), ("json", "--quiet", "-o", str(out))):
+        subprocess.run([*COVERAGE, *words], cwd=record.ROOT, env=env, check=True)
+    return code, json.loads(out.read_text(encoding="utf-8"))["files"]
+
+
+def rows_of(files: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for every module that has statements, the one with the largest part missed first."""
+    rows = []
+    for path, told in files.items():
+        found = told["summary"]
+        if found["num_statements"]:
+            name = Path(path).relative_to("src/pats").as_posix()
+            many, missed = found["num_statements"], found["missing_lines"]
+            share = round(100 * (1 - missed / many), 1)
+            rows.append({"module": name, "statements": many, "missed": missed, "percent": share})
+    return sorted(rows, key=lambda row: (row["percent"], row["module"]))
+
+
+def main() -> int:
+    """Run, tell and write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tests", nargs="*", help="files and folders (default: all)")
+    tests: list[str] = parser.parse_args().tests
+    recording = None if tests else record.start(NAME)
+    code, files = counted(tests)
+    rows = rows_of(files)
+    whole = sum(row["statements"] for row in rows)
+    share = round(100 * (1 - sum(row["missed"] for row in rows) / whole), 2)
+    for row in rows[:20]:
+        print(f"{row['percent']:5.1f} %  {row['module']}")
+    print(f"{share} % of {whole} statements")
+    if code:
+        print("tests failed: nothing is written", file=sys.stderr)
+    elif recording is not None:
+        recording.put(rows, summary={"statements": whole, "percent": share})
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
