@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import yaml
 
+from benchmarks.claims import CLAIMS
 from benchmarks.record import ROOT, Results
 
 Row = Mapping[str, Any]
@@ -173,7 +174,7 @@ def mutants(results: Results) -> str:
         if not row["noticed"]
     )
     return MUTANTS.format(
-        command=results.origins[0].command,
+        command=CLAIMS["mutants"].commands[0],
         each=results.settings["each"],
         tried=len(rows),
         share=f"{100 * sum(row['noticed'] for row in rows) / len(rows):.0f} %",
