@@ -219,6 +219,8 @@ def test_against_deepsig(case):
 def test_almost_stochastic_order_edges():
     low, high = [0.1, 0.2, 0.3] * 4, [1.1, 1.2, 1.3] * 4
     assert S.almost_stochastic_order(high, low) == 0.0
+    # With little confidence asked for, the bound lies below ε itself, but not below what an ε can be.
+    assert S.almost_stochastic_order([1.0, 2.0, 3.0, 5.0], [1.5, 1.0, 2.0, 4.0], level=0.001) == 0.0
     assert S.almost_stochastic_order(low, high) == 1.0
     assert S.almost_stochastic_order(low, low) >= 0.5
     assert S.almost_stochastic_order(high, low) == S.almost_stochastic_order(high, low)
@@ -255,3 +257,11 @@ def test_across_tasks_under_the_null(n, tasks):
     assert rejected / 400 <= 0.05 + error
     assert missed / 400 <= 0.05 + error + 0.02  # Satterthwaite's degrees are an approximation
     assert found / 400 > 0.5
+
+
+def test_a_difference_is_alone_unless_a_family_is_named():
+    ours, theirs = [0.5, 0.6, 0.55, 0.7, 0.62, 0.7, 0.66], [0.5, 0.52, 0.51, 0.58, 0.56, 0.6, 0.6]
+    alone = S.paired(ours, theirs)
+    assert alone == S.paired(ours, theirs, 1)
+    assert alone.detectable == pytest.approx(S.detectable(S.std(S.differences(ours, theirs)), 7, 0.05))
+    assert alone.detectable < S.paired(ours, theirs, 3).detectable
