@@ -1,6 +1,6 @@
 """Which statements of `src/pats` the tests run.
 
-    python -m benchmarks.coverage              # all of `make test`, about twice as slow as without
+    python -m benchmarks.coverage              # all of `make test`, and slower than it
     python -m benchmarks.coverage tests/cli    # some of it; writes no result file
 
 Workers and commands that the tests start are counted, too. Triton's kernels are left out: the interpreter
@@ -25,13 +25,14 @@ COVERAGE = (sys.executable, "-m", "coverage")
 TESTS = ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--timeout", "900")
 
 
-def counted(tests: Sequence[str]) -> tuple[int, dict[str, Any]]:
-    """Run tests; pytest's exit code, and what coverage.py tells of every file."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PATS_REQUIRE_KERNEL": "1"}
+def counted(tests: Sequence[str], folder: Path = FOLDER) -> tuple[int, dict[str, Any]]:
+    """Run tests; pytest's exit code, and what coverage.py tells of every file. The folder is made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    told = {"COVERAGE_FILE": str(folder / "data"), "OMP_NUM_THREADS": "1", "PATS_REQUIRE_KERNEL": "1"}
+    env = os.environ | told
     code = subprocess.run([*COVERAGE, "run", *TESTS, *tests], cwd=record.ROOT, env=env).returncode
-    out = FOLDER / "coverage.json"
+    out = folder / "coverage.json"
     for words in (("combine", "--quiet"), ("json", "--quiet", "-o", str(out))):
         subprocess.run([*COVERAGE, *words], cwd=record.ROOT, env=env, check=True)
     return code, json.loads(out.read_text(encoding="utf-8"))["files"]

@@ -20,6 +20,14 @@ def test_rows_begin_with_what_is_tested_least():
     ]
 
 
+def test_statements_are_counted_where_they_run(tmp_path):
+    code, files = coverage.counted(["tests/test_philox.py"], tmp_path / "counts")
+    percent = {row["module"]: row["percent"] for row in coverage.rows_of(files)}
+    assert code == 0
+    assert percent["philox.py"] > 90
+    assert percent["baselines/tfidf.py"] == 0  # which nothing there imports
+
+
 @pytest.mark.parametrize(("code", "writes"), [(0, True), (1, False)])
 def test_only_a_run_that_passes_is_written(checkout, monkeypatch, capsys, code, writes):
     files = {"src/pats/a.py": told(10, 1), "src/pats/b.py": told(30, 1)}

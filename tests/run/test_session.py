@@ -7,7 +7,9 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -64,7 +66,8 @@ def test_folder(run, tmp_path):
 
 def test_the_processor_time_is_the_process_s_own(run, monkeypatch):
     read = iter([5.0, 7.5])
-    monkeypatch.setattr(session.time, "process_time", lambda: next(read))
+    clocks = {**vars(time), "process_time": lambda: next(read)}  # for this module alone: others read theirs
+    monkeypatch.setattr(session, "time", SimpleNamespace(**clocks))
     assert finetune(run).timings["cpu"] == 2.5
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def quicken() -> None:
-    """Patch Triton's language once a launch, not once a call: the same results in two thirds of the time.
+    """Patch Triton's language once a launch, not once a call: the same results, sooner.
 
     A launch replaces the language's functions by interpreted ones, and puts them back at its end. A device
     function replaces them again, by the same, at each of its calls.

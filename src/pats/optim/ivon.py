@@ -172,7 +172,7 @@ class IVON(OneByOne):
         if noise is not None:
             wide, width = grad.to(held.dtype), held + delta
             estimate = (wide * noise).mul_(width).mul_(group["ess"])
-            towards = held.lerp(estimate, 1 - beta2)  # β2·h in float32 would be off by 0.3 % of h in the end
+            towards = held.lerp(estimate, 1 - beta2)  # β2 in float32 would put 1 - β2 off by 0.14 %
             towards += 0.5 * (1 - beta2) ** 2 * (held - estimate).square_() / width
             held.copy_(torch.where(torch.isfinite(towards), towards, held))
         mean = state["exp_avg"].to(held.dtype) / (1 - beta1**t)
