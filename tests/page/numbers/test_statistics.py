@@ -108,11 +108,15 @@ def test_seeds_needed(family, needed):
     assert not S.can_be_significant(needed - 1, family)
 
 
-@pytest.mark.parametrize("n", [3, 5, 10, 30])
-def test_detectable_has_the_power_it_promises(n):
-    shift = S.detectable(2.0, n)
+@pytest.mark.parametrize(
+    ("n", "alpha"),
+    [(2, 0.05), (2, 0.01), (3, 0.05), (3, 0.01), (5, 0.05), (6, 0.001), (7, 0.001), (10, 0.05), (30, 0.01)],
+)
+def test_detectable_has_the_power_it_promises(n, alpha):
+    shift = S.detectable(2.0, n, alpha)
     values = np.random.default_rng(n).normal(shift, 2.0, size=(4000, n))
-    assert np.mean(stats.ttest_1samp(values, 0, axis=1).pvalue <= 0.05) == pytest.approx(0.8, abs=0.025)
+    found = stats.ttest_1samp(values, 0, axis=1).pvalue <= alpha
+    assert np.mean(found) == pytest.approx(0.8, abs=0.025)
 
 
 def test_detectable_golden_and_edges():
@@ -238,6 +242,7 @@ def test_across_tasks():
     assert (two.interval[1] - two.interval[0]) / error > 2 * 1.96
     assert S.across([[1.0], [2.0, 3.0]]).interval is None
     assert S.across([[2.0, 2.0], [4.0, 4.0]]).interval is None  # no spread anywhere
+    assert S.across([[2.0, 2.0 + 1e-15], [4.0, 4.0]]).interval is None  # none but rounding
     assert S.across([[0.0, 0.0], [0.0]]).equal == "exactly"
     assert S.across([]) is None
 
@@ -262,6 +267,6 @@ def test_across_tasks_under_the_null(n, tasks):
 def test_a_difference_is_alone_unless_a_family_is_named():
     ours, theirs = [0.5, 0.6, 0.55, 0.7, 0.62, 0.7, 0.66], [0.5, 0.52, 0.51, 0.58, 0.56, 0.6, 0.6]
     alone = S.paired(ours, theirs)
-    assert alone == S.paired(ours, theirs, 1)
+    assert alone == S.paired(ours, theirs, 1) == S.paired(ours, theirs, 0)
     assert alone.detectable == pytest.approx(S.detectable(S.std(S.differences(ours, theirs)), 7, 0.05))
     assert alone.detectable < S.paired(ours, theirs, 3).detectable
