@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pats._errors import InputError
 from pats._imports import try_import
 from pats.measure.trained import Encoder
-from pats.run.folder import owned
+from pats.run.folder import files, owned
 from pats.run.model.classifier import quiet
 from pats.run.model.source import first_line
 
@@ -146,7 +146,10 @@ def export(model: Encoder, out: Path, on_step: Callable[[str], None] = lambda se
     network = model.model.to("cpu").eval()  # type: ignore[arg-type]
     names = _inputs(model)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as temporary:
+    with (
+        owned.full_disk_as_oserror(place.parent),
+        tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as temporary,
+    ):
         folder = Path(temporary) / "new"
         folder.mkdir()
         file = folder / out.name
@@ -177,6 +180,8 @@ def export(model: Encoder, out: Path, on_step: Callable[[str], None] = lambda se
             network.config.save_pretrained(folder)
         about = asdict(told) | {"file": out.name, "pair": facts.pair, "columns": dict(facts.columns)}
         (folder / _ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        for one in folder.iterdir():
+            files.sync(one)
         if not place.exists():
             folder.rename(place)
         else:

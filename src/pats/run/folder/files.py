@@ -77,9 +77,9 @@ def remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def sync(folder: Path) -> None:
-    """Make a folder's names durable, so that a file in it survives a power failure."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable: it survives a power failure."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
