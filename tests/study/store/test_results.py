@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pats import InputError
+from pats import InputError, Study
 from pats.run.spec import Run
 from pats.study.store import files, lease
 from pats.study.store.attempt import (
@@ -93,12 +93,48 @@ def test_a_result_cut_short_is_moved_aside_and_made_again(tmp_path, cut):
     with pytest.warns(UserWarning, match="not a whole result"):
         assert store.result(RUN.id) is None
     assert len(list(path.parent.glob("result.json.broken-*"))) == 1
+    assert not (attempt / "result.json").exists()  # it was the same file
     assert not store.adopt(RUN.id)
     again = store.claim(RUN)
     assert again.name.startswith("2-")
     (again / "result.json").write_text(text)
     assert store.commit(again, RUN.id)
     assert store.result(RUN.id) == make_result(RUN, [0.5])
+
+
+def test_a_result_that_is_set_aside_leaves_the_other_attempts_alone(tmp_path):
+    store = Store(tmp_path)
+    free(store.claim(RUN))  # it came to nothing
+    other, attempt = (free(store.claim(RUN)) for _ in range(2))
+    finish(other)
+    finish(attempt)
+    store.commit(attempt, RUN.id)
+    (store.folder(RUN.id) / "result.json").write_text("")
+    with pytest.warns(UserWarning, match="not a whole result"):
+        assert store.result(RUN.id) is None
+    assert [(one / "result.json").exists() for one in store.attempts(RUN.id)] == [False, True, False]
+
+
+def test_a_result_is_read_once_until_its_file_is_another(tmp_path):
+    store = Store(tmp_path)
+    attempt = free(store.claim(RUN))
+    finish(attempt)
+    store.commit(attempt, RUN.id)
+    found = store.result(RUN.id)
+    assert store.result(RUN.id) is found
+    path = store.folder(RUN.id) / "result.json"
+    path.unlink()
+    path.write_text(make_result(RUN, [0.75]).to_json())
+    assert store.result(RUN.id).best == 0.75
+
+
+def test_the_winner_of_a_copied_store_is_the_oldest_attempt_of_this_content(tmp_path):
+    store = Store(tmp_path)
+    first, second = (free(store.claim(RUN)) for _ in range(2))
+    finish(first)
+    finish(second)
+    (store.folder(RUN.id) / "result.json").write_text((first / "result.json").read_text())
+    assert store.winner(RUN.id) == first
 
 
 def test_a_result_of_another_run_is_not_this_ones(tmp_path):
@@ -238,12 +274,40 @@ def test_an_attempt_that_died_before_its_commit_is_adopted(tmp_path):
 @pytest.mark.parametrize(("model", "left"), [(True, set()), (False, {"model"})])
 def test_drop(tmp_path, model, left):
     store = Store(tmp_path)
+    free(store.claim(RUN))  # it has nothing to delete
     attempt = free(store.claim(RUN))
     finish(attempt)
     store.commit(attempt, RUN.id)
     store.drop(RUN.id, model=model)
     assert {path.name for path in attempt.iterdir() if path.is_dir()} == left
     assert (store.model(RUN.id) is None) == model
+
+
+@pytest.mark.parametrize(("age", "held"), [(0, True), (lease.LOST_AFTER + 5, False)])
+def test_a_silent_attempt_of_another_host_is_free_after_a_while(tmp_path, monkeypatch, age, held):
+    asked, clock = [], lease.clock
+    monkeypatch.setattr(lease, "clock", lambda folder: asked.append(folder) or clock(folder))
+    store = Store(tmp_path)
+    attempt = store.claim(RUN)
+    (attempt / "worker.json").write_text(json.dumps({"host": "elsewhere", "pid": 1, "started": "1"}))
+    os.utime(attempt / "worker.json", (time.time() - age,) * 2)
+    assert [store.held(RUN.id) for _ in range(3)] == [held] * 3
+    assert asked == [tmp_path]  # not every time
+
+
+def test_what_a_study_holds(tmp_path):
+    store, study = Store(tmp_path), Study(tasks=("rte",), methods=("vanilla",), seeds=2, lr=1e-4)
+    cells = study.cells()
+    content = {"study": study.to_dict(), "cells": [cell.to_dict() for cell in cells]}
+    store.save_study(content)
+    assert (store.cells(), store.planned(), store.ended()) == (cells, cells, None)
+    trials = {**content, "trials": content["cells"], "ended": "after 20 minutes"}
+    store.save_study(trials)
+    assert (store.cells(), store.planned()) == (cells, [*cells, *cells])
+    assert store.ended() == "after 20 minutes"
+    store.save_study({**content, "cells": []})
+    with pytest.raises(InputError, match="has no cells"):
+        store.cells()
 
 
 def test_study_file(tmp_path):
