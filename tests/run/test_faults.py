@@ -94,6 +94,7 @@ def test_ctrl_c_in_every_phase(run, alone, tmp_path, monkeypatch, phase):
     goes_on(run, tmp_path, alone)
 
 
+FAST = (("a checkpoint", "SIGTERM"), ("predict", "SIGHUP"))  # the others run in ``make soak``
 CHILD = """
 import json, os, signal, sys
 from pats.run import Run, finetune
@@ -110,7 +111,14 @@ finetune(Run.from_dict(json.loads(sys.argv[1])), sys.argv[2], save_steps=2)
 """
 
 
-@pytest.mark.parametrize(("phase", "name"), [("a checkpoint", "SIGTERM"), ("predict", "SIGHUP")])
+ENDINGS = [
+    pytest.param(phase, name, marks=() if (phase, name) in FAST else pytest.mark.soak)
+    for phase in PHASES
+    for name in ("SIGTERM", "SIGHUP", "SIGKILL")
+]
+
+
+@pytest.mark.parametrize(("phase", "name"), ENDINGS)
 def test_a_signal_that_ends_the_process(run, alone, tmp_path, phase, name):
     told = [json.dumps(run.to_dict()), str(tmp_path / "out"), phase, name]
     path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
