@@ -61,14 +61,14 @@ PARTS = {
     "philox": Part(("philox.py",), ("tests/test_philox.py", "tests/test_oracle_stream.py")),
     "step": Part(
         ("step",),
-        (
-            "tests/step",
-            "tests/optim",
+        (  # the quick ones first
             "tests/test_perturb.py",
+            "tests/test_oracle_optimizers.py",
+            "tests/optim",
             "tests/test_perturb_copies.py",
             "tests/test_transient.py",
             "tests/test_training_step.py",
-            "tests/test_oracle_optimizers.py",
+            "tests/step",
             "tests/kernels/triton/test_contracts.py",
         ),
     ),
