@@ -5,7 +5,7 @@
 
 Cosmic Ray makes the faults: an operator, a comparison, a number or a condition is another, or a loop does not
 run. Types, decorators and what is caught are left as they are. A fault is noticed where the part's tests fail
-or do not end. Each part's own tests run first, and then those that use it.
+or do not end. The module's own tests run first, then those of its part and of what uses it.
 
 Writes ``benchmarks/results/mutants.json``, a row a fault, as soon as it is known; the same command goes on.
 """
@@ -216,10 +216,17 @@ def measure(parts: Iterable[str], each: int, draw: int, workers: int, again: boo
 def _row(free: list[Bench], limit: float, of: int, fault: Fault) -> dict[str, Any]:
     """Of a fault; of how many its part has."""
     bench = free.pop()
-    how = bench.notices(fault, PARTS[fault.part].tests, limit)
+    how = bench.notices(fault, (*_own(fault.module), *PARTS[fault.part].tests), limit)
     free.append(bench)
     found = {"part": fault.part, "module": fault.module, "line": fault.line, "change": fault.change()}
     return {**found, "noticed": how is not None, "by": how, "of": of}
+
+
+def _own(module: str) -> list[str]:
+    """The test file of a module, where it has one."""
+    place = Path("tests") / module
+    name = place.with_name(f"test_{place.name.lstrip('_')}")
+    return [os.fspath(name)] if name.is_file() else []
 
 
 def _known(settings: dict[str, int]) -> list[dict[str, Any]]:
