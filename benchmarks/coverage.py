@@ -1,6 +1,7 @@
 """Which statements of `src/pats` the tests run.
 
     python -m benchmarks.coverage              # all of `make test`, and slower than it
+    python -m benchmarks.coverage --again      # once more what failed in it, counted with the rest
     python -m benchmarks.coverage tests/cli    # some of it; writes no result file
 
 Workers and commands that the tests start are counted, too. Triton's kernels are left out: the interpreter
@@ -25,15 +26,25 @@ COVERAGE = (sys.executable, "-m", "coverage")
 TESTS = ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--timeout", "900")
 
 
-def counted(tests: Sequence[str], folder: Path = FOLDER) -> tuple[int, dict[str, Any]]:
-    """Run tests; pytest's exit code, and what coverage.py tells of every file. The folder is made anew."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+def counted(
+    tests: Sequence[str], folder: Path = FOLDER, again: bool = False
+) -> tuple[int, dict[str, Any]]:
+    """Run tests; pytest's exit code, and what coverage.py tells of every file.
+
+    Args:
+        tests: Files and folders; none for all.
+        folder: For the counts; made anew unless those of before go on.
+        again: Run only what failed last time, and add to the counts of before.
+    """
+    if not again:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=again)
+    tests = ("--last-failed", *tests) if again else tests
     told = {"COVERAGE_FILE": str(folder / "data"), "OMP_NUM_THREADS": "1", "PATS_REQUIRE_KERNEL": "1"}
     env = os.environ | told
     code = subprocess.run([*COVERAGE, "run", *TESTS, *tests], cwd=record.ROOT, env=env).returncode
     out = folder / "coverage.json"
-    for words in (("combine", "--quiet"), ("json", "--quiet", "-o", str(out))):
+    for words in (("combine", "--quiet", "--append"), ("json", "--quiet", "-o", str(out))):
         subprocess.run([*COVERAGE, *words], cwd=record.ROOT, env=env, check=True)
     return code, json.loads(out.read_text(encoding="utf-8"))["files"]
 
@@ -57,9 +68,10 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("tests", nargs="*", help="files and folders (default: all)")
-    tests: list[str] = parser.parse_args().tests
-    recording = None if tests else record.start(NAME)
-    code, files = counted(tests)
+    parser.add_argument("--again", action="store_true", help="only what failed last time")
+    asked = parser.parse_args()
+    recording = None if asked.tests else record.start(NAME)
+    code, files = counted(asked.tests, again=asked.again)
     rows = rows_of(files)
     whole = sum(row["statements"] for row in rows)
     share = round(100 * (1 - sum(row["missed"] for row in rows) / whole), 2)

@@ -28,11 +28,31 @@ def test_statements_are_counted_where_they_run(tmp_path):
     assert percent["baselines/tfidf.py"] == 0  # which nothing there imports
 
 
+def test_what_failed_is_run_again_and_counted_with_the_rest(tmp_path):
+    """Two tests of one file; the second fails, and passes when the mark that it asks for is there."""
+    mark, tests = tmp_path / "mark", tmp_path / "test_two.py"
+    tests.write_text(
+        "from pathlib import Path\nimport pats.philox, pats.baselines\n"
+        "def test_one():\n    pats.philox.key(0, 'a')\n"
+        f"def test_two():\n    assert Path({str(mark)!r}).exists()\n    import pats.baselines.tfidf\n"
+    )
+    asked = ["-n", "0", "-o", f"cache_dir={tmp_path / 'cache'}", str(tests)]
+    code, files = coverage.counted(asked, tmp_path / "counts")
+    once = {row["module"]: row["percent"] for row in coverage.rows_of(files)}
+    assert (code, once["baselines/tfidf.py"]) == (1, 0)
+    mark.touch()
+    code, files = coverage.counted(asked, tmp_path / "counts", again=True)
+    both = {row["module"]: row["percent"] for row in coverage.rows_of(files)}
+    assert code == 0
+    assert both["baselines/tfidf.py"] > 0
+    assert both["philox.py"] == once["philox.py"] > 20  # of the test that did not run again
+
+
 @pytest.mark.parametrize(("code", "writes"), [(0, True), (1, False)])
 def test_only_a_run_that_passes_is_written(checkout, monkeypatch, capsys, code, writes):
     files = {"src/pats/a.py": told(10, 1), "src/pats/b.py": told(30, 1)}
     monkeypatch.setattr(coverage, "NAME", "two")
-    monkeypatch.setattr(coverage, "counted", lambda tests: (code, files))
+    monkeypatch.setattr(coverage, "counted", lambda tests, again: (code, files))
     monkeypatch.setattr(sys, "argv", ["coverage"])
     assert coverage.main() == code
     path = checkout.root / "benchmarks" / "results" / "two.json"
