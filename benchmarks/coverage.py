@@ -26,9 +26,7 @@ COVERAGE = (sys.executable, "-m", "coverage")
 TESTS = ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--timeout", "900")
 
 
-def counted(
-    tests: Sequence[str], folder: Path = FOLDER, again: bool = False
-) -> tuple[int, dict[str, Any]]:
+def counted(tests: Sequence[str], folder: Path = FOLDER, again: bool = False) -> tuple[int, dict[str, Any]]:
     """Run tests; pytest's exit code, and what coverage.py tells of every file.
 
     Args:

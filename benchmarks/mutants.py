@@ -8,6 +8,7 @@ run. Types, decorators and what is caught are left as they are. A fault is notic
 or do not end. The module's own tests run first, then those of its part and of what uses it.
 
 Writes ``benchmarks/results/mutants.json``, a row a fault, as soon as it is known; the same command goes on.
+Rows of faults that changed code can no longer have are dropped.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -192,11 +193,11 @@ class Bench:
         return None if code == 0 else (failed[0].split(" - ")[0] if failed else f"exit code {code}")
 
 
-def measure(parts: Iterable[str], each: int, draw: int, workers: int, again: bool = False) -> None:
+def measure(parts: Collection[str], each: int, draw: int, workers: int, again: bool = False) -> None:
     """Make the faults that are drawn and not known yet; again those that no test noticed."""
     recording, settings = record.start(NAME), {"draw": draw, "each": each}
-    rows = _known(settings)
-    known = {tuple(row[name] for name in KEY) for row in rows if row["noticed"] or not again}
+    rows = _kept(recording, settings, parts)
+    known = {_key(row) for row in rows if row["noticed"] or not again}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
         benches = [Bench(Path(folder) / str(number)) for number in range(workers)]
         for part in parts:
@@ -229,9 +230,27 @@ def _own(module: str) -> list[str]:
     return [os.fspath(name)] if name.is_file() else []
 
 
-def _known(settings: dict[str, int]) -> list[dict[str, Any]]:
+def _kept(
+    recording: record.Recording, settings: dict[str, int], parts: Collection[str]
+) -> list[dict[str, Any]]:
+    """The rows that are known, without those of faults that the code of these parts cannot have now."""
     results = record.read(NAME, record.TRIED if os.environ.get(record.TRY) else None)
-    return [] if results is None or results.settings != settings else rows_of(results)
+    if results is None or results.settings != settings:
+        return []
+    able = {(one.module, one.line, one.change()) for part in parts for one in faults(part)}
+    pairs = [
+        (row, record.origin_of(told, results))
+        for row, told in zip(rows_of(results), results.rows, strict=True)
+        if row["part"] not in parts or _key(row) in able
+    ]
+    if len(pairs) < len(results.rows):
+        rows, origins = zip(*pairs, strict=True) if pairs else ((), ())
+        recording.put(rows, settings=settings, origins=origins)
+    return [row for row, _ in pairs]
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in KEY)
 
 
 def main() -> None:

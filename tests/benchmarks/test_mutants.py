@@ -83,6 +83,19 @@ def test_what_is_known_is_not_tried_again_but_what_survived_may_be(tried):
     assert sorted(tried) == survived
 
 
+def test_rows_of_faults_that_the_code_no_longer_has_are_dropped(tried, monkeypatch):
+    mutants.measure(["philox"], 8, 1, 1)
+    before = {*tried}
+    lost = sorted(before)[0]
+    monkeypatch.setattr(mutants, "faults", lambda part: [one for one in faults(part) if one.change() != lost])
+    tried.clear()
+    mutants.measure(["philox"], 8, 1, 1)
+    left = {row["change"] for row in rows_of(record.read("mutants", record.TRIED))}
+    assert lost not in left
+    assert before - {lost} <= left
+    assert left == before - {lost} | {*tried}
+
+
 def test_the_page_counts_and_says_why(tried, tmp_path, monkeypatch):
     mutants.measure(["philox"], 8, 1, 1)
     results = record.read("mutants", record.TRIED)
