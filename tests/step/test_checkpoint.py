@@ -84,6 +84,16 @@ def test_plain_numbers_are_loaded_as_tensors_are(name):
     assert torch.equal(flat_weights(model), flat_weights(twin))
 
 
+@pytest.mark.parametrize("name", ["adamax budget", "perturb budget"])
+def test_a_mean_may_lie_below_zero(name):
+    model, optimizer = trained_with(OPTIMIZERS[name])
+    saved = copy.deepcopy(optimizer.state_dict())
+    saved["state"][index_of(model, saved, WEIGHT)]["noise_mean"] = torch.tensor(-0.5)
+    optimizer.load_state_dict(saved)
+    weight = dict(model.named_parameters())[WEIGHT]
+    assert float(optimizer.state[weight]["noise_mean"]) == -0.5
+
+
 @pytest.mark.parametrize("wrong", SPOILT)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_state_that_does_not_fit_is_refused_at_load(name, wrong):
