@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import yaml
 
+from benchmarks import record
 from benchmarks.claims import CLAIMS
 from benchmarks.record import ROOT, Results
 
@@ -156,7 +157,8 @@ chance, and {tried} of them were tried so far: **{share} were noticed**.
 
 
 def mutants(results: Results) -> str:
-    """The page of faults that were put into the code."""
+    """The page of faults that were put into the code, and of what the tests run."""
+    counts = record.read("coverage")
     rows = rows_of(results)
     why = {(one["module"], one["change"]): one["why"] for one in yaml.safe_load(SURVIVORS.read_text("utf-8"))}
     parts = []
@@ -173,7 +175,7 @@ def mutants(results: Results) -> str:
         for row in rows
         if not row["noticed"]
     )
-    return MUTANTS.format(
+    page = MUTANTS.format(
         command=CLAIMS["mutants"].commands[0],
         each=results.settings["each"],
         tried=len(rows),
@@ -181,3 +183,26 @@ def mutants(results: Results) -> str:
         parts=table(["part", "possible faults", "tried", "noticed", "share"], parts),
         survivors=table(["where", "the line before and after", "why, or open"], survivors),
     )
+    return page if counts is None else page + coverage(counts)
+
+
+COVERAGE = """
+## Statements that the tests run
+
+<!-- results: coverage.json -->
+`make test` runs **{percent} %** of the {statements:,} statements of `src/pats`, workers and commands that it starts
+counted in ([`coverage.json`](../benchmarks/results/coverage.json), `{command}`). Triton's kernels are left out:
+the counting does not see the copy that the interpreter runs. The files of which the largest part does not run:
+
+{least}
+"""
+
+
+def coverage(results: Results) -> str:
+    """What the tests run of the package, and the ten files of which they run least."""
+    rows = [
+        [f"`{row['module']}`", row["statements"], row["missed"], f"{row['percent']:.1f} %"]
+        for row in rows_of(results)[:10]
+    ]
+    told = {"command": CLAIMS["coverage"].commands[0], **results.summary}
+    return COVERAGE.format(least=table(["file", "statements", "do not run", "run"], rows), **told)
