@@ -190,9 +190,10 @@ COVERAGE = """
 ## Statements that the tests run
 
 <!-- results: coverage.json -->
-`make test` runs **{percent} %** of the {statements:,} statements of `src/pats`, workers and commands that it starts
-counted in ([`coverage.json`](../benchmarks/results/coverage.json), `{command}`). Triton's kernels are left out:
-the counting does not see the copy that the interpreter runs. The files of which the largest part does not run:
+`make test` runs **{percent} %** of the {statements:,} statements of `src/pats`; workers and commands that it
+starts are counted in ([`coverage.json`](../benchmarks/results/coverage.json), `{command}`). Triton's kernels
+are left out: the counting does not see the copy that the interpreter runs. The files of which the largest
+part does not run:
 
 {least}
 """
