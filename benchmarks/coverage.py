@@ -42,7 +42,10 @@ def counted(tests: Sequence[str], folder: Path = FOLDER, again: bool = False) ->
     env = os.environ | told
     code = subprocess.run([*COVERAGE, "run", *TESTS, *tests], cwd=record.ROOT, env=env).returncode
     out = folder / "coverage.json"
-    for words in (("combine", "--quiet", "--append"), ("json", "--quiet", "-o", str(out))):
+    for words in (
+        ("combine", "--quiet", "--append"),
+        ("json", "--quiet", "--include", "src/pats/*", "-o", str(out)),
+    ):
         subprocess.run([*COVERAGE, *words], cwd=record.ROOT, env=env, check=True)
     return code, json.loads(out.read_text(encoding="utf-8"))["files"]
 
