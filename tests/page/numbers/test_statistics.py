@@ -49,6 +49,8 @@ def test_bca_from_twenty_values_is_scipys_and_repeats():
     found = stats.bootstrap((values,), np.mean, method="BCa", rng=np.random.default_rng(0))
     assert S.interval(values) == pytest.approx(tuple(found.confidence_interval))
     assert S.interval(values) == S.interval(values)
+    student = stats.t.interval(0.95, 18, np.mean(values[1:]), stats.sem(values[1:]))
+    assert S.interval(values[1:]) == pytest.approx(student)  # from 19 values it is Student's
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 8, 12])
