@@ -197,13 +197,15 @@ def measure(parts: Collection[str], each: int, draw: int, workers: int, again: b
     """Make the faults that are drawn and not known yet; again those that no test noticed."""
     recording, settings = record.start(NAME), {"draw": draw, "each": each}
     rows = _kept(recording, settings, parts)
-    known = {_key(row) for row in rows if row["noticed"] or not again}
+    known = {_key(row) for row in rows}
+    survived = {_key(row) for row in rows if not row["noticed"]} if again else set()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
         benches = [Bench(Path(folder) / str(number)) for number in range(workers)]
         for part in parts:
             every, tests = faults(part), PARTS[part].tests
             drawn = random.Random(f"{draw} {part}").sample(every, min(each, len(every)))
-            asked = [one for one in drawn if (one.module, one.line, one.change()) not in known]
+            asked = [one for one in drawn if _place(one) not in known]
+            asked += [one for one in every if _place(one) in survived]
             if not asked:
                 continue
             started = time.monotonic()
@@ -237,7 +239,7 @@ def _kept(
     results = record.read(NAME, record.TRIED if os.environ.get(record.TRY) else None)
     if results is None or results.settings != settings:
         return []
-    able = {(one.module, one.line, one.change()) for part in parts for one in faults(part)}
+    able = {_place(one) for part in parts for one in faults(part)}
     pairs = [
         (row, record.origin_of(told, results))
         for row, told in zip(rows_of(results), results.rows, strict=True)
@@ -251,6 +253,11 @@ def _kept(
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in KEY)
+
+
+def _place(fault: Fault) -> tuple[Any, ...]:
+    """``_key`` of its row."""
+    return fault.module, fault.line, fault.change()
 
 
 def main() -> None:

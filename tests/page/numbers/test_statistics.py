@@ -181,6 +181,15 @@ def test_what_could_have_been_shown_stays_within_the_scale():
     assert (near.beyond, near.detectable) == (False, S.paired([1.0, 2.0, 3.0] * 2, theirs).detectable)
 
 
+def test_a_difference_may_lead_to_either_end_of_the_scale():
+    theirs = [90.0] * 6
+    found = S.paired([60.0, 99.0, 70.0, 95.0, 65.0, 98.0], theirs, limits=(0.0, 100.0))
+    assert not found.beyond
+    assert 10 < found.detectable < 90
+    mirrored = S.paired([40.0, 1.0, 30.0, 5.0, 35.0, 2.0], [10.0] * 6, limits=(0.0, 100.0))
+    assert mirrored.detectable == pytest.approx(found.detectable)
+
+
 def test_probability_of_improvement_counts_pairs():
     ours, theirs = [1.0, 2.0, 3.0], [2.0, 2.0]
     pairs = [(a > b) + (a == b) / 2 for a, b in itertools.product(ours, theirs)]
@@ -220,6 +229,13 @@ def test_against_deepsig(case):
     found = S.almost_stochastic_order(case["ours"], case["theirs"], resamples=5000)
     spread = max(case["epsilon"]) - min(case["epsilon"])
     assert found == pytest.approx(np.mean(case["epsilon"]), abs=max(0.02, 2 * spread))
+
+
+def test_almost_stochastic_order_is_the_share_of_the_area_by_hand():
+    # At a level of one half nothing is added to ε. Gaps of the quantiles: -1, +1, -1, +3.
+    found = S.almost_stochastic_order([4.0, 1.0, 9.0, 5.0], [2.0, 6.0, 6.0, 3.0], level=0.5, points=4)
+    gaps = np.subtract([1, 4, 5, 9], [2, 3, 6, 6])
+    assert found == pytest.approx((gaps[gaps < 0] ** 2).sum() / (gaps**2).sum())
 
 
 def test_almost_stochastic_order_edges():
