@@ -4,8 +4,8 @@
     python -m benchmarks.coverage --again      # once more what failed in it, counted with the rest
     python -m benchmarks.coverage tests/cli    # some of it; writes no result file
 
-Workers and commands that the tests start are counted, too. Triton's kernels are left out: the interpreter
-runs a copy of them that the counting does not see.
+Workers and commands that the tests start are counted, too, unless they are killed. Triton's kernels are left
+out: the interpreter runs a copy of them that the counting does not see.
 """
 
 import argparse

@@ -191,9 +191,9 @@ COVERAGE = """
 
 <!-- results: coverage.json -->
 `make test` runs **{percent} %** of the {statements:,} statements of `src/pats`; workers and commands that it
-starts are counted in ([`coverage.json`](../benchmarks/results/coverage.json), `{command}`). Triton's kernels
-are left out: the counting does not see the copy that the interpreter runs. The files of which the largest
-part does not run:
+starts are counted in ([`coverage.json`](../benchmarks/results/coverage.json), `{command}`). Not counted are
+Triton's kernels, of which the interpreter runs a copy, and processes that a test kills at their end, as those
+of `tests/distributed`: they run most of `step/shard.py`. The files of which the largest part does not run:
 
 {least}
 """
