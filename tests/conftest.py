@@ -27,7 +27,10 @@ FIRST = [
 ]
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if not hasattr(config, "workerinput"):
+        return  # one process takes them as they were asked for
+
     def rank(item):
         path = item.path.relative_to(Path(__file__).parent).as_posix()
         return next((i for i, prefix in enumerate(FIRST) if path.startswith(prefix)), len(FIRST))
