@@ -204,8 +204,8 @@ def measure(parts: Collection[str], each: int, draw: int, workers: int, again: b
         for part in parts:
             every, tests = faults(part), PARTS[part].tests
             drawn = random.Random(f"{draw} {part}").sample(every, min(each, len(every)))
-            asked = [one for one in drawn if _place(one) not in known]
-            asked += [one for one in every if _place(one) in survived]
+            asked = [one for one in every if _place(one) in survived]
+            asked += [one for one in drawn if _place(one) not in known]
             if not asked:
                 continue
             started = time.monotonic()
