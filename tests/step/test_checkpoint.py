@@ -232,14 +232,19 @@ def regrouped(state):
         second[key].append(first[key].pop())
 
 
-def one_more(state):
-    state["param_groups"][0]["params"].append(99)
-    state["param_groups"][0]["param_names"].append("extra.weight")
+def with_more(*names):
+    def change(state):
+        state["param_groups"][0]["params"] += range(99, 99 + len(names))
+        state["param_groups"][0]["param_names"] += names
+
+    return change
 
 
 OTHERS = {
     "a subset": (without(WEIGHT), ("lacks", WEIGHT)),
-    "a superset": (one_more, ("only it has", "extra.weight")),
+    "a superset": (with_more("extra.weight"), ("only it has 'extra.weight';",)),
+    "three more": (with_more("a", "b", "c"), ("only it has 'a', 'b', 'c';",)),
+    "four more": (with_more("a", "b", "c", "d"), ("only it has 'a', 'b', 'c' and 1 more;",)),
     "another name": (renamed("head.bias"), ("lacks 'head.bias'", "only it has 'head.bias.old'")),
     "other groups": (regrouped, ("groups the parameters in another way",)),
 }
