@@ -146,7 +146,8 @@ MUTANTS = """# What the tests notice
 
 Cosmic Ray puts a fault into the code: another operator, comparison, number or condition, or a loop that does
 not run. A fault is noticed where a test fails or does not end. {each} faults of each part are drawn by
-chance, and {tried} of them were tried so far: **{share} were noticed**.
+chance, and {tried} were tried so far: **{share} were noticed**. Where code has changed since, a new draw adds
+to the faults that it still can have.
 
 {parts}
 
