@@ -50,11 +50,17 @@ def test_what_failed_is_run_again_and_counted_with_the_rest(tmp_path):
 
 @pytest.mark.parametrize(("code", "writes"), [(0, True), (1, False)])
 def test_only_a_run_that_passes_is_written(checkout, monkeypatch, capsys, code, writes):
-    files = {"src/pats/a.py": told(10, 1), "src/pats/b.py": told(30, 1)}
+    asked, files = [], {"src/pats/a.py": told(10, 1), "src/pats/b.py": told(30, 1)}
     monkeypatch.setattr(coverage, "NAME", "two")
-    monkeypatch.setattr(coverage, "counted", lambda tests, again: (code, files))
+    monkeypatch.setattr(
+        coverage, "counted", lambda tests, folder, again: asked.append(folder) or (code, files)
+    )
+    monkeypatch.setattr(sys, "argv", ["coverage", "tests/cli"])
+    assert coverage.main() == code
+    assert not (checkout.root / "benchmarks" / "results" / "two.json").exists()  # of some tests, never
     monkeypatch.setattr(sys, "argv", ["coverage"])
     assert coverage.main() == code
+    assert asked == [coverage.SOME, coverage.FOLDER]
     path = checkout.root / "benchmarks" / "results" / "two.json"
     assert path.exists() == writes
     if writes:

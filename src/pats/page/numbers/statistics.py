@@ -173,7 +173,7 @@ def detectable(spread: float, n: int, alpha: float = ALPHA, power: float = 0.8) 
 def _effect(n: int, alpha: float, power: float) -> float:
     """``detectable`` for differences of standard deviation 1."""
     degrees = n - 1
-    # By the estimated spread at its quantiles: scipy's noncentral t is off by half for some few degrees.
+    # Over the quantiles of the estimated spread: scipy's noncentral t is wrong for some few degrees.
     at = (np.arange(POINTS) + 0.5) / POINTS
     spread = np.sqrt(stats.chi2.ppf(at, degrees) / degrees)
     needed = float(stats.t.ppf(1 - alpha / 2, degrees)) * spread
