@@ -106,6 +106,59 @@ def test_a_time_limit_ends_with_what_every_row_has(study, engine, tmp_path, limi
     assert "ended" not in Store(out).study()
 
 
+@pytest.fixture
+def timed(engine, monkeypatch):
+    """The engine where every step was seen to take a second before the first run."""
+    engine.threads = 1
+    monkeypatch.setattr("pats.study.calibrate.seconds_of", lambda *_: 1.0)
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("limit", "methods", "searched"),
+    [
+        # By the estimate a run takes 98 s and some for the dev rows, its three trials 38 s each and some.
+        (90, ("vanilla", "pats"), True),  # no run would end: the trials tell at least how the model learns
+        (150, ("vanilla", "pats"), False),
+        (190, ("vanilla", "pats"), False),
+        (400, ("vanilla", "pats"), True),
+        (190, ("pats",), False),  # the first row is the first answer, whatever its name
+        (400, ("pats",), True),
+    ],
+)
+def test_a_limit_too_short_for_the_search_gives_a_first_answer_without_it(
+    study, timed, tmp_path, limit, methods, searched
+):
+    result = compare(replace(study, methods=methods), tmp_path, engine=timed, time_limit=limit)
+    assert timed.made[0] == (methods[0], "trial" if searched else 0)
+    told = [note for note in result.page.notes if "too short for a search for learning rates" in note]
+    assert len(told) == (not searched)
+    if not searched:
+        assert "every method is trained with 0.0003" in told[0]
+        assert {cell.lr for cell in result.cells} == {3e-4}
+        assert [len(cell.outcomes) for cell in result.cells] == [1] * len(result.cells)
+        assert result.chosen
+
+
+def test_what_a_limit_left_out_stays_out_until_there_is_more_time(study, timed, tmp_path, monkeypatch):
+    compare(study, tmp_path, engine=timed, time_limit=190)
+    # The machine is ten times as fast now: one command must not change its mind on the way.
+    monkeypatch.setattr("pats.study.calibrate.seconds_of", lambda *_: 0.1)
+    compare(study, tmp_path, engine=timed, time_limit=190)
+    assert "trial" not in [seed for _, seed in timed.made]
+    assert Store(tmp_path).study()["unsearched"] == 190.0
+    whole = compare(study, tmp_path, engine=timed)
+    assert "unsearched" not in Store(tmp_path).study()
+    assert [seed for _, seed in timed.made].count("trial") == 6
+    assert {len(cell.outcomes) for cell in whole.cells} == {6}
+    assert timed.made.count(("vanilla", 0)) == 1  # the run of before is one of the study's
+
+
+def test_rates_that_somebody_names_are_searched_whatever_the_limit(study, timed, tmp_path):
+    compare(replace(study, halving=None), tmp_path, engine=timed, time_limit=190)
+    assert timed.made[0] == ("vanilla", "trial")
+
+
 def test_watch_knows_the_runs_that_follow(study, engine, tmp_path):
     compare(study, tmp_path / "out", engine=engine, time_limit=220)
     watched = Watched(Store(tmp_path / "out"))

@@ -3,11 +3,12 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pats.page.content.summary import Summary, summary_of
 from pats.page.content.verdict import too_few
+from pats.page.content.words import duration
 from pats.page.formats import csv_tables
 from pats.page.formats.markdown import markdown
 from pats.page.numbers import reading, rows, tables
@@ -21,7 +22,7 @@ from pats.study.options import Options
 from pats.study.place import resources
 from pats.study.place.coordinator import execute
 from pats.study.place.protocol import Placer
-from pats.study.plan.agenda import Agenda, Ranking, first_answer
+from pats.study.plan.agenda import Agenda, Ranking, agenda, first_answer
 from pats.study.plan.grid import Study
 from pats.study.plan.planned import PlannedCell
 from pats.study.result import StudyResult
@@ -48,6 +49,7 @@ class StudyRun:
         estimate: How long runs take.
         agenda: The runs that are known.
         ended: Why the study ended before all runs were made, and what more would bring; else None.
+        unsearched: The time limit that the search for learning rates was left out for; else None.
     """
 
     study: Study
@@ -61,6 +63,7 @@ class StudyRun:
     estimate: Estimate = field(default_factory=Estimate)
     agenda: Agenda = field(default_factory=Agenda)
     ended: str | None = None
+    unsearched: float | None = None
 
     def __post_init__(self) -> None:
         self.estimate.rows = {
@@ -129,6 +132,40 @@ class StudyRun:
     def _say(self, sentence: str, style: str | None = None) -> None:
         if self.options.console is not None:
             self.options.console.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def fit_search(self) -> None:
+        """Leave the search of a preset for learning rates out where it would use up the time limit.
+
+        That is where one seed of the first row ends in time without its trials, and would not after them.
+        Every row then has the middle rate. A later call decides anew only with a longer limit.
+        """
+        study, limit = self.study, self.options.limit
+        if study.halving is None or not study.lr_grid or not math.isfinite(limit.seconds):
+            return
+        rate = sorted(study.lr_grid)[len(study.lr_grid) // 2]
+        without = replace(study, lr_grid=(), halving=None, run=replace(study.run, lr=rate))
+        before = self.store.unsearched()
+        if before is None or before < limit.seconds:
+            searched, alone = self._first_seconds(study), self._first_seconds(without)
+            left = limit.left - limit.reserve
+            if searched is None or alone is None or not alone <= left < searched:
+                return
+        self.study, self.unsearched = without, float(limit.seconds)
+        sentence = (
+            f"The time limit of {duration(limit.seconds)} is too short for a search for learning rates "
+            f"before a first answer: every method is trained with {rate:g}. A longer --time-limit searches "
+            "for them."
+        )
+        self._say(sentence)
+        self.notes.append(sentence)
+
+    def _first_seconds(self, study: Study) -> float | None:
+        """Seconds to a first answer of a study; None where nobody knows."""
+        fingerprints = self.data.fingerprints
+        now = agenda(study, fingerprints, self._ranking({}))
+        if any(self.store.result(run.id) is None for run in now.runs):
+            self._check(tell=True)
+        return self._seconds(first_answer(study, now, fingerprints))
 
     def select(self, cells: Sequence[PlannedCell], runs: Sequence[Run]) -> None:
         """Bring runs that select something (a rate, a point of a search) to their results."""
@@ -225,6 +262,7 @@ class StudyRun:
             content["trials"] = [cell.to_dict() for cell in now.trials]
         content |= {"coming": now.coming} if now.coming else {}
         content |= {"ended": self.ended} if self.ended else {}
+        content |= {"unsearched": self.unsearched} if self.unsearched else {}
         if math.isfinite(self.options.limit.seconds) and not self.ended:
             content["until"] = time.time() + self.options.limit.left  # a clock that who watches has, too
         self.store.save_study(content)

@@ -123,6 +123,14 @@ class Store:
         sentence = self.study().get("ended")
         return None if sentence is None else str(sentence)
 
+    def unsearched(self) -> float | None:
+        """The time limit that was too short for a search for learning rates; None where none was."""
+        try:
+            seconds = self.study().get("unsearched")
+        except InputError:  # a new study, or one whose file is to be written again
+            return None
+        return seconds if isinstance(seconds, float) else None
+
     def _cells(self, content: Mapping[str, Any]) -> list[PlannedCell]:
         cells: list[PlannedCell] = self._part(content, "cells", list[PlannedCell])
         if not cells:
