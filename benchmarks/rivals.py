@@ -8,9 +8,9 @@
     python -m benchmarks.rivals --tiny                  # a trial of all parts on 40 rows, in two minutes
 
 Every row is kept in ``out/rivals/rows`` as soon as it is known, with the commit and machine it was measured
-on. So the same command goes on after a stop. A row is measured anew if its table has changed, or with
-``--again``. At the end all kept rows go into the result file, those of systems that failed or ran out of time
-too.
+on, and goes into the result file, those of systems that failed or ran out of time too. So the same command
+goes on after a stop, on another machine from the committed file. A row is measured anew if its table has
+changed, or with ``--again``.
 """
 
 import argparse
@@ -69,6 +69,20 @@ def kept(folder: Path) -> list[tuple[dict[str, Any], record.Origin]]:
 def name(table: str, split: int, system: str) -> str:
     """Of a row's file."""
     return f"{table}-{split}-{system}.json"
+
+
+def keep(row: dict[str, Any], origin: record.Origin, folder: Path) -> None:
+    """Keep a row that is known."""
+    content = json.dumps({"row": row, "origin": dataclasses.asdict(origin)}, ensure_ascii=False, indent=1)
+    write_atomic(folder / "rows" / name(row["table"], row["split"], row["system"]), content.encode())
+
+
+def restore(folder: Path, results: record.Results | None) -> None:
+    """Keep the rows of a result file that are not kept yet: they were measured elsewhere."""
+    for one in results.rows if results else ():
+        row: dict[str, Any] = {key: value for key, value in one.items() if key != "origin"}
+        if results and not (folder / "rows" / name(row["table"], row["split"], row["system"])).exists():
+            keep(row, record.origin_of(one, results), folder)
 
 
 def waiting(
@@ -162,6 +176,9 @@ def main() -> int:
     """Measure what is not known yet, and record all."""
     asked = asked_for()
     folder: Path = asked.out / "tiny" if asked.tiny else asked.out
+    (folder / "rows").mkdir(parents=True, exist_ok=True)
+    if not asked.tiny:
+        restore(folder, record.read("rivals"))
     if asked.show:
         show([row for row, _ in kept(folder)], asked.splits)
         return 0
@@ -172,7 +189,6 @@ def main() -> int:
     tables = chosen(asked)
     others = [system for system in asked.systems if system != PATS]
     python = environment.python(asked.out / "venv") if others else Path(sys.executable)
-    (folder / "rows").mkdir(parents=True, exist_ok=True)
     flags = ["--time-limit", f"{asked.pats_minutes:g}min"] if asked.pats_minutes else []
     todo = [*waiting(asked, tables, folder)]
     for number, (table, split, system) in enumerate(todo, start=1):
@@ -181,14 +197,13 @@ def main() -> int:
         own = (folder / "work" / f"{about}-{split}-{system}").resolve()
         row = measure(system, table, split, file, own, python, 60 * asked.time_limit, asked.tiny, flags)
         origin = record.here("rivals", PACKAGES)
-        content = json.dumps({"row": row, "origin": dataclasses.asdict(origin)}, ensure_ascii=False, indent=1)
-        write_atomic(folder / "rows" / name(about, split, system), content.encode())
+        keep(row, origin, folder)
         reached = f"{100 * row['scores'][row['metric']]:.1f}" if row["scores"] else row["status"]
         advised = f", recommends {row['recommended']}" if system == PATS and row["scores"] else ""
         spent = f"{row['seconds']:.0f} s, {row['peak_gb']:.1f} GB"
         print(f"[{number}/{len(todo)}] {about} {split} {system}: {reached}{advised}; {spent}", flush=True)
+        put(recording, folder)
     show([row for row, _ in kept(folder)], asked.splits)
-    put(recording, folder)
     return 0
 
 

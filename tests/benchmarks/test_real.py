@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 import sys
 import time
 from collections import Counter
@@ -343,6 +344,28 @@ def test_known_rows_are_not_measured_again(checkout, monkeypatch, capsys):
         (1, "tfidf"),
     ]
     assert results.summary["unfinished"] == ["fruit"]
+    measured.clear()
+    shutil.rmtree(out)  # another machine has the committed file alone
+    assert rivals.main() == 0
+    assert measured == []
+    assert record.read("rivals", checkout.root / "benchmarks" / "results") == results
+
+
+def test_rows_of_a_stopped_measurement_are_in_the_file(checkout, monkeypatch):
+    monkeypatch.setattr(record, "CLAIMS", {"rivals": record.CLAIMS["two"]})
+    checkout.commit() if record.changes() else None
+    folder = checkout.root / "out" / "rivals"
+    (folder / "rows").mkdir(parents=True)
+    origin = record.here("rivals")
+    (row, *_) = rows(pats=[0.5])
+    rivals.keep(row | {"sha256": "0"}, origin, folder)
+    rivals.put(record.Recording("rivals", origin), folder)
+    (found,) = record.read("rivals", checkout.root / "benchmarks" / "results").rows
+    assert found["system"] == "pats"
+    newer = {**found, "scores": {"accuracy": 0.9}}
+    rivals.keep({key: value for key, value in newer.items() if key != "origin"}, origin, folder)
+    rivals.restore(folder, record.read("rivals", checkout.root / "benchmarks" / "results"))
+    assert rivals.kept(folder)[0][0]["scores"] == {"accuracy": 0.9}  # what was measured here stays
 
 
 def test_a_comparison_that_chose_nothing_is_a_row_without_scores(tmp_path, monkeypatch):
