@@ -1,6 +1,7 @@
-"""Records ``bits.json`` anew: ``python tests/golden/make_bits.py``; a digest that changes needs a reason.
+"""Adds this machine's digests to ``bits.json``: ``python tests/golden/make_bits.py``.
 
 Torch chooses its code by the processor. All that this one can run are recorded, each in a process of its own.
+What other machines recorded stays. A digest that changes needs a reason: delete its trajectory first.
 """
 
 import json
@@ -34,13 +35,17 @@ def main():
             [sys.executable, __file__, "--record"], env=environment, check=True, stdout=subprocess.PIPE
         )
         found.append(json.loads(told.stdout))
-    lines = []
+    lines, before = [], bits.golden()["trajectories"]
     for key, first in found[0]["rows"].items():
         digests = {one["probe"]: one["rows"][key]["digests"] for one in found}
         assert all(digests[one["probe"]] == one["rows"][key]["digests"] for one in found), f"{key}: {digests}"
         if bits.in_c(key):
             assert len(set(map(tuple, digests.values()))) == 1, f"{key} depends on the processor"
             digests = {"any": first["digests"]}
+        held = before.get(key, {"digests": {}, "values": first["values"]})
+        changed = [one for one, found in digests.items() if held["digests"].get(one, found) != found]
+        assert not changed, f"{key} is another trajectory now"
+        digests, first = held["digests"] | digests, held
         lines.append(f"  {json.dumps(key)}: {json.dumps({'digests': digests, 'values': first['values']})}")
     text = '{\n "trajectories": {\n' + ",\n".join(lines) + "\n }\n}\n"
     (TESTS / "golden" / "bits.json").write_text(text, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from mmap import ACCESS_READ, mmap
 from typing import Any
 
 from pats._errors import InputError
@@ -10,6 +11,8 @@ from pats.tasks.reading.source import Source, seekable
 from pats.tasks.reading.table import Table, unique
 
 _DAMAGED = "the file is damaged or cut, get it again"
+# Arrow's threads may abort the process when it ends (apache/arrow 34314): read without them, from memory.
+_ALONE = {"use_threads": False}
 
 
 def read(source: Source) -> Table:
@@ -28,7 +31,7 @@ def parquet(source: Source) -> Any:
         InputError: The file is not Parquet, or is damaged or cut.
     """
     try:
-        return _parquet(source).read()
+        return _parquet(seekable(source).read()).read(**_ALONE)
     except _errors() as error:
         raise _broken(source.name, error) from None
 
@@ -41,8 +44,8 @@ def stream(source: Source, size: int) -> Iterator[Table]:
     """
     done, notes = 0, source.notes
     try:
-        file = _parquet(source)
-        for batch in file.iter_batches(size):
+        file = _parquet(_mapped(source))
+        for batch in file.iter_batches(size, **_ALONE):
             table = try_import("pyarrow", "run").Table.from_batches([batch], schema=file.schema_arrow)
             yield of_arrow(table, source.name, notes, done)
             done, notes = done + table.num_rows, []
@@ -101,8 +104,18 @@ def class_names(schema: Any, column: str) -> tuple[str, ...] | None:
     return tuple(str(name) for name in names)
 
 
-def _parquet(source: Source) -> Any:
-    return try_import("pyarrow.parquet", "run").ParquetFile(seekable(source))
+def _parquet(content: bytes | mmap) -> Any:
+    memory = try_import("pyarrow", "run").BufferReader(content)
+    return try_import("pyarrow.parquet", "run").ParquetFile(memory)
+
+
+def _mapped(source: Source) -> bytes | mmap:
+    """The bytes of a file, of one on a disk as pages that come and go."""
+    file = seekable(source)
+    try:
+        return mmap(file.fileno(), 0, access=ACCESS_READ)
+    except (OSError, ValueError):  # it is in memory already, is empty, or its disk maps nothing
+        return file.read()
 
 
 def _errors() -> tuple[type[Exception], ...]:
