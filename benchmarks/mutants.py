@@ -24,7 +24,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,8 @@ class Fault:
         return " ".join(f"{line[0]} {line[1:].strip()}" for line in [*lines][2:] if line[0] in "+-")
 
 
-def faults(part: str) -> list[Fault]:
+@cache
+def faults(part: str) -> tuple[Fault, ...]:
     """All faults of a part, one a place and kind: which of its kind is chance, but the same at every call."""
     found: dict[tuple[str, str, Any], list[Fault]] = {}
     for module in _modules(PARTS[part].modules):
@@ -126,7 +127,7 @@ def faults(part: str) -> list[Fault]:
                     kind = name.partition("_")[0]
                     fault = Fault(part, module, name, occurrence, place[0])
                     found.setdefault((module, kind, place), []).append(fault)
-    return [random.Random(f"{key}").choice(kinds) for key, kinds in sorted(found.items(), key=str)]
+    return tuple(random.Random(f"{key}").choice(kinds) for key, kinds in sorted(found.items(), key=str))
 
 
 def _modules(names: Iterable[str]) -> Iterator[str]:

@@ -53,33 +53,38 @@ def test_the_example_is_about_twenty_lines_and_computes_what_it_says(folder):
         assert trial.loss() == make_toy()(**toy_inputs()).loss
 
 
-def test_the_example_runs_in_a_comparison(folder, inputs_folder):
-    """In the workers' processes too, by the installed command, which does not look in the current folder."""
-    command = [str(Path(sys.executable).with_name("pats")), "compare", "--out", "out", "--quiet", "--json"]
-    command += ["--data", str(inputs_folder / "texts.csv"), "--model", str(inputs_folder / "bert")]
-    command += ["--methods", "vanilla", "rdrop:RDrop", "both=rdrop:RDrop+pats"]
-    command += ["--option", "rdrop:RDrop.weight=0.5", "both.p=0.1", "both.rdrop:RDrop.weight=2"]
-    command += [
-        "--seeds",
-        "1",
-        "--epochs",
-        "1",
-        "--lr",
-        "1e-3",
-        "--no-control",
-        "--workers",
-        "1",
-        "--baselines",
-        "none",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def compared(inputs_folder, *methods):
+    """Words of a comparison of some methods, each for one epoch on one seed."""
+    words = ["compare", "--out", "out", "--quiet", "--json", "--methods", *methods]
+    words += ["--data", str(inputs_folder / "texts.csv"), "--model", str(inputs_folder / "bert")]
+    words += ["--seeds", "1", "--epochs", "1", "--lr", "1e-3", "--no-control", "--baselines", "none"]
+    return [*words, "--workers", "1"]
+
+
+def ran(folder):
+    """Methods and options of the runs that have a result."""
     runs = [json.loads(path.read_text())["run"] for path in folder.glob("out/runs/*/result.json")]
-    assert {(run["method"], tuple(run["options"].items())) for run in runs} == {
+    return {(run["method"], tuple(run["options"].items())) for run in runs}
+
+
+def test_the_example_runs_in_a_comparison(folder, inputs_folder, inline):
+    words = compared(inputs_folder, "vanilla", "rdrop:RDrop", "both=rdrop:RDrop+pats")
+    assert (
+        main([*words, "--option", "rdrop:RDrop.weight=0.5", "both.p=0.1", "both.rdrop:RDrop.weight=2"]) == 0
+    )
+    assert ran(folder) == {
         ("vanilla", ()),
         ("rdrop:RDrop", (("weight", 0.5),)),
         ("rdrop:RDrop+pats", (("p", 0.1), ("rdrop:RDrop.weight", 2))),
     }
+
+
+def test_the_example_runs_in_a_worker_of_the_installed_command(folder, inputs_folder):
+    """It looks in the current folder, which Python does not do for a command."""
+    command = [str(Path(sys.executable).with_name("pats")), *compared(inputs_folder, "rdrop:RDrop")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ran(folder) == {("rdrop:RDrop", ())}
 
 
 BROKEN = {

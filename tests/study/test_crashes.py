@@ -1,3 +1,5 @@
+"""A comparison that is killed or stopped, once in each way; tests/soak kills again and again."""
+
 import random
 import signal
 import sys
@@ -18,36 +20,36 @@ from support.killed_studies import (
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
+FINE_TUNING = ("--baselines", "none")  # a process of its own for each baseline would take longest
+
 
 @pytest.fixture(scope="module")
 def left_alone(study_inputs, tmp_path_factory):
     """Folder in which the comparison ran undisturbed, and its output."""
     folder = tmp_path_factory.mktemp("left_alone")
-    return folder, finish_comparison(start_comparison(study_inputs, folder))
+    return folder, finish_comparison(start_comparison(study_inputs, folder, *FINE_TUNING))
 
 
 def test_a_finished_comparison_does_nothing_and_prints_the_same(study_inputs, left_alone):
     folder, out = left_alone
     before = {path: path.stat().st_mtime_ns for path in folder.glob("out/runs/**/*")}
-    assert finish_comparison(start_comparison(study_inputs, folder)) == out
+    assert finish_comparison(start_comparison(study_inputs, folder, *FINE_TUNING)) == out
     assert {path: path.stat().st_mtime_ns for path in folder.glob("out/runs/**/*")} == before
 
 
 def test_killed_coordinator(study_inputs, left_alone, tmp_path):
-    draw, out = random.Random(), tmp_path / "out"
-    for _ in range(2):
-        process = start_comparison(study_inputs, tmp_path)
-        goal = len(journal_lines(out)) + draw.randint(1, 12)
-        wait_for(lambda goal=goal: len(journal_lines(out)) >= goal, process)
-        children = living_workers(out)
-        kill(process)
-        wait_for(lambda children=children: not any(alive(child) for child in children), seconds=10)
-    assert finish_comparison(start_comparison(study_inputs, tmp_path)) == left_alone[1]
+    goal, out = random.Random().randint(1, 12), tmp_path / "out"
+    process = start_comparison(study_inputs, tmp_path, *FINE_TUNING)
+    wait_for(lambda: len(journal_lines(out)) >= goal, process)
+    children = living_workers(out)
+    kill(process)
+    wait_for(lambda: not any(alive(child) for child in children), seconds=10)
+    assert finish_comparison(start_comparison(study_inputs, tmp_path, *FINE_TUNING)) == left_alone[1]
     assert results_by_run(out) == results_by_run(left_alone[0] / "out")
 
 
 def test_killed_worker(study_inputs, left_alone, tmp_path):
-    process, out = start_comparison(study_inputs, tmp_path), tmp_path / "out"
+    process, out = start_comparison(study_inputs, tmp_path, *FINE_TUNING), tmp_path / "out"
     wait_for(lambda: kill_in_the_middle(out))
     assert finish_comparison(process) == left_alone[1]
     assert results_by_run(out) == results_by_run(left_alone[0] / "out")
@@ -56,7 +58,7 @@ def test_killed_worker(study_inputs, left_alone, tmp_path):
 
 def test_ctrl_c(study_inputs, tmp_path):
     # So many runs that the signal comes in the middle, however late this process sees the first epoch.
-    process, out = start_comparison(study_inputs, tmp_path, "--seeds", "8"), tmp_path / "out"
+    process, out = start_comparison(study_inputs, tmp_path, *FINE_TUNING, "--seeds", "8"), tmp_path / "out"
     wait_for(lambda: any('"epoch"' in line for line in journal_lines(out)))
     children = living_workers(out)
     process.send_signal(signal.SIGINT)
