@@ -195,6 +195,15 @@ CLAIMS: Mapping[str, Claim] = {
         (*STEP, "src/pats/page/numbers", "src/pats/study/store", "benchmarks/mutants.py"),
         240,
     ),
+    "newcomer": Claim(
+        "how long a newcomer takes by the README, from an empty environment to a model for a table of texts",
+        (
+            "python -m benchmarks.real_tables --data GLUE --tables films",
+            "python -m benchmarks.newcomer --table out/tables/films/table.csv",
+        ),
+        (*STUDY, "src/pats/cli", "README.md", "pyproject.toml", "benchmarks/newcomer.py"),
+        6,
+    ),
     "numerics": _soak(
         "a hundred thousand steps in float32 and bfloat16 stay as near to float64 as is derived",
         "numerics",

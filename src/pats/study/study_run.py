@@ -137,7 +137,7 @@ class StudyRun:
         """Leave the search of a preset for learning rates out where it would use up the time limit.
 
         That is where one seed of the first row ends in time without its trials, and would not after them.
-        Every row then has the middle rate. A later call decides anew only with a longer limit.
+        Every row then has the middle rate. A later call decides again only with a longer limit.
         """
         study, limit = self.study, self.options.limit
         if study.halving is None or not study.lr_grid or not math.isfinite(limit.seconds):
