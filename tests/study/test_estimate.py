@@ -48,6 +48,16 @@ def test_several_runs_share_the_workers():
     other = replace(RUN, data_seed=1)
     assert estimate.all_of([RUN, other]) == pytest.approx(2 * one)
     assert estimate.all_of([RUN, other], coming=2, workers=2) == pytest.approx(2 * one)
+
+
+def test_no_number_of_workers_makes_one_run_shorter():
+    estimate = Estimate({"t": (480, 0)}, {("minilm", "vanilla"): 0.5})
+    one, half = estimate.seconds(RUN), estimate.seconds(replace(RUN, steps=50))
+    assert estimate.together([RUN], 4) == pytest.approx(one)
+    assert estimate.together([RUN, replace(RUN, steps=50), replace(RUN, steps=50)], 2) == pytest.approx(
+        one + half
+    )
+    assert estimate.together([], 2) is None
     assert estimate.all_of([RUN, other], shares={RUN.id: 0.5}) == pytest.approx(1.5 * one)
     assert estimate.all_of([replace(RUN, data="unknown.csv")]) is None
 

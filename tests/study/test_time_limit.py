@@ -114,11 +114,10 @@ def timed(engine, monkeypatch):
     return engine
 
 
+# By the estimate a run takes 98 s and some for the dev rows, its three trials 38 s each and some.
 @pytest.mark.parametrize(
     ("limit", "methods", "searched"),
     [
-        # By the estimate a run takes 98 s and some for the dev rows, its three trials 38 s each and some.
-        (90, ("vanilla", "pats"), True),  # no run would end: the trials tell at least how the model learns
         (150, ("vanilla", "pats"), False),
         (190, ("vanilla", "pats"), False),
         (400, ("vanilla", "pats"), True),
@@ -140,23 +139,46 @@ def test_a_limit_too_short_for_the_search_gives_a_first_answer_without_it(
         assert result.chosen
 
 
+@pytest.mark.parametrize("limit", [80, 100, 120])
+def test_a_limit_too_short_for_a_whole_run_gives_a_first_answer_of_fewer_steps(study, timed, tmp_path, limit):
+    run = replace(study.run, steps=None, epochs=13, min_steps=30, max_steps=1500)  # 91 steps of 112 rows
+    result = compare(replace(study, run=run), tmp_path, engine=timed, time_limit=limit)
+    assert timed.made == [("vanilla", 0)]
+    steps = result.cells[0].outcomes[0].result.run.max_steps
+    assert 30 <= steps < 91
+    assert timed.now == steps <= 0.9 * limit
+    (told,) = [note for note in result.page.notes if "too short for whole runs" in note]
+    assert f"trained with 0.0003 for {steps} of 91 steps" in told
+    compare(replace(study, run=run), tmp_path, engine=timed, time_limit=limit)
+    assert {run.max_steps for cell in Store(tmp_path).cells() for run in cell.runs} == {steps}
+
+
+def test_a_limit_too_short_for_any_run_trains_nothing_and_says_so(study, timed, tmp_path):
+    result = compare(study, tmp_path, engine=timed, time_limit=90)
+    assert timed.made == []
+    assert any("too short for one fine-tuning, as a first answer takes about" in n for n in result.page.notes)
+    assert "before a method had its first seed" in result.page.verdict[-1]
+
+
 def test_what_a_limit_left_out_stays_out_until_there_is_more_time(study, timed, tmp_path, monkeypatch):
     compare(study, tmp_path, engine=timed, time_limit=190)
     # The machine is ten times as fast now: one command must not change its mind on the way.
     monkeypatch.setattr("pats.study.calibrate.seconds_of", lambda *_: 0.1)
     compare(study, tmp_path, engine=timed, time_limit=190)
     assert "trial" not in [seed for _, seed in timed.made]
-    assert Store(tmp_path).study()["unsearched"] == 190.0
+    assert Store(tmp_path).study()["cut_for"] == 190.0
     whole = compare(study, tmp_path, engine=timed)
-    assert "unsearched" not in Store(tmp_path).study()
+    assert "cut_for" not in Store(tmp_path).study()
     assert [seed for _, seed in timed.made].count("trial") == 6
     assert {len(cell.outcomes) for cell in whole.cells} == {6}
     assert timed.made.count(("vanilla", 0)) == 1  # the run of before is one of the study's
 
 
-def test_rates_that_somebody_names_are_searched_whatever_the_limit(study, timed, tmp_path):
-    compare(replace(study, halving=None), tmp_path, engine=timed, time_limit=190)
-    assert timed.made[0] == ("vanilla", "trial")
+@pytest.mark.parametrize("change", [{"halving": None}, {"lr_grid": (), "lr": 1e-4, "halving": None}])
+def test_what_somebody_names_stays_whatever_the_limit(study, timed, tmp_path, change):
+    compare(replace(study, **change), tmp_path, engine=timed, time_limit=190)
+    assert timed.made[0] == ("vanilla", 0 if "lr" in change else "trial")
+    assert Store(tmp_path).cut_for() is None
 
 
 def test_watch_knows_the_runs_that_follow(study, engine, tmp_path):

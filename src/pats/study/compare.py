@@ -121,7 +121,7 @@ def _console(study: Any, progress: bool | None) -> Console | None:
 
 
 def _compare(study_run: StudyRun) -> StudyResult:
-    study_run.fit_search()
+    study_run.fit_to_limit()
     study, fingerprints = study_run.study, study_run.data.fingerprints
     now = study_run.follow(
         lambda ranking: agenda(study, fingerprints, ranking), early=not study_run.options.all_seeds

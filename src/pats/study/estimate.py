@@ -78,6 +78,19 @@ class Estimate:
         rest = sum(shares.get(run.id, 1.0) * seconds for run, seconds in known) + coming * mean
         return rest / max(1, workers)
 
+    def together(self, runs: Iterable[Run], workers: int) -> float | None:
+        """Seconds until the last of several runs has ended, the longest of which begins last.
+
+        Args:
+            runs: The runs.
+            workers: Runs at a time.
+
+        Returns:
+            The seconds; None where nobody knows.
+        """
+        known = sorted(seconds for run in runs if (seconds := self.seconds(run)) is not None)
+        return sum(known[:-1]) / max(1, workers) + known[-1] if known else None
+
     def _key(self, run: Run) -> tuple[str, str, str]:
         return _task(run), run.model, run.method
 

@@ -3,12 +3,11 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pats.page.content.summary import Summary, summary_of
 from pats.page.content.verdict import too_few
-from pats.page.content.words import duration
 from pats.page.formats import csv_tables
 from pats.page.formats.markdown import markdown
 from pats.page.numbers import reading, rows, tables
@@ -16,6 +15,7 @@ from pats.run.folder.files import write_atomic
 from pats.run.spec import Run
 from pats.study import choose, folds, noise, partial, prepare
 from pats.study.cells import outcome, predictions, row_file, with_results
+from pats.study.cut import Cut, cut
 from pats.study.estimate import Estimate
 from pats.study.keep import Keeper
 from pats.study.options import Options
@@ -49,7 +49,7 @@ class StudyRun:
         estimate: How long runs take.
         agenda: The runs that are known.
         ended: Why the study ended before all runs were made, and what more would bring; else None.
-        unsearched: The time limit that the search for learning rates was left out for; else None.
+        cut_for: The time limit that a part of the study was left out for; else None.
     """
 
     study: Study
@@ -63,7 +63,7 @@ class StudyRun:
     estimate: Estimate = field(default_factory=Estimate)
     agenda: Agenda = field(default_factory=Agenda)
     ended: str | None = None
-    unsearched: float | None = None
+    cut_for: float | None = None
 
     def __post_init__(self) -> None:
         self.estimate.rows = {
@@ -133,39 +133,36 @@ class StudyRun:
         if self.options.console is not None:
             self.options.console.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
 
-    def fit_search(self) -> None:
-        """Leave the search of a preset for learning rates out where it would use up the time limit.
+    def fit_to_limit(self) -> None:
+        """Leave out what keeps a first answer from fitting into the time limit, see ``pats.study.cut``.
 
-        That is where one seed of the first row ends in time without its trials, and would not after them.
-        Every row then has the middle rate. A later call decides again only with a longer limit.
+        A later call decides again only with a longer limit.
         """
         study, limit = self.study, self.options.limit
         if study.halving is None or not study.lr_grid or not math.isfinite(limit.seconds):
             return
-        rate = sorted(study.lr_grid)[len(study.lr_grid) // 2]
-        without = replace(study, lr_grid=(), halving=None, run=replace(study.run, lr=rate))
-        before = self.store.unsearched()
-        if before is None or before < limit.seconds:
-            searched, alone = self._first_seconds(study), self._first_seconds(without)
-            left = limit.left - limit.reserve
-            if searched is None or alone is None or not alone <= left < searched:
-                return
-        self.study, self.unsearched = without, float(limit.seconds)
-        sentence = (
-            f"The time limit of {duration(limit.seconds)} is too short for a search for learning rates "
-            f"before a first answer: every method is trained with {rate:g}. A longer --time-limit searches "
-            "for them."
-        )
-        self._say(sentence)
-        self.notes.append(sentence)
+        rows = max(train for train, _ in self.estimate.rows.values())
+        full = study.run.total_steps(max(1, round(study.run.fraction * rows)))
+        before, alone = self.store.cut_for(), None
+        if before is not None and limit.seconds <= before:
+            kept = self.store.plan().run
+            found: Cut | None = Cut(kept.lr, kept.max_steps)
+        else:
+            found, alone = cut(study, limit.left - limit.reserve, full, self._first_seconds)
+        if found is not None:
+            self.study, self.cut_for = found.of(study), float(limit.seconds)
+            sentence = found.told(study, limit.seconds, full, alone)
+            self._say(sentence)
+            self.notes.append(sentence)
 
     def _first_seconds(self, study: Study) -> float | None:
         """Seconds to a first answer of a study; None where nobody knows."""
         fingerprints = self.data.fingerprints
-        now = agenda(study, fingerprints, self._ranking({}))
-        if any(self.store.result(run.id) is None for run in now.runs):
+        runs = first_answer(study, agenda(study, fingerprints, self._ranking({})), fingerprints)
+        missing = [run for run in runs if self.store.result(run.id) is None]
+        if missing:
             self._check(tell=True)
-        return self._seconds(first_answer(study, now, fingerprints))
+        return self.estimate.together(missing, getattr(self.engine, "workers", 1))
 
     def select(self, cells: Sequence[PlannedCell], runs: Sequence[Run]) -> None:
         """Bring runs that select something (a rate, a point of a search) to their results."""
@@ -262,7 +259,7 @@ class StudyRun:
             content["trials"] = [cell.to_dict() for cell in now.trials]
         content |= {"coming": now.coming} if now.coming else {}
         content |= {"ended": self.ended} if self.ended else {}
-        content |= {"unsearched": self.unsearched} if self.unsearched else {}
+        content |= {"cut_for": self.cut_for} if self.cut_for else {}
         if math.isfinite(self.options.limit.seconds) and not self.ended:
             content["until"] = time.time() + self.options.limit.left  # a clock that who watches has, too
         self.store.save_study(content)
@@ -286,7 +283,7 @@ class StudyRun:
     def _forecast(self, now: Agenda, early: bool) -> None:
         """Say what will be run, how long that takes, and what the noise of each row will accumulate to."""
         waiting = [run for run in now.runs if self.store.result(run.id) is None]
-        first = self._seconds(first_answer(self.study, now, self.data.fingerprints)) if early else None
+        first = self._first_seconds(self.study) if early else None
         limit = self.options.limit
         self._say(partial.forecast(self.study, now, len(waiting), self._rest(now), limit, early, first))
         if self.options.console is not None:

@@ -123,10 +123,10 @@ class Store:
         sentence = self.study().get("ended")
         return None if sentence is None else str(sentence)
 
-    def unsearched(self) -> float | None:
-        """The time limit that was too short for a search for learning rates; None where none was."""
+    def cut_for(self) -> float | None:
+        """The time limit that a part of the study was left out for; None where none was, or no study."""
         try:
-            seconds = self.study().get("unsearched")
+            seconds = self.study().get("cut_for")
         except InputError:  # a new study, or one whose file is to be written again
             return None
         return seconds if isinstance(seconds, float) else None
