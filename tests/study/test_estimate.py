@@ -48,6 +48,8 @@ def test_several_runs_share_the_workers():
     other = replace(RUN, data_seed=1)
     assert estimate.all_of([RUN, other]) == pytest.approx(2 * one)
     assert estimate.all_of([RUN, other], coming=2, workers=2) == pytest.approx(2 * one)
+    assert estimate.all_of([RUN, other], shares={RUN.id: 0.5}) == pytest.approx(1.5 * one)
+    assert estimate.all_of([replace(RUN, data="unknown.csv")]) is None
 
 
 def test_no_number_of_workers_makes_one_run_shorter():
@@ -58,8 +60,6 @@ def test_no_number_of_workers_makes_one_run_shorter():
         one + half
     )
     assert estimate.together([], 2) is None
-    assert estimate.all_of([RUN, other], shares={RUN.id: 0.5}) == pytest.approx(1.5 * one)
-    assert estimate.all_of([replace(RUN, data="unknown.csv")]) is None
 
 
 @pytest.mark.parametrize(("takes", "calls"), [((1.0, 0.4), 2), ((3.0,), 1)])
