@@ -12,7 +12,7 @@ from pats.results import Result
 from pats.run.spec import Run
 
 START = 8.0  # seconds of a process before it trains, and after: imports, the model, its export
-SIMPLE_RUN = 15.0  # seconds of a row without fine-tuning
+SIMPLE_RUN = 10.0  # seconds of a row without fine-tuning
 _WHOLE: Mapping[str, float] = MappingProxyType({})
 EVALUATED = 1 / 3  # of a training step, what the same rows take without gradients
 

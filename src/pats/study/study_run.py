@@ -147,13 +147,29 @@ class StudyRun:
         if before is not None and limit.seconds <= before:
             kept = self.store.plan().run
             found: Cut | None = Cut(kept.lr, kept.max_steps)
+            self._hasten()
         else:
-            found, alone = cut(study, limit.left - limit.reserve, full, self._first_seconds)
+            found, alone = self._cut(full)
+            if found is not None and self._hasten():
+                found, alone = self._cut(full)
         if found is not None:
             self.study, self.cut_for = found.of(study), float(limit.seconds)
             sentence = found.told(study, limit.seconds, full, alone)
             self._say(sentence)
             self.notes.append(sentence)
+
+    def _cut(self, full: int) -> tuple[Cut | None, float | None]:
+        limit = self.options.limit
+        return cut(self.study, limit.left - limit.reserve, full, self._first_seconds)
+
+    def _hasten(self) -> bool:
+        """Have one run at a time on all cores, and time its steps again; whether that changes anything."""
+        hasten = getattr(self.engine, "one_at_a_time", None)  # the local engine's alone
+        if hasten is None or not hasten():
+            return False
+        self.checked = False
+        self._say("One run at a time, on all cores, for a first answer within the time limit.", style="dim")
+        return True
 
     def _first_seconds(self, study: Study) -> float | None:
         """Seconds to a first answer of a study; None where nobody knows."""

@@ -112,3 +112,17 @@ def test_cancel_ends_the_process(tmp_path):
     assert running.poll() is not None
     engine.cancel(handle)
     assert engine.capacity() == 1
+
+
+@pytest.mark.parametrize(
+    ("named", "different"),
+    [({}, True), ({"workers": 2}, False), ({"cpus": 1}, False), ({"processes": 2}, False)],
+)
+def test_one_run_at_a_time_has_all_cores_unless_somebody_divided_them(monkeypatch, named, different):
+    monkeypatch.setattr(resources, "cores", lambda: 4)
+    monkeypatch.setattr(resources, "visible_gpus", list)
+    engine = LocalPlacer(**named)
+    before = engine.workers, engine.threads
+    assert engine.one_at_a_time() == different
+    assert (engine.workers, engine.threads) == ((1, 4) if different else before)
+    assert not engine.one_at_a_time()

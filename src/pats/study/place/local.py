@@ -49,6 +49,7 @@ class LocalPlacer(NamedPlacer):
             )
         self._each = max(1, int(gpus))
         self._cpus, cores = cpus, resources.cores()
+        self._divided = not self._gpus and workers is None and cpus is None and processes in (None, 1)
         fit = max(1, cores // cpus if cpus else resources.fitting(cores) // self.processes)
         self.workers = workers or (int(len(self._gpus) / gpus) if gpus else fit)
         self.threads = max(1, (cpus or cores // self.workers) // self.processes)
@@ -66,6 +67,17 @@ class LocalPlacer(NamedPlacer):
         self.workers = count * chosen.runs
         self.threads = max(1, self._cpus or cores // self.workers)
         return chosen.why
+
+    def one_at_a_time(self) -> bool:
+        """One run at a time on all cores, which ends sooner; unless somebody named how they are divided.
+
+        Returns:
+            Whether that is different from before.
+        """
+        if not self._divided or self.workers == 1:
+            return False
+        self.workers, self.threads = 1, resources.cores()
+        return True
 
     def submit(self, attempt: Path) -> Handle:
         """Start a process."""
