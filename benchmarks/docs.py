@@ -25,7 +25,8 @@ from pats.page.numbers.statistics import interval
 DOCS = record.ROOT / "docs"
 README = record.ROOT / "README.md"
 METHODS, COSTS, NOISE = (DOCS / f"{name}.md" for name in ("methods", "method-costs", "noise"))
-PERFORMANCE, REPORT, USING = (DOCS / f"{name}.md" for name in ("performance", "report", "using-a-model"))
+PERFORMANCE, REPORT = DOCS / "performance.md", DOCS / "report.md"
+QUICKSTART, USING = DOCS / "quickstart.md", DOCS / "using-a-model.md"
 
 
 def where(origin: Origin) -> str:
@@ -274,53 +275,6 @@ def data_size(results: Results) -> str:
     return table(heads, lines)
 
 
-# ------------------------------------------------------------------------------------ docs/noise.md
-
-
-RELATIVE, ABSOLUTE = {"eps_mode": "relative"}, {"eps_mode": "absolute"}
-READINGS: Mapping[str, Mapping[str, Any]] = {
-    "plain fine-tuning": {},
-    "variance, absolute ε = 1e-8": {"eps": 1e-8} | ABSOLUTE,
-    "variance, absolute ε = 1e-12": {"eps": 1e-12} | ABSOLUTE,
-    "variance, Algorithm 1's ε = 1e-8": {"eps": 1e-8, "eps_mode": "algorithm1"},
-    "variance, relative ε = 1e-3": {"eps": 1e-3} | RELATIVE,
-    "variance, relative ε = 1e-2": {"eps": 1e-2} | RELATIVE,
-    "std, absolute ε = 1e-12": {"intensity": "std", "eps": 1e-12} | ABSOLUTE,
-    "std, relative ε = 1e-2": {"intensity": "std", "eps": 1e-2} | RELATIVE,
-    "signed, variance, absolute ε = 1e-8": {"signed": True, "eps": 1e-8} | ABSOLUTE,
-    **{
-        f"lr-scaled, κ = {kappa:g} (relative ε = 0.01)": {"scale": "lr", "kappa": kappa, "eps": 1e-2}
-        | RELATIVE
-        for kappa in (0.3, 1.0, 3.0)
-    },
-}
-
-
-def _runs(results: Results, name: str, task: str) -> list[dict[str, Any]]:
-    found = [row for row in rows_of(results) if row["task"] == task and row["options"] == READINGS[name]]
-    return sorted(found, key=lambda row: int(row["seed"]))
-
-
-def readings(results: Results) -> str:
-    """Every reading with the first seed, best epoch and last."""
-    rows = []
-    for name in READINGS:
-        firsts = (_runs(results, name, task)[0] for task in ("cola", "rte"))
-        rows.append([name, *(f"{100 * run['best']:.1f} / {100 * run['last']:.1f}" for run in firsts)])
-    return table(["reading", "CoLA", "RTE"], rows)
-
-
-def more_seeds(results: Results) -> str:
-    """The readings that were run on CoLA with more seeds than one."""
-    rows = []
-    for name in READINGS:
-        scores = [100 * row["best"] for row in _runs(results, name, "cola")]
-        if len(scores) > 1:
-            mean = f"{statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f}"
-            rows.append([name, " ".join(f"{score:.1f}" for score in scores), mean])
-    return table(["reading", "every seed", "mean ± std"], rows)
-
-
 # ------------------------------------------------------------------------------- docs/real-tables.md
 
 
@@ -337,15 +291,21 @@ BLOCKS: Mapping[Path, Sequence[tuple[str, Callable[[Results], str]]]] = {
     README: [("demo", demo)],
     METHODS: [],  # tables of the registry alone
     COSTS: [("methods", costs), ("methods_train", training)],
-    NOISE: [("readings", readings), ("readings", more_seeds), ("numerics", tables.numerics)],
+    NOISE: [
+        ("readings", tables.readings),
+        ("readings", tables.more_seeds),
+        ("numerics", tables.numerics),
+    ],
     PERFORMANCE: [
         ("step", step),
         ("memory", memory),
         ("scaling", scaling),
         ("end_to_end", end_to_end),
         ("gpu_before", tables.before),
+        ("host", tables.host),
         ("registers", tables.registers),
     ],
+    QUICKSTART: [("newcomer", tables.newcomer)],
     USING: [("predict_stream", tables.predict_stream)],
     REPORT: [("statistics_null", statistics_null), ("data_size", data_size)],
 }
@@ -370,7 +330,7 @@ def written(page: Path) -> str:
         results = record.read(name)
         if results is None:
             raise SystemExit(f"{page.name} needs {name}.json: python -m benchmarks.stale --run {name}")
-        told = origins(results) if page in (PERFORMANCE, USING) else ""
+        told = origins(results) if page in (PERFORMANCE, QUICKSTART, USING) else ""
         blocks.setdefault(f"results: {name}.json", []).append(make(results) + told)
     if page == METHODS:
         blocks |= {name: [tell()] for name, tell in REGISTRY.items()}

@@ -117,13 +117,13 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     recording, rows = record.start("host", ("triton",)), []
-    library = driver.stand_in()
+    library, cpu = driver.stand_in(), recording.origin.machine.cpu
     path.INTERPRETED = True  # CPU tensors are taken
     for shape, matrices in MATRICES.items():
         for name, row in measure(library.launches, matrices, rounds).items():
-            rows.append({"shape": shape, "matrices": matrices, "step": name, **row})
+            rows.append({"cpu": cpu, "shape": shape, "matrices": matrices, "step": name, **row})
             print(f"{shape:14} {name:32} {row}")
-    recording.put(rows, key=("shape", "step"))
+    recording.put(rows, key=("cpu", "shape", "step"))
 
 
 if __name__ == "__main__":

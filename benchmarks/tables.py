@@ -1,5 +1,6 @@
 """Markdown tables of result files: what the pages share, what was measured on a GPU, what tests showed."""
 
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -208,3 +209,75 @@ def coverage(results: Results) -> str:
     ]
     told = {"command": CLAIMS["coverage"].commands[0], **results.summary}
     return COVERAGE.format(least=table(["file", "statements", "do not run", "run"], rows), **told)
+
+
+RELATIVE, ABSOLUTE = {"eps_mode": "relative"}, {"eps_mode": "absolute"}
+READINGS: Mapping[str, Mapping[str, Any]] = {
+    "plain fine-tuning": {},
+    "variance, absolute ε = 1e-8": {"eps": 1e-8} | ABSOLUTE,
+    "variance, absolute ε = 1e-12": {"eps": 1e-12} | ABSOLUTE,
+    "variance, Algorithm 1's ε = 1e-8": {"eps": 1e-8, "eps_mode": "algorithm1"},
+    "variance, relative ε = 1e-3": {"eps": 1e-3} | RELATIVE,
+    "variance, relative ε = 1e-2": {"eps": 1e-2} | RELATIVE,
+    "std, absolute ε = 1e-12": {"intensity": "std", "eps": 1e-12} | ABSOLUTE,
+    "std, relative ε = 1e-2": {"intensity": "std", "eps": 1e-2} | RELATIVE,
+    "signed, variance, absolute ε = 1e-8": {"signed": True, "eps": 1e-8} | ABSOLUTE,
+    **{
+        f"lr-scaled, κ = {kappa:g} (relative ε = 0.01)": {"scale": "lr", "kappa": kappa, "eps": 1e-2}
+        | RELATIVE
+        for kappa in (0.3, 1.0, 3.0)
+    },
+}
+
+
+def _runs(results: Results, name: str, task: str) -> list[dict[str, Any]]:
+    found = [row for row in rows_of(results) if row["task"] == task and row["options"] == READINGS[name]]
+    return sorted(found, key=lambda row: int(row["seed"]))
+
+
+def readings(results: Results) -> str:
+    """Every reading with the first seed, best epoch and last."""
+    rows = []
+    for name in READINGS:
+        firsts = (_runs(results, name, task)[0] for task in ("cola", "rte"))
+        rows.append([name, *(f"{100 * run['best']:.1f} / {100 * run['last']:.1f}" for run in firsts)])
+    return table(["reading", "CoLA", "RTE"], rows)
+
+
+def more_seeds(results: Results) -> str:
+    """The readings that were run on CoLA with more seeds than one."""
+    rows = []
+    for name in READINGS:
+        scores = [100 * row["best"] for row in _runs(results, name, "cola")]
+        if len(scores) > 1:
+            mean = f"{statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f}"
+            rows.append([name, " ".join(f"{score:.1f}" for score in scores), mean])
+    return table(["reading", "every seed", "mean ± std"], rows)
+
+
+def host(results: Results) -> str:
+    """The host's part of a step on a GPU, a table a processor."""
+    made = []
+    for cpu in dict.fromkeys(row["cpu"] for row in rows_of(results)):
+        rows = [row for row in rows_of(results) if row["cpu"] == cpu]
+        shapes = dict.fromkeys((row["shape"], row["matrices"]) for row in rows)
+        lines = []
+        for step in dict.fromkeys(row["step"] for row in rows):
+            own = {row["shape"]: row for row in rows if row["step"] == step}
+            (sent,) = {(row["launches"], row["copies"]) for row in own.values()}
+            lines.append([step, *(f"{own[shape]['median_ms']:g}" for shape, _ in shapes), *sent])
+        heads = (shape if str(many) in shape else f"{shape}, {many} matrices" for shape, many in shapes)
+        made.append(f"{cpu}, ms:\n\n" + table(["step", *heads, "launches", "copies"], lines))
+    return "\n\n".join(made)
+
+
+def newcomer(results: Results) -> str:
+    """How long every step of the README takes somebody new, and what it ends with."""
+    told = results.summary
+    end = (
+        f"All of it: {told['seconds']:.0f} s, on {told['rows']:,} texts. {told['fine_tuned_runs']} methods "
+        f"were trained, and `{told['chosen']}` was chosen, with {told['dev']:g} {told['metric']} on dev."
+    )
+    return (
+        table(["step", "seconds"], ([row["step"], row["seconds"]] for row in rows_of(results))) + f"\n\n{end}"
+    )

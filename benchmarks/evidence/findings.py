@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from benchmarks.docs import READINGS
 from benchmarks.evidence.agenda import Known, Unfinished
 from benchmarks.evidence.plan import Plan, Stage
 from benchmarks.record import Results
-from benchmarks.tables import rows_of
+from benchmarks.tables import READINGS, rows_of
 from pats.page.numbers.statistics import Paired, across, holm
 
 Score = tuple[str, int]  # task and seed
