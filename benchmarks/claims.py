@@ -199,7 +199,7 @@ CLAIMS: Mapping[str, Claim] = {
         "how long a newcomer takes by the README, from an empty environment to a model for a table of texts",
         (
             "python -m benchmarks.real_tables --data GLUE --tables films",
-            "python -m benchmarks.newcomer --table out/tables/films/table.csv",
+            "python -m benchmarks.newcomer",
         ),
         (*STUDY, "src/pats/cli", "README.md", "pyproject.toml", "benchmarks/newcomer.py"),
         6,

@@ -1,7 +1,7 @@
 """Follow the README as a newcomer, from a clean environment to a model for a table; how long each step takes.
 
     python -m benchmarks.real_tables --data GLUE --tables films    # first: a table of real texts
-    python -m benchmarks.newcomer --table out/tables/films/table.csv
+    python -m benchmarks.newcomer
 
 The commands on the table are the README's own, word for word, with the table's path in place of
 ``reviews.csv``. PATS is installed from this checkout, torch as ``constraints.txt`` pins it. How long pip
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import record
+from benchmarks.real_tables import OUT as TABLES
 from benchmarks.release import pinned, run
 from pats.baselines import is_simple
 from pats.run.model.exported import read_card
@@ -81,7 +82,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--table", type=Path, required=True, help="a table with texts in its first column")
+    parser.add_argument(
+        "--table",
+        type=Path,
+        default=TABLES / "films" / "table.csv",
+        help="a table with texts in its first column (default: out/tables/films/table.csv)",
+    )
     asked = parser.parse_args()
     recording = record.start(NAME)
     table = asked.table.resolve()
