@@ -88,9 +88,12 @@ def size_kernel(ranges, scalars, moving, partial, sums, sizes, TOTAL: tl.constex
         total, square = tl.load(job + J_TOTAL), spread * spread
         mean = (sum_all / total).to(tl.float32).to(tl.float64)
         variance = (relative / total).to(tl.float32).to(tl.float64)
+        tl.store(account + A_MEAN, mean)
+        tl.store(account + A_VARIANCE, variance)
         known = square > 0.0
         safe = tl.where(known, square, 1.0)
         spent = tl.where(known, spent + tl.load(account + A_SIZE) * variance / safe, spent)
+        tl.store(account + A_SPENT, spent)
         k = tl.maximum(steps - step + 1.0, 0.0)
         share = tl.minimum(6.0 * k / ((k + 1.0) * (2.0 * k + 1.0)), 0.0625)
         share = tl.where(steps > 0.0, share, FADING)
@@ -99,10 +102,7 @@ def size_kernel(ranges, scalars, moving, partial, sums, sizes, TOTAL: tl.constex
         given = tl.where((flag & HEAT) != 0, tl.where(over, 0.0, opened * value * lr), given)
         size = tl.where(fine, given / tl.where(fine, variance, 1.0), 0.0)
         each = size / tl.where(fine, opened, 1.0)
-        tl.store(account + A_MEAN, mean)
-        tl.store(account + A_VARIANCE, variance)
         tl.store(account + A_SIZE, size)
-        tl.store(account + A_SPENT, spent)
         lam = tl.where(std, tl.sqrt(each), each)
         ceiling = tl.sqrt(each * tl.minimum(16.0 * variance, most))
     else:
