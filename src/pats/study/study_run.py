@@ -163,11 +163,17 @@ class StudyRun:
         return cut(self.study, limit.left - limit.reserve, full, self._first_seconds)
 
     def _hasten(self) -> bool:
-        """Have one run at a time on all cores, and time its steps again; whether that changes anything."""
-        hasten = getattr(self.engine, "one_at_a_time", None)  # the local engine's alone
-        if hasten is None or not hasten():
+        """Have one run at a time on all cores where that ends sooner; whether it does."""
+        one_at_a_time = getattr(self.engine, "one_at_a_time", None)  # the local engine's alone
+        before, steps = self._first_seconds(self.study), self.estimate.steps
+        if one_at_a_time is None or before is None or not one_at_a_time():
             return False
-        self.checked = False
+        self.checked = False  # a step is timed again
+        after = self._first_seconds(self.study)
+        if after is None or after >= before:  # other programs keep the cores busy
+            one_at_a_time(False)
+            self.estimate.steps = steps
+            return False
         self._say("One run at a time, on all cores, for a first answer within the time limit.", style="dim")
         return True
 

@@ -126,3 +126,5 @@ def test_one_run_at_a_time_has_all_cores_unless_somebody_divided_them(monkeypatc
     assert engine.one_at_a_time() == different
     assert (engine.workers, engine.threads) == ((1, 4) if different else before)
     assert not engine.one_at_a_time()
+    assert engine.one_at_a_time(False) == different
+    assert (engine.workers, engine.threads) == before

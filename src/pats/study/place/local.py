@@ -68,15 +68,20 @@ class LocalPlacer(NamedPlacer):
         self.threads = max(1, self._cpus or cores // self.workers)
         return chosen.why
 
-    def one_at_a_time(self) -> bool:
-        """One run at a time on all cores, which ends sooner; unless somebody named how they are divided.
+    def one_at_a_time(self, alone: bool = True) -> bool:
+        """Whether runs have all cores, one after another, unless somebody named how the cores are divided.
+
+        Args:
+            alone: One run at a time; False goes back to several.
 
         Returns:
             Whether that is different from before.
         """
-        if not self._divided or self.workers == 1:
+        cores = resources.cores()
+        workers = 1 if alone else resources.fitting(cores)
+        if not self._divided or self.workers == workers:
             return False
-        self.workers, self.threads = 1, resources.cores()
+        self.workers, self.threads = workers, max(1, cores // workers)
         return True
 
     def submit(self, attempt: Path) -> Handle:
