@@ -165,7 +165,9 @@ def test_data_parallel():
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.split() == [
+    # The library of torch 2.10 prints here as well.
+    told = [line for line in done.stdout.splitlines() if not line.startswith("[Gloo]")]
+    assert told == [
         "vanilla",
         "mixout",
         "neftune",
