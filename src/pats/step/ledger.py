@@ -24,6 +24,7 @@ class _Account:
     row: Tensor
     views: dict[str, Tensor]
     kept: bool = False  # the state has held the views
+    looks: int = 0  # how often its entries were all equal and were looked at again
 
 
 class Ledger:
@@ -64,15 +65,34 @@ class Ledger:
             for entry in self._flat
             if self._entries[id(entry.parameter)] is entry and not capturing(entry.parameter.device)
         ]
-        asked = [*again, *unknown]
-        if not asked:
+        there = [entry for entry in again if _is_far(entry.row)]
+        asked = [*(entry for entry in again if not _is_far(entry.row)), *unknown]
+        if not asked and not there:
             return
+        self._flat = self._looked_at(there)
         spreads = shard.spreads([entry.parameter for entry in asked])
         for entry, spread in zip(asked, spreads, strict=True):
             if not bool(entry.row[SPREAD]):
                 entry.row[SPREAD] = spread
-        self._flat = [entry for entry in asked if entry.parameter.numel() > 1 and not bool(entry.row[SPREAD])]
+        self._flat += [e for e in asked if e.parameter.numel() > 1 and not bool(e.row[SPREAD])]
         self._warn()
+
+    def _looked_at(self, there: Sequence[_Account]) -> list[_Account]:
+        """Bring the spreads of an accelerator's matrices up to date; those that may still have none.
+
+        The host does not wait for a spread. It asks after 1, 2, 4, 8 ... looks whether there is one by now,
+        on all ranks at the same ones.
+        """
+        spreads = shard.spreads_there([entry.parameter for entry in there])
+        left = []
+        for entry, spread in zip(there, spreads, strict=True):
+            held = entry.row[SPREAD]
+            held.copy_(torch.where(held > 0.0, held, spread))
+            entry.looks += 1
+            asks = entry.looks & (entry.looks - 1) == 0
+            if not (asks and bool(held)):
+                left.append(entry)
+        return left
 
     def row(self, parameter: Tensor) -> Tensor:
         """The row of a matrix that ``open`` has seen."""
@@ -118,3 +138,8 @@ class Ledger:
                 "weights' spread: they get no noise until they differ",
                 stacklevel=5,
             )
+
+
+def _is_far(row: Tensor) -> bool:
+    """Whether the host waits for a device where it reads a row."""
+    return row.device.type != "cpu"

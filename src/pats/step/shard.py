@@ -210,10 +210,10 @@ def spreads(parameters: Sequence[Tensor]) -> list[float]:
     reads the results.
     """
     count = [max(parameter.numel(), 1) for parameter in parameters]
-    sums = _summed(parameters, [_moment(local(p.detach()), None) for p in parameters])
+    sums = _read(_summed(parameters, [_moment(local(p.detach()), None) for p in parameters]))
     means = [total / n for total, n in zip(sums, count, strict=True)]
     centred = zip(parameters, means, strict=True)
-    squares = _summed(parameters, [_moment(local(p.detach()), mean) for p, mean in centred])
+    squares = _read(_summed(parameters, [_moment(local(p.detach()), mean) for p, mean in centred]))
     deviations = []
     for parameter, square, n in zip(parameters, squares, count, strict=True):
         value = math.sqrt(square / (n - 1)) if n > 1 and math.isfinite(square) else 0.0
@@ -221,7 +221,21 @@ def spreads(parameters: Sequence[Tensor]) -> list[float]:
     return deviations
 
 
-def _moment(part: Tensor, mean: float | None) -> Tensor:
+def spreads_there(parameters: Sequence[Tensor]) -> list[Tensor]:
+    """``spreads`` where the matrices are: nothing is read by the host."""
+    count = [max(parameter.numel(), 1) for parameter in parameters]
+    sums = _summed(parameters, [_moment(local(p.detach()), None) for p in parameters])
+    means = [total / n for total, n in zip(sums, count, strict=True)]
+    centred = zip(parameters, means, strict=True)
+    squares = _summed(parameters, [_moment(local(p.detach()), mean) for p, mean in centred])
+    deviations = []
+    for parameter, square, n in zip(parameters, squares, count, strict=True):
+        value = (square / max(n - 1, 1)).sqrt().to(state_dtype(parameter)).double()
+        deviations.append(torch.where(square.isfinite() & (n > 1), value, 0.0))
+    return deviations
+
+
+def _moment(part: Tensor, mean: float | Tensor | None) -> Tensor:
     """Sum of the entries, or of their squared distances from the mean: float64, without a large temporary."""
     if mean is None:
         return part.sum(dtype=torch.float64)
@@ -233,20 +247,30 @@ def _moment(part: Tensor, mean: float | None) -> Tensor:
     return total
 
 
-def _summed(parameters: Sequence[Tensor], own: Sequence[Tensor]) -> list[float]:
+def _summed(parameters: Sequence[Tensor], own: Sequence[Tensor]) -> list[Tensor]:
     """This rank's numbers added up over the ranks among which each matrix is sharded."""
     groups: dict[Layout | None, list[int]] = {}
     for index, parameter in enumerate(parameters):
         layout = _layout(parameter)
         groups.setdefault(layout if layout is not None and _split_dims(layout) else None, []).append(index)
-    totals = [0.0] * len(own)
+    totals = [*own]
     for layout, members in groups.items():
+        if layout is None:
+            continue
         values = torch.stack([own[index].to(own[members[0]].device) for index in members])
-        for group in _groups(layout) if layout is not None else ():
+        for group in _groups(layout):
             dist.all_reduce(values, group=group)
-        for index, value in zip(members, values.tolist(), strict=True):
+        for index, value in zip(members, values, strict=True):
             totals[index] = value
     return totals
+
+
+def _read(values: Sequence[Tensor]) -> list[float]:
+    """Numbers of a device, which the host waits for once."""
+    if not values:
+        return []
+    read: list[float] = torch.stack([value.to(values[0].device) for value in values]).tolist()
+    return read
 
 
 def is_sharded(tensor: Tensor) -> bool:
