@@ -15,6 +15,7 @@ import tempfile
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pats.study.place.worker import attend
 
@@ -34,6 +35,8 @@ def main(argv: Sequence[str]) -> int:
     attend(Path(folder), int(parent[0]) if parent else None, signs=False)
     loopback.install()
     logging.disable(logging.ERROR)  # the log ends with what a rank says, not with how it was ended
+    later: dict[str, Any] = {"shutdown_timeout": GRACE}  # torch 2.10 does not have it
+    later = {name: value for name, value in later.items() if name in LaunchConfig.__dataclass_fields__}
     with tempfile.TemporaryDirectory(prefix="pats-") as logs:
         config = LaunchConfig(
             min_nodes=1,
@@ -44,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
             local_addr=loopback.HOST,
             max_restarts=0,  # the coordinator repeats a lost attempt
             logs_specs=DefaultLogsSpecs(log_dir=logs),
-            shutdown_timeout=GRACE,
+            **later,
         )
         try:
             elastic_launch(config, program)(*arguments, folder, str(os.getpid()))
