@@ -71,6 +71,11 @@ def widen(model, optimizer, monkeypatch):
     weight.data = weight.data.t().contiguous().t()
 
 
+def widen_average(model, optimizer, monkeypatch):
+    average = optimizer.state[model.layers[0].linear.weight]["sensitivity"]
+    average.data = average.data.t().contiguous().t()
+
+
 def leave_out(model, optimizer, monkeypatch):
     optimizer.param_groups[0]["params"].pop()
     optimizer.param_groups[0]["param_names"].pop()
@@ -86,6 +91,7 @@ CHANGES = {
     "rate": (set_all(lr=5e-3), True),
     "counter moved": (count_on, True),
     "transposed": (widen, True),
+    "average transposed": (widen_average, False),
     "betas": (set_all(betas=(0.8, 0.99)), False),
     "decay": (set_all(weight_decay=0.1), False),
     "gate": (set_all(noise_p=0.7), False),
@@ -125,12 +131,12 @@ def trained(cls, change, monkeypatch, looks_up):
     return tensors, optimizer.stats(), served
 
 
-# fused=True and no noise: without the kernel that is an error, whatever the last step found.
+# fused=True and no noise: without the kernel that is an error, whatever the last step found; no average.
 PAIRS = [
     (name, change)
     for name in OPTIMIZERS
     for change in CHANGES
-    if "no noise" not in name or change != "kernel"
+    if "no noise" not in name or change not in ("kernel", "average transposed")
 ]
 
 

@@ -5,6 +5,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.debug import CommDebugMode
+from torch.distributed.tensor.placement_types import _StridedShard
 
 from pats import InputError
 from pats.kernels import Piece
@@ -43,6 +44,12 @@ def check_pieces():
     cube = distribute_tensor(torch.arange(5.0 * 4 * 3).view(5, 4, 3), make_mesh(2, 2), [Shard(0), Shard(1)])
     assert torch.equal(global_indices(pieces(cube)).float(), local(cube).reshape(-1))
     assert len(pieces(cube)) == 1
+    # Every rank holds two ranges of rows that are apart; the last ranks' second one is short or empty.
+    for rows in (16, 13, 7):
+        whole, strided = torch.arange(3.0 * rows).view(rows, 3), [_StridedShard(0, split_factor=2)]
+        apart = distribute_tensor(whole, make_mesh(4), strided, src_data_rank=None)
+        assert torch.equal(global_indices(pieces(apart)).float(), local(apart).reshape(-1)), rows
+        assert sum(p.count for p in pieces(apart)) == local(apart).numel()
     return counts
 
 
