@@ -28,6 +28,18 @@ def test_a_step_is_perturbed_once():
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
+def test_a_batch_without_its_sums_is_an_error():
+    """Left out, it would get no noise, and nobody would be told."""
+    model = make_network()
+    _, handle = attached(model)
+    backward(model, 0)
+    step = handle._stepper.measure()
+    assert step._sums
+    step._sums.pop()
+    with pytest.raises(ValueError, match="zip"):
+        handle._stepper.perturb(step)
+
+
 MAKERS = {
     "perturb": lambda model: attached(model)[0],
     "fused": lambda model: pats.optim.Adamax(pats.param_groups(model), noise=pats.Noise()),
