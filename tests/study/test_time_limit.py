@@ -177,6 +177,7 @@ def test_a_limit_too_short_for_any_run_trains_nothing_and_says_so(study, timed, 
     assert timed.made == []
     assert any("too short for one fine-tuning, as a first answer takes about" in n for n in result.page.notes)
     assert "before a method had its first seed" in result.page.verdict[-1]
+    assert Store(tmp_path).cut_for() is None
 
 
 def test_what_a_limit_left_out_stays_out_until_there_is_more_time(study, timed, tmp_path, monkeypatch):

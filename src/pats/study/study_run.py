@@ -153,7 +153,8 @@ class StudyRun:
             if found is not None and self._hasten():
                 found, alone = self._cut(full)
         if found is not None:
-            self.study, self.cut_for = found.of(study), float(limit.seconds)
+            # Where nothing fits, nothing is decided: the machine may be faster at the next call.
+            self.study, self.cut_for = found.of(study), None if alone else float(limit.seconds)
             sentence = found.told(study, limit.seconds, full, alone)
             self._say(sentence)
             self.notes.append(sentence)

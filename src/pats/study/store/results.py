@@ -124,9 +124,10 @@ class Store:
         return None if sentence is None else str(sentence)
 
     def cut_for(self) -> float | None:
-        """The time limit that a part of the study was left out for; None where none was, or no study."""
+        """The time limit that a part of ``plan()`` was left out for; None where none was, or no plan."""
         try:
             seconds = self.study().get("cut_for")
+            self.plan()
         except InputError:  # a new study, or one whose file is to be written again
             return None
         return seconds if isinstance(seconds, float) else None
