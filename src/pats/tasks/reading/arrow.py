@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from mmap import ACCESS_READ, mmap
 from typing import Any
 
 from pats._errors import InputError
@@ -11,7 +10,7 @@ from pats.tasks.reading.source import Source, seekable
 from pats.tasks.reading.table import Table, unique
 
 _DAMAGED = "the file is damaged or cut, get it again"
-# Arrow's threads may abort the process when it ends (apache/arrow 34314): read without them, from memory.
+# Arrow's threads may abort the process when it ends (apache/arrow 34314): read and buffer without them.
 _ALONE = {"use_threads": False}
 
 
@@ -31,7 +30,7 @@ def parquet(source: Source) -> Any:
         InputError: The file is not Parquet, or is damaged or cut.
     """
     try:
-        return _parquet(seekable(source).read()).read(**_ALONE)
+        return _parquet(source).read(**_ALONE)
     except _errors() as error:
         raise _broken(source.name, error) from None
 
@@ -44,7 +43,7 @@ def stream(source: Source, size: int) -> Iterator[Table]:
     """
     done, notes = 0, source.notes
     try:
-        file = _parquet(_mapped(source))
+        file = _parquet(source)
         for batch in file.iter_batches(size, **_ALONE):
             table = try_import("pyarrow", "run").Table.from_batches([batch], schema=file.schema_arrow)
             yield of_arrow(table, source.name, notes, done)
@@ -104,18 +103,8 @@ def class_names(schema: Any, column: str) -> tuple[str, ...] | None:
     return tuple(str(name) for name in names)
 
 
-def _parquet(content: bytes | mmap) -> Any:
-    memory = try_import("pyarrow", "run").BufferReader(content)
-    return try_import("pyarrow.parquet", "run").ParquetFile(memory)
-
-
-def _mapped(source: Source) -> bytes | mmap:
-    """The bytes of a file, of one on a disk as pages that come and go."""
-    file = seekable(source)
-    try:
-        return mmap(file.fileno(), 0, access=ACCESS_READ)
-    except (OSError, ValueError):  # it is in memory already, is empty, or its disk maps nothing
-        return file.read()
+def _parquet(source: Source) -> Any:
+    return try_import("pyarrow.parquet", "run").ParquetFile(seekable(source), pre_buffer=False)
 
 
 def _errors() -> tuple[type[Exception], ...]:
