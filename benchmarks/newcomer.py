@@ -43,7 +43,10 @@ def steps(readme: str, table: Path, work: Path) -> Iterator[tuple[str, float]]:
     """Take every step in a folder; its name and its seconds."""
     bin_folder, root = work / "venv" / "bin", record.ROOT
     shorter = work / "new.csv"
-    with table.open(newline="", encoding="utf-8") as file, shorter.open("w", newline="") as new:
+    with (
+        table.open(newline="", encoding="utf-8") as file,
+        shorter.open("w", newline="", encoding="utf-8") as new,
+    ):
         rows = [row for row, _ in zip(csv.reader(file), range(NEW + 1), strict=False)]
         csv.writer(new).writerows(row[:1] for row in rows)
     pip: list[str | Path] = [bin_folder / "python", "-m", "pip", "install", "--quiet"]

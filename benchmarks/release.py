@@ -176,7 +176,7 @@ def faults(rows: Sequence[dict[str, Any]]) -> list[str]:
         if row["word"] != first["word"] or row["version"] != first["version"]:
             found.append(f"{name} has another version, or another stream")
         pairs = zip(row["weights"], first["weights"], strict=True)
-        if any(abs(ours - theirs) > TOLERANCE * far for (ours, _), (theirs, far) in pairs):
+        if not all(abs(ours - theirs) <= TOLERANCE * far for (ours, _), (theirs, far) in pairs):
             found.append(f"{name} ends with other weights")
     return found
 

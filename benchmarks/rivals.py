@@ -204,6 +204,7 @@ def main() -> int:
         print(f"[{number}/{len(todo)}] {about} {split} {system}: {reached}{advised}; {spent}", flush=True)
         put(recording, folder)
     show([row for row, _ in kept(folder)], asked.splits)
+    put(recording, folder)  # also what was kept when an earlier call was stopped
     return 0
 
 

@@ -275,8 +275,8 @@ def newcomer(results: Results) -> str:
     """How long every step of the README takes somebody new, and what it ends with."""
     told = results.summary
     end = (
-        f"All of it: {told['seconds']:.0f} s, on {told['rows']:,} texts. {told['fine_tuned_runs']} methods "
-        f"were trained, and `{told['chosen']}` was chosen, with {told['dev']:g} {told['metric']} on dev."
+        f"All of it: {told['seconds']:.0f} s, on {told['rows']:,} texts. {told['fine_tuned_runs']} models "
+        f"were fine-tuned, and `{told['chosen']}` was chosen, with {told['metric']} {told['dev']:.1f} on dev."
     )
     return (
         table(["step", "seconds"], ([row["step"], row["seconds"]] for row in rows_of(results))) + f"\n\n{end}"

@@ -65,7 +65,10 @@ def test_noise_begins_at_the_same_step_with_the_same_spread(door, monkeypatch):
 
 
 def test_a_constant_matrix_is_read_ever_more_rarely(monkeypatch):
+    asked, read = [], shard._read
+    monkeypatch.setattr(shard, "_read", lambda values: asked.extend(values) or read(values))
     _, reads, _ = train("optim", True, monkeypatch, moves=STEPS)
+    assert len(asked) == 2 * 4  # sums and squares of four matrices, when their accounts were opened
     assert [number for number, count in enumerate(reads) if count and number] == [1, 2, 4, 8, 16]
     _, reads, _ = train("optim", False, monkeypatch, moves=STEPS)
     assert all(reads)  # the control: on a CPU reading costs nothing

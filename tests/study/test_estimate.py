@@ -60,6 +60,7 @@ def test_no_number_of_workers_makes_one_run_shorter():
         one + half
     )
     assert estimate.together([], 2) is None
+    assert estimate.together([RUN, replace(RUN, data="unknown.csv")], 2) is None
 
 
 @pytest.mark.parametrize(("takes", "calls"), [((1.0, 0.4), 2), ((3.0,), 1)])

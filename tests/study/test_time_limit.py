@@ -8,6 +8,7 @@ import pytest
 
 from pats import InputError, Run, Study, compare, report
 from pats.page.content.words import duration
+from pats.study.cut import decided
 from pats.study.limit import Limit
 from pats.study.store.results import Store
 from pats.study.watch import Watched
@@ -137,6 +138,8 @@ def test_a_limit_too_short_for_the_search_gives_a_first_answer_without_it(
         assert {cell.lr for cell in result.cells} == {3e-4}
         assert [len(cell.outcomes) for cell in result.cells] == [1] * len(result.cells)
         assert result.chosen
+        assert "and no search for learning rates; the same command with a longer" in result.page.verdict[-1]
+        assert report(tmp_path).verdict[-1] == result.page.verdict[-1]
 
 
 @pytest.mark.parametrize("limit", [80, 100, 120])
@@ -167,9 +170,9 @@ def test_one_run_at_a_time_comes_before_anything_is_left_out(
     timed.one_at_a_time = one_at_a_time
     monkeypatch.setattr("pats.study.calibrate.seconds_of", lambda *_: step if alone and alone[-1] else 1.0)
     compare(study, tmp_path, engine=timed, time_limit=190)
-    assert alone == ([True] if sooner else [True, False])
+    assert alone == [True, False]  # in the end the engine divides the cores as it did
     assert timed.made[0] == ("vanilla", "trial" if sooner else 0)
-    assert (Store(tmp_path).cut_for() is None) == sooner
+    assert (decided(Store(tmp_path).study()) is None) == sooner
 
 
 def test_a_limit_too_short_for_any_run_trains_nothing_and_says_so(study, timed, tmp_path):
@@ -177,7 +180,7 @@ def test_a_limit_too_short_for_any_run_trains_nothing_and_says_so(study, timed, 
     assert timed.made == []
     assert any("too short for one fine-tuning, as a first answer takes about" in n for n in result.page.notes)
     assert "before a method had its first seed" in result.page.verdict[-1]
-    assert Store(tmp_path).cut_for() is None
+    assert decided(Store(tmp_path).study()) is None
 
 
 def test_what_a_limit_left_out_stays_out_until_there_is_more_time(study, timed, tmp_path, monkeypatch):
@@ -186,19 +189,42 @@ def test_what_a_limit_left_out_stays_out_until_there_is_more_time(study, timed, 
     monkeypatch.setattr("pats.study.calibrate.seconds_of", lambda *_: 0.1)
     compare(study, tmp_path, engine=timed, time_limit=190)
     assert "trial" not in [seed for _, seed in timed.made]
-    assert Store(tmp_path).study()["cut_for"] == 190.0
+    assert decided(Store(tmp_path).study()).seconds == 190.0
     whole = compare(study, tmp_path, engine=timed)
-    assert "cut_for" not in Store(tmp_path).study()
+    assert decided(Store(tmp_path).study()) is None
     assert [seed for _, seed in timed.made].count("trial") == 6
     assert {len(cell.outcomes) for cell in whole.cells} == {6}
     assert timed.made.count(("vanilla", 0)) == 1  # the run of before is one of the study's
+
+
+@pytest.mark.parametrize(
+    ("run", "grid"), [({"max_steps": 60}, GRID), ({"min_steps": 80}, GRID), ({}, (1e-4, 2e-4, 5e-4))]
+)
+def test_what_a_limit_left_out_of_another_study_counts_for_nothing(study, timed, tmp_path, run, grid):
+    first = replace(study, run=replace(study.run, steps=None, epochs=13, min_steps=30, max_steps=1500))
+    compare(first, tmp_path, engine=timed, time_limit=100)
+    assert decided(Store(tmp_path).study()).cut.steps < 91
+    other = replace(first, run=replace(first.run, **run), lr_grid=grid)
+    compare(other, tmp_path, engine=timed, time_limit=400)
+    found = decided(Store(tmp_path).study())
+    assert found is None or found.holds(other, 400)
+    assert {one.max_steps for cell in Store(tmp_path).cells() for one in cell.runs} == {
+        found.cut.steps if found else other.run.max_steps
+    }
+
+
+def test_a_finished_study_that_was_cut_needs_no_model_to_be_shown_again(study, timed, tmp_path, monkeypatch):
+    short = replace(study, seeds=1, methods=("vanilla",))
+    shown = compare(short, tmp_path, engine=timed, time_limit=190)
+    monkeypatch.setattr("pats.study.prepare.check_models", None)
+    assert compare(short, tmp_path, engine=timed, time_limit=190).page.verdict == shown.page.verdict
 
 
 @pytest.mark.parametrize("change", [{"halving": None}, {"lr_grid": (), "lr": 1e-4, "halving": None}])
 def test_what_somebody_names_stays_whatever_the_limit(study, timed, tmp_path, change):
     compare(replace(study, **change), tmp_path, engine=timed, time_limit=190)
     assert timed.made[0] == ("vanilla", 0 if "lr" in change else "trial")
-    assert Store(tmp_path).cut_for() is None
+    assert decided(Store(tmp_path).study()) is None
 
 
 def test_watch_knows_the_runs_that_follow(study, engine, tmp_path):

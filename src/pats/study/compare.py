@@ -121,11 +121,14 @@ def _console(study: Any, progress: bool | None) -> Console | None:
 
 
 def _compare(study_run: StudyRun) -> StudyResult:
-    study_run.fit_to_limit()
-    study, fingerprints = study_run.study, study_run.data.fingerprints
-    now = study_run.follow(
-        lambda ranking: agenda(study, fingerprints, ranking), early=not study_run.options.all_seeds
-    )
+    try:
+        study_run.fit_to_limit()
+        study, fingerprints = study_run.study, study_run.data.fingerprints
+        now = study_run.follow(
+            lambda ranking: agenda(study, fingerprints, ranking), early=not study_run.options.all_seeds
+        )
+    finally:
+        study_run.give_back()
     _note_trials(study_run, now)
     return study_run.settle(now.cells)
 

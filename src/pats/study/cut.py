@@ -3,9 +3,12 @@
 Only a preset's own search and length are cut: rates and steps that somebody names stay.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+from pats._schema import Misfit, build
 from pats.page.content.words import duration
 from pats.study.plan.grid import Study
 
@@ -58,8 +61,43 @@ class Cut:
         )
 
 
+@dataclass(frozen=True)
+class Decided:
+    """A cut that a study was made with, as its file keeps it.
+
+    Args:
+        seconds: The time limit.
+        cut: What was left out.
+        of: What the cut depends on of the whole study, see ``whole``.
+    """
+
+    seconds: float
+    cut: Cut
+    of: Mapping[str, Any]
+
+    def holds(self, study: Study, limit: float) -> bool:
+        """Whether it is this study's, and there is no more time than there was."""
+        return self.of == whole(study) and limit <= self.seconds
+
+
+def decided(content: Mapping[str, Any]) -> Decided | None:
+    """The cut in the content of a study's file; None where there is none that can be read."""
+    try:
+        found: Decided = build(Decided, content.get("cut"))
+    except Misfit:
+        return None
+    return found
+
+
+def whole(study: Study) -> dict[str, Any]:
+    """What a cut changes, and what it depends on, in plain values."""
+    plain = {"lr_grid": study.lr_grid, "halving": study.halving, "run": study.run.to_dict()}
+    found: dict[str, Any] = json.loads(json.dumps(plain))
+    return found
+
+
 def cut(study: Study, left: float, full: int, forecast: Forecast) -> tuple[Cut | None, float | None]:
-    """What to leave out of a study, None where nothing need be, and the seconds of what fits even so not.
+    """What to leave out of a study, None where nothing need be, and the seconds of what even so does not fit.
 
     Args:
         study: The whole study.
@@ -67,18 +105,18 @@ def cut(study: Study, left: float, full: int, forecast: Forecast) -> tuple[Cut |
         full: Steps of a run.
         forecast: How long a first answer takes.
     """
-    whole, left = forecast(study), SAFE * left
-    if whole is None or whole <= left:
+    seconds, safe = forecast(study), SAFE * left
+    if seconds is None or seconds <= safe:
         return None, None
     searched = Cut(sorted(study.lr_grid)[len(study.lr_grid) // 2], study.run.max_steps)
     alone = forecast(searched.of(study))
-    if alone is None or alone <= left:
+    if alone is None or alone <= safe:
         return searched, None
     least = study.run.min_steps
     if least is None or study.run.steps is not None or least >= full:
-        return searched, alone
-    shortest = forecast(replace(searched, steps=least).of(study))
-    if shortest is None or shortest > left:
-        return searched, alone if shortest is None else shortest
-    steps = least + int((full - least) * (left - shortest) / (alone - shortest))
+        return searched, alone if alone > left else None
+    shortest = forecast(replace(searched, steps=least).of(study)) or 0.0  # nothing is left to make
+    if shortest > left:
+        return searched, shortest
+    steps = least + max(0, int((full - least) * (safe - shortest) / (alone - shortest)))
     return replace(searched, steps=steps), None

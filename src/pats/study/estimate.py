@@ -86,10 +86,13 @@ class Estimate:
             workers: Runs at a time.
 
         Returns:
-            The seconds; None where nobody knows.
+            The seconds; None where there are no runs, or nobody knows how long one of them takes.
         """
-        known = sorted(seconds for run in runs if (seconds := self.seconds(run)) is not None)
-        return sum(known[:-1]) / max(1, workers) + known[-1] if known else None
+        known = [self.seconds(run) for run in runs]
+        each = sorted(seconds for seconds in known if seconds is not None)
+        if not each or len(each) < len(known):
+            return None
+        return sum(each[:-1]) / max(1, workers) + each[-1]
 
     def _key(self, run: Run) -> tuple[str, str, str]:
         return _task(run), run.model, run.method

@@ -79,8 +79,24 @@ def forecast(
     return f"{text}."
 
 
-def ended(study: Study, cells: Sequence[Cell], missing: int, seconds: float | None, limit: Limit) -> str:
-    """That the time limit ended a comparison, and what more time would bring."""
+def ended(
+    study: Study,
+    cells: Sequence[Cell],
+    missing: int,
+    seconds: float | None,
+    limit: Limit,
+    cut: bool = False,
+) -> str:
+    """That the time limit ended a comparison, and what more time would bring.
+
+    Args:
+        study: The study.
+        cells: Its rows, with the outcomes so far.
+        missing: Runs that were not made.
+        seconds: What they take; None where nobody knows.
+        limit: The time that there was.
+        cut: The search for learning rates was left out for it, and perhaps steps.
+    """
     shown = comparable(cells)
     tested = [cell for cell in shown if not cell.control and not cell.simple]
     many = max((len(cell.outcomes) for cell in tested), default=0)
@@ -89,9 +105,15 @@ def ended(study: Study, cells: Sequence[Cell], missing: int, seconds: float | No
     text = f"The time limit of {duration(limit.seconds)} ended the comparison "
     text += f"with {many} of {count(seeds, 'seed')}" if many else "before a method had its first seed"
     text += f", and without {listed(absent)}" if absent and many else ""
-    text += f"; the other {count(missing, 'run')} need " if many else f"; its {count(missing, 'run')} need "
-    text += "more time" if seconds is None else f"about {duration(seconds)} more"
-    text += ", with the same command and a longer --time-limit"
+    if cut:
+        text += ", and no search for learning rates; the same command with a longer --time-limit makes "
+        text += "that search, and whole runs"
+    else:
+        text += (
+            f"; the other {count(missing, 'run')} need " if many else f"; its {count(missing, 'run')} need "
+        )
+        text += "more time" if seconds is None else f"about {duration(seconds)} more"
+        text += ", with the same command and a longer --time-limit"
     full, now = _reach(study, seeds), _reach(study, many)
     if full:
         text += f": {count(seeds, 'seed')} can show a difference of {full}"

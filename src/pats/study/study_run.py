@@ -3,9 +3,10 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pats._errors import InputError
 from pats.page.content.summary import Summary, summary_of
 from pats.page.content.verdict import too_few
 from pats.page.formats import csv_tables
@@ -15,7 +16,7 @@ from pats.run.folder.files import write_atomic
 from pats.run.spec import Run
 from pats.study import choose, folds, noise, partial, prepare
 from pats.study.cells import outcome, predictions, row_file, with_results
-from pats.study.cut import Cut, cut
+from pats.study.cut import Cut, Decided, cut, decided, whole
 from pats.study.estimate import Estimate
 from pats.study.keep import Keeper
 from pats.study.options import Options
@@ -49,7 +50,8 @@ class StudyRun:
         estimate: How long runs take.
         agenda: The runs that are known.
         ended: Why the study ended before all runs were made, and what more would bring; else None.
-        cut_for: The time limit that a part of the study was left out for; else None.
+        decided: What a time limit left out of the study; else None.
+        hastened: The engine has one run at a time, for this study alone.
     """
 
     study: Study
@@ -63,7 +65,8 @@ class StudyRun:
     estimate: Estimate = field(default_factory=Estimate)
     agenda: Agenda = field(default_factory=Agenda)
     ended: str | None = None
-    cut_for: float | None = None
+    decided: Decided | None = None
+    hastened: bool = False
 
     def __post_init__(self) -> None:
         self.estimate.rows = {
@@ -143,21 +146,30 @@ class StudyRun:
             return
         rows = max(train for train, _ in self.estimate.rows.values())
         full = study.run.total_steps(max(1, round(study.run.fraction * rows)))
-        before, alone = self.store.cut_for(), None
-        if before is not None and limit.seconds <= before:
-            kept = self.store.plan().run
-            found: Cut | None = Cut(kept.lr, kept.max_steps)
+        before = self._decided()
+        found: Cut | None
+        if before is not None and before.holds(study, limit.seconds):
+            found, alone, self.decided = before.cut, None, before
+            self.study = found.of(study)
             self._hasten()
         else:
             found, alone = self._cut(full)
             if found is not None and self._hasten():
                 found, alone = self._cut(full)
-        if found is not None:
-            # Where nothing fits, nothing is decided: the machine may be faster at the next call.
-            self.study, self.cut_for = found.of(study), None if alone else float(limit.seconds)
-            sentence = found.told(study, limit.seconds, full, alone)
-            self._say(sentence)
-            self.notes.append(sentence)
+            if found is None:
+                return
+            self.study = found.of(study)
+            if alone is None:  # where nothing fits, nothing is decided: the machine may be faster next time
+                self.decided = Decided(limit.seconds, found, whole(study))
+        sentence = found.told(study, limit.seconds, full, alone)
+        self._say(sentence)
+        self.notes.append(sentence)
+
+    def _decided(self) -> Decided | None:
+        try:
+            return decided(self.store.study())
+        except InputError:  # a new study, or one whose file is to be written again
+            return None
 
     def _cut(self, full: int) -> tuple[Cut | None, float | None]:
         limit = self.options.limit
@@ -166,17 +178,25 @@ class StudyRun:
     def _hasten(self) -> bool:
         """Have one run at a time on all cores where that ends sooner; whether it does."""
         one_at_a_time = getattr(self.engine, "one_at_a_time", None)  # the local engine's alone
-        before, steps = self._first_seconds(self.study), self.estimate.steps
-        if one_at_a_time is None or before is None or not one_at_a_time():
+        if one_at_a_time is None:
             return False
-        self.checked = False  # a step is timed again
+        before, steps = self._first_seconds(self.study), self.estimate.steps
+        if before is None or not one_at_a_time():
+            return False
+        self.hastened, self.checked = True, False  # a step is timed again
         after = self._first_seconds(self.study)
         if after is None or after >= before:  # other programs keep the cores busy
-            one_at_a_time(False)
+            self.give_back()
             self.estimate.steps = steps
             return False
         self._say("One run at a time, on all cores, for a first answer within the time limit.", style="dim")
         return True
+
+    def give_back(self) -> None:
+        """Have the engine divide the cores as it did."""
+        if self.hastened:
+            self.engine.one_at_a_time(False)  # type: ignore[attr-defined]
+            self.hastened = False
 
     def _first_seconds(self, study: Study) -> float | None:
         """Seconds to a first answer of a study; None where nobody knows."""
@@ -282,7 +302,7 @@ class StudyRun:
             content["trials"] = [cell.to_dict() for cell in now.trials]
         content |= {"coming": now.coming} if now.coming else {}
         content |= {"ended": self.ended} if self.ended else {}
-        content |= {"cut_for": self.cut_for} if self.cut_for else {}
+        content |= {"cut": asdict(self.decided)} if self.decided else {}
         if math.isfinite(self.options.limit.seconds) and not self.ended:
             content["until"] = time.time() + self.options.limit.left  # a clock that who watches has, too
         self.store.save_study(content)
@@ -342,7 +362,8 @@ class StudyRun:
             self.ended = settled.told(many, rest)
         elif many:
             cells = with_results(self.store, now.cells)
-            self.ended = partial.ended(self.study, cells, many, rest, self.options.limit)
+            was_cut = self.decided is not None
+            self.ended = partial.ended(self.study, cells, many, rest, self.options.limit, was_cut)
         if many:
             self._save(now)
 

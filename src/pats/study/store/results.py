@@ -123,15 +123,6 @@ class Store:
         sentence = self.study().get("ended")
         return None if sentence is None else str(sentence)
 
-    def cut_for(self) -> float | None:
-        """The time limit that a part of ``plan()`` was left out for; None where none was, or no plan."""
-        try:
-            seconds = self.study().get("cut_for")
-            self.plan()
-        except InputError:  # a new study, or one whose file is to be written again
-            return None
-        return seconds if isinstance(seconds, float) else None
-
     def _cells(self, content: Mapping[str, Any]) -> list[PlannedCell]:
         cells: list[PlannedCell] = self._part(content, "cells", list[PlannedCell])
         if not cells:
