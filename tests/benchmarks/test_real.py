@@ -333,6 +333,8 @@ def test_known_rows_are_not_measured_again(checkout, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["rivals", *given])
     with pytest.raises(KeyboardInterrupt):
         rivals.main()
+    results = checkout.root / "benchmarks" / "results"
+    assert len(record.read("rivals", results).rows) == 3  # they are in the file as they come
     measured.clear()
     assert rivals.main() == 0
     assert measured == [(1, "tfidf")]

@@ -8,6 +8,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import pats
 from pats.step import ledger, shard
+from support.layout_training import give_gradients, whole_gradients, whole_tensor
+from support.layouts import LAYOUTS, make_mesh, make_pair
 
 STEPS, FIRST_MOVE = 24, 5  # gradients of zero until then
 
@@ -72,6 +74,32 @@ def test_a_constant_matrix_is_read_ever_more_rarely(monkeypatch):
     assert [number for number, count in enumerate(reads) if count and number] == [1, 2, 4, 8, 16]
     _, reads, _ = train("optim", False, monkeypatch, moves=STEPS)
     assert all(reads)  # the control: on a CPU reading costs nothing
+
+
+def flat_shards(far):
+    """Weights after every step of a sharded model whose matrices are constant at first, on this rank."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ledger, "_is_far", lambda row: far)
+        model = LAYOUTS["fsdp on 4, an empty shard"][3](make_pair(), make_mesh(4))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.fill_(0.5)
+        optimizer = DOORS["optim"](model, pats.Noise(steps=STEPS))
+        weights = []
+        for step in range(2 * FIRST_MOVE):
+            found = whole_gradients(make_pair(), step).items()
+            give_gradients(
+                model, {name: None if g is None else g * (step >= FIRST_MOVE) for name, g in found}
+            )
+            optimizer.step()
+            weights += [whole_tensor(parameter).detach().clone() for parameter in model.parameters()]
+        return weights
+
+
+def test_ranks_look_at_a_sharded_constant_matrix_together(four):
+    for here, there in zip(four(flat_shards, False), four(flat_shards, True), strict=True):
+        assert all(map(torch.equal, here, there))
+        assert here[-1].std() > 0
 
 
 def test_spreads_are_the_same_numbers_wherever_they_are_found():

@@ -215,6 +215,7 @@ def test_what_a_limit_left_out_of_another_study_counts_for_nothing(study, timed,
 
 def test_a_finished_study_that_was_cut_needs_no_model_to_be_shown_again(study, timed, tmp_path, monkeypatch):
     short = replace(study, seeds=1, methods=("vanilla",))
+    timed.one_at_a_time = lambda on=True: True
     shown = compare(short, tmp_path, engine=timed, time_limit=190)
     monkeypatch.setattr("pats.study.prepare.check_models", None)
     assert compare(short, tmp_path, engine=timed, time_limit=190).page.verdict == shown.page.verdict

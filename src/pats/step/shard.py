@@ -7,11 +7,11 @@ the sums of all shards, which ``reduce_`` adds up. Nothing of a matrix's size is
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -203,17 +203,16 @@ def reduce_(slots: Sequence[Slot], check: bool = True) -> None:
         _reduce_group_(layout, members, check)
 
 
+Number = TypeVar("Number", float, Tensor)  # on the host, or where the matrices are
+
+
 def spreads(parameters: Sequence[Tensor]) -> list[float]:
     """Standard deviation of each whole matrix, in float64 and rounded once; 0 for a single entry.
 
     A collective where some are sharded: every rank must come with the same ones in the same order. The host
     reads the results.
     """
-    count = [max(parameter.numel(), 1) for parameter in parameters]
-    sums = _read(_summed(parameters, [_moment(local(p.detach()), None) for p in parameters]))
-    means = [total / n for total, n in zip(sums, count, strict=True)]
-    centred = zip(parameters, means, strict=True)
-    squares = _read(_summed(parameters, [_moment(local(p.detach()), mean) for p, mean in centred]))
+    squares, count = _squares(parameters, _read)
     deviations = []
     for parameter, square, n in zip(parameters, squares, count, strict=True):
         value = math.sqrt(square / (n - 1)) if n > 1 and math.isfinite(square) else 0.0
@@ -222,17 +221,25 @@ def spreads(parameters: Sequence[Tensor]) -> list[float]:
 
 
 def spreads_there(parameters: Sequence[Tensor]) -> list[Tensor]:
-    """``spreads`` where the matrices are: nothing is read by the host."""
+    """``spreads`` where the matrices are: the host reads nothing."""
+    squares, count = _squares(parameters, list)
+    return [
+        torch.where(square.isfinite() & (n > 1), (square / max(n - 1, 1)).sqrt(), 0.0)
+        .to(state_dtype(parameter))
+        .double()
+        for parameter, square, n in zip(parameters, squares, count, strict=True)
+    ]
+
+
+def _squares(
+    parameters: Sequence[Tensor], taken: Callable[[Sequence[Tensor]], list[Number]]
+) -> tuple[list[Number], list[int]]:
+    """Sums of squared distances from the mean, as ``taken`` takes sums, and how many entries there are."""
     count = [max(parameter.numel(), 1) for parameter in parameters]
-    sums = _summed(parameters, [_moment(local(p.detach()), None) for p in parameters])
+    sums = taken(_summed(parameters, [_moment(local(p.detach()), None) for p in parameters]))
     means = [total / n for total, n in zip(sums, count, strict=True)]
-    centred = zip(parameters, means, strict=True)
-    squares = _summed(parameters, [_moment(local(p.detach()), mean) for p, mean in centred])
-    deviations = []
-    for parameter, square, n in zip(parameters, squares, count, strict=True):
-        value = (square / max(n - 1, 1)).sqrt().to(state_dtype(parameter)).double()
-        deviations.append(torch.where(square.isfinite() & (n > 1), value, 0.0))
-    return deviations
+    own = [_moment(local(p.detach()), mean) for p, mean in zip(parameters, means, strict=True)]
+    return taken(_summed(parameters, own)), count
 
 
 def _moment(part: Tensor, mean: float | Tensor | None) -> Tensor:
@@ -249,14 +256,13 @@ def _moment(part: Tensor, mean: float | Tensor | None) -> Tensor:
 
 def _summed(parameters: Sequence[Tensor], own: Sequence[Tensor]) -> list[Tensor]:
     """This rank's numbers added up over the ranks among which each matrix is sharded."""
-    groups: dict[Layout | None, list[int]] = {}
+    groups: dict[Layout, list[int]] = {}
     for index, parameter in enumerate(parameters):
         layout = _layout(parameter)
-        groups.setdefault(layout if layout is not None and _split_dims(layout) else None, []).append(index)
+        if layout is not None and _split_dims(layout):
+            groups.setdefault(layout, []).append(index)
     totals = [*own]
     for layout, members in groups.items():
-        if layout is None:
-            continue
         values = torch.stack([own[index].to(own[members[0]].device) for index in members])
         for group in _groups(layout):
             dist.all_reduce(values, group=group)
@@ -267,9 +273,8 @@ def _summed(parameters: Sequence[Tensor], own: Sequence[Tensor]) -> list[Tensor]
 
 def _read(values: Sequence[Tensor]) -> list[float]:
     """Numbers of a device, which the host waits for once."""
-    if not values:
-        return []
-    read: list[float] = torch.stack([value.to(values[0].device) for value in values]).tolist()
+    there = [value.to(values[0].device) for value in values]
+    read: list[float] = torch.stack(there).tolist() if there else []
     return read
 
 

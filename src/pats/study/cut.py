@@ -1,6 +1,7 @@
 """What a comparison leaves out so that a first answer fits into its time limit.
 
-Only a preset's own search and length are cut: rates and steps that somebody names stay.
+That is the case for a search that halves, as the preset ``table`` has it; without one nothing is left out.
+Steps are only fewer where there is a least number of them.
 """
 
 import json

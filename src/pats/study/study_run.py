@@ -51,7 +51,6 @@ class StudyRun:
         agenda: The runs that are known.
         ended: Why the study ended before all runs were made, and what more would bring; else None.
         decided: What a time limit left out of the study; else None.
-        hastened: The engine has one run at a time, for this study alone.
     """
 
     study: Study
@@ -66,7 +65,7 @@ class StudyRun:
     agenda: Agenda = field(default_factory=Agenda)
     ended: str | None = None
     decided: Decided | None = None
-    hastened: bool = False
+    _several: Callable[[], object] | None = None
 
     def __post_init__(self) -> None:
         self.estimate.rows = {
@@ -183,7 +182,8 @@ class StudyRun:
         before, steps = self._first_seconds(self.study), self.estimate.steps
         if before is None or not one_at_a_time():
             return False
-        self.hastened, self.checked = True, False  # a step is timed again
+        self._several = lambda: one_at_a_time(False)
+        self.checked = False  # a step is timed again
         after = self._first_seconds(self.study)
         if after is None or after >= before:  # other programs keep the cores busy
             self.give_back()
@@ -194,9 +194,9 @@ class StudyRun:
 
     def give_back(self) -> None:
         """Have the engine divide the cores as it did."""
-        if self.hastened:
-            self.engine.one_at_a_time(False)  # type: ignore[attr-defined]
-            self.hastened = False
+        if self._several is not None:
+            self._several()
+            self._several = None
 
     def _first_seconds(self, study: Study) -> float | None:
         """Seconds to a first answer of a study; None where nobody knows."""

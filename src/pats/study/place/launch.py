@@ -35,8 +35,9 @@ def main(argv: Sequence[str]) -> int:
     attend(Path(folder), int(parent[0]) if parent else None, signs=False)
     loopback.install()
     logging.disable(logging.ERROR)  # the log ends with what a rank says, not with how it was ended
-    later: dict[str, Any] = {"shutdown_timeout": GRACE}  # torch 2.10 does not have it
-    later = {name: value for name, value in later.items() if name in LaunchConfig.__dataclass_fields__}
+    later: dict[str, Any] = {}
+    if "shutdown_timeout" in LaunchConfig.__dataclass_fields__:  # torch 2.10 does not have it
+        later["shutdown_timeout"] = GRACE
     with tempfile.TemporaryDirectory(prefix="pats-") as logs:
         config = LaunchConfig(
             min_nodes=1,
