@@ -33,6 +33,8 @@ from pats.study.store.results import Store
 from pats.study.watch import Display, Left, RunState, share_done
 from pats.tasks import Split
 
+SAMPLED = 20  # batches of rows that the timed one is taken from
+
 
 @dataclass
 class StudyRun:
@@ -318,7 +320,8 @@ class StudyRun:
         timed = None
         if first is not None and asked and threads is not None and not resources.visible_gpus():
             train = first.splits["train"]
-            timed = train.take(list(range(min(len(train), self.study.run.batch_size))))
+            apart = -(-len(train) // (SAMPLED * self.study.run.batch_size))
+            timed = train.take(list(range(0, len(train), apart)))  # a table may be sorted
         need, seconds = prepare.check_models(self.study, self.data.labels, timed, threads, first)
         self.estimate.steps = seconds
         self._share_gpus(need)
