@@ -115,6 +115,7 @@
       const lettered = filled.filter((cell) => !/^\[?[-+−]?\d/.test(cell.textContent.trim()));
       const words = 2 * lettered.length > filled.length;
       if (words) [head, ...column(index)].forEach((cell) => cell.classList.add("text"));
+      if (words && lettered.some((cell) => cell.textContent.length > 40)) head.classList.add("long");
       if (body.rows.length < 2) return;
       const button = document.createElement("button");
       button.type = "button";
