@@ -19,7 +19,8 @@ DEFAULT = "local"
 
 # The modules here that hold no engine; some take long to import, or are made for another process.
 _BESIDE = (
-    *("coordinator", "group", "launch", "loopback", "process", "protocol", "resources", "sharing", "worker"),
+    *("coordinator", "group", "launch", "loopback", "process", "protocol", "resources", "sharing"),
+    *("template", "worker"),
 )
 
 

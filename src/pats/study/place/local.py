@@ -1,12 +1,12 @@
 """The local engine: every run is a process of this machine, threads and GPUs divided among them."""
 
-import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pats._errors import InputError
 from pats.study.place import process, resources, sharing
 from pats.study.place.protocol import Handle, NamedPlacer, State
+from pats.study.place.template import CAN_FORK, Template
 
 
 class LocalPlacer(NamedPlacer):
@@ -55,7 +55,10 @@ class LocalPlacer(NamedPlacer):
         self.threads = max(1, (cpus or cores // self.workers) // self.processes)
         self._hide = not gpus
         self._command = process.shared(command, self.processes)
-        self._running: dict[Handle, tuple[int, subprocess.Popen[bytes]]] = {}
+        self._running: dict[Handle, tuple[int, process.Process]] = {}
+        # A fork may not inherit a GPU that was looked at, and a launcher makes its processes itself.
+        self._forks = CAN_FORK and self._hide and self._command == process.WORKER
+        self._template: Template | None = None
 
     def share_gpus(self, bytes_a_run: int | None) -> str | None:
         """As many runs a GPU as it holds, unless ``gpus``, ``workers`` or ``processes`` were given."""
@@ -88,9 +91,16 @@ class LocalPlacer(NamedPlacer):
         """Start a process."""
         taken = {slot for slot, _ in self._running.values()}
         slot = next(number for number in range(len(taken) + 1) if number not in taken)
-        started = process.launch(attempt, self._command, self._environment(slot))
-        self._running[str(attempt)] = (slot, started)
+        self._running[str(attempt)] = (slot, self._start(attempt, self._environment(slot)))
         return str(attempt)
+
+    def _start(self, attempt: Path, environment: Mapping[str, str]) -> process.Process:
+        if not self._forks or (self._template is not None and self._template.broken):
+            return process.launch(attempt, self._command, environment)
+        if self._template is None or not self._template.fits(environment):
+            # One that no longer fits ends with its last worker, which holds it.
+            self._template = Template(environment)
+        return self._template.start(attempt)
 
     def _environment(self, slot: int) -> dict[str, str]:
         extra = {"CUDA_VISIBLE_DEVICES": ""} if self._hide else {}

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from pats.study.place.protocol import State
 
@@ -15,6 +16,22 @@ LAUNCH = (sys.executable, "-m", "pats.study.place.launch")
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 _ENDED = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # from outside: what they end is made again
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class Process(Protocol):
+    """What the engines ask of a process: ``subprocess.Popen`` is one."""
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+
+    def kill(self) -> None:
+        """SIGKILL."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end, or raise ``subprocess.TimeoutExpired``."""
 
 
 def launch(
@@ -30,9 +47,22 @@ def launch(
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
-            env={**os.environ, "TOKENIZERS_PARALLELISM": "false", **environment},
+            env=surroundings(environment),
             start_new_session=True,
         )
+
+
+def surroundings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of an attempt's process."""
+    return {**os.environ, "TOKENIZERS_PARALLELISM": "false", **environment}
+
+
+def redirect(attempt: Path) -> None:
+    """Have this process read nothing, and append its output to the attempt's logs."""
+    logs = (Path(os.devnull), "rb"), (attempt / "stdout.log", "ab"), (attempt / "stderr.log", "ab")
+    for number, (path, mode) in enumerate(logs):
+        with path.open(mode) as file:
+            os.dup2(file.fileno(), number)
 
 
 def shared(command: Sequence[str], processes: int) -> tuple[str, ...]:
@@ -52,7 +82,7 @@ def attend(attempt: str, command: Sequence[str], environment: Mapping[str, str])
     return int(process.returncode)
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
+def end(process: Process) -> None:
     """SIGTERM, and SIGKILL five seconds later."""
     process.terminate()
     try:

@@ -113,8 +113,11 @@ def attend(attempt: Path, parent: int | None, signs: bool = True) -> None:
     threading.Thread(target=watch, name="attend", daemon=True).start()
 
 
+def main(attempt: Path, parent: int | None) -> int:
+    """Do an attempt, as this process's only task; returns the exit code."""
+    attend(attempt, parent, signs=os.environ.get("RANK", "0") == "0")
+    return work(attempt)
+
+
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    first = os.environ.get("RANK", "0") == "0"
-    attend(folder, int(sys.argv[2]) if len(sys.argv) > 2 else None, signs=first)
-    sys.exit(work(folder))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None))
