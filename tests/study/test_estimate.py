@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pats.run.spec import Run
-from pats.study.estimate import SIMPLE_RUN, START, Estimate, timed
+from pats.study.estimate import FIXED, SIMPLE_RUN, START, Estimate, timed
 from support.made_results import make_result
 
 RUN = Run(data="t.csv", method="vanilla", steps=100)
@@ -18,13 +18,14 @@ def ended(run, **times):
     ("results", "measured", "run", "seconds"),
     [
         ([], {}, RUN, None),
-        ([], {"vanilla": 0.5}, RUN, START + 100 * 0.5),
+        ([], {"vanilla": 0.5}, RUN, START + FIXED + 100 * 0.5),
         ([], {"pats": 0.5}, RUN, None),
         ([RUN], {"vanilla": 0.5}, RUN, START + 3 + 100 * 1.0),  # what ended counts more than what was timed
         ([RUN], {}, replace(RUN, steps=50), START + 3 + 50 * 1.0),
         ([RUN], {}, replace(RUN, method="pats"), START + 3 + 100 * 1.0),
         ([RUN], {"vanilla": 0.5, "pats": 1.0}, replace(RUN, method="pats"), START + 3 + 100 * 2.0),
         ([], {}, replace(RUN, method="majority"), SIMPLE_RUN),
+        ([replace(RUN, method="tfidf")], {}, replace(RUN, method="tfidf"), START + 3),
         ([RUN], {}, replace(RUN, data="other.csv"), None),
     ],
 )
@@ -36,10 +37,15 @@ def test_seconds_of_a_run(results, measured, run, seconds):
     assert estimate.seconds(run) == (None if seconds is None else pytest.approx(seconds))
 
 
+def test_a_process_that_starts_at_once_costs_nothing():
+    estimate = Estimate({"t": (480, 0)}, {("minilm", "vanilla"): 0.5}, start=0.0)
+    assert estimate.seconds(RUN) == pytest.approx(FIXED + 100 * 0.5)
+
+
 def test_evaluations_count_where_nothing_has_ended():
     estimate = Estimate({"t": (480, 160)}, {("minilm", "vanilla"): 0.3})
     run = replace(RUN, steps=None, epochs=5, batch_size=16, evaluations=6)
-    assert estimate.seconds(run) == pytest.approx(START + 150 * 0.3 + 6 * 160 / 16 * 0.1)
+    assert estimate.seconds(run) == pytest.approx(START + FIXED + 150 * 0.3 + 6 * 160 / 16 * 0.1)
 
 
 def test_several_runs_share_the_workers():

@@ -11,7 +11,9 @@ from pats.baselines import is_simple
 from pats.results import Result
 from pats.run.spec import Run
 
-START = 8.0  # seconds of a process before it trains, and after: imports, the model, its export
+START = 5.0  # seconds of a process before its run begins: its imports
+FORK = 0.5  # of one that is forked from a process that has made them
+FIXED = 3.0  # seconds of a run beside its steps: the model, its export
 SIMPLE_RUN = 10.0  # seconds of a row without fine-tuning
 _WHOLE: Mapping[str, float] = MappingProxyType({})
 EVALUATED = 1 / 3  # of a training step, what the same rows take without gradients
@@ -24,10 +26,12 @@ class Estimate:
     Args:
         rows: Rows of training and dev data by task.
         steps: Measured seconds of a step by model and row; empty where nothing was measured.
+        start: Seconds of a process before its run begins.
     """
 
     rows: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     steps: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    start: float = START
     _ended: dict[tuple[str, str, str], list[tuple[float, float]]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
 
@@ -47,14 +51,14 @@ class Estimate:
         """What a run takes from its start; None where nobody knows."""
         if is_simple(run.method):
             ended = self._ended.get(self._key(run))
-            return SIMPLE_RUN if ended is None else fmean(fixed for _, fixed in ended)
+            return SIMPLE_RUN if ended is None else self.start + fmean(fixed for _, fixed in ended)
         train, _ = self.rows.get(_task(run), (0, 0))
         if not train:
             return None
         per_step, fixed = self._pace(run)
         if per_step is None:
             return None
-        return START + fixed + per_step * run.total_steps(max(1, round(run.fraction * train)))
+        return self.start + fixed + per_step * run.total_steps(max(1, round(run.fraction * train)))
 
     def all_of(
         self,
@@ -114,12 +118,12 @@ class Estimate:
             ratio = known / measured if known and measured else 1.0
             return ratio * fmean(step for step, _ in entries), fmean(fixed for _, fixed in entries)
         if known is None:
-            return None, 0.0
+            return None, FIXED
         train, dev = self.rows[task]
         total = run.total_steps(train)
         evaluations = run.evaluations or run.epochs
         judged = evaluations * dev / run.batch_size * EVALUATED * known
-        return known + judged / total, 0.0
+        return known + judged / total, FIXED
 
 
 def _task(run: Run) -> str:

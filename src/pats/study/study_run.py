@@ -17,7 +17,7 @@ from pats.run.spec import Run
 from pats.study import choose, folds, noise, partial, prepare
 from pats.study.cells import outcome, predictions, row_file, with_results
 from pats.study.cut import Cut, Decided, cut, decided, whole
-from pats.study.estimate import Estimate
+from pats.study.estimate import FORK, Estimate
 from pats.study.keep import Keeper
 from pats.study.options import Options
 from pats.study.place import resources
@@ -74,6 +74,8 @@ class StudyRun:
             task: (len(data.splits["train"]), sum(len(data.splits[name]) for name in data.dev_splits))
             for task, data in self.data.tasks.items()
         }
+        if getattr(self.engine, "forks", False):  # the local engine's alone
+            self.estimate.start = FORK
         self.options.limit.estimate = self._needs
 
     def conclude(self, planned: Sequence[PlannedCell], runs: Sequence[Run]) -> StudyResult:

@@ -221,6 +221,8 @@ def test_classes_never_predicted_and_the_majority_are_named(study):
     grid = section.grids[0]
     assert grid.heads == ("class", "examples", "share", "vanilla", "pats")
     assert grid.rows[1] == ("maybe", "2", "20.0 %", "never predicted", "50.0")
+    assert made.grids.count(grid) == 1  # the terminal has it under the scores, a page in its own section
+    assert len({*made.grids}) == len(made.grids)
 
 
 def test_nothing_better_than_the_majority_comes_first(tmp_path):
@@ -292,7 +294,13 @@ def test_signed(value, text):
 
 @pytest.mark.parametrize(
     ("interval", "text"),
-    [(None, "-"), ((0.4, 0.4), "-"), ((0.41, 0.44), "[0.41, 0.44]"), ((0.1, 0.2), "[0.1, 0.2]")],
+    [
+        (None, "-"),
+        ((0.4, 0.4), "-"),
+        ((0.41, 0.44), "[0.41, 0.44]"),
+        ((0.1, 0.2), "[0.1, 0.2]"),
+        ((-1e-15, 1e-15), "-"),
+    ],
 )
 def test_between(interval, text):
     assert between(interval) == text

@@ -187,10 +187,10 @@ def test_where_imports_fail_a_worker_is_started_alone_and_tells_it(run, tmp_path
     [({}, True), ({"processes": 2}, False), ({"command": ["/bin/true"]}, False)],
 )
 def test_who_forks(given, forks):
-    assert LocalPlacer(1, **given)._forks == forks
+    assert LocalPlacer(1, **given).forks == forks
 
 
 def test_beside_gpus_nothing_forks(monkeypatch):
     monkeypatch.setattr("pats.study.place.resources.visible_gpus", lambda: ["0"])
-    assert not LocalPlacer(1)._forks
-    assert LocalPlacer(1, gpus=0)._forks
+    assert not LocalPlacer(1).forks
+    assert LocalPlacer(1, gpus=0).forks

@@ -100,9 +100,11 @@ def document(groups: Sequence[Group], source: Source) -> Document:
     lead = f"{len(outcomes) - missing} of " if missing else ""
     lead += count(len(outcomes), "run") + (f", the last one finished on {_day(ended)}" if ended else "")
     labels = sections.labels_of(groups)
+    of_classes = classes.classes(groups, read)
+    elsewhere = of_classes.grids if of_classes else ()
     parts: list[Section | None] = [
-        sections.results(groups, summary.grids, labels),
-        classes.classes(groups, read),
+        sections.results(groups, [grid for grid in summary.grids if grid not in elsewhere], labels),
+        of_classes,
         answers.doubts(groups, read, known),
         answers.trust(groups, read),
         uncertainty.uncertainty(groups, read),

@@ -48,8 +48,8 @@ def signed(value: float) -> str:
 
 
 def between(interval: tuple[float, float] | None, sign: bool = False) -> str:
-    """``[low, high]`` with as many decimals as distinguish the ends; a dash for none, or width 0."""
-    if interval is None or interval[0] == interval[1]:
+    """``[low, high]`` with as many decimals as distinguish the ends; a dash for none, or where none does."""
+    if interval is None or interval[1] - interval[0] < 10.0**-MOST_DIGITS:
         return "-"
     low, high = interval
     width = (high - low) * (1 + 1e-9)

@@ -22,6 +22,9 @@ class LocalPlacer(NamedPlacer):
         processes: Processes a run, which share its batches; None is one a GPU.
         command: What runs an attempt.
 
+    Attributes:
+        forks: Whether processes are forked from one that has made their imports, see ``template``.
+
     Raises:
         InputError: A number is out of its range, ``processes`` and ``gpus`` do not fit, or there are fewer
             GPUs than a run asks for.
@@ -57,7 +60,7 @@ class LocalPlacer(NamedPlacer):
         self._command = process.shared(command, self.processes)
         self._running: dict[Handle, tuple[int, process.Process]] = {}
         # A fork may not inherit a GPU that was looked at, and a launcher makes its processes itself.
-        self._forks = CAN_FORK and self._hide and self._command == process.WORKER
+        self.forks = CAN_FORK and self._hide and self._command == process.WORKER
         self._template: Template | None = None
 
     def share_gpus(self, bytes_a_run: int | None) -> str | None:
@@ -95,7 +98,7 @@ class LocalPlacer(NamedPlacer):
         return str(attempt)
 
     def _start(self, attempt: Path, environment: Mapping[str, str]) -> process.Process:
-        if not self._forks or (self._template is not None and self._template.broken):
+        if not self.forks or (self._template is not None and self._template.broken):
             return process.launch(attempt, self._command, environment)
         if self._template is None or not self._template.fits(environment):
             # One that no longer fits ends with its last worker, which holds it.
