@@ -1,10 +1,13 @@
 """Which columns of a table are the texts and the label."""
 
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pats._errors import InputError
 from pats.tasks import multilabel
+from pats.tasks._text import key
 from pats.tasks.reading import Table
 
 SPLIT_COLUMNS = ("split", "fold")
@@ -23,7 +26,10 @@ _LABELS = (
 
 Text = str | tuple[str, ...]  # a column, or several whose cells are joined
 
-_A_NAME, _WORDS = 40, 5  # characters and blanks that no name of a column has
+_A_NAME, _WORDS = 40, 5  # characters and blanks that hardly a name of a column has
+_FLAGS = ("is_", "has_", "was_", "is ", "has ", "was ")  # how the names of facts about a row begin
+_AN_ID = re.compile(r"(?=\S*[\d/@])[!-~]+( \d\d?:\d\d(:\d\d)?)?")  # no blank but that before a time
+_MOSTLY = 0.9
 
 
 def text_of(value: Any) -> Text:
@@ -115,6 +121,7 @@ def choose(
         others = [] if any(name in free for name in _LABELS) else [n for n in free if n not in SPLIT_COLUMNS]
         marks = multilabel.mark_columns(table, [free[name] for name in others])
         if marks:
+            _check_marks(table, marks, [free[name] for name in others if free[name] not in marks], text)
             label = tuple(marks)
             free = {name: column for name, column in free.items() if column not in marks}
             listed = ", ".join(map(repr, marks))
@@ -129,13 +136,48 @@ def choose(
             text_pair = detect("second text", pair[1:], "--text-pair")
         else:
             # The only column left needs no usual name.
+            if len(rest) == 1 and rest[0] not in TEXTS and _ids(table, free[rest[0]]):
+                raise InputError(
+                    f"{table.name} has no column with a usual name for its text, and the only one left, "
+                    f"{free[rest[0]]!r}, holds an id, a date or an address a row: name it with --text if it "
+                    "is the text"
+                )
             text = detect("text", TEXTS if len(rest) > 1 else rest, "--text")
     return Columns(text, text_pair, label), notes
 
 
 def usual(name: str) -> str:
-    """A column's name without case and surrounding blanks, which detection ignores."""
-    return name.strip().lower()
+    """A column's name without case, invisible characters and blanks around it, which detection ignores."""
+    return key(name)
+
+
+def _check_marks(table: Table, marks: Sequence[str], rest: Sequence[str], text: Text | None) -> None:
+    """Ask where columns of 0 and 1 may be facts about a row beside its label.
+
+    Raises:
+        InputError: They may.
+    """
+    flags = [name for name in marks if usual(name).startswith(_FLAGS)]
+    mixed = flags if len(flags) < len(marks) else []
+    recurring = _recurring({name: _filled(table, name) for name in rest if name not in names_of(text)})
+    if mixed or recurring:
+        every = " ".join(map(shlex.quote, marks))
+        doubt = (
+            f"{recurring[0]!r} may be the label, too (--label {shlex.quote(recurring[0])})"
+            if recurring
+            else f"{', '.join(map(repr, mixed))} may be no label"
+        )
+        raise InputError(
+            f"{table.name} has no column with a usual name for its label, and several of 0 and 1 alone "
+            f"({', '.join(marks)}), but {doubt}: name the label with --label, or the columns that are "
+            f"labels, such as --label {every}"
+        )
+
+
+def _ids(table: Table, name: str) -> bool:
+    """Whether a column holds one number, id, date or address in nearly every row."""
+    cells = _filled(table, name)
+    return sum(map(bool, map(_AN_ID.fullmatch, cells))) >= _MOSTLY * len(cells) > 0
 
 
 def _by_usual_name(names: Sequence[str]) -> dict[str, str]:
@@ -159,9 +201,10 @@ def _check_header(table: Table) -> None:
         sentence = len(name) > _A_NAME and name.count(" ") >= _WORDS
         if recurring or number or sentence:
             first = ", ".join(repr(one[:_A_NAME]) for one in table.columns)
+            names = "; if these are the names, say which with --text and --label" if sentence else ""
             raise InputError(
                 f"{table.name} seems to have no header: its first row is {first}, which looks like data; "
-                "write the names of the columns in a first line, such as text and label"
+                f"write the names of the columns in a first line, such as text and label{names}"
             )
 
 
@@ -175,15 +218,27 @@ def _is_number(text: str) -> bool:
 
 def _proposal(table: Table, names: Sequence[str], flag: str) -> str:
     """A column that looks right by its content, in words; empty where none does."""
-    cells = {name: [cell for cell in _cells(table, name) if cell] for name in names if name}
-    values = {name: len(set(filled)) for name, filled in cells.items()}
-    recurring = [name for name, filled in cells.items() if 2 <= values[name] <= len(filled) / 3]
+    cells = {name: _filled(table, name) for name in names if name}
+    recurring = _recurring(cells)
     if flag == "--label":
-        best = min(recurring, key=values.__getitem__, default=None)
+        best = next(iter(recurring), None)
     else:
         others = [name for name in cells if name not in recurring]
         best = max(others, key=lambda name: sum(map(len, cells[name])), default=None)
     return "" if best is None else f", perhaps {best!r}"
+
+
+def _recurring(cells: Mapping[str, Sequence[str]]) -> list[str]:
+    """Columns whose cells recur as those of a label do, of the fewest different ones first."""
+    values = {name: len(set(filled)) for name, filled in cells.items()}
+    return sorted(
+        (name for name, filled in cells.items() if 2 <= values[name] <= len(filled) / 3),
+        key=values.__getitem__,
+    )
+
+
+def _filled(table: Table, name: str) -> list[str]:
+    return [cell for cell in _cells(table, name) if cell]
 
 
 def _cells(table: Table, name: str) -> list[str]:

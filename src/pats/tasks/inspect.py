@@ -167,7 +167,13 @@ def _inspected(
     )
 
 
-_UNDECIDED = ("kind", "decimal-comma", "marked-numbers")  # what leaves open whether labels are classes
+_UNDECIDED = (
+    "kind",
+    "decimal-comma",
+    "marked-numbers",
+    "stray-labels",
+    "row-numbers",
+)  # what leaves open whether labels are classes
 
 
 def _error(code: str, error: InputError) -> Finding:

@@ -3,15 +3,16 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pats._errors import InputError
-from pats.tasks import multilabel
+from pats.tasks import audit, multilabel
 from pats.tasks._text import shown
 from pats.tasks.audit import ERROR, Finding, Row, decimal_commas, marked_numbers
 from pats.tasks.audit.finding import count as counted
+from pats.tasks.audit.labels import lost
 
 FEW = 20  # different whole numbers that recur are classes up to here, whatever they are
 ROWS_A_CLASS = 3  # on average: one for each of train, dev and test
@@ -73,11 +74,15 @@ def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Findi
                 "Every row has exactly one of the labels: this is classification; kind (--kind) overrides it."
             )
             findings.append(Finding("kind", message))
+    elif kind is None and (strange := audit.strays(rows)) and not any(_CODE.match(row.label) for row in rows):
+        return _classes([row.label for row in rows]), strange
     elif kind in (None, multilabel.KIND):
         several, doubts = _separated([row.label for row in rows], kind)
         if several is not None:
             return several, doubts
         findings += doubts
+        if doubts:
+            kind = "classification"
     commas = kind == "regression" and _decimal_commas([row.label for row in rows])
     numbers = [_number(row.label.replace(",", ".") if commas else row.label) for row in rows]
     scores = [number for number in numbers if number is not None]
@@ -88,9 +93,10 @@ def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Findi
             raise InputError(f"{row.place} has the score {row.label!r}: write a number{zeros}")
         # A class may bear the name "inf" among words, but "nan" is always a lost value.
         if number is not None and (math.isnan(number) or (numeric and math.isinf(number))):
+            leave = ", or leave such rows out with --drop-unlabelled" if lost(row.label) else ""
             raise InputError(
                 f"{row.place} has the label {row.label!r}: write a class or a finite number, or "
-                "remove the row"
+                f"remove the row{leave}"
             )
     if commas:
         findings.append(Finding("decimal-comma", "The commas of the scores are read as decimal commas."))
@@ -100,25 +106,38 @@ def interpret(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Findi
         findings += [*(decimal_commas(names) or marked_numbers(names)), finding]
     if kind == "regression":
         return Labels((), scores), findings
-    # 1e3 is no name that anybody would know again as 1000.
+    # 1e3 is no name that anybody would know again as 1000, and section 1.10 is another one than 1.1.
     plain = numeric and not any("e" in row.label.lower() for row in rows)
-    whole = plain and all(score.is_integer() for score in scores)
-    keys: Sequence[Any] = scores if plain else [row.label for row in rows]
-    index = {key: float(place) for place, key in enumerate(sorted(set(keys)))}
-    return Labels(
-        tuple(str(int(key) if whole else key) for key in index), [index[key] for key in keys]
-    ), findings
+    if plain and all(score.is_integer() for score in scores):
+        return _classes([str(int(score)) for score in scores], by=float), findings
+    return _classes([row.label for row in rows], by=float if plain else None), findings
+
+
+def _classes(names: Sequence[str], by: Callable[[str], float] | None = None) -> Labels:
+    """Names as classes, in alphabetic order, or first by a number."""
+    ordered = sorted(set(names), key=lambda name: (by(name) if by else 0.0, name))
+    index = {name: float(place) for place, name in enumerate(ordered)}
+    return Labels(tuple(ordered), [index[name] for name in names])
 
 
 def _listed(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Finding]]:
     """What rows mean that list their labels."""
+    sizes = [len(row.labels or ()) for row in rows]
     if kind not in (None, multilabel.KIND):
         row = next(row for row in rows if len(row.labels or ()) != 1)
-        raise InputError(
-            f"{row.place} has {len(row.labels or ())} labels, but {kind} has one a row: leave --kind out, "
-            "or name one column with --label"
+        mend = "leave --kind out, or name one column with --label"
+        if max(sizes) == 1:
+            mend = "give it one, or leave such rows out with --drop-unlabelled"
+        raise InputError(f"{row.place} has {len(row.labels or ())} labels, but {kind} has one a row: {mend}")
+    labels, found = _several([row.labels or () for row in rows], _LISTED)
+    if kind is None and max(sizes) == 1:
+        message = (
+            f"{counted(sizes.count(1), 'row lists', 'rows list')} exactly one label and {sizes.count(0)} "
+            "none: say --kind classification --drop-unlabelled if these have no label yet, or --kind "
+            "multilabel if none of the labels fits them"
         )
-    return _several([row.labels or () for row in rows], _LISTED)
+        found = [Finding("kind", message, {"rows": sizes.count(0)}, ERROR)]
+    return labels, found
 
 
 def _separated(names: Sequence[str], kind: str | None) -> tuple[Labels | None, list[Finding]]:
@@ -129,6 +148,14 @@ def _separated(names: Sequence[str], kind: str | None) -> tuple[Labels | None, l
         separator = found and found.separator
         if found is None or separator is None:
             return None, []
+        sizes = {len(multilabel.parts_of(name, separator)) for name in names}
+        if len(sizes) == 1:  # as of 'Brown, John'
+            message = (
+                f"each of its labels has {sizes.pop()} parts with {separator!r} between them, such as "
+                f"{shown(found.example)}: say --kind multilabel if the parts are labels, or --kind "
+                "classification if each is the name of a class"
+            )
+            return None, [Finding("kind", message, {"rows": found.rows}, ERROR)]
     else:
         separator = multilabel.separator_of(names)
         if separator is None:
@@ -166,6 +193,10 @@ def _detect(names: Sequence[str], scores: Sequence[float] | None) -> tuple[str, 
         whole = all(score.is_integer() for score in scores)
         side = "whole " if whole else ""
         what, detected = counted(count, f"{side}number", f"different {side}numbers"), _kind(scores)
+        doubts = audit.names_with_a_point(names, scores)
+        doubts += audit.row_numbers(scores) if detected == "regression" else []
+        if doubts:
+            return "classification", doubts[0]
         if detected is None:
             message = (
                 f"its labels are {what}, which may be classes or scores; say --kind classification or "

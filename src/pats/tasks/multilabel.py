@@ -17,7 +17,8 @@ NOTHING = "(none)"  # how a row that has none of the labels is shown
 
 _SEPARATORS = (",", ";", "|")
 _YES, _NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
-_MARKS = {"", *_YES, *_NO}  # cells of a column that marks one label of many
+_NO_OR_BLANK = {"", *_NO}
+_MARKS = {*_YES, *_NO_OR_BLANK}  # cells of a column that marks one label of many
 
 
 class Separated(NamedTuple):
@@ -29,9 +30,11 @@ class Separated(NamedTuple):
 
 
 def mark_columns(table: Table, names: Sequence[str]) -> list[str]:
-    """Columns of 0 and 1 alone, one for every label; none where there are fewer than two of them."""
+    """Columns of 0 and 1, both of them, one for every label; none where there are fewer than two of them."""
     cells = {name: set(map(_mark, table.column(name))) for name in names}
-    marks = [name for name, values in cells.items() if values <= _MARKS and values != {""}]
+    marks = [
+        name for name, values in cells.items() if values <= _MARKS and values & _YES and values & _NO_OR_BLANK
+    ]
     return marks if len(marks) > 1 else []
 
 

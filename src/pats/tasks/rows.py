@@ -16,6 +16,7 @@ from pats.tasks.columns import SPLIT_COLUMNS, Columns, names_of, usual
 from pats.tasks.reading import SUFFIXES, WARNING, Table, is_frame, open_table, readable, stem
 from pats.tasks.splits import NAMES
 from pats.tasks.times import times_of
+from pats.tasks.written import unwritten
 
 _TEXT = ".txt"  # which may be a table, but gives way to what surely is one
 _ENDING = re.compile(r"[_. -]([a-z]+)$")
@@ -67,6 +68,7 @@ def rows_of(
     drop_unlabelled: bool = False,
     group: str | None = None,
     time: str | None = None,
+    kind: str | None = None,
 ) -> list[Row]:
     """All examples with a label, in the order of the files, without a test split that has no labels.
 
@@ -77,6 +79,7 @@ def rows_of(
         drop_unlabelled: Rows without a label are left out; else they are an error among the findings.
         group: Column of what a row belongs to.
         time: Column of when it was written.
+        kind: The kind of labels, where it is named: with one label a row, an empty list is none.
 
     Raises:
         InputError: A table lacks a column, or a cell is no text or holds several labels.
@@ -93,15 +96,25 @@ def rows_of(
         if not first:
             others = _split_columns(table) if file_split is None else []
             findings += audit.left_out(table, columns, [*others, *(one for one in (group, time) if one)])
-        rows += _of_table(table, columns, splits, group, time)
+        rows += _of_table(table, columns, splits, group, time, kind)
     if blank:
         findings.append(Finding("blank-rows", f"{blank} blank rows are skipped.", {"rows": blank}))
     tests = [row for row in rows if row.split == "test"]
-    if tests and not any(row.label for row in tests):
+    if tests and (bare := _bare(rows, tests)):
         rows = [row for row in rows if row.split != "test"]
-        message = f"The test split has no labels: its {len(tests)} rows are left out."
+        message = f"The test split has {bare}: its {len(tests)} rows are left out."
         findings.append(Finding("test-without-labels", message, {"rows": len(tests)}))
-    return _labelled(rows, findings, drop_unlabelled)
+    return _labelled(rows, findings, drop_unlabelled, kind)
+
+
+def _bare(rows: Sequence[Row], tests: Sequence[Row]) -> str | None:
+    """Why the labels of the test split are none; None where they are some."""
+    held = {row.label for row in tests}
+    if not any(held):
+        return "no labels"
+    # As the test splits of public benchmarks are handed out.
+    hidden = held <= {"-1", "-1.0"} and not any(row.label in held for row in rows if row.split != "test")
+    return "the label -1 alone, which stands for hidden ones" if hidden else None
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -125,6 +138,7 @@ def _of_table(
     splits: Sequence[str | None],
     group: str | None,
     time: str | None,
+    kind: str | None,
 ) -> list[Row]:
     for name in (*columns.parts, *names_of(columns.text_pair)):
         unsupported.check_text(table, name)
@@ -137,6 +151,7 @@ def _of_table(
     elif len(names) > 1:
         listed = multilabel.marked(table, names)
     else:
+        table = unwritten(table, names[0], one=kind == "classification")
         unsupported.check_label(table, names[0])
         listed = multilabel.lists(table, names[0])
         cells = table.texts(names[0]) if listed is None else cells
@@ -160,11 +175,14 @@ def _of_table(
     ]
 
 
-def _labelled(rows: list[Row], findings: list[Finding], drop: bool) -> list[Row]:
-    missing = [row for row in rows if not row.label or (drop and lost(row.label))]
+def _labelled(rows: list[Row], findings: list[Finding], drop: bool, kind: str | None) -> list[Row]:
+    def lacks(row: Row) -> bool:
+        return not row.label or (kind == "classification" and row.labels == ()) or (drop and lost(row.label))
+
+    missing = [row for row in rows if lacks(row)]
     if not missing:
         return rows
-    kept = [row for row in rows if row.label and not (drop and lost(row.label))]
+    kept = [row for row in rows if not lacks(row)]
     more = f" (and {len(missing) - 1} more rows have none)" if len(missing) > 1 else ""
     if drop:
         message = f"{len(missing)} rows have no label, and are left out."

@@ -144,7 +144,7 @@ def examine_asked(asked: Asked) -> Examined:
 def examine_tables(tables: Mapping[str | None, Table], asked: Asked) -> Examined:
     """What ``examine`` returns, of tables that were read."""
     columns, findings = choose_columns(next(iter(tables.values())), asked)
-    rows = rows_of(tables, columns, findings, asked.drop_unlabelled, asked.group, asked.time)
+    rows = rows_of(tables, columns, findings, asked.drop_unlabelled, asked.group, asked.time, asked.kind)
     if not rows:
         if any(finding.severity == audit.ERROR for finding in findings):
             raise InputError(

@@ -10,7 +10,9 @@ from pats.tasks.reading import Table
 _MOST = 0.9  # the share of the cells that must look so
 _LONG = 12  # words of an answer that somebody wrote
 _TAG = re.compile(r"[BIOESLU](-[A-Z][A-Z_]*)?")
-_IMAGE = re.compile(r"\S+\.(png|jpe?g|gif|bmp|webp|tiff?|wav|mp3|flac|mp4)", re.IGNORECASE)
+_IMAGE = re.compile(
+    r"\S+\.(png|jpe?g|gif|bmp|webp|tiff?|wav|mp3|flac|mp4|pdf|docx?|html?|txt)", re.IGNORECASE
+)
 _PAIR = "PATS learns one label, several labels or a score for each whole text"
 
 
@@ -43,6 +45,13 @@ def check_label(table: Table, name: str) -> None:
     lists = [cell for cell in cells if isinstance(cell, list | tuple)]
     if any(isinstance(part, dict | list | tuple) for cell in lists for part in cell):
         _refuse(table, name, "lists of spans or of objects", "give each row one label or a list of names")
+    if _vectors(lists):
+        _refuse(
+            table,
+            name,
+            f"a label for each token, or a number for each label without its name, such as {lists[0]!r:.40}",
+            "list the names that a row has, or give each label a column of 0 and 1",
+        )
     if lists and _most(
         lists, lambda cell: len(cell) > len(set(map(str, cell))) or _tags(list(map(str, cell)))
     ):
@@ -61,6 +70,21 @@ def check_label(table: Table, name: str) -> None:
 
 def _tags(parts: Sequence[str]) -> bool:
     return len(parts) > 1 and all(_TAG.fullmatch(part) for part in parts) and "O" in parts
+
+
+def _vectors(lists: Sequence[Sequence[Any]]) -> bool:
+    """Whether lists are as long as each other, and hold 0 and 1, or fractions."""
+    numbers = [number for one in lists for number in map(_number, one)]
+    if {len(one) for one in lists} - {0} != {len(lists[0]) if lists else 0} or len(lists[0]) < 2:
+        return False
+    return all(number is not None and 0 <= number <= 1 for number in numbers)
+
+
+def _number(part: Any) -> float | None:
+    try:
+        return float(part)
+    except (TypeError, ValueError):
+        return None
 
 
 def _most(cells: Sequence[Any], looks: Callable[[Any], bool]) -> bool:

@@ -15,6 +15,7 @@ from pats.tasks.audit.labels import (
     spellings,
     uneven,
 )
+from pats.tasks.audit.numbers import far_scores, marks, names_with_a_point, row_numbers, strays
 from pats.tasks.audit.texts import empty, markup, numeric, script
 from pats.tasks.audit.twins import across, swapped, twins, two_labels
 
@@ -30,8 +31,11 @@ __all__ = [
     "decimal_commas",
     "left_out",
     "marked_numbers",
+    "names_with_a_point",
+    "row_numbers",
     "shown",
     "spellings",
+    "strays",
     "twins",
     "two_labels",
 ]
@@ -67,6 +71,8 @@ def audit(
         *many(classes),
         *mixed_truth(classes),
         *missing_words(names),
+        *([] if sets else marks(names)),
+        *([] if classes else far_scores(rows, values)),
         *([] if sets else uneven(names)),
         *twins(rows, divided),
         *two_labels(rows, values, regression=not classes),
