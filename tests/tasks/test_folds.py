@@ -91,7 +91,7 @@ def test_the_fingerprint_is_of_the_rows_their_division_and_the_number_of_folds(t
         (
             labelled_rows(AB, who=lambda i: AB[i]),
             {"folds": 2, "group": "who"},
-            "train of {} has one label only",
+            "divides the rows into 1 part, but train, dev need one each",
         ),
         (
             labelled_rows(AB, split=lambda i: ["train", "dev", "test"][i % 3]),

@@ -45,7 +45,7 @@ FOUND = {
         texts("we &amp; they<br />{}", "so {}"),
         {"markup": ("note", "20 texts hold markup of HTML (&amp;, ")},
     ),
-    "no text": (texts(*["{}x"] * 9, " "), {"no-text": ("note", "4 rows have no text")}),
+    "no text": (texts(*["{}x"] * 9, " "), {"no-text": ("warning", "4 rows have no text")}),
     "numbers": (texts("{}", "{}.5"), {"numeric-text": ("warning", "40 of 40 texts are numbers")}),
     "script": (texts("это был фильм номер {}"), {"script": ("warning", "Cyrillic")}),
     "right to left": (texts("זה היה סרט {}"), {"script": ("warning", "Hebrew")}),
@@ -59,7 +59,7 @@ FOUND = {
     ),
     "half pairs": (
         pairs(lambda i: "" if i % 4 == 0 else f"b {i}"),
-        {"half-pairs": ("note", "10 pairs lack one")},
+        {"half-pairs": ("warning", "10 pairs lack one")},
     ),
     "left out": (
         [{"id": i, **row, "title": "x"} for i, row in enumerate(texts("film {}"))],

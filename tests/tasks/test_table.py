@@ -180,7 +180,7 @@ def test_missing_texts_are_empty_and_said(tmp_path):
     data = load(data=write_table(tmp_path / "a.jsonl", rows))
     texts = [text for split in data.splits.values() for text in split.text]
     assert sorted(texts) == sorted(["" if i == 3 else str(i) for i in range(40)])
-    assert "1 rows have no text." in data.notes
+    assert "1 row has no text." in data.notes
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])

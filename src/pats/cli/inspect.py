@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pats import _preset
+from pats._errors import InputError
 from pats.cli import _parser
 
 EXAMPLE = """
@@ -74,6 +75,10 @@ def main(argv: Sequence[str]) -> int:
     from pats.tasks.columns import text_of
     from pats.tasks.inspect import inspect
 
+    if values.get("folds", 2) < 2:
+        raise InputError(f"--folds is {values['folds']}, but must be a whole number from 2")
+    if values.get("max_length", 1) < 1:
+        raise InputError(f"--max-length is {values['max_length']}, but must be a whole number from 1")
     as_json, limit = values.pop("json", False), values.pop("max_length", 128)
     model, table = values.pop("model", "minilm"), values.pop("table")
     values |= {name: text_of(values[name]) for name in ("text", "label") if name in values}

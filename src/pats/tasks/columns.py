@@ -18,7 +18,7 @@ _PAIRS = (
     *(("question", "sentence"), ("question", "answer"), ("question", "context")),
 )
 TEXTS = ("text", "sentence", "review", "content", "comment", "message", "tweet", "body", "question", "title")
-_LABELS = (
+LABELS = (
     *("label", "labels", "class", "target", "category", "score", "rating", "stars", "y"),
     *("sentiment", "intent", "emotion", "topic", "polarity"),
 )
@@ -118,7 +118,7 @@ def choose(
         return free.pop(name)
 
     if label is None and labelled:
-        others = [] if any(name in free for name in _LABELS) else [n for n in free if n not in SPLIT_COLUMNS]
+        others = [] if any(name in free for name in LABELS) else [n for n in free if n not in SPLIT_COLUMNS]
         marks = multilabel.mark_columns(table, [free[name] for name in others])
         if marks:
             _check_marks(table, marks, [free[name] for name in others if free[name] not in marks], text)
@@ -127,7 +127,7 @@ def choose(
             listed = ", ".join(map(repr, marks))
             notes.append(f"The labels are the columns {listed}, which hold 0 and 1 alone.")
         else:
-            label = detect("label", _LABELS, "--label")
+            label = detect("label", LABELS, "--label")
     if text is None:
         pair = next((pair for pair in _PAIRS if pair[0] in free and pair[1] in free), None)
         rest = [name for name in free if name not in SPLIT_COLUMNS]
@@ -191,7 +191,7 @@ def _by_usual_name(names: Sequence[str]) -> dict[str, str]:
 
 def _check_header(table: Table) -> None:
     """Refuse a table whose first row is one of data: no name is usual, and one is what its column holds."""
-    known = {*TEXTS, *_LABELS, *SPLIT_COLUMNS, *(name for pair in _PAIRS for name in pair)}
+    known = {*TEXTS, *LABELS, *SPLIT_COLUMNS, *(name for pair in _PAIRS for name in pair)}
     if any(usual(name) in known for name in table.columns):
         return
     for name in table.columns:

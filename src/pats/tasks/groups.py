@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 
+from pats._errors import InputError
 from pats.tasks.audit.finding import WARNING, Finding, count
 
 TRIES = 200
@@ -40,7 +41,15 @@ def divided_by_group(
         strata: Stratum of every row, such as its class.
         shares: Share of every part, of sum 1.
         seed: Seed of the tries.
+
+    Raises:
+        InputError: There are fewer blocks than parts.
     """
+    if len(blocks) < len(shares):
+        raise InputError(
+            f"the column of --group divides the rows into {count(len(blocks), 'part', 'parts')}, but "
+            f"{', '.join(shares)} need one each: name a column with more groups"
+        )
     generator = random.Random(seed)
     total = Counter(strata)
     held = [Counter(strata[row] for row in block) for block in blocks]

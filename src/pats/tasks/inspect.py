@@ -12,7 +12,7 @@ from pats.tasks.audit import Finding, tokens
 from pats.tasks.columns import SPLIT_COLUMNS, Columns, names_of, usual
 from pats.tasks.folds import proposal
 from pats.tasks.reading import Table, blank
-from pats.tasks.rows import tables_of
+from pats.tasks.rows import reading_note, split_columns, tables_of
 from pats.tasks.splits import check
 from pats.tasks.table import MIN_ROWS, Examined, called, choose_columns, division, examine_tables
 
@@ -112,7 +112,8 @@ def inspect(asked: Asked, limit: int = 128, counter: tokens.Counter | None = Non
     try:
         columns, why = choose_columns(first, asked)
     except InputError as error:
-        return Inspection(name, size, _columns(first, None, [], asked), findings=(_error("columns", error),))
+        found = (_error("columns", error), *audit.by_weight(map(reading_note, first.notes)))
+        return Inspection(name, size, _columns(first, None, [], asked), findings=found)
     described = _columns(first, columns, why, asked)
     try:
         examined = examine_tables(tables, asked)
@@ -191,12 +192,12 @@ def _columns(
         roles |= {name: role for role, name in named.items() if name}
         roles |= dict.fromkeys(names_of(columns.label), "label")
     reasons = {name: one.message for one in why for name in roles if repr(name) in one.message}
-    described = []
+    described, splits = [], split_columns(table)
     for name, cells in table.cells.items():
         filled = [str(cell) for cell in cells if not blank(cell)]
         role = roles.get(name, _LEFT_OUT if columns else "unknown")
         reason = reasons.get(name, "").rpartition(", ")[2].rstrip(".")
-        if role == _LEFT_OUT and usual(name) in SPLIT_COLUMNS:
-            role, reason = "split", "by its name"
+        if role == _LEFT_OUT and name in splits:
+            role, reason = "split", "by its name" if usual(name) in SPLIT_COLUMNS else "by its content"
         described.append(Column(name, role, reason, len(filled), len(set(filled))))
     return tuple(described)

@@ -11,6 +11,7 @@ from pats.tasks import audit, multilabel, unsupported
 from pats.tasks._task import Asked
 from pats.tasks._text import key
 from pats.tasks.audit import Finding, Row
+from pats.tasks.audit.finding import SHOWN
 from pats.tasks.audit.labels import lost
 from pats.tasks.columns import SPLIT_COLUMNS, Columns, names_of, usual
 from pats.tasks.reading import SUFFIXES, WARNING, Table, is_frame, open_table, readable, stem
@@ -58,6 +59,11 @@ def tables_of(asked: Asked) -> dict[str | None, Table]:
         for split in ("train", "dev", "test")
         if split in files
     }
+    others = [file.name for file in sorted(folder.iterdir()) if readable(file) and file not in files.values()]
+    if others:
+        first = ", ".join(others[:SHOWN]) + (" ..." if len(others) > SHOWN else "")
+        note = f"{folder} also holds {first}, not read here: call it dev or test if it is one of these."
+        found["train"].notes.append(WARNING + note)
     return {None: found["train"]} if len(found) == 1 else found
 
 
@@ -87,14 +93,14 @@ def rows_of(
     rows: list[Row] = []
     blank = 0
     for first, (file_split, whole) in enumerate(tables.items()):
-        findings += [_note(note) for note in whole.notes]
+        findings += [reading_note(note) for note in whole.notes]
         table = whole.without_blank_rows()
         blank += len(whole) - len(table)
         splits: Sequence[str | None] = [file_split] * len(table)
         if file_split is None:
             splits = _split_column(table, columns, findings) or splits
         if not first:
-            others = _split_columns(table) if file_split is None else []
+            others = split_columns(table) if file_split is None else []
             findings += audit.left_out(table, columns, [*others, *(one for one in (group, time) if one)])
         rows += _of_table(table, columns, splits, group, time, kind)
     if blank:
@@ -123,12 +129,16 @@ def _files(folder: Path) -> dict[str, Path]:
     named = {file: stem(file).lower() for file in found if readable(file)}
     ends = {file: ending[1] for file, name in named.items() if (ending := _ENDING.search(name))}
     files: dict[str, Path] = {}
-    for file, name in (named if any(name in NAMES for name in named.values()) else ends).items():
-        split = NAMES.get(name)
-        if split is not None and not (split in files and file.suffix.lower() == _TEXT):
-            if split in files:
-                raise InputError(f"{folder} has {files[split].name} and {file.name}: keep one")
-            files[split] = file
+    for names in (named, ends):  # a file that is called train is before one that ends so
+        own: dict[str, Path] = {}
+        for file, name in names.items():
+            split = NAMES.get(name)
+            if split is None or split in files or (split in own and file.suffix.lower() == _TEXT):
+                continue
+            if split in own:
+                raise InputError(f"{folder} has {own[split].name} and {file.name}: keep one")
+            own[split] = file
+        files |= own
     return files
 
 
@@ -196,7 +206,8 @@ def _labelled(rows: list[Row], findings: list[Finding], drop: bool, kind: str | 
     return kept
 
 
-def _note(note: str) -> Finding:
+def reading_note(note: str) -> Finding:
+    """What was detected while reading, as a finding."""
     mild = note.removeprefix(WARNING)
     return Finding("reading", mild, severity=audit.NOTE if mild == note else audit.WARNING)
 
@@ -210,26 +221,49 @@ def _group(cell: str) -> str:
     return unicodedata.normalize("NFC", cell).strip()
 
 
-def _split_columns(table: Table) -> list[str]:
-    return [name for name in table.columns if usual(name) in SPLIT_COLUMNS]
+def split_columns(table: Table) -> list[str]:
+    """Columns that are called so, then others that hold names of two splits or more, and nothing else."""
+    called = [name for name in table.columns if usual(name) in SPLIT_COLUMNS]
+    return called + [name for name in table.columns if name not in called and _names_splits(table, name)]
+
+
+def _names_splits(table: Table, name: str) -> bool:
+    held: set[str] = set()
+    for cell in table.column(name):
+        split = NAMES.get(cell.strip().lower()) if isinstance(cell, str) else None
+        if split is None:
+            return False
+        held.add(split)
+    return len(held) > 1
 
 
 def _split_column(table: Table, columns: Columns, findings: list[Finding]) -> list[str] | None:
     """The split of every row, if the table has a column for it."""
-    for name in _split_columns(table):
+    found: dict[str, list[str]] = {}
+    for name in split_columns(table):
         if name in columns.names:
             continue
         cells = [cell.strip() for cell in table.texts(name)]
         splits = [NAMES.get(cell.lower()) for cell in cells]
         if not any(splits):
             message = f"Column {name!r} is not used: it does not hold {', '.join(NAMES)}."
-            findings.append(Finding("splits", message))
+            findings.append(Finding("splits", message, severity=audit.WARNING))
             continue
         for i, split in enumerate(splits):
             if split is None:
                 raise InputError(
                     f"{table.line(i)} has {cells[i]!r} in column {name!r}: write one of {', '.join(NAMES)}"
                 )
-        findings.append(Finding("splits", f"The splits are those of column {name!r}."))
-        return [split for split in splits if split is not None]
-    return None
+        found[name] = [split for split in splits if split is not None]
+    if not found:
+        findings += audit.unused_splits(table, columns)
+        return None
+    name, splits_used = next(iter(found.items()))
+    findings.append(Finding("splits", f"The splits are those of column {name!r}."))
+    other = next((other for other, own in found.items() if own != splits_used), None)
+    if other is not None:
+        message = (
+            f"Column {other!r} names other splits than column {name!r}, which is used: remove one of them."
+        )
+        findings.append(Finding("splits", message, severity=audit.WARNING))
+    return splits_used

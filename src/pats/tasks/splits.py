@@ -14,10 +14,11 @@ from pats.tasks.labels import Labels
 
 _NAMES = {
     "train": ("train", "training"),
-    "dev": ("dev", "val", "valid", "validation"),
-    "test": ("test", "testing"),
+    "dev": ("dev", "val", "valid", "validation", "validate", "eval", "evaluation"),
+    "test": ("test", "testing", "holdout"),
 }
 WITHOUT_TEST = {"train": 0.85, "dev": 0.15}  # shares of rows that are not for the verdict
+TINY = 20  # rows of a part that the table brings, below which it measures nothing
 THIN = 5  # rows in train that a class needs at least
 NAMES = {name: split for split, names in _NAMES.items() for name in names}
 
@@ -34,6 +35,7 @@ def parts_of(
     parts: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         parts.setdefault(row.split or "train", []).append(i)
+    brought = {"dev", "test"} & {*parts}
     if "train" not in parts:
         raise InputError(f"{name} has no train rows: mark some as train in its split column")
     if "dev" not in parts:
@@ -59,6 +61,7 @@ def parts_of(
         raise InputError(f"{name} brings a dev split of its own, so no time divides it: leave --time out")
     parts = {part: parts[part] for part in ("train", "dev", "test") if part in parts}
     findings += _thin(parts["train"], labels)
+    findings += _poor({part: parts[part] for part in parts if part in brought}, labels)
     findings += audit.across(rows, parts)
     if grouped:
         findings += across_parts([str(row.group) for row in rows], parts)
@@ -139,6 +142,26 @@ def _lacking(parts: Mapping[str, Sequence[int]], labels: Labels) -> list[Finding
             )
             found.append(Finding("class-lacking", message, {"classes": len(lacks)}, WARNING))
     return found
+
+
+def _poor(parts: Mapping[str, Sequence[int]], labels: Labels) -> list[Finding]:
+    """Parts that the table brings, and in which little can be measured."""
+    found = []
+    for part, members in parts.items():
+        if len(members) < TINY:
+            message = (
+                f"{part} has {count(len(members), 'row', 'rows')}: a score on so few is chance. Move rows "
+                "there, or leave the split out, and PATS makes one."
+            )
+            found.append(Finding("tiny-split", message, {"rows": len(members)}, WARNING))
+        elif len({labels.values[i] for i in members}) == 1:
+            one = ", ".join(labels.names(members[0])) or f"{labels.values[members[0]]:g}"
+            message = (
+                f"All {len(members)} rows of {part} have the same label, {shown(one)}: their score tells "
+                "nothing. Look whether these are its labels."
+            )
+            found.append(Finding("constant-split", message, {"rows": len(members)}, WARNING))
+    return found + _lacking(parts, labels)
 
 
 def _thin(train: Sequence[int], labels: Labels) -> list[Finding]:
@@ -227,6 +250,8 @@ def check_classes(rows: Sequence[Row], labels: Labels, name: str, folds: int | N
     every = len(rare) == len(names)
     mend = "with other texts" if every else "of it, or leave out such classes with --drop-rare"
     doubt = ", or name the right column with --label" if len(rare) > len(names) / 2 else ""
+    if len({row.key for row in rows}) < len(rows) / 2:
+        doubt = ", or name the right column of texts with --text, as most rows have the same one"
     few = f"to be in {', '.join(parts)}"
     least = min(rare.values())
     if folds and folds > len(parts):

@@ -160,7 +160,7 @@ def examine_tables(tables: Mapping[str | None, Table], asked: Asked) -> Examined
                 f"every class of {called(asked.data)} is too rare: add rows, or leave out --drop-rare"
             )
         findings += rare
-    findings += audit.audit(rows, *labels, divided=not any(row.split == "dev" for row in rows))
+    findings += audit.audit(rows, *labels, divided=not any(row.split for row in rows))
     return Examined(columns, rows, labels, findings)
 
 

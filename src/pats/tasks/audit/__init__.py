@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pats.tasks._text import shown
-from pats.tasks.audit.columns import left_out
+from pats.tasks.audit.columns import left_out, unused_splits
 from pats.tasks.audit.finding import ERROR, NOTE, WARNING, Finding, Row, by_weight
 from pats.tasks.audit.labels import (
     decimal_commas,
@@ -38,6 +38,7 @@ __all__ = [
     "strays",
     "twins",
     "two_labels",
+    "unused_splits",
 ]
 
 

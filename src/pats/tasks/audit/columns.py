@@ -3,9 +3,24 @@
 import shlex
 from collections.abc import Sequence
 
-from pats.tasks.audit.finding import NOTE, WARNING, Finding
-from pats.tasks.columns import TEXTS, Columns, usual
-from pats.tasks.reading import Table
+from pats.tasks.audit.finding import NOTE, WARNING, Finding, count
+from pats.tasks.columns import LABELS, TEXTS, Columns, usual
+from pats.tasks.reading import Table, blank
+
+_SPLITS = {
+    "is_test",
+    "is_train",
+    "is_dev",
+    "is_val",
+    "is_validation",
+    "usage",
+    "istest",
+    "istrain",
+    "partition",
+}
+_KAGGLE = {"public", "private"}
+_REFUSED = {"reject", "ignore"}  # what Prodigy writes beside "accept"
+_WORDS = 4  # of the mean cell of a column of texts
 
 
 def left_out(table: Table, columns: Columns, others: Sequence[str] = ()) -> list[Finding]:
@@ -26,10 +41,52 @@ def left_out(table: Table, columns: Columns, others: Sequence[str] = ()) -> list
     alike = [name for name in rest if usual(name) in taken]
     for name in alike:
         message += f" {name!r} differs from {taken[usual(name)]!r}, which is used, in case or blanks alone."
-    texts = [name for name in rest if usual(name) in TEXTS and name not in alike]
+    texts = [
+        name for name in rest if name not in alike and (usual(name) in TEXTS or _holds_texts(table, name))
+    ]
+    labels = [name for name in rest if name not in alike and usual(name) in LABELS]
+    if labels:
+        verb = "may be labels, too" if len(labels) > 1 else "may be the label, too"
+        message += f" {', '.join(map(repr, labels))} {verb}: --label names one."
     if texts:
         joined = " ".join(
             map(shlex.quote, (name for name in table.columns if name in (*columns.parts, *texts)))
         )
         message += f" To read them too, join the columns: --text {joined}."
-    return [Finding("left-out", message, {"columns": len(rest)}, WARNING if alike else NOTE)]
+    severity = WARNING if alike or labels else NOTE
+    return [*_refused(table, rest), Finding("left-out", message, {"columns": len(rest)}, severity)]
+
+
+def unused_splits(table: Table, columns: Columns) -> list[Finding]:
+    """Columns that seem to tell which rows are for the verdict, in a way that is not read."""
+    found = []
+    for name in table.columns:
+        held = {str(cell).strip().lower() for cell in table.column(name) if not blank(cell)}
+        if name not in columns.names and (usual(name) in _SPLITS or (held and held <= _KAGGLE)):
+            message = (
+                f"Column {name!r} seems to tell which rows are for test, but is not read: write train, dev "
+                "or test into a column named split."
+            )
+            found.append(Finding("splits", message, severity=WARNING))
+    return found
+
+
+def _refused(table: Table, names: Sequence[str]) -> list[Finding]:
+    """Rows that somebody refused in Prodigy."""
+    for name in names:
+        cells = [str(cell).strip().lower() for cell in table.column(name) if not blank(cell)]
+        refused = sum(cell in _REFUSED for cell in cells)
+        if usual(name) == "answer" and refused and set(cells) <= {"accept", *_REFUSED}:
+            message = (
+                f"{count(refused, 'row has', 'rows have')} 'reject' or 'ignore' in column {name!r}, as "
+                "Prodigy writes for a label that somebody refused: remove these rows."
+            )
+            return [Finding("refused", message, {"rows": refused}, WARNING)]
+    return []
+
+
+def _holds_texts(table: Table, name: str) -> bool:
+    """Whether most cells of a column are texts of several words, each another."""
+    cells = [cell for cell in table.column(name) if isinstance(cell, str) and cell.strip()]
+    several = len({*cells}) > len(cells) / 2 > len(table) / 4
+    return several and sum(map(len, map(str.split, cells))) >= _WORDS * len(cells)

@@ -73,6 +73,11 @@ def by_weight(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda one: _WEIGHT.index(one.severity))
 
 
+def percent(share: float) -> str:
+    """A share × 100 with two digits, or three."""
+    return f"{share:.2g} %" if share < 99.5 else f"{share:.0f} %"
+
+
 def count(number: int, one: str, many: str) -> str:
     """A number with its noun."""
     return f"{number} {one if number == 1 else many}"

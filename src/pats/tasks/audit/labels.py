@@ -12,15 +12,20 @@ _MARKED = re.compile(r"[+-]?[€$£¥]?\s?\d+(,\d{3})*(\.\d+)?\s?[%€$£¥]?", 
 RECUR = 3  # rows a label from which on such numbers are classes
 _DECIMAL = re.compile(r"[+-]?\d+(,\d+)?", re.ASCII)
 _ZEROS = re.compile(r"^([+-]?)0+(?=\d+$)", re.ASCII)
+_POINT_ZERO = re.compile(r"^([+-]?\d+)\.0+$", re.ASCII)
+_DASHES = re.compile("[\u2010-\u2015\u2212]")
+_BETWEEN = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=[^\W\d_])")  # letters: 1-2 is another label than 12
+_LETTERS = str.maketrans("аеорсухіјѕ", "aeopcyxijs")  # Cyrillic ones that look as Latin ones do
 _TRUTH = ({"true", "1", "yes", "t", "y"}, {"false", "0", "no", "f", "n"})
-_LOST = {"nan", "null", "n/a", "<na>", "#n/a"}  # what programs write where a value is missing
-_DOUBTFUL = _LOST | {"none", "na", "nil", "?", "-"}  # and what may be a class as well
+_ERRORS = {"#name?", "#ref!", "#value!", "#div/0!", "#num!", "#null!"}  # of a spreadsheet's formulas
+LOST = {"nan", "null", "n/a", "n.a.", "<na>", "#n/a", *_ERRORS}  # what programs write for a missing value
+_DOUBTFUL = LOST | {"none", "na", "nil", "missing", "?", "-", "."}  # and what may be a class as well
 MANY = 200  # classes up to which PATS is tried
 _MOSTLY = 0.8  # the share of rows from which a class is called large
 
 
 def spellings(rows: Sequence[Row], classes: Sequence[str]) -> list[Finding]:
-    """Labels that differ in case, blanks, invisible characters, Unicode form or leading zeros alone.
+    """Labels that differ in case, blanks, dashes, quotes, Unicode form, zeros or like letters alone.
 
     Args:
         rows: The rows.
@@ -28,7 +33,7 @@ def spellings(rows: Sequence[Row], classes: Sequence[str]) -> list[Finding]:
     """
     groups: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
     for row, name in zip(rows, classes, strict=True):
-        groups[_ZEROS.sub(r"\1", key(name))][name, row.cell] += 1
+        groups[_alike(name)][name, row.cell] += 1
     lookalikes: list[str] = []
     apart = 0
     for group in groups.values():
@@ -47,6 +52,14 @@ def spellings(rows: Sequence[Row], classes: Sequence[str]) -> list[Finding]:
     if apart:
         message += " Where classes mean the same, write them alike."
     return [Finding("label-spellings", message, {"groups": len(lookalikes), "apart": apart}, WARNING)]
+
+
+def _alike(name: str) -> str:
+    """What labels have in common that a reader takes for the same one."""
+    folded = key(name).translate(_LETTERS).strip("'\"“”‘’")
+    folded = folded[:-1] if folded[-1:] in (".", ":") and len(folded) > 2 else folded
+    folded = _BETWEEN.sub(" ", _DASHES.sub("-", folded))
+    return _POINT_ZERO.sub(r"\1", _ZEROS.sub(r"\1", folded)) or key(name)
 
 
 def _listed(counts: Mapping[str, int]) -> str:
@@ -104,7 +117,7 @@ def mixed_truth(classes: Sequence[str]) -> list[Finding]:
 
 def lost(label: str) -> bool:
     """Whether a label is what programs write where a value is missing."""
-    return label.strip().lower() in _LOST
+    return label.strip().lower() in LOST
 
 
 def missing_words(classes: Sequence[str]) -> list[Finding]:

@@ -6,25 +6,45 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, islice
 
-from pats.tasks.audit.finding import WARNING, Finding, Row, count
+from pats.tasks.audit.finding import ERROR, NOTE, WARNING, Finding, Row, count
+from pats.tasks.audit.labels import LOST
 
 _MARKUP = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,6}|#x[0-9a-fA-F]{1,6});|</?[a-zA-Z][^<>]{0,200}>")
 _NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)*\s*")
 _LETTERS = 20_000  # which show the script
+_FEW, _SOME, _MANY = 0.05, 0.1, 0.5  # shares of the rows: a warning, a warning, an error
 _FOREIGN = 0.3  # the share of letters of another script that is worth a word
 
 
 def empty(rows: Sequence[Row]) -> list[Finding]:
-    """Rows without a text, and pairs without one of them."""
+    """Rows without a text, and pairs without one of them, or with the same one twice."""
     findings = []
     none = sum(not any(text.strip() for text in row.texts) for row in rows)
     if none:
-        findings.append(Finding("no-text", f"{none} rows have no text.", {"rows": none}))
+        name = "; name the column of texts with --text if it is another" if none > _MANY * len(rows) else ""
+        message = f"{count(none, 'row has', 'rows have')} no text{name}."
+        findings.append(Finding("no-text", message, {"rows": none}, _weight(none, len(rows))))
+    words = sum(any(text.strip().lower() in LOST for text in row.texts) for row in rows)
+    if words:
+        message = (
+            f"{count(words, 'text is', 'texts are')} a word such as 'nan' or 'NULL', as programs write for a "
+            "missing one: remove these rows, or leave the cells blank."
+        )
+        findings.append(Finding("lost-texts", message, {"rows": words}, _weight(words, len(rows))))
     half = sum(len({bool(text.strip()) for text in row.texts}) > 1 for row in rows)
     if half:
         message = f"{count(half, 'pair lacks', 'pairs lack')} one of the two texts."
-        findings.append(Finding("half-pairs", message, {"rows": half}))
+        findings.append(Finding("half-pairs", message, {"rows": half}, _weight(half, len(rows))))
+    same = sum(len(row.texts) == 2 and row.texts[0].strip() != "" and len({*row.key}) == 1 for row in rows)
+    if same >= _SOME * len(rows) > 0:
+        message = f"{count(same, 'pair holds', 'pairs hold')} the same text twice."
+        findings.append(Finding("same-pairs", message, {"rows": same}, WARNING))
     return findings
+
+
+def _weight(rows: int, of: int) -> str:
+    """How much it weighs that so many rows have nothing to read."""
+    return ERROR if rows > _MANY * of else WARNING if rows >= _FEW * of else NOTE
 
 
 def markup(rows: Sequence[Row]) -> list[Finding]:
@@ -62,8 +82,9 @@ def script(rows: Sequence[Row]) -> list[Finding]:
     share = most / scripts.total()
     if name == "LATIN" or share < _FOREIGN:
         return []
+    script_name = name if len(name) == len("CJK") else name.title()
     message = (
-        f"{100 * share:.2g} % of the letters are of the {name.title()} script: look whether the model was "
+        f"{100 * share:.0f} % of the letters are of the {script_name} script: look whether the model was "
         "trained on this language (--model names another)."
     )
     return [Finding("script", message, severity=WARNING)]

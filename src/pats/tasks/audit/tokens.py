@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from pats.tasks.audit.finding import NOTE, WARNING, Finding, count
+from pats.tasks.audit.finding import NOTE, WARNING, Finding, count, percent
 
 _WORD = re.compile(r"\w+")
 SPECIAL = 2  # tokens around a text; a pair has one more between its texts
@@ -78,15 +78,15 @@ def lengths(read: Measured, limit: int, exact: bool) -> list[Finding]:
         excess = f"{most}" if middle == most else f"{middle:.0f} at the median and {most} at most"
         message = (
             f"{about}{count(len(over), 'text exceeds', 'texts exceed')} the {limit} tokens that the model "
-            f"reads ({share:.2g} %), by {excess}: what is beyond is cut off (--max-length)."
+            f"reads ({percent(share)}), by {excess}: what is beyond is cut off (--max-length)."
         )
         numbers = {"rows": len(over), "most": most, "longest": max(read.totals)}
         severity = WARNING if share >= 1 else NOTE
         findings.append(Finding("too-long", message[0].upper() + message[1:], numbers, severity))
     if read.unknown and read.unknown / read.tokens >= _UNKNOWN:
         message = (
-            f"{100 * read.unknown / read.tokens:.2g} % of the tokens are unknown to the model: look whether "
-            "it was trained on this language (--model names another)."
+            f"{percent(100 * read.unknown / read.tokens)} of the tokens are unknown to the model: look "
+            "whether it was trained on this language (--model names another)."
         )
         findings.append(Finding("unknown-tokens", message, {"tokens": read.unknown}, WARNING))
     if exact and read.words >= 100 and read.tokens / read.words > _SPLINTERED:

@@ -1,7 +1,7 @@
 """Parquet files, and tables that Python holds: of Arrow, pandas and whatever gives itself to Arrow."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pats._errors import InputError
@@ -58,14 +58,20 @@ def of_arrow(found: Any, name: str, notes: list[str], before: int = 0) -> Table:
     """The table of a ``pyarrow.Table``; numbers of classes become their names where ``datasets`` wrote them.
 
     Raises:
-        InputError: Two columns have the same name.
+        InputError: Two columns have the same name, or one cannot be read.
     """
     columns: dict[str, list[Any]] = {}
     for column in unique(found.column_names, name):
-        cells = found.column(column).to_pylist()
+        try:
+            cells = found.column(column).to_pylist()
+        except _of_a_cell() as error:
+            raise InputError(
+                f"column {column!r} of {name} cannot be read ({_reason(error)}): write it as plain text, or "
+                "leave it out"
+            ) from None
         classes = class_names(found.schema, column)
-        if classes is not None:
-            cells = [classes[cell] if cell in range(len(classes)) else None for cell in cells]
+        if classes is not None and all(cell is None or isinstance(cell, int) for cell in cells):
+            cells = [None if cell is None else _class_name(cell, classes, column, name) for cell in cells]
         columns[column] = cells
     return Table(name, columns, range(before + 1, before + found.num_rows + 1), "row", list(notes))
 
@@ -111,6 +117,24 @@ def _errors() -> tuple[type[Exception], ...]:
     return (try_import("pyarrow", "run").ArrowException, OSError)
 
 
+def _of_a_cell() -> tuple[type[Exception], ...]:
+    """What cells raise that Python cannot hold, such as far dates, or that are no Unicode."""
+    return (*_errors(), OverflowError, ValueError)
+
+
 def _broken(name: str, error: Exception) -> InputError:
-    reason = str(error).partition("\n")[0].rstrip(".")
-    return InputError(f"{name} cannot be read as Parquet ({reason}): {_DAMAGED}")
+    return InputError(f"{name} cannot be read as Parquet ({_reason(error)}): {_DAMAGED}")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
+
+
+def _class_name(cell: int, classes: Sequence[str], column: str, name: str) -> str | None:
+    if cell == -1:  # as ``datasets`` writes a label that is not known
+        return None
+    if cell not in range(len(classes)):
+        raise InputError(
+            f"column {column!r} of {name} holds the class {cell}, but names {len(classes)} classes: mend it"
+        )
+    return classes[cell]

@@ -17,6 +17,7 @@ _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _FIRST = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}  # the separator that a name promises
 _EXCEL = re.compile(r"sep=(.)\r?(?:\n|\r|$)", re.IGNORECASE)
 _SPACED = re.compile(r'[,;\t|] +"')
+_ABOVE = 5  # the line up to which a longer row shows that the header is a title
 _FEW = 0.05  # the share of rows up to which rows of several lines look like a fault
 _LONGEST = 1 << 28  # characters of a cell of a file that is not held whole
 
@@ -177,9 +178,11 @@ def fitted(record: Record, width: int, name: str) -> Record:
         return record._replace(cells=cells[:width])  # separators at the end
     if len(cells) < width and not any(cell.strip() for cell in cells):
         return record._replace(cells=[*cells, *[""] * (width - len(cells))])  # a row of blanks
+    above = len(cells) > width and record.start <= _ABOVE
+    title = "; if a title stands above the names of the columns, remove it" if above else ""
     raise InputError(
         f"line {record.start} of {name} has {len(cells)} columns, but its header has {width}: mend the row, "
-        "or get the file again if it is cut"
+        f"or get the file again if it is cut{title}"
     )
 
 

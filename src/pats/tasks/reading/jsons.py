@@ -1,6 +1,7 @@
 """JSON: a record a line, a list of records, and the other ways in which tables are written."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 from pats._errors import InputError
 from pats.tasks.reading.encoding import damaged, decode, detect
 from pats.tasks.reading.source import Source
-from pats.tasks.reading.table import Table, framed
+from pats.tasks.reading.table import WARNING, Table, framed
 
+# A backslash, a whole character of two halves, or one half by itself.
+_ESCAPED = re.compile(r"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F]..)")
 _WRAPPERS = ("data", "rows", "records", "examples", "items")  # keys of the list in an object that holds one
 _ADVICE = 'write a list of records, such as [{"text": "...", "label": "..."}], or a record a line'
 
@@ -21,6 +24,9 @@ def read(source: Source) -> Table:
         InputError: It is no JSON, or holds no table.
     """
     text, notes = decode(source.whole(), source.name)
+    text, halves = _mended(text)
+    if halves:
+        notes = [*notes, f"{WARNING}{halves} halves of characters, as of a cut emoji, are read as '\ufffd'."]
     table = _table(text, source)
     table.notes[:0] = [*source.notes, *notes]
     return table
@@ -66,6 +72,18 @@ def of_values(values: Any, name: str) -> Table:
     return _of_records(values, range(1, len(values) + 1), name, "record")
 
 
+def _mended(text: str) -> tuple[str, int]:
+    """The text with a sign in place of half characters, which no tokenizer takes, and their number."""
+    halves = 0
+
+    def mend(found: re.Match[str]) -> str:
+        nonlocal halves
+        halves += found[1] is not None
+        return found[0] if found[1] is None else "\\ufffd"
+
+    return _ESCAPED.sub(mend, text), halves
+
+
 def _table(text: str, source: Source) -> Table:
     name, start = source.name, text.lstrip()[:1]
     if start != "[" and _lines(text, source):
@@ -73,7 +91,7 @@ def _table(text: str, source: Source) -> Table:
     if start == "{" and (records := _concatenated(text)) is not None:
         return _of_records(*records, name, "line")
     try:
-        return of_values(json.loads(text), name)
+        values = json.loads(text)
     except json.JSONDecodeError as error:
         if start == "[" and source.suffix != ".json" and "\n" in text.strip():
             return _of_records(*_by_line(text, name), name, "line")
@@ -81,8 +99,11 @@ def _table(text: str, source: Source) -> Table:
             f"line {error.lineno} of {name} is no JSON ({error.msg}): mend it, or get the file again if it "
             "is cut"
         ) from None
+    except ValueError as error:  # a number of thousands of digits
+        raise InputError(f"{name} cannot be read ({error}): write such a number as text") from None
     except RecursionError:
         raise InputError(f"{name} is nested too deeply: {_ADVICE}") from None
+    return of_values(values, name)
 
 
 def _lines(text: str, source: Source) -> bool:
@@ -95,7 +116,7 @@ def _lines(text: str, source: Source) -> bool:
     line, _, rest = text.lstrip().partition("\n")
     try:
         return isinstance(json.loads(line), dict) and bool(rest.strip() or not _oriented(line))
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         # A first line that is no JSON by itself: an indented object, or a record that is damaged.
         return len(line.strip()) > 1 and line.rstrip()[-1:] == "}"
 
@@ -104,7 +125,7 @@ def _oriented(text: str) -> bool:
     """Whether the only object of a file is a table, and not a row of one."""
     try:
         value = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
     if not isinstance(value, dict) or not value:
         return False
@@ -127,7 +148,7 @@ def _concatenated(text: str) -> tuple[list[dict[str, Any]], list[int]] | None:
             continue
         try:
             value, end = decoder.raw_decode(text, place)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return None
         if not isinstance(value, dict):
             return None
@@ -149,8 +170,8 @@ def _by_line(text: str, name: str) -> tuple[list[dict[str, Any]], list[int]]:
 
 def _record(line: str, place: int, name: str) -> dict[str, Any]:
     try:
-        record = json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
+        record = json.loads(_mended(line)[0])
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
         raise InputError(

@@ -75,6 +75,8 @@ def opened(path: str | Path) -> Iterator[Source]:
     """
     piped = str(path) == STDIN
     name = "standard input" if piped else str(path)
+    if piped and sys.stdin is None:
+        raise InputError("standard input is closed: name a file, or redirect one with <")
     file = sys.stdin.buffer if piped else _file(str(path))
     try:
         yield _unpacked(Source(name, "" if piped else PurePath(path).suffix.lower(), file, not piped))
