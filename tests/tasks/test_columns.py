@@ -67,3 +67,51 @@ def test_one_column_a_label_is_a_multi_label_table(tmp_path, marks):
     assert columns == ("text", None, ("rude", "threat"))
     assert "'rude', 'threat', which hold 0 and 1 alone" in notes[0]
     assert choose(table, label="rude")[0] == ("text", None, "rude")
+
+
+FLAGS = [{"review": f"so it was {i}", "joy": i % 2, "anger": int(i % 3 == 0), "fixed": 1} for i in range(60)]
+
+
+def columns_of(folder, rows, **given):
+    return choose(read(write_table(folder / "a.csv", rows)), **given)[0]
+
+
+def test_columns_of_0_and_1_are_labels_and_a_constant_one_is_none(tmp_path):
+    assert columns_of(tmp_path, FLAGS).label == ("joy", "anger")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (lambda i: {"outcome": "up" if i % 4 else "down"}, "'outcome' may be the label, too"),
+        (lambda i: {"is_reply": i % 2}, "'is_reply' may be no label"),
+    ],
+)
+def test_columns_of_0_and_1_beside_what_may_be_the_label_are_asked_about(tmp_path, more, said):
+    rows = [{**row, **more(i)} for i, row in enumerate(FLAGS)]
+    with pytest.raises(InputError, match=said):
+        columns_of(tmp_path, rows)
+    assert columns_of(tmp_path, rows, label=("joy", "anger")).label == ("joy", "anger")
+    flags = [{"review": row["review"], "is_rude": row["joy"], "is_spam": row["anger"]} for row in FLAGS]
+    assert columns_of(tmp_path, flags).label == ("is_rude", "is_spam")
+
+
+@pytest.mark.parametrize("form", ["a3f{:04x}", "https://x.org/{}", "2024-05-{:02d} 10:15", "u{}@x.org"])
+def test_the_only_column_left_is_no_text_where_it_holds_ids(tmp_path, form):
+    rows = [{"what": form.format(i), "label": "ab"[i % 2]} for i in range(40)]
+    with pytest.raises(InputError, match="the only one left, 'what', holds an id, a date or an address"):
+        columns_of(tmp_path, rows)
+    assert columns_of(tmp_path, rows, text="what").text == "what"
+
+
+def test_a_question_as_a_name_is_no_row_of_data(tmp_path):
+    question = "Please describe your last visit to us in a few words"
+    rows = [{"Time": f"{i}", question: f"so it was {i}", "How was it?": "ab"[i % 2]} for i in range(40)]
+    with pytest.raises(InputError, match="if these are the names, say which with --text and --label"):
+        columns_of(tmp_path, rows)
+    assert columns_of(tmp_path, rows, text=question, label="How was it?").text == question
+
+
+def test_invisible_characters_in_a_name_are_ignored(tmp_path):
+    rows = [{"te\u200bxt": "x", "label\ufeff": "a"}]
+    assert columns_of(tmp_path, rows) == ("te\u200bxt", None, "label\ufeff")

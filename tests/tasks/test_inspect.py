@@ -111,6 +111,63 @@ FOUND = {
         [{"id": i, "said": f"so it was {i}", "mood": AB[i % 2]} for i in range(40)],
         {"columns": ("error", "--label, perhaps 'mood'")},
     ),
+    "no texts at all": (
+        texts("{}x", " ", ""),
+        {"no-text": ("error", "26 rows have no text; name the column of texts with --text")},
+    ),
+    "lost texts": (
+        texts(*["film {}"] * 9, "nan"),
+        {"lost-texts": ("warning", "4 texts are a word such as 'nan'")},
+    ),
+    "the same text twice": (pairs(lambda i: f"a {i}"), {"same-pairs": ("warning", "40 pairs hold")}),
+    "all in another script": (
+        texts("影评很好{}"),
+        {"script": ("warning", "100 % of the letters are of the CJK")},
+    ),
+    "dashes": (
+        labelled_rows(["non-toxic", "non_toxic", "toxic"] * 20),
+        {"label-spellings": ("warning", "'")},
+    ),
+    "like letters": (labelled_rows(["cat", "\u0441at", "dog"] * 20), {"label-spellings": ("warning", "")}),
+    "quotes": (labelled_rows(["good", "good.", "“good”", "bad"] * 20), {"label-spellings": ("warning", "")}),
+    "minus signs": (labelled_rows(["-1", "\u22121", "0"] * 20), {"label-spellings": ("warning", "")}),
+    "another label": (
+        [{**row, "sentiment": AB[i % 2]} for i, row in enumerate(texts("film {}"))],
+        {"left-out": ("warning", "'sentiment' may be the label, too: --label names one")},
+    ),
+    "another text": (
+        [{"abstract": f"we show how it was {i}", **row} for i, row in enumerate(texts("film {}"))],
+        {"left-out": ("note", "--text abstract text")},
+    ),
+    "refused by somebody": (
+        [{**row, "answer": "reject" if i < 3 else "accept"} for i, row in enumerate(texts("film {}"))],
+        {"refused": ("warning", "3 rows have 'reject'")},
+    ),
+    "splits in another column": (
+        labelled_rows(AB * 40, part=lambda i: "test" if i // 2 % 3 == 0 else "train"),
+        {"splits": ("note", "The splits are those of column 'part'")},
+    ),
+    "splits that contradict": (
+        labelled_rows(AB * 60, split=lambda i: ["train", "test"][i // 4 % 2], fold=lambda i: "train"),
+        {"splits": ("warning", "Column 'fold' names other splits than column 'split'")},
+    ),
+    "marks of test rows": (
+        labelled_rows(AB * 20, is_test=lambda i: i % 3 == 0),
+        {"splits": ("warning", "Column 'is_test' seems to tell")},
+    ),
+    "a constant test split": (
+        labelled_rows([*AB * 30, *["a"] * 30], split=lambda i: "train" if i < 60 else "test"),
+        {"constant-split": ("warning", "All 30 rows of test have the same label, 'a'")},
+    ),
+    "a tiny test split": (
+        labelled_rows(AB * 30, split=lambda i: "train" if i < 56 else "test"),
+        {"tiny-split": ("warning", "test has 4 rows")},
+    ),
+    "hidden labels": (
+        labelled_rows([*["0", "1"] * 30, *["-1"] * 30], split=lambda i: "train" if i < 60 else "test"),
+        {"test-without-labels": ("note", "the label -1 alone, which stands for hidden ones: its 30 rows")},
+    ),
+    "C, C++ and -1": (labelled_rows(["C", "C++", "1", "-1", "1-2", "12"] * 20), {"kind": ("note", "6 diff")}),
     "marks": (
         [{"text": f"t {i}", "rude": i % 2, "kind": i % 3 % 2} for i in range(40)],
         {"multi-label": ("note", "multi-label, 2 labels")},
@@ -128,6 +185,8 @@ def test_what_is_found_before_training(tmp_path, capsys, kind):
         assert [one.severity for one in fits] == [severity], [str(one) for one in found.findings]
     weights = [("error", "warning", "note").index(one.severity) for one in found.findings]
     assert weights == sorted(weights)
+    if kind == "C, C++ and -1":  # the control
+        assert "label-spellings" not in {one.code for one in found.findings}
     assert found.usable is not any(severity == "error" for severity, _ in codes.values())
     assert main(["inspect", str(path)]) == 0
     shown = capsys.readouterr().out
@@ -288,3 +347,17 @@ def test_help_is_quick():
 @pytest.mark.parametrize(("rows", "steps"), [(1, 150), (480, 150), (481, 151), (2000, 625), (9000, 1500)])
 def test_a_fine_tuning_has_the_steps_of_the_preset(rows, steps):
     assert _preset.steps_of(rows) == steps
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--folds", "1"), ("--folds", "-3"), ("--max-length", "0")])
+def test_numbers_out_of_range_are_refused(tmp_path, capsys, flag, value):
+    path = write_table(tmp_path / "a.csv", labelled_rows(AB * 20))
+    assert main(["inspect", str(path), flag, value]) == 2
+    assert f"{flag} is {value}, but must be" in capsys.readouterr().err
+
+
+def test_what_was_detected_while_reading_is_said_where_no_column_is_found(tmp_path):
+    (tmp_path / "a.csv").write_bytes("said;mood\nschön;gut\n".encode("cp1252") * 30)
+    found = inspect(Asked(tmp_path / "a.csv"))
+    assert found.findings[0].code == "columns"
+    assert any("Windows-1252" in one.message for one in found.findings)

@@ -355,3 +355,22 @@ def test_twins_across_named_files_are_counted_and_a_test_without_labels_is_left_
 def test_files_for_splits_belong_to_the_id_until_their_content_does(tmp_path):
     assert len({Run(data="x").id, Run(data="x", dev="y").id, Run(data="x", test="y").id}) == 3
     assert Run(data="x", test="y", fingerprint="f").id == Run(data="z", fingerprint="f").id
+
+
+def test_what_a_folder_holds_beside_its_splits_is_said(tmp_path):
+    for name, rows in (("train", 60), ("reviews_test", 30), ("eval", 30), ("unlabelled", 5)):
+        write_table(
+            tmp_path / f"{name}.csv", labelled_rows(["a", "b"] * rows, text=lambda i, n=name: f"{n} {i}")
+        )
+    data = load(data=tmp_path)
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 120, "dev": 60, "test": 60}
+    assert any("also holds unlabelled.csv, not read here" in note for note in data.notes)
+
+
+def test_rows_of_one_text_are_not_said_to_stay_together_where_the_table_has_splits(tmp_path):
+    rows = labelled_rows(
+        ["a", "b"] * 40, text=lambda i: f"t {i % 50}", split=lambda i: "train" if i < 50 else "test"
+    )
+    notes = load(data=write_table(tmp_path / "a.csv", rows)).notes
+    assert any("rows hold 30 texts only" in note for note in notes)
+    assert not any("stay in one split" in note for note in notes)

@@ -26,6 +26,7 @@ _CODE = re.compile(r"[+-]?(0\d|\d{16})", re.ASCII)
 
 
 _LISTED = "listed"
+_FEW = 0.2  # the share of rows without any label up to which they may be unlabelled
 
 
 class Labels(NamedTuple):
@@ -130,7 +131,7 @@ def _listed(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Finding
             mend = "give it one, or leave such rows out with --drop-unlabelled"
         raise InputError(f"{row.place} has {len(row.labels or ())} labels, but {kind} has one a row: {mend}")
     labels, found = _several([row.labels or () for row in rows], _LISTED)
-    if kind is None and max(sizes) == 1:
+    if kind is None and max(sizes) == 1 and sizes.count(0) <= _FEW * len(sizes):
         message = (
             f"{counted(sizes.count(1), 'row lists', 'rows list')} exactly one label and {sizes.count(0)} "
             "none: say --kind classification --drop-unlabelled if these have no label yet, or --kind "

@@ -38,7 +38,7 @@ def _list(text: str) -> Sequence[Any] | None:
     if _ENDS.get(text[:1]) != text[-1:]:
         return None
     spaced = _SPACED.fullmatch(text)
-    if spaced is not None:  # first, since Python joins strings that stand beside each other
+    if spaced is not None:  # first, since Python joins adjacent strings
         return [part.strip("'\"") for part in re.findall(_PART, spaced[1])]
     for read in (json.loads, ast.literal_eval):
         try:

@@ -1,6 +1,7 @@
 """Parquet through Arrow: the cells, however the file comes, and no thread that outlives the reading."""
 
 import gzip
+import json
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from pats._errors import InputError
 from pats.tasks.reading import arrow
 from pats.tasks.reading.source import Source
 
@@ -45,6 +47,7 @@ def test_a_whole_file_and_batches_have_the_same_cells(path):
 CHILD = """
 import os, sys
 import pyarrow.parquet
+from pats._errors import InputError
 from pats.tasks.reading import arrow
 from pats.tasks.reading.source import Source
 
@@ -71,3 +74,35 @@ def test_reading_leaves_no_thread_that_could_abort_the_end_of_the_process(tmp_pa
     command = [sys.executable, "-c", CHILD, str(path), way]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (int(done.stdout) > 0) == left, done.stderr
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pyarrow.array([2**52, 1], pyarrow.timestamp("ms")),
+        pyarrow.array([1, 2], pyarrow.timestamp("s", tz="Nowhere/Land")),
+        pyarrow.StringArray.from_buffers(2, *pyarrow.array([b"\xff", b"x"]).buffers()[1:]),
+    ],
+    ids=["far date", "unknown zone", "no Unicode"],
+)
+def test_a_column_that_python_cannot_hold_is_named(tmp_path, column):
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.table({"text": ["a", "b"], "when": column}), path)
+    with path.open("rb") as file, pytest.raises(InputError, match=r"column 'when' of .* cannot be read"):
+        arrow.read(source_of(path, file))
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        ([0, 1, -1, None], ["no", "yes", None, None]),
+        (["x", "y", "x", "y"], None),
+        ([0.0, 1.0, 0.5, 1.0], None),
+    ],
+)
+def test_classes_are_named_where_cells_are_their_numbers(cells, found):
+    about = {"info": {"features": {"label": {"names": ["no", "yes"], "_type": "ClassLabel"}}}}
+    table = pyarrow.table({"label": cells}).replace_schema_metadata({"huggingface": json.dumps(about)})
+    assert arrow.of_arrow(table, "a", []).column("label") == (cells if found is None else found)
+    with pytest.raises(InputError, match="holds the class 2, but names 2 classes"):
+        arrow.of_arrow(table.set_column(0, "label", pyarrow.array([0, 1, 2, 0])), "a", [])

@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import median, quantiles
+from statistics import quantiles
 
 from pats.tasks._text import shown
 from pats.tasks.audit.finding import ERROR, SHOWN, WARNING, Finding, Row, count
@@ -14,9 +14,9 @@ _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
 _ASK = "say --kind classification or --kind regression"
 FEW, RECUR = 20, 3  # different fractions, and rows of each, up to and from which they may be names
 _FULL = 0.5  # the share of the steps of a scale that its scores take
-_FAR = 20.0  # spreads of the middle 90 % of scores from their median
+_FAR, _BEYOND = 10.0, 1000.0  # spreads of the middle half of scores, from their median
 _ROWS = 0.95  # the share of neighbours in order from which numbers count rows
-_MARKS = {-1.0, -9.0, -99.0, 99.0, -999.0, 999.0, 9999.0}  # that stand for no answer, in codebooks
+_MARKS = {-1.0, -9.0, -99.0, 99.0, -999.0, 999.0, 9999.0}  # codes of no answer in surveys
 
 
 def strays(rows: Sequence[Row]) -> list[Finding]:
@@ -28,9 +28,10 @@ def strays(rows: Sequence[Row]) -> list[Finding]:
     whole = all(label.lstrip("+-").isdigit() for label in numbers)
     if whole and len(rows) - len(others) >= RECUR * len(numbers):
         return []  # numbers that recur are classes, and so may be a word
+    more = f" (and {len(others) - 1} more rows have no number)" if len(others) > 1 else ""
     message = (
         f"{len(rows) - len(others)} of {len(rows)} labels are numbers, but {others[0].place} has "
-        f"{shown(others[0].label)}{f' (and {len(others) - 1} more have none)' if len(others) > 1 else ''}: "
+        f"{shown(others[0].label)}{more}: "
         "write numbers alone to learn them as scores, and nothing where one is missing (--drop-unlabelled "
         "leaves such rows out), or say --kind classification if each is the name of a class"
     )
@@ -38,7 +39,7 @@ def strays(rows: Sequence[Row]) -> list[Finding]:
 
 
 def names_with_a_point(labels: Sequence[str], scores: Sequence[float]) -> list[Finding]:
-    """Fractions that may be names, as of sections or versions: spelled in two ways, or few and far apart."""
+    """Fractions that may be names, as of sections or versions: spelled in two ways, or few with wide gaps."""
     spelled: dict[float, set[str]] = defaultdict(set)
     for label, score in zip(labels, scores, strict=True):
         if not score.is_integer():
@@ -46,7 +47,11 @@ def names_with_a_point(labels: Sequence[str], scores: Sequence[float]) -> list[F
     double = next((sorted(names) for names in spelled.values() if len(names) > 1), None)
     different = sorted(set(scores))
     what = None
-    if double is not None and len(scores) >= RECUR * len(different):
+    # Scores of several raters have many values, and whole ones such as 3.00 among them.
+    mixed = len(different) > FEW and any(
+        "." in label and score.is_integer() for label, score in zip(labels, scores, strict=True)
+    )
+    if double is not None and not mixed and len(scores) >= RECUR * len(different):
         what = f"{shown(double[0])} and {shown(double[1])} would be one score"
     elif spelled and 1 < len(different) <= FEW and len(scores) >= RECUR * len(different):
         gaps = [high - low for low, high in pairwise(different)]
@@ -77,24 +82,26 @@ def far_scores(rows: Sequence[Row], scores: Sequence[float]) -> list[Finding]:
     """Scores far from all others, such as -99 among 0 to 10."""
     if len(scores) < FEW:
         return []
-    middle, cuts = median(scores), quantiles(scores, n=20)
-    reach = _FAR * (cuts[-1] - cuts[0])
-    far = [i for i, score in enumerate(scores) if abs(score - middle) > reach]
-    if not far or reach == 0:
+    low, middle, high = quantiles(scores, n=4)
+    spread = high - low
+    far = [i for i, score in enumerate(scores) if abs(score - middle) > _FAR * spread]
+    # Counts have a long tail, too: a mark recurs, or is beyond all measure.
+    beyond = any(abs(scores[i] - middle) > _BEYOND * spread for i in far)
+    if not far or spread == 0 or not (beyond or len(far) > 1 == len({scores[i] for i in far})):
         return []
     first = rows[far[0]]
     more = f" and {count(len(far) - 1, 'other is', 'others are')} likewise" if len(far) > 1 else ""
     message = (
-        f"{first.place} has the score {shown(first.label)}, far from the others (90 % lie from {cuts[0]:g} "
-        f"to {cuts[-1]:g}){more}: leave it blank if it stands for a missing score."
+        f"{first.place} has the score {shown(first.label)}, far from the others (half of them lie from "
+        f"{low:g} to {high:g}){more}: leave it blank if it stands for a missing score."
     )
     return [Finding("far-scores", message, {"rows": len(far)}, WARNING)]
 
 
 def marks(names: Sequence[str]) -> list[Finding]:
-    """Classes such as -1 or 99 among small whole numbers, which stand for no answer in many tables."""
+    """Classes such as -1 or 99 among small whole numbers, which mean no answer in many tables."""
     held = Counter(names)
-    if not all(re.fullmatch(r"[+-]?\d+", name, re.ASCII) for name in held):
+    if not all(re.fullmatch(r"[+-]?\d{1,4}", name, re.ASCII) for name in held):
         return []
     others = [int(name) for name in held if int(name) not in _MARKS]
     found = [name for name in held if int(name) in _MARKS]

@@ -1,0 +1,85 @@
+import random
+
+import pytest
+
+from pats import InputError
+from pats.tasks import Asked, load
+from pats.tasks.inspect import inspect
+from support.tables import labelled_rows, write_table
+
+DRAW = random.Random(0)
+SCORES = [f"{DRAW.uniform(0, 10):.2f}" for _ in range(60)]
+TAIL = [f"{DRAW.lognormvariate(0, 1.5):.2f}" for _ in range(200)]
+
+SECTIONS = ["1.1", "1.2", "1.10", "2.1", "2.10"] * 12
+STRANGE = [*SCORES[:57], "missing", "n.a.", "-"]
+# Labels, the kind that settles the question, and the classes that it makes.
+ASKED = {
+    "sections": (SECTIONS, "classification", 5),
+    "few, far apart": (["1.1", "1.2", "2.1", "2.2"] * 15, "classification", 4),
+    "names with a comma": (["Lee, Ann", "Lee, Bo", "Kay, Ann", "Kay, Bo"] * 15, "classification", 4),
+    "row numbers": ([str(i) for i in range(60)], "regression", 0),
+    "tickets, the newest first": ([str(90_000 - 17 * i) for i in range(60)], "regression", 0),
+    "times": ([str(1_700_000_000 + 61 * i) for i in range(60)], "regression", 0),
+    "a word among whole numbers": ([*map(str, range(0, 171, 3)), "missing", "?"], None, 0),
+    "words among scores": (STRANGE, None, 0),
+    "a dash among decimal commas": ([one.replace(".", ",") for one in SCORES[:57]] + ["-"] * 3, None, 0),
+}
+TAKEN = {
+    "half stars": (["1.0", "1.5", "2.0", "2.5", "3.0"] * 12, "regression"),
+    "means of three raters": (["1.33", "1.67", "2", "2.33", "2.67", "3"] * 10, "regression"),
+    "scores": (SCORES, "regression"),
+    "scores of many raters": ([*SCORES, *SCORES, "3", "3.00", "1.50", "1.5"], "regression"),
+    "scores in order": (sorted(SCORES, key=float), "regression"),
+    "whole numbers in no order": (DRAW.sample([str(i) for i in range(60)], 60), "regression"),
+    "stars and a word": (["1", "2", "3", "other"] * 15, "classification"),
+    "codes": (["007", "12", "13"] * 20, "classification"),
+    "labels with a comma": (["a", "b", "a, b"] * 20, "multilabel"),
+    "a long tail": (TAIL, "regression"),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_numbers_that_may_be_something_else_are_asked_about(tmp_path, name):
+    labels, kind, classes = ASKED[name]
+    path = write_table(tmp_path / "a.csv", labelled_rows(labels))
+    with pytest.raises(InputError, match=r"--kind"):
+        load(data=path)
+    assert not inspect(Asked(path)).usable
+    if kind is None:  # there is no number to learn in some rows
+        with pytest.raises(InputError, match="write a number"):
+            load(data=path, kind="regression")
+    else:
+        assert len(load(data=path, kind=kind).labels) == classes
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_numbers_that_are_plain_are_not_asked_about(tmp_path, name):
+    labels, kind = TAKEN[name]
+    found = inspect(Asked(write_table(tmp_path / "a.csv", labelled_rows(labels))))
+    assert found.usable
+    assert found.kind == kind
+    assert not {one.code for one in found.findings} & {"far-scores", "missing-marks"}
+
+
+def test_names_with_a_point_stay_as_they_are_written(tmp_path):
+    path = write_table(tmp_path / "a.csv", labelled_rows(SECTIONS))
+    assert load(data=path, kind="classification").labels == ("1.1", "1.10", "1.2", "2.1", "2.10")
+    path = write_table(tmp_path / "b.csv", labelled_rows(["10", "9", "9.0"] * 20))
+    assert load(data=path).labels == ("9", "10")
+
+
+@pytest.mark.parametrize(
+    ("labels", "code", "part"),
+    [
+        ([*SCORES, *["-99"] * 3], "far-scores", "has the score '-99', far from the others"),
+        ([*SCORES, "1e12"], "far-scores", "'1e12'"),
+        (["0", "1", "2", "-1"] * 15, "missing-marks", "'-1' (15 rows)"),
+        (["1", "2", "3", "99"] * 15, "missing-marks", "'99' (15 rows)"),
+    ],
+)
+def test_marks_for_no_answer_are_warned_of(tmp_path, labels, code, part):
+    found = inspect(Asked(write_table(tmp_path / "a.csv", labelled_rows(labels))))
+    (one,) = [one for one in found.findings if one.code == code]
+    assert one.severity == "warning"
+    assert part in one.message

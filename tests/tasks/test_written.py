@@ -1,0 +1,65 @@
+import pytest
+
+from pats import InputError
+from pats.tasks import load
+from support.tables import labelled_rows, write_table
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ['["joy", "love"]', '["joy"]', '["love"]', "[]"],
+        ["['joy', 'love']", "['joy']", "['love']", "[]"],
+        ["('joy', 'love')", "('joy',)", "['love']", "()"],
+        ["{'joy', 'love'}", "{'joy'}", "{'love'}", "[]"],
+        ["['joy' 'love']", "['joy']", "['love']", "[]"],
+        ['{"choices": ["joy", "love"]}', '{"choices": ["joy"]}', '{"choices": ["love"]}', "[]"],
+    ],
+)
+def test_lists_that_are_written_out_are_read(tmp_path, cells):
+    data = load(data=write_table(tmp_path / "a.csv", labelled_rows(cells * 15)))
+    assert data.labels == ("joy", "love")
+    assert {len(one) for one in data.sets} == {0, 1, 2}
+    assert any("several labels, listed" in note for note in data.notes)
+
+
+def test_numbers_as_numpy_prints_them_and_names_with_a_comma(tmp_path):
+    numbers = load(data=write_table(tmp_path / "a.csv", labelled_rows(["[27]", "[ 2 27]", "[2]"] * 20)))
+    assert numbers.labels == ("2", "27")
+    names = ["['Food, drink', 'Art']", "['Art']", "['Food, drink']"]
+    assert load(data=write_table(tmp_path / "b.csv", labelled_rows(names * 20))).labels == (
+        "Art",
+        "Food, drink",
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels"),
+    [
+        (["['pos']", "['neg']"], ("neg", "pos")),
+        (["[spam]", "[ham]"], ("[ham]", "[spam]")),
+        (["[NAME CUT]", "(a)"], ("(a)", "[NAME CUT]")),
+        (["['a', 'b']", "plain"], ("['a', 'b']", "plain")),
+    ],
+)
+def test_one_label_a_row_is_a_class_and_what_is_no_list_stays(tmp_path, cells, labels):
+    data = load(data=write_table(tmp_path / "a.csv", labelled_rows(cells * 20)), kind="classification")
+    assert data.labels == labels
+
+
+@pytest.mark.parametrize("cells", [["[1, 0, 1]", "[0, 0, 1]"], ["[0.1, 0.9]", "[0.75, 0.25]"]])
+def test_numbers_for_labels_without_names_are_refused(tmp_path, cells):
+    with pytest.raises(InputError, match="a number for each label without its name"):
+        load(data=write_table(tmp_path / "a.csv", labelled_rows(cells * 20)))
+
+
+def test_a_few_empty_lists_beside_single_labels_are_asked_about(tmp_path):
+    rows = [{"text": f"text {i}", "label": [] if i < 3 else ["ab"[i % 2]]} for i in range(60)]
+    path = write_table(tmp_path / "a.jsonl", rows)
+    with pytest.raises(InputError, match="57 rows list exactly one label and 3 none"):
+        load(data=path)
+    with pytest.raises(InputError, match="--drop-unlabelled"):
+        load(data=path, kind="classification")
+    data = load(data=path, kind="classification", drop_unlabelled=True)
+    assert sum(map(len, data.splits.values())) == 57
+    assert load(data=path, kind="multilabel").multilabel
