@@ -151,7 +151,7 @@ def examine_tables(tables: Mapping[str | None, Table], asked: Asked) -> Examined
                 f"no row of {called(asked.data)} has a label: name the right column with --label"
             )
         raise InputError(f"{called(asked.data)} holds blank rows only: check that this is the file you mean")
-    labels, detected = interpret(rows, asked.kind)
+    labels, detected = interpret(rows, asked.kind, guessed=asked.label is None)
     findings += detected
     if asked.drop_rare and labels.classes:
         rows, labels, rare = without_rare(rows, labels, asked.folds)

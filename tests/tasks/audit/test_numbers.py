@@ -33,6 +33,7 @@ TAKEN = {
     "scores in order": (sorted(SCORES, key=float), "regression"),
     "whole numbers in no order": (DRAW.sample([str(i) for i in range(60)], 60), "regression"),
     "stars and a word": (["1", "2", "3", "other"] * 15, "classification"),
+    "negative, neutral, positive": (["-1", "0", "1"] * 20, "classification"),
     "codes": (["007", "12", "13"] * 20, "classification"),
     "labels with a comma": (["a", "b", "a, b"] * 20, "multilabel"),
     "a long tail": (TAIL, "regression"),
@@ -51,6 +52,8 @@ def test_numbers_that_may_be_something_else_are_asked_about(tmp_path, name):
             load(data=path, kind="regression")
     else:
         assert len(load(data=path, kind=kind).labels) == classes
+    if name == "row numbers":  # a column that somebody names is the label
+        assert load(data=path, label="label").regression
 
 
 @pytest.mark.parametrize("name", TAKEN)

@@ -105,6 +105,8 @@ def marks(names: Sequence[str]) -> list[Finding]:
         return []
     others = [int(name) for name in held if int(name) not in _MARKS]
     found = [name for name in held if int(name) in _MARKS]
+    if {int(name) for name in held} == {-1, 0, 1}:
+        return []  # negative, neutral, positive
     if len(others) < 2 or not found or not 0 <= min(others) <= max(others) <= FEW:
         return []
     listed = ", ".join(f"{shown(name)} ({count(held[name], 'row', 'rows')})" for name in found)
