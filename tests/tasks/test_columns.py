@@ -96,7 +96,7 @@ def test_columns_of_0_and_1_beside_what_may_be_the_label_are_asked_about(tmp_pat
     assert columns_of(tmp_path, flags).label == ("is_rude", "is_spam")
 
 
-@pytest.mark.parametrize("form", ["a3f{:04x}", "https://x.org/{}", "2024-05-{:02d} 10:15", "u{}@x.org"])
+@pytest.mark.parametrize("form", ["a3f9b2{:04x}", "https://x.org/{}", "2024-05-{:02d} 10:15", "u{}@x.org"])
 def test_the_only_column_left_is_no_text_where_it_holds_ids(tmp_path, form):
     rows = [{"what": form.format(i), "label": "ab"[i % 2]} for i in range(40)]
     with pytest.raises(InputError, match="the only one left, 'what', holds an id, a date or an address"):
@@ -115,3 +115,12 @@ def test_a_question_as_a_name_is_no_row_of_data(tmp_path):
 def test_invisible_characters_in_a_name_are_ignored(tmp_path):
     rows = [{"te\u200bxt": "x", "label\ufeff": "a"}]
     assert columns_of(tmp_path, rows) == ("te\u200bxt", None, "label\ufeff")
+
+
+def test_what_the_user_names_is_not_asked_about(tmp_path):
+    rows = [{**row, "author": f"a{i % 5}"} for i, row in enumerate(FLAGS)]
+    with pytest.raises(InputError, match="'author' may be the label"):
+        columns_of(tmp_path, rows)
+    assert columns_of(tmp_path, rows, kind="multilabel").label == ("joy", "anger")
+    more = [{**row, "fear": int(i % 5 == 0)} for i, row in enumerate(rows)]
+    assert columns_of(tmp_path, more).label == ("joy", "anger", "fear")  # a list of emotions

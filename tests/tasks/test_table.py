@@ -363,8 +363,10 @@ def test_what_a_folder_holds_beside_its_splits_is_said(tmp_path):
             tmp_path / f"{name}.csv", labelled_rows(["a", "b"] * rows, text=lambda i, n=name: f"{n} {i}")
         )
     data = load(data=tmp_path)
-    assert {name: len(split) for name, split in data.splits.items()} == {"train": 120, "dev": 60, "test": 60}
-    assert any("also holds unlabelled.csv, not read here" in note for note in data.notes)
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 120, "dev": 60}
+    assert any("also holds reviews_test.csv, unlabelled.csv, not read here" in note for note in data.notes)
+    (tmp_path / "reviews_test.csv").rename(tmp_path / "test.csv")
+    assert not any("also holds" in note for note in load(data=tmp_path).notes)  # nothing is missing
 
 
 def test_rows_of_one_text_are_not_said_to_stay_together_where_the_table_has_splits(tmp_path):
@@ -374,3 +376,22 @@ def test_rows_of_one_text_are_not_said_to_stay_together_where_the_table_has_spli
     notes = load(data=write_table(tmp_path / "a.csv", rows)).notes
     assert any("rows hold 30 texts only" in note for note in notes)
     assert not any("stay in one split" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "options", "read"),
+    [
+        ("subset", lambda i: "test" if i % 3 == 0 else "train", {}, True),
+        ("data_split", lambda i: "dev" if i % 3 == 0 else "train", {}, True),
+        ("word", lambda i: "test" if i % 3 == 0 else "train", {}, False),  # what a text is about
+        ("set", lambda i: "test" if i % 3 == 0 else "dev", {}, False),  # environments of a program
+        ("set", lambda i: "test" if i % 3 == 0 else "train", {"folds": 3}, False),
+        ("set", lambda i: "test" if i % 3 == 0 else "train", {"group": "set"}, False),
+    ],
+)
+def test_a_column_is_read_as_the_split_by_its_name_and_its_content(tmp_path, name, value, options, read):
+    rows = labelled_rows(["a", "b"] * 60, **{name: value})
+    if "group" in options:
+        rows = [{**row, name: f"{row[name]}{i % 9}"} for i, row in enumerate(rows)]
+    data = load(data=write_table(tmp_path / "a.csv", rows), **options)
+    assert any(f"The splits are those of column '{name}'" in note for note in data.notes) is read

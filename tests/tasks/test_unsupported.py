@@ -54,3 +54,12 @@ def test_other_tasks_are_one_sentence(tmp_path, name, row, said):
 def test_labels_that_look_like_it_stay(tmp_path, label):
     rows = [{"text": f"see image{i}.png, {i}", "label": label(i)} for i in range(60)]
     assert len(load(data=write_table(tmp_path / "a.jsonl", rows)).labels) == 2
+
+
+@pytest.mark.parametrize(("form", "named"), [("https://x.org/{}.html", False), ("files/{}.pdf", True)])
+def test_addresses_and_names_of_files_that_somebody_names_are_texts(tmp_path, form, named):
+    rows = [{"text": form.format(i), "label": "xy"[i % 2]} for i in range(60)]
+    assert load(data=write_table(tmp_path / "a.csv", rows), text="text" if named else None).labels == (
+        "x",
+        "y",
+    )

@@ -28,7 +28,10 @@ Text = str | tuple[str, ...]  # a column, or several whose cells are joined
 
 _A_NAME, _WORDS = 40, 5  # characters and blanks that hardly a name of a column has
 _FLAGS = ("is_", "has_", "was_", "is ", "has ", "was ")  # how the names of facts about a row begin
-_AN_ID = re.compile(r"(?=\S*[\d/@])[!-~]+( \d\d?:\d\d(:\d\d)?)?")  # no blank but that before a time
+_AN_ID = re.compile(  # a number, a date, a hash, an address
+    r"[+-]?[\d.,]+|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d\d?:\d\d.*)?|(?=.*\d)[\da-fA-F-]{8,}"
+    r"|\S+@\S+\.\S+|https?://\S+"
+)
 _MOSTLY = 0.9
 
 
@@ -80,6 +83,7 @@ def choose(
     label: Text | None = None,
     labelled: bool = True,
     reserved: Sequence[str] = (),
+    kind: str | None = None,
 ) -> tuple[Columns, list[str]]:
     """The columns to use, and notes about them; columns that are not named are detected by usual names.
 
@@ -91,6 +95,7 @@ def choose(
         label: Column of the label, or several of 0 and 1, one for each label; None detects it, or them.
         labelled: False where no label is needed.
         reserved: Columns that are used for something else.
+        kind: The kind of labels, where it is named.
 
     Raises:
         InputError: A named column is not there, none has a usual name, or one is named twice.
@@ -121,7 +126,8 @@ def choose(
         others = [] if any(name in free for name in LABELS) else [n for n in free if n not in SPLIT_COLUMNS]
         marks = multilabel.mark_columns(table, [free[name] for name in others])
         if marks:
-            _check_marks(table, marks, [free[name] for name in others if free[name] not in marks], text)
+            if kind != multilabel.KIND:
+                _check_marks(table, marks, [free[name] for name in others if free[name] not in marks], text)
             label = tuple(marks)
             free = {name: column for name, column in free.items() if column not in marks}
             listed = ", ".join(map(repr, marks))
@@ -159,7 +165,10 @@ def _check_marks(table: Table, marks: Sequence[str], rest: Sequence[str], text: 
     """
     flags = [name for name in marks if usual(name).startswith(_FLAGS)]
     mixed = flags if len(flags) < len(marks) else []
-    recurring = _recurring({name: _filled(table, name) for name in rest if name not in names_of(text)})
+    texts = (*names_of(text), *(name for name in rest if usual(name) in TEXTS))
+    # Beside three columns and more, as of a list of emotions, another that recurs is an author or a date.
+    rest = [name for name in rest if len(marks) == 2 and name not in texts]
+    recurring = _recurring({name: _filled(table, name) for name in rest})
     if mixed or recurring:
         every = " ".join(map(shlex.quote, marks))
         doubt = (

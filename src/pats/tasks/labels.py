@@ -48,7 +48,7 @@ class Labels(NamedTuple):
         return (self.classes[int(self.values[row])],) if self.classes else ()
 
 
-def interpret(rows: Sequence[Row], kind: str | None, guessed: bool = True) -> tuple[Labels, list[Finding]]:
+def interpret(rows: Sequence[Row], kind: str | None, named: bool = False) -> tuple[Labels, list[Finding]]:
     """Classes or scores, and what was detected.
 
     Words, and codes such as 007, are classes in alphabetic order; whole numbers that recur are classes in
@@ -57,7 +57,7 @@ def interpret(rows: Sequence[Row], kind: str | None, guessed: bool = True) -> tu
     Args:
         rows: The rows; each has a label.
         kind: One of ``KINDS``; None detects it. What may be several of them is an error among the findings.
-        guessed: Nobody named the column, so it may not be the label at all.
+        named: Somebody named the column; else it may not be the label at all.
 
     Raises:
         InputError: A label is no number where scores are asked for, or not finite; or the rows hold several
@@ -104,7 +104,7 @@ def interpret(rows: Sequence[Row], kind: str | None, guessed: bool = True) -> tu
         findings.append(Finding("decimal-comma", "The commas of the scores are read as decimal commas."))
     if kind is None:
         names = [row.label for row in rows]
-        kind, finding = _detect(names, scores if numeric else None, guessed)
+        kind, finding = _detect(names, scores if numeric else None, named)
         findings += [*(decimal_commas(names) or marked_numbers(names)), finding]
     if kind == "regression":
         return Labels((), scores), findings
@@ -182,7 +182,7 @@ def _several(rows: Sequence[Sequence[str]], how: str) -> tuple[Labels, list[Find
     return labels, [Finding("multi-label", message, counts)]
 
 
-def _detect(names: Sequence[str], scores: Sequence[float] | None, guessed: bool) -> tuple[str, Finding]:
+def _detect(names: Sequence[str], scores: Sequence[float] | None, named: bool) -> tuple[str, Finding]:
     """Classification or regression, and what to say about it; scores are None where not all are numbers."""
     count = len(set(names if scores is None else scores))
     if scores is None:
@@ -196,7 +196,7 @@ def _detect(names: Sequence[str], scores: Sequence[float] | None, guessed: bool)
         side = "whole " if whole else ""
         what, detected = counted(count, f"{side}number", f"different {side}numbers"), _kind(scores)
         doubts = audit.names_with_a_point(names, scores)
-        doubts += audit.row_numbers(scores) if guessed and detected == "regression" else []
+        doubts += audit.row_numbers(scores) if detected == "regression" and not named else []
         if doubts:
             return "classification", doubts[0]
         if detected is None:

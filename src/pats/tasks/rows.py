@@ -20,6 +20,7 @@ from pats.tasks.times import times_of
 from pats.tasks.written import unwritten
 
 _TEXT = ".txt"  # which may be a table, but gives way to what surely is one
+_LIKE_A_SPLIT = re.compile(r"split|^((data|sub)?_?sets?|dataset_type|part|partition|phase)$")
 _ENDING = re.compile(r"[_. -]([a-z]+)$")
 
 
@@ -59,8 +60,12 @@ def tables_of(asked: Asked) -> dict[str | None, Table]:
         for split in ("train", "dev", "test")
         if split in files
     }
-    others = [file.name for file in sorted(folder.iterdir()) if readable(file) and file not in files.values()]
-    if others:
+    others = [
+        file.name
+        for file in sorted(folder.iterdir())
+        if file not in files.values() and file.suffix.lower() == files["train"].suffix.lower() != _TEXT
+    ]
+    if others and len(found) < len(named):
         first = ", ".join(others[:SHOWN]) + (" ..." if len(others) > SHOWN else "")
         note = f"{folder} also holds {first}, not read here: call it dev or test if it is one of these."
         found["train"].notes.append(WARNING + note)
@@ -68,13 +73,7 @@ def tables_of(asked: Asked) -> dict[str | None, Table]:
 
 
 def rows_of(
-    tables: Mapping[str | None, Table],
-    columns: Columns,
-    findings: list[Finding],
-    drop_unlabelled: bool = False,
-    group: str | None = None,
-    time: str | None = None,
-    kind: str | None = None,
+    tables: Mapping[str | None, Table], columns: Columns, findings: list[Finding], asked: Asked
 ) -> list[Row]:
     """All examples with a label, in the order of the files, without a test split that has no labels.
 
@@ -82,10 +81,7 @@ def rows_of(
         tables: The tables, by split.
         columns: The columns to read.
         findings: Takes what was found.
-        drop_unlabelled: Rows without a label are left out; else they are an error among the findings.
-        group: Column of what a row belongs to.
-        time: Column of when it was written.
-        kind: The kind of labels, where it is named: with one label a row, an empty list is none.
+        asked: What the user says of the table.
 
     Raises:
         InputError: A table lacks a column, or a cell is no text or holds several labels.
@@ -98,11 +94,12 @@ def rows_of(
         blank += len(whole) - len(table)
         splits: Sequence[str | None] = [file_split] * len(table)
         if file_split is None:
-            splits = _split_column(table, columns, findings) or splits
+            splits = _split_column(table, columns, findings, asked) or splits
         if not first:
             others = split_columns(table) if file_split is None else []
-            findings += audit.left_out(table, columns, [*others, *(one for one in (group, time) if one)])
-        rows += _of_table(table, columns, splits, group, time, kind)
+            others += [name for name in (asked.group, asked.time) if name]
+            findings += audit.left_out(table, columns, others, named=asked.label is not None)
+        rows += _of_table(table, columns, splits, asked)
     if blank:
         findings.append(Finding("blank-rows", f"{blank} blank rows are skipped.", {"rows": blank}))
     tests = [row for row in rows if row.split == "test"]
@@ -110,7 +107,7 @@ def rows_of(
         rows = [row for row in rows if row.split != "test"]
         message = f"The test split has {bare}: its {len(tests)} rows are left out."
         findings.append(Finding("test-without-labels", message, {"rows": len(tests)}))
-    return _labelled(rows, findings, drop_unlabelled, kind)
+    return _labelled(rows, findings, asked.drop_unlabelled, asked.kind)
 
 
 def _bare(rows: Sequence[Row], tests: Sequence[Row]) -> str | None:
@@ -129,16 +126,12 @@ def _files(folder: Path) -> dict[str, Path]:
     named = {file: stem(file).lower() for file in found if readable(file)}
     ends = {file: ending[1] for file, name in named.items() if (ending := _ENDING.search(name))}
     files: dict[str, Path] = {}
-    for names in (named, ends):  # a file that is called train is before one that ends so
-        own: dict[str, Path] = {}
-        for file, name in names.items():
-            split = NAMES.get(name)
-            if split is None or split in files or (split in own and file.suffix.lower() == _TEXT):
-                continue
-            if split in own:
-                raise InputError(f"{folder} has {own[split].name} and {file.name}: keep one")
-            own[split] = file
-        files |= own
+    for file, name in (named if any(name in NAMES for name in named.values()) else ends).items():
+        split = NAMES.get(name)
+        if split is not None and not (split in files and file.suffix.lower() == _TEXT):
+            if split in files:
+                raise InputError(f"{folder} has {files[split].name} and {file.name}: keep one")
+            files[split] = file
     return files
 
 
@@ -146,12 +139,10 @@ def _of_table(
     table: Table,
     columns: Columns,
     splits: Sequence[str | None],
-    group: str | None,
-    time: str | None,
-    kind: str | None,
+    asked: Asked,
 ) -> list[Row]:
     for name in (*columns.parts, *names_of(columns.text_pair)):
-        unsupported.check_text(table, name)
+        unsupported.check_text(table, name, named=asked.text is not None)
     texts = [table.texts(name) for name in columns.texts]
     names = names_of(columns.label)
     listed: Sequence[tuple[str, ...] | None] | None = None
@@ -161,15 +152,15 @@ def _of_table(
     elif len(names) > 1:
         listed = multilabel.marked(table, names)
     else:
-        table = unwritten(table, names[0], one=kind == "classification")
+        table = unwritten(table, names[0], one=asked.kind == "classification")
         unsupported.check_label(table, names[0])
         listed = multilabel.lists(table, names[0])
         cells = table.texts(names[0]) if listed is None else cells
     labels = None if listed is None else [own and tuple(filter(None, map(_label, own))) for own in listed]
     if labels is not None:
         cells = ["" if own is None else ", ".join(own) or multilabel.NOTHING for own in labels]
-    groups = None if group is None else [_group(cell) for cell in table.texts(group)]
-    times = None if time is None else times_of(table, time)
+    groups = None if asked.group is None else [_group(cell) for cell in table.texts(asked.group)]
+    times = None if asked.time is None else times_of(table, asked.time)
     return [
         Row(
             words,
@@ -222,9 +213,10 @@ def _group(cell: str) -> str:
 
 
 def split_columns(table: Table) -> list[str]:
-    """Columns that are called so, then others that hold names of two splits or more, and nothing else."""
+    """Columns that are called so, then others of a like name that hold names of splits, train among them."""
     called = [name for name in table.columns if usual(name) in SPLIT_COLUMNS]
-    return called + [name for name in table.columns if name not in called and _names_splits(table, name)]
+    alike = [name for name in table.columns if name not in called and _LIKE_A_SPLIT.search(usual(name))]
+    return called + [name for name in alike if _names_splits(table, name)]
 
 
 def _names_splits(table: Table, name: str) -> bool:
@@ -234,20 +226,24 @@ def _names_splits(table: Table, name: str) -> bool:
         if split is None:
             return False
         held.add(split)
-    return len(held) > 1
+    return len(held) > 1 and "train" in held
 
 
-def _split_column(table: Table, columns: Columns, findings: list[Finding]) -> list[str] | None:
+def _split_column(table: Table, columns: Columns, findings: list[Finding], asked: Asked) -> list[str] | None:
     """The split of every row, if the table has a column for it."""
     found: dict[str, list[str]] = {}
+    divided = asked.folds is not None or asked.time is not None  # the user says how, whatever a name suggests
     for name in split_columns(table):
-        if name in columns.names:
+        if name in (*columns.names, asked.group, asked.time):
+            continue
+        if divided and usual(name) not in SPLIT_COLUMNS:
             continue
         cells = [cell.strip() for cell in table.texts(name)]
         splits = [NAMES.get(cell.lower()) for cell in cells]
         if not any(splits):
             message = f"Column {name!r} is not used: it does not hold {', '.join(NAMES)}."
-            findings.append(Finding("splits", message, severity=audit.WARNING))
+            severity = audit.WARNING if usual(name) == "split" else audit.NOTE  # folds may be numbers
+            findings.append(Finding("splits", message, severity=severity))
             continue
         for i, split in enumerate(splits):
             if split is None:

@@ -144,14 +144,14 @@ def examine_asked(asked: Asked) -> Examined:
 def examine_tables(tables: Mapping[str | None, Table], asked: Asked) -> Examined:
     """What ``examine`` returns, of tables that were read."""
     columns, findings = choose_columns(next(iter(tables.values())), asked)
-    rows = rows_of(tables, columns, findings, asked.drop_unlabelled, asked.group, asked.time, asked.kind)
+    rows = rows_of(tables, columns, findings, asked)
     if not rows:
         if any(finding.severity == audit.ERROR for finding in findings):
             raise InputError(
                 f"no row of {called(asked.data)} has a label: name the right column with --label"
             )
         raise InputError(f"{called(asked.data)} holds blank rows only: check that this is the file you mean")
-    labels, detected = interpret(rows, asked.kind, guessed=asked.label is None)
+    labels, detected = interpret(rows, asked.kind, named=asked.label is not None)
     findings += detected
     if asked.drop_rare and labels.classes:
         rows, labels, rare = without_rare(rows, labels, asked.folds)
@@ -177,7 +177,9 @@ def choose_columns(table: Table, asked: Asked) -> tuple[Columns, list[Finding]]:
             "--folds makes every row test once, but --time tests the newest rows alone: leave one out"
         )
     reserved = [name for name in (asked.group, asked.time) if name is not None]
-    columns, detected = choose(table, asked.text, asked.text_pair, asked.label, reserved=reserved)
+    columns, detected = choose(
+        table, asked.text, asked.text_pair, asked.label, reserved=reserved, kind=asked.kind
+    )
     given: Mapping[str, Any] = {
         "text": asked.text,
         "second text": asked.text_pair,

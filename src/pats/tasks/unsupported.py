@@ -11,13 +11,13 @@ _MOST = 0.9  # the share of the cells that must look so
 _LONG = 12  # words of an answer that somebody wrote
 _TAG = re.compile(r"[BIOESLU](-[A-Z][A-Z_]*)?")
 _IMAGE = re.compile(
-    r"\S+\.(png|jpe?g|gif|bmp|webp|tiff?|wav|mp3|flac|mp4|pdf|docx?|html?|txt)", re.IGNORECASE
+    r"(?!https?:)\S+\.(png|jpe?g|gif|bmp|webp|tiff?|wav|mp3|flac|mp4|pdf|docx?|html?|txt)", re.IGNORECASE
 )
 _PAIR = "PATS learns one label, several labels or a score for each whole text"
 
 
-def check_text(table: Table, name: str) -> None:
-    """Refuse a column of tokens, or of the names of images and recordings.
+def check_text(table: Table, name: str, named: bool = False) -> None:
+    """Refuse a column of tokens, or of the names of files that nobody named.
 
     Raises:
         InputError: It is one.
@@ -25,9 +25,14 @@ def check_text(table: Table, name: str) -> None:
     cells = [cell for cell in table.column(name) if cell is not None]
     if cells and all(isinstance(cell, list | tuple) for cell in cells):
         _refuse(table, name, "lists of tokens in place of texts", "join each into one text")
-    if _most(cells, lambda cell: isinstance(cell, str) and bool(_IMAGE.fullmatch(cell.strip()))):
+    if not named and _most(
+        cells, lambda cell: isinstance(cell, str) and bool(_IMAGE.fullmatch(cell.strip()))
+    ):
         _refuse(
-            table, name, f"names of files such as {cells[0]!r:.60}", "PATS reads texts, not what is in files"
+            table,
+            name,
+            f"names of files such as {cells[0]!r:.60}",
+            "PATS reads texts, not what is in files, unless you name the column (--text)",
         )
 
 

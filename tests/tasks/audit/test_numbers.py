@@ -16,6 +16,7 @@ STRANGE = [*SCORES[:57], "missing", "n.a.", "-"]
 # Labels, the kind that settles the question, and the classes that it makes.
 ASKED = {
     "sections": (SECTIONS, "classification", 5),
+    "diseases": (["401.9", "428.0", "250.0"] * 20, "classification", 3),
     "few, far apart": (["1.1", "1.2", "2.1", "2.2"] * 15, "classification", 4),
     "names with a comma": (["Lee, Ann", "Lee, Bo", "Kay, Ann", "Kay, Bo"] * 15, "classification", 4),
     "row numbers": ([str(i) for i in range(60)], "regression", 0),
@@ -34,6 +35,12 @@ TAKEN = {
     "whole numbers in no order": (DRAW.sample([str(i) for i in range(60)], 60), "regression"),
     "stars and a word": (["1", "2", "3", "other"] * 15, "classification"),
     "negative, neutral, positive": (["-1", "0", "1"] * 20, "classification"),
+    "shares of raters": (["0", "0.17", "0.2", "0.33", "0.5"] * 12, "regression"),
+    "sums with noise": (["1.2", "1.2000000000000002", "2.4", "3.6"] * 15, "regression"),
+    "acidities": (["6.5", "7.25", "7.4", "8.1"] * 15, "regression"),
+    "scores in two spellings": (["1.5", "1.50", "2.0", "3.7"] * 15, "regression"),
+    "sizes and a letter": (["7", "7.5", "8", "8.5", "M"] * 12, "classification"),
+    "likes with a burst": (DRAW.sample([*map(str, range(40)), "500", "500", "90000"], 43), "regression"),
     "codes": (["007", "12", "13"] * 20, "classification"),
     "labels with a comma": (["a", "b", "a, b"] * 20, "multilabel"),
     "a long tail": (TAIL, "regression"),

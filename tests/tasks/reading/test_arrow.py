@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import pandas
 import pyarrow
 import pytest
 from pyarrow import parquet
@@ -106,3 +107,9 @@ def test_classes_are_named_where_cells_are_their_numbers(cells, found):
     assert arrow.of_arrow(table, "a", []).column("label") == (cells if found is None else found)
     with pytest.raises(InputError, match="holds the class 2, but names 2 classes"):
         arrow.of_arrow(table.set_column(0, "label", pyarrow.array([0, 1, 2, 0])), "a", [])
+
+
+def test_lists_that_pandas_read_from_parquet_are_lists(tmp_path):
+    parquet.write_table(pyarrow.table({"label": [["a", "b"], ["a"], None]}), tmp_path / "a.parquet")
+    frame = pandas.read_parquet(tmp_path / "a.parquet")
+    assert arrow.of_frame(frame, "a").column("label") == [["a", "b"], ["a"], None]

@@ -7,36 +7,30 @@ from pats.tasks.audit.finding import NOTE, WARNING, Finding, count
 from pats.tasks.columns import LABELS, TEXTS, Columns, usual
 from pats.tasks.reading import Table, blank
 
-_SPLITS = {
-    "is_test",
-    "is_train",
-    "is_dev",
-    "is_val",
-    "is_validation",
-    "usage",
-    "istest",
-    "istrain",
-    "partition",
-}
+_SPLITS = {"is_test", "is_train", "is_dev", "is_val", "is_validation", "istest", "istrain", "test", "train"}
+_TRUTH = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no"}
 _KAGGLE = {"public", "private"}
 _REFUSED = {"reject", "ignore"}  # what Prodigy writes beside "accept"
 _WORDS = 4  # of the mean cell of a column of texts
 
 
-def left_out(table: Table, columns: Columns, others: Sequence[str] = ()) -> list[Finding]:
+def left_out(
+    table: Table, columns: Columns, others: Sequence[str] = (), named: bool = False
+) -> list[Finding]:
     """The columns that are not used.
 
     Args:
         table: The table.
         columns: The columns that are used.
         others: More columns that are used or that were spoken of.
+        named: Somebody named the label.
     """
     used = columns.names
     rest = [name for name in table.columns if name not in (*used, *others)]
     if not rest:
         return []
-    named = ", ".join(repr(name) if name.strip() else "one without a name" for name in rest)
-    message = f"{'Columns' if len(rest) > 1 else 'Column'} left out: {named}."
+    listed = ", ".join(repr(name) if name.strip() else "one without a name" for name in rest)
+    message = f"{'Columns' if len(rest) > 1 else 'Column'} left out: {listed}."
     taken = {usual(name): name for name in used}
     alike = [name for name in rest if usual(name) in taken]
     for name in alike:
@@ -44,7 +38,7 @@ def left_out(table: Table, columns: Columns, others: Sequence[str] = ()) -> list
     texts = [
         name for name in rest if name not in alike and (usual(name) in TEXTS or _holds_texts(table, name))
     ]
-    labels = [name for name in rest if name not in alike and usual(name) in LABELS]
+    labels = [name for name in rest if not named and name not in alike and usual(name) in LABELS]
     if labels:
         verb = "may be labels, too" if len(labels) > 1 else "may be the label, too"
         message += f" {', '.join(map(repr, labels))} {verb}: --label names one."
@@ -54,7 +48,10 @@ def left_out(table: Table, columns: Columns, others: Sequence[str] = ()) -> list
         )
         message += f" To read them too, join the columns: --text {joined}."
     severity = WARNING if alike or labels else NOTE
-    return [*_refused(table, rest), Finding("left-out", message, {"columns": len(rest)}, severity)]
+    return [
+        *(() if named else _refused(table, rest)),
+        Finding("left-out", message, {"columns": len(rest)}, severity),
+    ]
 
 
 def unused_splits(table: Table, columns: Columns) -> list[Finding]:
@@ -62,7 +59,8 @@ def unused_splits(table: Table, columns: Columns) -> list[Finding]:
     found = []
     for name in table.columns:
         held = {str(cell).strip().lower() for cell in table.column(name) if not blank(cell)}
-        if name not in columns.names and (usual(name) in _SPLITS or (held and held <= _KAGGLE)):
+        kaggle = usual(name) == "usage" and held <= _KAGGLE
+        if name not in columns.names and held and (kaggle or (usual(name) in _SPLITS and held <= _TRUTH)):
             message = (
                 f"Column {name!r} seems to tell which rows are for test, but is not read: write train, dev "
                 "or test into a column named split."

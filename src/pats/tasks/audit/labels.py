@@ -120,13 +120,18 @@ def lost(label: str) -> bool:
     return label.strip().lower() in LOST
 
 
+def doubtful(label: str) -> bool:
+    """Whether a label may mean that there is none."""
+    return label.strip().lower() in _DOUBTFUL
+
+
 def missing_words(classes: Sequence[str]) -> list[Finding]:
     """Classes whose names read as if the label were missing.
 
     Args:
         classes: The class of every row.
     """
-    named = Counter(name for name in classes if name.lower() in _DOUBTFUL)
+    named = Counter(name for name in classes if doubtful(name))
     if not named or len(named) == len(set(classes)):
         return []
     listed = ", ".join(f"{shown(name)} ({count(rows, 'row', 'rows')})" for name, rows in named.items())

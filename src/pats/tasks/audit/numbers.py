@@ -8,13 +8,13 @@ from statistics import quantiles
 
 from pats.tasks._text import shown
 from pats.tasks.audit.finding import ERROR, SHOWN, WARNING, Finding, Row, count
+from pats.tasks.audit.labels import doubtful
 
 _MOSTLY = 0.8  # the share of numbers from which words between them are strange
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
 _ASK = "say --kind classification or --kind regression"
 FEW, RECUR = 20, 3  # different fractions, and rows of each, up to and from which they may be names
-_FULL = 0.5  # the share of the steps of a scale that its scores take
-_FAR, _BEYOND = 10.0, 1000.0  # spreads of the middle half of scores, from their median
+_BEYOND = 1e6  # spreads of the middle half of scores, from their median
 _ROWS = 0.95  # the share of neighbours in order from which numbers count rows
 _MARKS = {-1.0, -9.0, -99.0, 99.0, -999.0, 999.0, 9999.0}  # codes of no answer in surveys
 
@@ -24,44 +24,61 @@ def strays(rows: Sequence[Row]) -> list[Finding]:
     others = [row for row in rows if not _NUMBER.fullmatch(row.label)]
     if not others or len(others) > (1 - _MOSTLY) * len(rows):
         return []
-    numbers = {row.label for row in rows if _NUMBER.fullmatch(row.label)}
+    numbers = [row.label for row in rows if _NUMBER.fullmatch(row.label)]
     whole = all(label.lstrip("+-").isdigit() for label in numbers)
-    if whole and len(rows) - len(others) >= RECUR * len(numbers):
+    if len(numbers) >= RECUR * len(set(numbers)) and (
+        whole or not all(doubtful(row.label) for row in others)
+    ):
         return []  # numbers that recur are classes, and so may be a word
     more = f" (and {len(others) - 1} more rows have no number)" if len(others) > 1 else ""
     message = (
-        f"{len(rows) - len(others)} of {len(rows)} labels are numbers, but {others[0].place} has "
-        f"{shown(others[0].label)}{more}: "
-        "write numbers alone to learn them as scores, and nothing where one is missing (--drop-unlabelled "
-        "leaves such rows out), or say --kind classification if each is the name of a class"
+        f"{len(numbers)} of {len(rows)} labels are numbers, but {others[0].place} has "
+        f"{shown(others[0].label)}{more}: write numbers alone to learn them as scores, and nothing where one "
+        "is missing (--drop-unlabelled leaves such rows out), or say --kind classification if each is the "
+        "name of a class"
     )
     return [Finding("stray-labels", message, {"rows": len(others)}, ERROR)]
 
 
 def names_with_a_point(labels: Sequence[str], scores: Sequence[float]) -> list[Finding]:
-    """Fractions that may be names, as of sections or versions: spelled in two ways, or few with wide gaps."""
-    spelled: dict[float, set[str]] = defaultdict(set)
-    for label, score in zip(labels, scores, strict=True):
-        if not score.is_integer():
-            spelled[score].add(label)
-    double = next((sorted(names) for names in spelled.values() if len(names) > 1), None)
+    """Fractions that recur and may be names, as of sections, versions or diseases.
+
+    That is where two spellings would be one score, where every whole part counts from its own first fraction
+    (1.1, 1.2, 2.1), and where all are of three digits with a short fraction (401.9). Scores from -1 to 1,
+    halves, and those with three decimals are none.
+    """
     different = sorted(set(scores))
+    fractions = {label: score for label, score in zip(labels, scores, strict=True) if not score.is_integer()}
+    fine = any(len(label.partition(".")[2]) > 2 for label in fractions)
+    if not fractions or fine or len(scores) < RECUR * len(different):
+        return []
+    if max(map(abs, different)) <= 1 or all((2 * score).is_integer() for score in different):
+        return []
+    pointed = any("." in label and score.is_integer() for label, score in zip(labels, scores, strict=True))
+    spelled: dict[float, list[str]] = defaultdict(list)
+    for label, score in sorted(fractions.items()):
+        spelled[score].append(label)
+    double = next((names for names in spelled.values() if len(names) > 1), None)
     what = None
-    # Scores of several raters have many values, and whole ones such as 3.00 among them.
-    mixed = len(different) > FEW and any(
-        "." in label and score.is_integer() for label, score in zip(labels, scores, strict=True)
-    )
-    if double is not None and not mixed and len(scores) >= RECUR * len(different):
+    if double is not None and not pointed:
         what = f"{shown(double[0])} and {shown(double[1])} would be one score"
-    elif spelled and 1 < len(different) <= FEW and len(scores) >= RECUR * len(different):
-        gaps = [high - low for low, high in pairwise(different)]
-        if len(different) / ((different[-1] - different[0]) / min(gaps) + 1) < _FULL:
-            listed = ", ".join(f"{one:g}" for one in different[:SHOWN])
-            what = f"{count(len(different), 'number recurs', 'numbers recur')}, with gaps between: {listed}"
+    elif 1 < len(different) <= FEW and (_counted(labels) or all(abs(score) >= 100 for score in different)):
+        what = f"such as {', '.join(f'{one:g}' for one in different[:SHOWN])}"
     if what is None:
         return []
     message = f"its labels may be names with a point, as of sections or versions ({what}): {_ASK}"
     return [Finding("kind", message, {"labels": len(different)}, ERROR)]
+
+
+def _counted(labels: Sequence[str]) -> bool:
+    """Whether the parts after the point count, for two whole parts or more, from 0 or 1 on."""
+    parts: dict[str, set[str]] = defaultdict(set)
+    for label in labels:
+        whole, _, part = label.partition(".")
+        parts[whole].add(part)
+    counts = [{*map(str, range(first, first + len(own)))} for own in parts.values() for first in (0, 1)]
+    fits = [own in counts[2 * i : 2 * i + 2] for i, own in enumerate(parts.values())]
+    return len(parts) > 1 and all(fits) and max(map(len, parts.values())) > 1
 
 
 def row_numbers(scores: Sequence[float]) -> list[Finding]:
@@ -79,23 +96,27 @@ def row_numbers(scores: Sequence[float]) -> list[Finding]:
 
 
 def far_scores(rows: Sequence[Row], scores: Sequence[float]) -> list[Finding]:
-    """Scores far from all others, such as -99 among 0 to 10."""
-    if len(scores) < FEW:
+    """Scores that are codes of no answer, such as -99 among 0 to 10, or beyond all measure."""
+    held = Counter(scores)
+    if len(scores) < FEW or len(held) < 2:
         return []
     low, middle, high = quantiles(scores, n=4)
-    spread = high - low
-    far = [i for i, score in enumerate(scores) if abs(score - middle) > _FAR * spread]
-    # Counts have a long tail, too: a mark recurs, or is beyond all measure.
-    beyond = any(abs(scores[i] - middle) > _BEYOND * spread for i in far)
-    if not far or spread == 0 or not (beyond or len(far) > 1 == len({scores[i] for i in far})):
+    far = {score for score in held if abs(score - middle) > _BEYOND * (high - low) > 0}
+    for code in _MARKS & held.keys():
+        others = [score for score in held if score != code]
+        sign = code < 0 <= min(others)
+        if (sign and abs(code) > 1) or (code > 0 and held[code] > 1 and max(map(abs, others)) < code / 5):
+            far.add(code)
+    if not far:
         return []
-    first = rows[far[0]]
-    more = f" and {count(len(far) - 1, 'other is', 'others are')} likewise" if len(far) > 1 else ""
+    places = [i for i, score in enumerate(scores) if score in far]
+    first = rows[places[0]]
+    more = f" and {count(len(places) - 1, 'other', 'others')} likewise" if len(places) > 1 else ""
     message = (
         f"{first.place} has the score {shown(first.label)}, far from the others (half of them lie from "
         f"{low:g} to {high:g}){more}: leave it blank if it stands for a missing score."
     )
-    return [Finding("far-scores", message, {"rows": len(far)}, WARNING)]
+    return [Finding("far-scores", message, {"rows": len(places)}, WARNING)]
 
 
 def marks(names: Sequence[str]) -> list[Finding]:

@@ -34,7 +34,9 @@ def empty(rows: Sequence[Row]) -> list[Finding]:
     half = sum(len({bool(text.strip()) for text in row.texts}) > 1 for row in rows)
     if half:
         message = f"{count(half, 'pair lacks', 'pairs lack')} one of the two texts."
-        findings.append(Finding("half-pairs", message, {"rows": half}, _weight(half, len(rows))))
+        findings.append(
+            Finding("half-pairs", message, {"rows": half}, NOTE if half < _FEW * len(rows) else WARNING)
+        )
     same = sum(len(row.texts) == 2 and row.texts[0].strip() != "" and len({*row.key}) == 1 for row in rows)
     if same >= _SOME * len(rows) > 0:
         message = f"{count(same, 'pair holds', 'pairs hold')} the same text twice."

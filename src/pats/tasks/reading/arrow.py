@@ -88,7 +88,8 @@ def of_frame(frame: Any, name: str) -> Table:
     cells = {}
     for i, one in enumerate(header):
         column = frame.iloc[:, i]
-        cells[one] = column.astype(object).where(column.notna(), None).tolist()
+        values = column.astype(object).where(column.notna(), None).tolist()
+        cells[one] = [value.tolist() if getattr(value, "ndim", 0) else value for value in values]
     return Table(name, cells, range(1, len(frame) + 1), "row")
 
 
