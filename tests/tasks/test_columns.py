@@ -29,6 +29,8 @@ from support.tables import write_table
         (["id", "text", "polarity"], {}, ("text", None, "polarity")),
         (["topic", "text", "label"], {}, ("text", None, "label")),
         (["topic", "id", "text"], {}, ("text", None, "topic")),
+        (["claim", "evidence", "label"], {}, ("claim", "evidence", "label")),
+        (["Sentence_A", "Sentence_B", "score"], {}, ("Sentence_A", "Sentence_B", "score")),
     ],
 )
 def test_columns_are_guessed_and_the_guess_is_said(tmp_path, names, given, chosen):

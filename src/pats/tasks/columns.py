@@ -16,6 +16,7 @@ _PAIRS = (
     *(("text", "text_pair"), ("text1", "text2"), ("text_a", "text_b")),
     *(("sentence1", "sentence2"), ("question1", "question2"), ("premise", "hypothesis")),
     *(("question", "sentence"), ("question", "answer"), ("question", "context")),
+    *(("claim", "evidence"), ("query", "document"), ("query", "passage"), ("sentence_a", "sentence_b")),
 )
 TEXTS = ("text", "sentence", "review", "content", "comment", "message", "tweet", "body", "question", "title")
 LABELS = (
