@@ -63,4 +63,8 @@ def conduct(
 
     if engine is None and ranks.count() > 1:
         return together(perform)
-    return perform(engine or LocalPlacer(workers))
+    engine = engine or LocalPlacer(workers)
+    try:
+        return perform(engine)
+    finally:
+        getattr(engine, "close", lambda: None)()  # the local engine's alone

@@ -11,6 +11,8 @@ import pytest
 from safetensors.torch import load_file
 
 from pats.run.spec import Run
+from pats.study import Study
+from pats.study.compare import compare
 from pats.study.place import process
 from pats.study.place.local import LocalPlacer
 from pats.study.place.template import CAN_FORK, Template
@@ -110,10 +112,12 @@ def test_a_worker_has_its_own_session_and_logs(template, endless, tmp_path):
 def test_before_a_template_is_ready_an_order_can_be_taken_back(run, tmp_path):
     fresh = Template(ONE_THREAD)
     worker = fresh.start(Store(tmp_path).claim(run))
+    other = fresh.start(Store(tmp_path).claim(replace(run, noise_seed=1)))
     worker.terminate()
     assert worker.wait(2) == -signal.SIGKILL
     assert not fresh.broken
     assert not fresh.fits(ONE_THREAD)
+    assert other.wait(60) == 0  # it had not begun, and is started alone
 
 
 def test_workers_of_a_killed_template_are_lost_and_gone(endless, tmp_path):
@@ -170,16 +174,105 @@ def test_a_changed_environment_or_folder_asks_for_another_template(tmp_path, mon
     assert not fresh.fits(ONE_THREAD)
 
 
+def states_of(engine, store, run, seeds):
+    """The states in which runs of these noise seeds ended, one after another, and the last attempt."""
+    found = []
+    for seed in seeds:
+        attempt = store.claim(replace(run, noise_seed=seed))
+        handle, seen = engine.submit(attempt), []
+        waited(
+            lambda handle=handle, seen=seen: (
+                seen.append(engine.poll([handle])[handle]) or seen[-1] != "running"
+            )
+        )
+        found.append(seen[-1])
+    return found, attempt
+
+
 def test_where_imports_fail_a_worker_is_started_alone_and_tells_it(run, tmp_path, monkeypatch):
     (tmp_path / "transformers.py").write_text("raise ImportError('damaged')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    engine, states = LocalPlacer(1), []
-    for seed in (1, 2):
-        attempt = Store(tmp_path).claim(replace(run, noise_seed=seed))
-        handle = engine.submit(attempt)
-        waited(lambda handle=handle: states.append(engine.poll([handle])[handle]) or states[-1] != "running")
-    assert [state for state in states if state != "running"] == ["lost", "failed"]
+    engine = LocalPlacer(1)
+    found, attempt = states_of(engine, Store(tmp_path), run, (1, 2))
+    assert found == ["failed", "failed"]  # none is lost, which would count as an attempt
     assert "damaged" in (attempt / "stderr.log").read_text()
+    assert not engine.forks
+
+
+CUSTOM = {
+    "a fork fails": "import os\ndef fork():\n    raise OSError(12, 'no memory')\nos.fork = fork\n",
+    "an import prints": "print('hello from an import')\nprint(3, 'done')\n",
+}
+
+
+@pytest.mark.parametrize("what", CUSTOM)
+def test_what_else_goes_on_in_a_template_harms_no_run(run, tmp_path, monkeypatch, what):
+    (tmp_path / "sitecustomize.py").write_text(CUSTOM[what])
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    engine = LocalPlacer(1)
+    assert states_of(engine, Store(tmp_path), run, (1, 2))[0] == ["done", "done"]
+    assert engine.forks == (what != "a fork fails")
+
+
+IGNORING = """
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, "-c", sys.argv[1], *sys.argv[2:]])
+"""
+TWO = """
+import sys, time
+from pathlib import Path
+from pats.study.place.local import LocalPlacer
+engine = LocalPlacer(2)
+handles = [engine.submit(Path(one)) for one in sys.argv[1:]]
+states = {}
+while len(states) < 2:
+    states |= {handle: state for handle, state in engine.poll(handles).items() if state != "running"}
+    time.sleep(0.1)
+print(*(states[handle] for handle in handles))
+"""
+
+
+def test_signals_that_the_caller_ignores_are_heard_by_the_template(run, tmp_path):
+    store = Store(tmp_path)
+    attempts = [str(store.claim(replace(run, noise_seed=seed, steps=seed))) for seed in (1, 40)]
+    done = subprocess.run(
+        [sys.executable, "-c", IGNORING, TWO, *attempts],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout.split() == ["done", "done"], done.stderr
+
+
+FORKING = CALLER.replace(
+    "sys.stdin.read()", "import os, time\nif not os.fork():\n    time.sleep(60)\nsys.stdin.read()"
+)
+
+
+def test_a_child_of_the_caller_keeps_nothing_alive(endless, tmp_path):
+    attempt = Store(tmp_path).claim(endless)
+    caller = subprocess.Popen(
+        [sys.executable, "-c", FORKING, str(attempt)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    left = [psutil.Process(int(caller.stdout.readline())), at_work(attempt)]
+    (child,) = [one for one in psutil.Process(caller.pid).children() if one not in left]
+    caller.kill()
+    _, alive = psutil.wait_procs(left, 10)
+    assert child.is_running()
+    child.kill()
+    assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_study_leaves_no_process_behind(run, tmp_path):
+    study = Study(run=replace(run, method="vanilla"), methods=("vanilla",), seeds=1, baselines=())
+    compare(study, tmp_path / "out")
+    names = [" ".join(one.cmdline()) for one in psutil.Process().children(recursive=True) if one.is_running()]
+    assert not [name for name in names if "place.template" in name]
 
 
 @pytest.mark.parametrize(

@@ -98,12 +98,19 @@ class LocalPlacer(NamedPlacer):
         return str(attempt)
 
     def _start(self, attempt: Path, environment: Mapping[str, str]) -> process.Process:
-        if not self.forks or (self._template is not None and self._template.broken):
+        self.forks = self.forks and not (self._template is not None and self._template.broken)
+        if not self.forks:
             return process.launch(attempt, self._command, environment)
         if self._template is None or not self._template.fits(environment):
             # One that no longer fits ends with its last worker, which holds it.
             self._template = Template(environment)
         return self._template.start(attempt)
+
+    def close(self) -> None:
+        """End the process that workers are forked from; the next run starts another one."""
+        if self._template is not None:
+            self._template.close()
+            self._template = None
 
     def _environment(self, slot: int) -> dict[str, str]:
         extra = {"CUDA_VISIBLE_DEVICES": ""} if self._hide else {}
