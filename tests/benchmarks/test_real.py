@@ -188,6 +188,7 @@ def rows(**found):
                 "scores": {} if value is None else {"accuracy": value},
                 "seconds": 60.0 * (split + 1),
                 "peak_gb": 1.5,
+                "flags": [],
             }
 
 
@@ -232,9 +233,19 @@ def test_the_page_shows_the_verdict_the_scores_and_failures():
     about = {**dataclasses.asdict(CLASSES), "classes": 2}
     text = page([*rows(pats=[0.9] * 5, tfidf=FLAT, frozen=FLAT, setfit=[None] * 5)], [about])
     assert "PATS passes on 1 of 1 tables" in text
+    assert "So far" not in text
+    assert "`pats compare` had `--data` and no other flag." in text
     assert "| fruit | 90.0 ± 0.0 | 80.0 ± 0.0 | 80.0 ± 0.0 | out of time |" in text
     assert "| fruit | accuracy | +10.0 ± 0.0 | +10.0 ± 0.0 | pats 5 | 5 | yes | yes |" in text
     assert "<!-- results: rivals.json -->" in text
+
+
+def test_a_page_tells_how_far_it_is_and_what_pats_was_given():
+    found = rows(pats=[0.9] * 2, tfidf=FLAT, frozen=FLAT)
+    found = [row | {"flags": ["--time-limit", "5min"]} if row["system"] == "pats" else row for row in found]
+    text = page(found, [{**dataclasses.asdict(CLASSES), "classes": 2}])
+    assert "on 0 of 0 tables measured in full. So far every table has 2 of 5 splits or more." in text
+    assert "had `--data` and `--time-limit 5min`" in text
 
 
 @pytest.mark.parametrize("path", docs.WHOLE, ids=lambda path: path.name)
