@@ -24,8 +24,8 @@ difference paired by split, or if it recommended a simple model on every split.
 
 ## Scores
 
-Means over the splits × 100, ± standard deviation. A cell is empty where a system was not measured. It says so
-where the system failed, or has no such task.
+Means over the splits × 100, ± standard deviation. A cell is empty where a system was not measured, and has
+words where it failed, or has no such task.
 
 {scores}
 

@@ -3,7 +3,8 @@
 import pytest
 
 from pats import InputError
-from pats.tasks import load
+from pats.tasks import Asked, load
+from pats.tasks.inspect import inspect
 from support.tables import write_table
 
 SENTENCE = "it was the best of times and it was the worst of times, row {}"
@@ -63,3 +64,15 @@ def test_addresses_and_names_of_files_that_somebody_names_are_texts(tmp_path, fo
         "x",
         "y",
     )
+
+
+@pytest.mark.parametrize("column", ["text", "label"])
+def test_half_a_character_is_named(tmp_path, column):
+    rows = [{"text": f"text {i}", "label": "xy"[i % 2]} for i in range(60)]
+    rows[7][column] = "cut \ud83d"
+    with pytest.raises(InputError, match=f"line 8 of .* has half a character .* in column '{column}'"):
+        load(data=write_table(tmp_path / "a.jsonl", rows))
+    assert not inspect(Asked(tmp_path / "a.jsonl")).usable
+    (tmp_path / "b.jsonl").write_text('{"text\\ud83d": "x", "label": "a"}\n' * 30)
+    with pytest.raises(InputError, match="has half a character"):
+        load(data=tmp_path / "b.jsonl")

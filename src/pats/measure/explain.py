@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from pats._errors import InputError, did_you_mean
-from pats.measure.predict import encodable, prediction
+from pats.measure.predict import prediction
 from pats.measure.trained import Encoder
+from pats.tasks.reading import encodable
 
 MOST = 10  # classes that are all explained; of more than these, the most probable ones
 FEW = 5

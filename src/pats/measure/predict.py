@@ -16,7 +16,7 @@ from pats.measure.prediction import Prediction, Predictions
 from pats.measure.trained import Facts, Scores, Trained, load_model
 from pats.run.folder import owned
 from pats.run.folder.files import MARK, MODEL
-from pats.tasks import multilabel
+from pats.tasks import multilabel, unsupported
 from pats.tasks.columns import Text, choose, names_of, spoken
 from pats.tasks.reading import STDIN, Table, is_frame, stream
 
@@ -154,7 +154,7 @@ class Labelling:
                 names, notes = _columns(piece, text, text_pair, facts)
                 notes = [*piece.notes, *notes]
             for name in names:
-                _check_encodable(piece, name)
+                unsupported.check_whole(_filled(piece, [name]), name)
             for name, cells in piece.cells.items():
                 types[name] = written.arrow_type(cells, types.get(name))
             table |= dict.fromkeys(piece.columns)
@@ -338,27 +338,6 @@ def _columns(
             "found: name the second one with --text-pair"
         )
     return (names[:1] if facts.pair is False else names), notes + detected
-
-
-def _check_encodable(piece: Table, name: Text) -> None:
-    """Refuse texts with half a character, which JSON can have and no tokenizer reads."""
-    texts = _filled(piece, [name]).texts(name)
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError:
-        row = next(row for row, text in enumerate(texts) if not encodable(text))
-        raise InputError(
-            f"{piece.line(row)} has half a character (a lone surrogate) in column {name!r}: mend that text"
-        ) from None
-
-
-def encodable(text: str) -> bool:
-    """Whether a text has whole characters alone."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def check_out(out: Path, table: Path | None, folder: Path, force: bool = False) -> None:

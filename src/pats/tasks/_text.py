@@ -19,6 +19,15 @@ def key(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
+def encodable(text: str) -> bool:
+    """Whether a text has whole characters alone."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def shown(text: str) -> str:
     r"""The text in quotes; blanks but the plain one, invisible and combining characters as ``\u0301``."""
     text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

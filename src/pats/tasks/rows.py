@@ -144,6 +144,8 @@ def _of_table(
     for name in (*columns.parts, *names_of(columns.text_pair)):
         unsupported.check_text(table, name, named=asked.text is not None)
     texts = [table.texts(name) for name in columns.texts]
+    for column in columns.texts:
+        unsupported.check_whole(table, column)
     names = names_of(columns.label)
     listed: Sequence[tuple[str, ...] | None] | None = None
     cells = [""] * len(table)
@@ -155,7 +157,9 @@ def _of_table(
         table = unwritten(table, names[0], one=asked.kind == "classification")
         unsupported.check_label(table, names[0])
         listed = multilabel.lists(table, names[0])
-        cells = table.texts(names[0]) if listed is None else cells
+        if listed is None:
+            unsupported.check_whole(table, names[0])
+            cells = table.texts(names[0])
     labels = None if listed is None else [own and tuple(filter(None, map(_label, own))) for own in listed]
     if labels is not None:
         cells = ["" if own is None else ", ".join(own) or multilabel.NOTHING for own in labels]

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from pats._errors import InputError
+from pats.tasks._text import encodable
+from pats.tasks.columns import Text
 from pats.tasks.reading import Table
 
 _MOST = 0.9  # the share of the cells that must look so
@@ -34,6 +36,21 @@ def check_text(table: Table, name: str, named: bool = False) -> None:
             f"names of files such as {cells[0]!r:.60}",
             "PATS reads texts, not what is in files, unless you name the column (--text)",
         )
+
+
+def check_whole(table: Table, name: Text) -> None:
+    """Refuse half a character, as of a cut emoji, which JSON can have and no tokenizer reads.
+
+    Raises:
+        InputError: A cell of the column, or of the columns that are joined, has one.
+    """
+    texts = table.texts(name)
+    if encodable("".join(texts)):
+        return
+    row = next(row for row, text in enumerate(texts) if not encodable(text))
+    raise InputError(
+        f"{table.line(row)} has half a character (a lone surrogate) in column {name!r}: mend that text"
+    )
 
 
 def check_label(table: Table, name: str) -> None:

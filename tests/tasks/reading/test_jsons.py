@@ -67,14 +67,3 @@ def test_a_list_of_records_under_the_only_key_is_the_table():
     assert list(table.cells) == ["text", "label"]
     assert "The table is the list under the key 'reviews'." in table.notes
     assert list(of_values({"text": ["a", "b"]}, "t.json").cells) == ["text"]  # one column of texts
-
-
-@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
-def test_half_a_character_is_mended_and_said(tmp_path, name):
-    """As where a program cut a text within an emoji; a whole one, and a backslash before a u, stay."""
-    rows = [r'{"text": "cut \ud83d", "label": "a"}', r'{"text": "\ud83d\ude00 \\ud83d", "label": "b"}']
-    text = "\n".join(rows) if name.endswith("l") else f"[{', '.join(rows)}]"
-    (tmp_path / name).write_text(text)
-    table = open_table(tmp_path / name)
-    assert table.column("text") == ["cut \ufffd", "\U0001f600 " + r"\ud83d"]
-    assert any("1 halves of characters" in note for note in table.notes)

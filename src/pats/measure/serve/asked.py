@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pats._errors import InputError
-from pats.measure.predict import encodable
 from pats.measure.trained import Facts
+from pats.tasks.reading import encodable
 
 
 @dataclass(frozen=True)

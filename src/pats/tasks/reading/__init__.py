@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from pats._errors import InputError
+from pats.tasks._text import encodable
 from pats.tasks.reading import arrow, delimited, excel, jsons
 from pats.tasks.reading.dialect import QUOTINGS
 from pats.tasks.reading.source import STDIN, Source, bare, opened
@@ -22,6 +23,7 @@ __all__ = [
     "WARNING",
     "Table",
     "blank",
+    "encodable",
     "is_frame",
     "open_table",
     "readable",

@@ -1,7 +1,6 @@
 """JSON: a record a line, a list of records, and the other ways in which tables are written."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -9,10 +8,8 @@ from typing import Any
 from pats._errors import InputError
 from pats.tasks.reading.encoding import damaged, decode, detect
 from pats.tasks.reading.source import Source
-from pats.tasks.reading.table import WARNING, Table, framed
+from pats.tasks.reading.table import Table, framed
 
-# A backslash, a whole character of two halves, or one half by itself.
-_ESCAPED = re.compile(r"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F]..)")
 _WRAPPERS = ("data", "rows", "records", "examples", "items")  # keys of the list in an object that holds one
 _ADVICE = 'write a list of records, such as [{"text": "...", "label": "..."}], or a record a line'
 
@@ -24,9 +21,6 @@ def read(source: Source) -> Table:
         InputError: It is no JSON, or holds no table.
     """
     text, notes = decode(source.whole(), source.name)
-    text, halves = _mended(text)
-    if halves:
-        notes = [*notes, f"{WARNING}{halves} halves of characters, as of a cut emoji, are read as '\ufffd'."]
     table = _table(text, source)
     table.notes[:0] = [*source.notes, *notes]
     return table
@@ -70,18 +64,6 @@ def of_values(values: Any, name: str) -> Table:
         if not isinstance(row, Mapping):
             raise InputError(f"record {place} of {name} is {row!r:.40}, which is no object: {_ADVICE}")
     return _of_records(values, range(1, len(values) + 1), name, "record")
-
-
-def _mended(text: str) -> tuple[str, int]:
-    """The text with a sign in place of half characters, which no tokenizer takes, and their number."""
-    halves = 0
-
-    def mend(found: re.Match[str]) -> str:
-        nonlocal halves
-        halves += found[1] is not None
-        return found[0] if found[1] is None else "\\ufffd"
-
-    return _ESCAPED.sub(mend, text), halves
 
 
 def _table(text: str, source: Source) -> Table:
@@ -170,7 +152,7 @@ def _by_line(text: str, name: str) -> tuple[list[dict[str, Any]], list[int]]:
 
 def _record(line: str, place: int, name: str) -> dict[str, Any]:
     try:
-        record = json.loads(_mended(line)[0])
+        record = json.loads(line)
     except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):

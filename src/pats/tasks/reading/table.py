@@ -7,6 +7,7 @@ from itertools import compress
 from typing import Any
 
 from pats._errors import InputError, did_you_mean
+from pats.tasks._text import encodable
 
 JOINT = "\n"  # between the cells of several columns that make one text
 WARNING = "Warning: "  # how a note begins that results may depend on
@@ -22,6 +23,9 @@ class Table:
         places: The line, row or record number of every row.
         unit: What the places count.
         notes: What was detected while reading, in sentences; what may mislead begins with ``"Warning: "``.
+
+    Raises:
+        InputError: The name of a column is no Unicode.
     """
 
     name: str
@@ -29,6 +33,12 @@ class Table:
     places: Sequence[int]
     unit: str = "line"
     notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not all(map(encodable, self.cells)):
+            raise InputError(
+                f"{self.name} has half a character (a lone surrogate) in the name of a column: mend that name"
+            )
 
     def __len__(self) -> int:
         return len(self.places)
