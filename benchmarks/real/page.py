@@ -17,6 +17,7 @@ Every system got the same train, dev and test rows of each split, on CPUs. {flag
 
 ## Is it as good as a simple model?
 
+<!-- results: rivals.json -->
 A table counts as passed if PATS is not worse than either simple model by more than one standard error of the
 difference paired by split, or if it recommended a simple model on every split.
 
@@ -24,6 +25,7 @@ difference paired by split, or if it recommended a simple model on every split.
 
 ## Scores
 
+<!-- results: rivals.json -->
 Means over the splits × 100, ± standard deviation. A cell is empty where a system was not measured, and has
 words where it failed, or has no such task.
 
@@ -31,12 +33,14 @@ words where it failed, or has no such task.
 
 ## Time and memory
 
+<!-- results: rivals.json -->
 Mean minutes of a split, and the largest memory of all its processes together in GB.
 
 {costs}
 
 ## The tables
 
+<!-- results: rivals.json -->
 {tables}
 """
 
