@@ -266,7 +266,7 @@ def main(caller: int) -> int:
     os.write(replies, f"{READY}\n".encode())
     attempt = serve(orders, replies, caller)
     if attempt is None:
-        return 0
+        os._exit(0)  # at once: workers wait for it, and what was imported takes a second to take leave
     os.close(orders)
     os.close(replies)
     os.setsid()
