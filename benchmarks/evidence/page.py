@@ -61,7 +61,8 @@ def _planned(plan: Plan, known: advice.Evidence) -> str:
         _stages(plan, known),
     ]
     for name, stage in plan.stages.items():
-        if stage.tunes or not known.plan_rows:
+        # Rows of an earlier stage count for a later one, but do not begin it.
+        if stage.tunes or all(row["stage"] != name for row in known.plan_rows):
             continue
         found = findings.of_stage(plan, Known(plan, known.plan_rows), stage)
         if found:
