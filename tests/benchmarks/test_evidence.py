@@ -345,6 +345,19 @@ def test_a_partial_result_file_is_shown_as_far_as_it_goes():
     assert findings.of_stage(SMALL, Known(SMALL, rows), SMALL.stages["final"])  # seeds that it shares
 
 
+def test_a_stage_is_shown_once_it_has_begun():
+    """Rows of the screening count for the final, too, but are none of it."""
+    known = advice.Evidence.read()
+    rows = [row for row in known.plan_rows if row["stage"] in ("tuning", "screening")]
+
+    def shown(rows):
+        return page._planned(PLAN, dataclasses.replace(known, plan_rows=tuple(rows)))
+
+    assert "### Screening" in shown(rows)
+    assert "### Final" not in shown(rows)
+    assert "### Final" in shown([*rows[:-1], rows[-1] | {"stage": "final"}])
+
+
 def test_what_is_confirmed_leads_the_advice():
     known = advice.Evidence.read()
     jobs = [

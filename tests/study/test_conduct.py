@@ -30,7 +30,9 @@ def test_steps_are_taken_alone_with_the_data_of_every_seed(tmp_path):
             pass
         return study_run
 
-    study_run = conduct(STUDY, tmp_path / "out", [7], steps, InlinePlacer(), None, options)
+    engine = InlinePlacer()
+    engine.close = lambda: pytest.fail("an engine of one's own was closed")
+    study_run = conduct(STUDY, tmp_path / "out", [7], steps, engine, None, options)
     assert (study_run.study, study_run.options, study_run.notes) == (STUDY, options, [])
     assert set(study_run.data.fingerprints) == {("grammar", 0), ("grammar", 7)}
     with Store(tmp_path / "out").exclusive():

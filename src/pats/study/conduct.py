@@ -67,4 +67,5 @@ def conduct(
     try:
         return perform(engine)
     finally:
-        getattr(engine, "close", lambda: None)()  # the local engine's alone
+        if isinstance(engine, LocalPlacer):  # another one's end is its owner's
+            engine.close()

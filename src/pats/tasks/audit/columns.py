@@ -58,9 +58,10 @@ def unused_splits(table: Table, columns: Columns) -> list[Finding]:
     """Columns that seem to tell which rows are for the verdict, in a way that is not read."""
     found = []
     for name in table.columns:
-        held = {str(cell).strip().lower() for cell in table.column(name) if not blank(cell)}
-        kaggle = usual(name) == "usage" and held <= _KAGGLE
-        if name not in columns.names and held and (kaggle or (usual(name) in _SPLITS and held <= _TRUTH)):
+        values = _KAGGLE if usual(name) == "usage" else _TRUTH if usual(name) in _SPLITS else None
+        if values is None or name in columns.names:
+            continue
+        if {str(cell).strip().lower() for cell in table.column(name) if not blank(cell)} <= values:
             message = (
                 f"Column {name!r} seems to tell which rows are for test, but is not read: write train, dev "
                 "or test into a column named split."
@@ -71,10 +72,10 @@ def unused_splits(table: Table, columns: Columns) -> list[Finding]:
 
 def _refused(table: Table, names: Sequence[str]) -> list[Finding]:
     """Rows that somebody refused in Prodigy."""
-    for name in names:
+    for name in (one for one in names if usual(one) == "answer"):
         cells = [str(cell).strip().lower() for cell in table.column(name) if not blank(cell)]
         refused = sum(cell in _REFUSED for cell in cells)
-        if usual(name) == "answer" and refused and set(cells) <= {"accept", *_REFUSED}:
+        if refused and set(cells) <= {"accept", *_REFUSED}:
             message = (
                 f"{count(refused, 'row has', 'rows have')} 'reject' or 'ignore' in column {name!r}, as "
                 "Prodigy writes for a label that somebody refused: remove these rows."
