@@ -48,8 +48,9 @@ def load(asked: Asked) -> TaskData:
     """Read a table, or a folder with ``train``, ``dev`` and ``test`` tables, as a task.
 
     Splits that the data bring are kept: files of a folder, or a column ``split`` or ``fold`` (or of a like
-    name, where it holds nothing else) with train, dev (val, validation, eval) and test (holdout). Without any, rows are split 70/15/15; where only
-    dev is missing, 15 % of train become dev; where only test is missing there is none, and the
+    name, where it holds nothing else) with train, dev (val, validation, eval) and test (holdout). Without
+    any, rows are split 70/15/15; where only dev is missing, 15 % of train become dev; where only test is
+    missing there is none, and the
     verdict is from dev. Our splits are stratified (by class, or by quantile of the score),
     deterministic by ``seed``, and keep rows together whose texts differ in case, blanks, invisible
     characters and Unicode form alone. A test split without any label is left out. Rows without
