@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pats import tasks
 from pats._errors import InputError
-from pats.run.spec import Run
+from pats.run.spec import STANDARDIZED, Run
 from pats.tasks import judging, multilabel
 from pats.tasks.audit.tokenizer import counter
 from pats.tasks.inspect import Inspection, inspect
@@ -70,6 +70,11 @@ def load_data(run: Run) -> tasks.TaskData:
             f"class_weights is {run.class_weights!r}, but the labels of {data.name!r} are {what}, not "
             "classes: leave it out"
         )
+    if run.targets is not None and not data.regression:
+        raise InputError(
+            f"targets is {run.targets!r}, but the labels of {data.name!r} are classes, not scores: leave it "
+            "out"
+        )
     return _judged(run, data)
 
 
@@ -93,9 +98,10 @@ def _judged(run: Run, data: tasks.TaskData) -> tasks.TaskData:
 
 
 def settled(run: Run, data: tasks.TaskData) -> Run:
-    """The run with its metric where it is not the usual one, and its kind where rows have several labels.
+    """The run with what follows from its data: a metric or kind that is not the usual one, the targets.
 
-    Another metric is another run, and readers of a result know by its kind what its predictions are.
+    Another metric is another run, and readers of a result know by its kind what its predictions are. The
+    scores of a table are standardized.
 
     A run that was planned has a fingerprint, and is left as it is.
     """
@@ -103,5 +109,7 @@ def settled(run: Run, data: tasks.TaskData) -> Run:
         return run
     if data.multilabel:
         run = replace(run, kind=multilabel.KIND)
+    if data.regression and data.source == "table" and run.targets is None:
+        run = replace(run, targets=STANDARDIZED)
     usual = data.source != "table" or data.metric == judging.usual(data.labels, data.multilabel)[0]
     return run if run.metric is not None or usual else replace(run, metric=data.metric)

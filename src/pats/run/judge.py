@@ -21,6 +21,7 @@ from pats.run.model import exported
 from pats.run.model.classifier import Loaded
 from pats.run.result import Epoch
 from pats.run.spec import Run
+from pats.run.targets import Targets
 from pats.run.timings import Timings
 from pats.tasks.metrics import sign
 
@@ -35,6 +36,7 @@ class Judge:
         data: The task's data.
         loaded: The model.
         setup: The set-up, which knows what an exported model needs.
+        targets: What the model learns of scores; judged and exported is what it gives in their own unit.
         features: Encoded examples by split.
         collate: Pads a batch.
         in_bf16: Compute under bf16 autocast.
@@ -49,6 +51,7 @@ class Judge:
     data: tasks.TaskData
     loaded: Loaded
     setup: setups.Setup
+    targets: Targets
     features: Mapping[str, list[Feature]]
     collate: Collate
     in_bf16: bool
@@ -104,7 +107,8 @@ class Judge:
         return metrics
 
     def _outputs(self) -> dict[str, NDArray[np.float32]]:
-        return {name: self.scores(self.loaded.model, name) for name in self.data.dev_splits}
+        model, restored = self.loaded.model, self.targets.restored
+        return {name: restored(self.scores(model, name)) for name in self.data.dev_splits}
 
     def _score(self) -> float:
         outputs = self._outputs()
@@ -118,10 +122,11 @@ class Judge:
     def _export(self, step: int, temperature: float, limits: Sequence[float]) -> None:
         loaded = self.loaded
         card = exported.card(self.run, self.data, step, loaded.max_length, temperature, limits)
-        weights = self.setup.exported(loaded.model, exported.whole_weights(loaded.model))
-        if ranks.is_first():
-            self.checkpoints.mkdir(exist_ok=True)
-            folder = self.checkpoints / f"best-{step}"
-            exported.export(loaded.model, loaded.tokenizer, card, folder, weights)
-            checkpoint.seal(folder)
-        ranks.wait()
+        with self.targets.exported(loaded.model):
+            weights = self.setup.exported(loaded.model, exported.whole_weights(loaded.model))
+            if ranks.is_first():
+                self.checkpoints.mkdir(exist_ok=True)
+                folder = self.checkpoints / f"best-{step}"
+                exported.export(loaded.model, loaded.tokenizer, card, folder, weights)
+                checkpoint.seal(folder)
+            ranks.wait()

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, set_seed
 
 from pats import baselines, methods, setups, tasks
 from pats._errors import InputError
-from pats.run import batches, environment, outcome, ranks, simple, trackers, weighting
+from pats.run import batches, environment, outcome, ranks, simple, targets, trackers, weighting
 from pats.run.data import load_data, settled
 from pats.run.folder import checkpoint, owned, resume
 from pats.run.folder.checkpoint import Progress
@@ -23,7 +23,7 @@ from pats.run.folder.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT
 from pats.run.forecast import forecast
 from pats.run.judge import Judge
 from pats.run.losses import Diverged
-from pats.run.model import classifier
+from pats.run.model import classifier, head
 from pats.run.model.weights import identified
 from pats.run.result import Result
 from pats.run.seeds import own_generators
@@ -163,8 +163,11 @@ class _Session:
                 **self.data.splits,
                 "train": batches.subset(whole, self.run.fraction, self.run.data_seed, self.data.regression),
             }
+            self.targets = self._start()
             self.features = {
-                name: batches.encode_of(self.loaded.tokenizer, self.data, split, self.loaded.max_length)
+                name: batches.encode_of(
+                    self.loaded.tokenizer, self.data, self.targets.learned(split), self.loaded.max_length
+                )
                 for name, split in self.splits.items()
             }
         self.judge = Judge(
@@ -173,6 +176,7 @@ class _Session:
             self.data,
             self.loaded,
             self.setup,
+            self.targets,
             self.features,
             self.collate,
             self.in_bf16,
@@ -181,6 +185,14 @@ class _Session:
             self.journal,
             self.timings,
         )
+
+    def _start(self) -> targets.Targets:
+        """Start the last layer where it has least to learn, and tell what it learns of scores."""
+        layer = head.output_layer(self.loaded.model)
+        if self.data.multilabel and layer and head.is_fresh(self.loaded.model, layer, self.loaded.fresh):
+            marks = self.data.marks(self.splits["train"].label or ())
+            head.start_at_(layer, (marks.sum(axis=0) + 0.5) / (len(marks) + 1))
+        return targets.begin_(self.run.targets, self.loaded, self.splits["train"])
 
     def perform(self, keep_model: bool) -> Result:
         """Train, score the best epoch's weights, write everything down."""
@@ -309,7 +321,8 @@ class _Session:
         self.resumed_at = self.progress.step if source else 0
         ahead: list[str] = []
         if self.journal.heard and not self.resumed_at:
-            ahead = forecast(self.method, self.run, self.loaded, self.splits["train"], self.data)
+            train = self.targets.learned(self.splits["train"])
+            ahead = forecast(self.method, self.run, self.loaded, train, self.data)
         self.journal.emit(
             "start",
             run_id=self.run.id,

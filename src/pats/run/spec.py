@@ -15,6 +15,8 @@ from pats.tasks.labels import KINDS
 from pats.tasks.metric_names import ABOUT
 from pats.tasks.reading import QUOTINGS
 
+RAW, STANDARDIZED = "raw", "standardized"  # what a model learns of scores
+
 SCHEMA = 1  # part of every id: a change of meaning of any field starts new results
 # Younger than the schema: with these values they are in no id.
 _ADDED = {
@@ -24,6 +26,7 @@ _ADDED = {
         "weights": None,
         "metric": None,
         "class_weights": None,
+        "targets": None,
     },
     **{"quoting": None, "sheet": None, "drop_rare": False, "drop_unlabelled": False},
     **{"min_steps": None, "max_steps": None, "evaluations": None},
@@ -50,6 +53,7 @@ _CHOICES: Mapping[str, Callable[[], Iterable[str | None]]] = {
     "quoting": lambda: (None, *QUOTINGS),
     "metric": lambda: (None, *ABOUT),
     "class_weights": lambda: (None, "balanced"),
+    "targets": lambda: (None, STANDARDIZED, RAW),
 }
 
 
@@ -95,10 +99,13 @@ class Run:
             weighted_f1, balanced_accuracy, f1, matthews, auroc, average_precision or log_loss of classes,
             pearson, spearman, mae, rmse or r2 of scores, micro_f1, macro_f1, weighted_f1 or
             subset_accuracy of
-            several labels a row. None is accuracy, macro_f1 if the most frequent class has three times
-            the rows of the rarest, pearson, or micro_f1.
+            several labels a row. None is accuracy, macro_f1 if the most frequent class has twice the
+            rows of the rarest, pearson, or micro_f1.
         class_weights: ``"balanced"`` weights every class in the loss by the inverse of its share; None
             weights none.
+        targets: What a model learns of scores: ``"raw"`` as they are, or ``"standardized"`` with mean 0 and
+            spread 1 on train; scores and exported models are in the table's unit all the same. None is
+            standardized for a table and raw for GLUE.
         task_options: Options of a task that makes its examples, such as ``{"size": 1000}``.
         fingerprint: Hash of the loaded data. Where given, it replaces ``data`` in the id, and a run
             on other data is refused; None asks for none.
@@ -184,6 +191,7 @@ class Run:
     fold: int | None = None
     dev: str | None = None
     test: str | None = None
+    targets: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task_options", dict(self.task_options))

@@ -56,7 +56,7 @@ def conduct(
         prepare.show_notes(data, options.console)
         with store.exclusive():
             prepare.write_tables(store, data)
-            identified, notes = identify(judged(study, store, data.metric, data.kind), store)
+            identified, notes = identify(judged(study, store, data), store)
             study_run = StudyRun(identified, store, engine, data, options, list(notes))
             study_run.announce()
             return steps(study_run)

@@ -1,13 +1,16 @@
-"""What a study finds out before its runs have ids: hashes of local models, and the metric that decides."""
+"""What a study finds out before its runs have ids: hashes of local models, and what its table asks for."""
 
 from dataclasses import replace
+from typing import Any
 
 from pats._errors import InputError
+from pats.baselines import is_simple
 from pats.page.content.words import count
 from pats.run.folder.files import RESULT
 from pats.run.model import weights
 from pats.study.plan.grid import Study
 from pats.study.plan.planned import PlannedCell
+from pats.study.prepare import StudyData
 from pats.study.store.results import Store
 
 
@@ -36,19 +39,19 @@ def identify(study: Study, store: Store) -> tuple[Study, tuple[str, ...]]:
     return replace(study, weights=hashes), tuple(notes)
 
 
-def judged(study: Study, store: Store, metric: str | None, kind: str | None = None) -> Study:
-    """The study with the metric that decides on its table, where it is not the usual one, and such a kind.
+def judged(study: Study, store: Store, data: StudyData) -> Study:
+    """The study with what its table asks for where it is not the usual: metric, kind and targets.
 
-    A study that was begun before such a metric was chosen goes on with the usual one.
+    A study that was begun before such a metric or such targets were chosen goes on with the usual ones.
     """
-    if kind is not None:
-        study = replace(study, run=replace(study.run, kind=kind))
-    if metric is None or study.run.metric is not None:
-        return study
-    runs = [run for cell in _begun(store) for run in cell.runs]
-    if any(run.metric is None and store.result(run.id) is not None for run in runs):
-        return study
-    return replace(study, run=replace(study.run, metric=metric))
+    begun = [run for cell in _begun(store) for run in cell.runs if store.result(run.id) is not None]
+    trained = [run for run in begun if not is_simple(run.method)]  # baselines have no targets
+    asked: dict[str, Any] = {"kind": data.kind or study.run.kind}
+    if data.metric is not None and all(run.metric for run in begun):
+        asked["metric"] = data.metric
+    if data.targets is not None and all(run.targets for run in trained):
+        asked["targets"] = data.targets
+    return replace(study, run=replace(study.run, **asked))
 
 
 def _begun(store: Store) -> list[PlannedCell]:

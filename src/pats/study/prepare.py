@@ -33,6 +33,7 @@ class StudyData:
         tables: What is known of the tables, by task.
         metric: What decides on a table if nobody names it and it is not the usual one, as on uneven classes.
         kind: The kind of labels, where a run has to name it: where a row may have several.
+        targets: What models learn of scores, where it is not the scores as they are.
         tasks: The loaded tasks by name.
     """
 
@@ -42,6 +43,7 @@ class StudyData:
     tables: Mapping[str, Inspection] = field(default_factory=dict)
     metric: str | None = None
     kind: str | None = None
+    targets: str | None = None
     tasks: Mapping[str, TaskData] = field(default_factory=dict)
 
 
@@ -61,14 +63,13 @@ def load_tasks(study: Study, searched: Iterable[int] = ()) -> StudyData:
     fingerprints: dict[tuple[str, int], str] = {}
     labels: dict[str, tuple[str, ...]] = {}
     loaded: dict[str, TaskData] = {}
-    metric, kind = None, study.run.kind
+    base = study.run
     notes: list[str] = []
     tables: dict[str, Inspection] = {}
     for task in study.task_list:
         run = study.base(task, study.model_list[0])
         data = loaded[task] = load_data(run)
-        settled_run = settled(run, data)
-        metric, kind = settled_run.metric, settled_run.kind
+        base = settled(run, data)
         fingerprints |= {(task, seed): data.fingerprint for seed in seeds}
         labels[task] = data.labels
         found: Sequence[object] = data.notes
@@ -76,7 +77,8 @@ def load_tasks(study: Study, searched: Iterable[int] = ()) -> StudyData:
             tables[task] = inspect_data(run)
             found = tables[task].findings
         notes += [f"{task}: {note}" for note in found]
-    return StudyData(fingerprints, labels, tuple(dict.fromkeys(notes)), tables, metric, kind, loaded)
+    said = tuple(dict.fromkeys(notes))
+    return StudyData(fingerprints, labels, said, tables, base.metric, base.kind, base.targets, loaded)
 
 
 def write_tables(store: Store, data: StudyData) -> None:
