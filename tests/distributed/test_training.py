@@ -6,13 +6,11 @@ import dataclasses
 import hashlib
 import json
 import os
-from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
-import yaml
 from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
@@ -27,7 +25,7 @@ from pats.run.model import exported
 from support.layout_training import give_gradients, whole_gradients, whole_tensor
 from support.layouts import LAYOUTS, make_mesh, make_pair
 from support.tiny_bert import make_table, make_tiny_bert
-from support.world import World
+from support.world import World, by_the_example
 
 pytestmark = pytest.mark.timeout(900)  # four processes on however few cores
 
@@ -343,15 +341,6 @@ def test_a_run_on_four_processes_resumes_in_the_middle_of_an_epoch(four, bert, r
     results = four(stopped_and_resumed, str(bert), str(reviews), str(tmp_path), stop)
     assert all(equal for equal, _, _ in results)
     assert len(set(weights_of_both(tmp_path))) == 1
-
-
-def by_the_example():
-    """The environment in which Accelerate's launcher starts processes for ``examples/fsdp2.yaml``."""
-    settings = yaml.safe_load((Path(__file__).parents[2] / "examples" / "fsdp2.yaml").read_text())
-    names = {"FSDP_AUTO_WRAP_POLICY", "FSDP_STATE_DICT_TYPE"}
-    given = {key.upper(): str(value) for key, value in settings["fsdp_config"].items()}
-    given = {key: value if key in names else value.lower() for key, value in given.items()}
-    return given | {"ACCELERATE_USE_FSDP": "true"}
 
 
 @pytest.mark.soak

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from pats import InputError, Study, compare
 from pats.measure.predict import predict
-from pats.run import finetune, targets
+from pats.run import finetune, targets, trainer
 from pats.run.folder import owned
 from pats.run.model import classifier, head
 from pats.run.spec import RAW, STANDARDIZED
@@ -24,6 +25,7 @@ from support.inline_placer import InlinePlacer
 from support.small_run import small_run
 from support.stopped_runs import Stop, stop_at, weights_digest
 from support.tiny_bert import BAD, GOOD
+from support.world import by_the_example
 
 UNITS = {"large": (25.0, 150.0), "small": (0.001, 0.5), "negative": (3.0, -4000.0)}
 
@@ -130,17 +132,16 @@ def scorer(kind):
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
-def test_a_layer_gives_the_scores_for_a_while_and_has_its_own_bits_again(kind):
+def test_the_exported_weights_give_the_scores_and_the_model_keeps_its_own(kind):
     model = scorer(kind)
-    layer = head.output_layer(model)
-    own = {id(value) for value in layer.parameters()}
-    names = frozenset(name for name, value in model.named_parameters() if id(value) in own)
+    name, layer = head.output_layer(model)
+    fresh = frozenset(f"{name}.{own}" for own, _ in layer.named_parameters())
     scores = np.array([3.0, 5.0, 10.0])
     split = Split(("a", "b", "c"), label=tuple(scores.tolist()))
-    found = targets.begin_(STANDARDIZED, classifier.Loaded(model, None, names, 8), split)
+    found = targets.begin_(STANDARDIZED, classifier.Loaded(model, None, fresh, 8), split)
     mean = 0.0 if layer.bias is None else 6.0
     assert found == targets.Targets(mean, pytest.approx(np.sqrt(np.mean((scores - mean) ** 2))))
-    bits = [value.detach().clone() for value in layer.parameters()]
+    bits = {name: value.clone() for name, value in model.state_dict().items()}
     inputs = {name: value for name, value in make_batch(None, model).inputs.items() if name != "labels"}
 
     @torch.no_grad()
@@ -148,15 +149,11 @@ def test_a_layer_gives_the_scores_for_a_while_and_has_its_own_bits_again(kind):
         return model(**inputs).logits
 
     expected = torch.from_numpy(found.restored(outputs().numpy()))
-
-    def fail_within():
-        with found.exported(model):
-            torch.testing.assert_close(outputs(), expected)
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail_within()
-    assert all(torch.equal(value, old) for value, old in zip(layer.parameters(), bits, strict=True))
+    weights = found.exported(model, None)
+    assert all(torch.equal(value, bits[name]) for name, value in model.state_dict().items())
+    assert found.exported(model, {}) == {}
+    model.load_state_dict(weights)
+    torch.testing.assert_close(outputs(), expected)
 
 
 def test_equal_scores_have_a_spread_of_one():
@@ -205,3 +202,34 @@ def test_a_study_of_raw_scores_goes_on_with_them(run, tmp_path, method):
     runs = {cell.method: outcome.result.run for cell in result.cells for outcome in cell.outcomes}
     assert runs["sage"].targets == (None if method == "vanilla" else STANDARDIZED)
     assert runs[method].targets is None
+
+
+def sharded(run, out):
+    """A run whose weights are spread over the ranks, and whether this rank holds a part alone."""
+    seen = set()
+    step = trainer.Monitor.on_step_end
+
+    def look(self, *args, **kwargs):
+        seen.update(type(parameter).__name__ for parameter in kwargs["model"].parameters())
+        return step(self, *args, **kwargs)
+
+    given = by_the_example()
+    os.environ |= given
+    trainer.Monitor.on_step_end = look
+    try:
+        return finetune(run, out), seen
+    finally:
+        trainer.Monitor.on_step_end = step
+        for name in given:
+            del os.environ[name]
+
+
+def test_sharded_weights_are_exported_in_the_unit_of_the_scores(four, run, table, tmp_path):
+    run = replace(run, data=str(table(*UNITS["large"])), epochs=1)
+    (result, seen), *_ = four(sharded, run, str(tmp_path / "out"))
+    assert seen == {"DTensor"}
+    lines = gzip.decompress((tmp_path / "out" / "predictions.csv.gz").read_bytes()).decode().splitlines()
+    dev = [row for row in csv.DictReader(lines) if row["split"] == "dev"]
+    gaps = [abs(float(row["prediction"]) - float(row["label"])) for row in dev]
+    assert np.mean(gaps) == pytest.approx(result.epochs[-1].metrics["mae"], rel=1e-4)
+    assert np.mean(gaps) < 100

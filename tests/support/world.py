@@ -5,11 +5,13 @@ import socket
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+import yaml
 
 TIMEOUT = 120  # seconds after which a collective that nobody joins fails
 
@@ -81,3 +83,12 @@ def _serve(rank: int, ranks: int, port: int, inbox: Any, outbox: Any) -> None:
             outbox.put((rank, function(*arguments), None))
         except Exception:
             outbox.put((rank, None, traceback.format_exc()))
+
+
+def by_the_example() -> dict[str, str]:
+    """The environment in which Accelerate's launcher starts processes for ``examples/fsdp2.yaml``."""
+    settings = yaml.safe_load((Path(__file__).parents[2] / "examples" / "fsdp2.yaml").read_text())
+    names = {"FSDP_AUTO_WRAP_POLICY", "FSDP_STATE_DICT_TYPE"}
+    given = {key.upper(): str(value) for key, value in settings["fsdp_config"].items()}
+    given = {key: value if key in names else value.lower() for key, value in given.items()}
+    return given | {"ACCELERATE_USE_FSDP": "true"}

@@ -122,11 +122,11 @@ class Judge:
     def _export(self, step: int, temperature: float, limits: Sequence[float]) -> None:
         loaded = self.loaded
         card = exported.card(self.run, self.data, step, loaded.max_length, temperature, limits)
-        with self.targets.exported(loaded.model):
-            weights = self.setup.exported(loaded.model, exported.whole_weights(loaded.model))
-            if ranks.is_first():
-                self.checkpoints.mkdir(exist_ok=True)
-                folder = self.checkpoints / f"best-{step}"
-                exported.export(loaded.model, loaded.tokenizer, card, folder, weights)
-                checkpoint.seal(folder)
-            ranks.wait()
+        weights = self.setup.exported(loaded.model, exported.whole_weights(loaded.model))
+        weights = self.targets.exported(loaded.model, weights)
+        if ranks.is_first():
+            self.checkpoints.mkdir(exist_ok=True)
+            folder = self.checkpoints / f"best-{step}"
+            exported.export(loaded.model, loaded.tokenizer, card, folder, weights)
+            checkpoint.seal(folder)
+        ranks.wait()

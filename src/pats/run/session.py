@@ -188,10 +188,10 @@ class _Session:
 
     def _start(self) -> targets.Targets:
         """Start the last layer where it has least to learn, and tell what it learns of scores."""
-        layer = head.output_layer(self.loaded.model)
-        if self.data.multilabel and layer and head.is_fresh(self.loaded.model, layer, self.loaded.fresh):
+        found = head.output_layer(self.loaded.model) if self.data.multilabel else None
+        if found and head.is_fresh(self.loaded.model, found[1], self.loaded.fresh):
             marks = self.data.marks(self.splits["train"].label or ())
-            head.start_at_(layer, (marks.sum(axis=0) + 0.5) / (len(marks) + 1))
+            head.start_at_(found[1], (marks.sum(axis=0) + 0.5) / (len(marks) + 1))
         return targets.begin_(self.run.targets, self.loaded, self.splits["train"])
 
     def perform(self, keep_model: bool) -> Result:

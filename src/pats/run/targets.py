@@ -4,9 +4,8 @@ The outputs of a fresh head are about 0, and a step of Adam's kind moves each we
 rate, whatever the loss. Scores about 70 are out of its reach, and so are differences of 0.01 among scores.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,34 +49,27 @@ class Targets:
         return np.asarray(self.mean + self.spread * outputs.astype(np.float64), np.float32)
 
     @torch.no_grad()
-    def into_(self, layer: nn.Linear) -> None:
-        """Let a last layer that gives what was learned give the scores."""
-        layer.weight.mul_(self.spread)
-        if layer.bias is not None:
-            layer.bias.mul_(self.spread).add_(self.mean)
-
-    @torch.no_grad()
     def out_of_(self, layer: nn.Linear) -> None:
         """Let a last layer that gives the scores give what is learned."""
         layer.weight.div_(self.spread)
         if layer.bias is not None:
             layer.bias.sub_(self.mean).div_(self.spread)
 
-    @contextmanager
-    def exported(self, model: PreTrainedModel) -> Iterator[None]:
-        """Within, the model gives the scores; afterwards it has its own bits again."""
-        layer = None if self.raw else output_layer(model)
-        if layer is None:
-            yield
-            return
-        kept = [(own, own.detach().clone()) for own in layer.parameters()]
-        try:
-            self.into_(layer)
-            yield
-        finally:
-            with torch.no_grad():
-                for own, bits in kept:
-                    own.copy_(bits)
+    def exported(self, model: PreTrainedModel, weights: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Weights with which a model that gives what was learned gives the scores.
+
+        Args:
+            model: The model; it stays as it is.
+            weights: Its weights, none of them on a process that does not write; None takes its own.
+        """
+        found = None if self.raw else output_layer(model)
+        if found is None:
+            return weights
+        given = dict(model.state_dict() if weights is None else weights)
+        for name, shift in ((f"{found[0]}.weight", 0.0), (f"{found[0]}.bias", self.mean)):
+            if name in given:
+                given[name] = given[name] * self.spread + shift
+        return given
 
 
 def begin_(targets: str | None, loaded: Loaded, train: Split) -> Targets:
@@ -92,13 +84,14 @@ def begin_(targets: str | None, loaded: Loaded, train: Split) -> Targets:
         loaded: The model; its last layer is changed in place unless it was drawn at random.
         train: The examples that it trains on.
     """
-    layer = output_layer(loaded.model)
-    if targets != STANDARDIZED or layer is None:
+    found = output_layer(loaded.model)
+    if targets != STANDARDIZED or found is None:
         return Targets()
+    layer = found[1]
     scores = np.asarray(train.label, np.float64)
     mean = 0.0 if layer.bias is None else float(scores.mean())
     spread = float(np.sqrt(np.mean((scores - mean) ** 2)))
-    found = Targets(mean, spread or 1.0)
+    learned = Targets(mean, spread or 1.0)
     if not is_fresh(loaded.model, layer, loaded.fresh):
-        found.out_of_(layer)
-    return found
+        learned.out_of_(layer)
+    return learned

@@ -21,7 +21,7 @@ def test_the_layer_that_gives_the_outputs_is_found(row, outputs):
     kind, settings, *_ = row
     torch.manual_seed(0)
     model = build_model(kind, settings | {"num_labels": outputs}).eval()
-    layer = head.output_layer(model)
+    _, layer = head.output_layer(model)
     assert (layer.bias is None) == (kind in BIASLESS)
     inputs = {name: value for name, value in make_batch(None, model).inputs.items() if name != "labels"}
     with torch.no_grad():

@@ -9,13 +9,11 @@ from transformers import PreTrainedModel
 from pats._scope import canonical_name
 
 
-def output_layer(model: PreTrainedModel) -> nn.Linear | None:
-    """The linear layer that gives the outputs; None for a head of another form."""
-    outputs = model.config.num_labels
-    layers = [
-        layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.out_features == outputs
-    ]
-    return layers[-1] if layers else None
+def output_layer(model: PreTrainedModel) -> tuple[str, nn.Linear] | None:
+    """Name and module of the linear layer that gives the outputs; None for a head of another form."""
+    layers = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
+    fitting = [found for found in layers if found[1].out_features == model.config.num_labels]
+    return fitting[-1] if fitting else None
 
 
 def is_fresh(model: nn.Module, layer: nn.Module, fresh: frozenset[str]) -> bool:
