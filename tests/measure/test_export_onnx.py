@@ -61,6 +61,28 @@ def test_what_is_told_of_the_comparison(exported):
 
 
 @onnx_installed
+@pytest.mark.parametrize(("unit", "off"), [(1.0, 3e-5), (1e5, 3.0), (1e5, 60.0)])
+def test_outputs_of_a_large_unit_may_differ_by_a_share_of_the_largest(trained_model, monkeypatch, unit, off):
+    """A float32 of 300,000 is a multiple of 0.03."""
+    import onnxruntime
+
+    model = load_encoder(trained_model)
+    wanted = np.full((2, 1), 3 * unit, np.float32)
+
+    class Session:
+        def run(self, names, feed):
+            return [wanted + np.float32(off)]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *args, **options: Session())
+    monkeypatch.setattr(export_onnx, "CHECKED", ((2, 5),))
+    difference, _ = export_onnx._compare(
+        lambda *values: torch.from_numpy(wanted), model, export_onnx._inputs(model), Path("m.onnx")
+    )
+    assert difference == pytest.approx(off / (3 * unit), rel=0.1)
+    assert (difference <= TOLERANCE) == (off < 60)
+
+
+@onnx_installed
 def test_outputs_that_differ_leave_no_file(trained_model, tmp_path, monkeypatch):
     monkeypatch.setattr(export_onnx, "_compare", lambda *args: (3e-4, ()))
     monkeypatch.setattr(export_onnx, "_write", lambda *args: None)

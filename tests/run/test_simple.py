@@ -40,7 +40,7 @@ def test_a_result_like_any_other(tables, tiny_bert, tmp_path, name, method):
     run = run_of(tables, name, method, tiny_bert)
     result = finetune(run, tmp_path)
     assert (result.status, result.run.fingerprint is not None) == ("done", True)
-    assert result.metric == {"classes": "accuracy", "pairs": "accuracy", "scores": "pearson"}[name]
+    assert result.metric == {"classes": "macro_f1", "pairs": "macro_f1", "scores": "pearson"}[name]
     assert result.degenerate is (method == "majority")
     assert result.timings["total"] > 0
     better = result.best > (0.7 if name != "scores" else 0.1)

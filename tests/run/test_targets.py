@@ -4,6 +4,7 @@ import csv
 import gzip
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from pats import InputError, Study, compare
+from pats import InputError, Run, Study, compare
 from pats.measure.predict import predict
 from pats.run import finetune, targets, trainer
 from pats.run.folder import owned
@@ -51,9 +52,15 @@ def run(tiny_bert, table):
     return small_run(tiny_bert, table(), method="vanilla", kind="regression", batch_size=8, epochs=6, lr=1e-2)
 
 
-def predicted(folder):
+def of_split(folder, split):
+    """Prediction and label of every row of a split."""
     lines = gzip.decompress((folder / "predictions.csv.gz").read_bytes()).decode().splitlines()
-    return np.array([float(row["prediction"]) for row in csv.DictReader(lines)])
+    rows = [row for row in csv.DictReader(lines) if row["split"] == split]
+    return [(float(row["prediction"]), float(row["label"])) for row in rows]
+
+
+def predicted(folder):
+    return np.array([score for split in ("dev", "test") for score, _ in of_split(folder, split)])
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -100,9 +107,7 @@ def test_the_exported_model_gives_the_scores_by_itself(run, table, tmp_path, met
     told = [one.scores["score"] for one in predict(tmp_path / "out" / "model", asked)]
     assert told == pytest.approx(given.tolist(), rel=1e-4)
     # What judged the best epoch on dev is what the exported weights give.
-    lines = gzip.decompress((tmp_path / "out" / "predictions.csv.gz").read_bytes()).decode().splitlines()
-    dev = [row for row in csv.DictReader(lines) if row["split"] == "dev"]
-    gaps = [abs(float(row["prediction"]) - float(row["label"])) for row in dev]
+    gaps = [abs(score - label) for score, label in of_split(tmp_path / "out", "dev")]
     assert np.mean(gaps) == pytest.approx(result.epochs[result.best_epoch].metrics["mae"], rel=1e-4)
 
 
@@ -114,6 +119,28 @@ def test_a_stopped_run_goes_on_to_the_bit(run, table, tmp_path):
     again = finetune(run, tmp_path / "out")
     assert again.epochs == whole.epochs
     assert weights_digest(tmp_path / "out") == weights_digest(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_precision_of_a_run_does_not_round_scores(run, table, tmp_path, unit):
+    """In bf16 a score of 150 is a whole number: what is written for dev is what was judged."""
+    run = replace(run, data=str(table(*UNITS[unit])), precision="bf16")
+    result = finetune(run, tmp_path)
+    dev = of_split(tmp_path, "dev")
+    assert len({score for score, _ in dev}) > 4
+    gaps = [abs(score - label) for score, label in dev]
+    assert np.mean(gaps) == pytest.approx(result.epochs[result.best_epoch].metrics["mae"], rel=0.02)
+
+
+def test_a_trained_head_takes_what_it_learned_to_another_unit(run, table, tmp_path):
+    finetune(replace(run, data=str(table(*UNITS["large"]))), tmp_path / "first")
+    small = replace(run, data=str(table(*UNITS["small"])), lr=1e-9, epochs=1)
+    fresh, trained = (
+        finetune(replace(small, model=model)).epochs[0].metrics
+        for model in (run.model, str(tmp_path / "first" / "model"))
+    )
+    assert trained["pearson"] > 0.8
+    assert trained["mae"] < 1.05 * fresh["mae"]
 
 
 def test_a_trained_head_starts_with_its_outputs(run, table, tmp_path):
@@ -131,6 +158,11 @@ def scorer(kind):
     return build_model(kind, settings | {"num_labels": 1}).eval()
 
 
+def begun(asked, model, split, fresh=frozenset()):
+    data = SimpleNamespace(multilabel=False)
+    return targets.begin_(Run(targets=asked), data, classifier.Loaded(model, None, fresh, 8), split)
+
+
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
 def test_the_exported_weights_give_the_scores_and_the_model_keeps_its_own(kind):
     model = scorer(kind)
@@ -138,7 +170,7 @@ def test_the_exported_weights_give_the_scores_and_the_model_keeps_its_own(kind):
     fresh = frozenset(f"{name}.{own}" for own, _ in layer.named_parameters())
     scores = np.array([3.0, 5.0, 10.0])
     split = Split(("a", "b", "c"), label=tuple(scores.tolist()))
-    found = targets.begin_(STANDARDIZED, classifier.Loaded(model, None, fresh, 8), split)
+    found = begun(STANDARDIZED, model, split, fresh)
     mean = 0.0 if layer.bias is None else 6.0
     assert found == targets.Targets(mean, pytest.approx(np.sqrt(np.mean((scores - mean) ** 2))))
     bits = {name: value.clone() for name, value in model.state_dict().items()}
@@ -156,27 +188,35 @@ def test_the_exported_weights_give_the_scores_and_the_model_keeps_its_own(kind):
     torch.testing.assert_close(outputs(), expected)
 
 
-def test_equal_scores_have_a_spread_of_one():
-    model = scorer("bert")
-    loaded = classifier.Loaded(model, None, frozenset({"classifier.weight", "classifier.bias"}), 8)
-    split = Split(("a", "b"), label=(7.0, 7.0))
-    assert targets.begin_(STANDARDIZED, loaded, split) == targets.Targets(7.0, 1.0)
+@pytest.mark.parametrize("scores", [(7.0, 7.0), (0.1, 0.1, 0.1)])
+def test_equal_scores_have_a_spread_of_one(scores):
+    assert targets.of(scores) == targets.Targets(scores[0], 1.0)
+    assert targets.of((0.0, 0.0), centred=False) == targets.Targets()
 
 
 @pytest.mark.parametrize("asked", [None, RAW])
 def test_scores_are_raw_where_nobody_asks(asked):
-    model = scorer("bert")
-    found = targets.begin_(asked, classifier.Loaded(model, None, frozenset(), 8), Split(("a",), label=(7.0,)))
-    assert found.raw
     split = Split(("a",), label=(7.0,))
+    found = begun(asked, scorer("bert"), split)
+    assert found.raw
     assert found.learned(split) is split
 
 
 def test_a_head_of_another_form_learns_raw_scores():
     model = scorer("bert")
     model.classifier = nn.Identity()
-    loaded = classifier.Loaded(model, None, frozenset(), 8)
-    assert targets.begin_(STANDARDIZED, loaded, Split(("a", "b"), label=(7.0, 9.0))).raw
+    assert begun(STANDARDIZED, model, Split(("a", "b"), label=(7.0, 9.0))).raw
+
+
+def test_a_model_that_is_looked_at_keeps_its_bits():
+    model, split = scorer("bert"), Split(("a", "b", "c"), label=(0.0, 1.0, 1.0))
+    model.config.num_labels, model.classifier = 2, nn.Linear(16, 2)
+    data = SimpleNamespace(multilabel=True, marks=lambda labels: np.eye(2)[list(map(int, labels))])
+    loaded = classifier.Loaded(model, None, frozenset({"classifier.weight", "classifier.bias"}), 8)
+    before = model.classifier.bias.detach().clone()
+    with targets.begun(Run(), data, loaded, split):
+        assert model.classifier.bias.tolist() == pytest.approx(np.log([1.5 / 2.5, 2.5 / 1.5]))
+    assert torch.equal(model.classifier.bias, before)
 
 
 def test_targets_of_classes_are_refused(tiny_bert, reviews):
@@ -228,8 +268,6 @@ def test_sharded_weights_are_exported_in_the_unit_of_the_scores(four, run, table
     run = replace(run, data=str(table(*UNITS["large"])), epochs=1)
     (result, seen), *_ = four(sharded, run, str(tmp_path / "out"))
     assert seen == {"DTensor"}
-    lines = gzip.decompress((tmp_path / "out" / "predictions.csv.gz").read_bytes()).decode().splitlines()
-    dev = [row for row in csv.DictReader(lines) if row["split"] == "dev"]
-    gaps = [abs(float(row["prediction"]) - float(row["label"])) for row in dev]
+    gaps = [abs(score - label) for score, label in of_split(tmp_path / "out", "dev")]
     assert np.mean(gaps) == pytest.approx(result.epochs[-1].metrics["mae"], rel=1e-4)
     assert np.mean(gaps) < 100

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pats import kernels, methods
 from pats._errors import InputError
-from pats.run import batches, environment, forecast
-from pats.run.data import load_data
+from pats.run import batches, environment, forecast, targets
+from pats.run.data import load_data, settled
 from pats.run.model import classifier
 from pats.run.seeds import own_generators
 from pats.run.spec import Run
@@ -74,7 +74,8 @@ def check(run: Run, *, count: int = 8, load: Loader = classifier.load) -> Check:
         steps = run.total_steps(len(train))
         planned = method.noise(run.noise_seed, steps, len(train))
         assert planned is not None
-        averages = forecast.measured(run, loaded, train, data, *planned, count)
+        with targets.begun(settled(run, data), data, loaded, train) as learned:
+            averages = forecast.measured(run, loaded, learned.learned(train), data, *planned, count)
     accumulated = forecast.accumulated(loaded.model, *planned, forecast.rates(run, steps), averages)
     measured = min(count, math.ceil(len(train) / run.batch_size))
     kernel = kernels.info(environment.device().type, planned[0].keep)

@@ -244,7 +244,7 @@ def _write(module: _Logits, model: Encoder, names: Sequence[str], file: Path) ->
 def _compare(
     module: _Logits, model: Encoder, names: Sequence[str], file: Path
 ) -> tuple[float, tuple[tuple[int, int], ...]]:
-    """The largest difference of an output, and the shapes of the batches."""
+    """The largest difference of an output, of large ones as their share, and the shapes of the batches."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -262,7 +262,8 @@ def _compare(
                 wanted = module(*values).numpy()
             if found.shape != wanted.shape or not np.isfinite(found).all():
                 return float("inf"), tuple(checked)
-            largest = max(largest, float(np.abs(found - wanted).max()))
+            gap = np.abs(found - wanted).max() / max(1.0, np.abs(wanted).max())
+            largest = max(largest, float(gap))
             checked.append((texts, tokens))
     except Exception as error:  # onnxruntime has exceptions of its own, without a common class
         raise InputError(

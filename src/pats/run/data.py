@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from pats import tasks
 from pats._errors import InputError
+from pats.baselines import is_simple
 from pats.run.spec import STANDARDIZED, Run
 from pats.tasks import judging, multilabel
 from pats.tasks.audit.tokenizer import counter
@@ -109,7 +110,8 @@ def settled(run: Run, data: tasks.TaskData) -> Run:
         return run
     if data.multilabel:
         run = replace(run, kind=multilabel.KIND)
-    if data.regression and data.source == "table" and run.targets is None:
+    scored = data.regression and data.source == "table"
+    if scored and run.targets is None and not is_simple(run.method):
         run = replace(run, targets=STANDARDIZED)
     usual = data.source != "table" or data.metric == judging.usual(data.labels, data.multilabel)[0]
     return run if run.metric is not None or usual else replace(run, metric=data.metric)

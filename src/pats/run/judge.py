@@ -1,7 +1,7 @@
 """The evaluations of a run: scores on dev, the best weights so far, and what is exported of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,7 @@ class Judge:
     def _export(self, step: int, temperature: float, limits: Sequence[float]) -> None:
         loaded = self.loaded
         card = exported.card(self.run, self.data, step, loaded.max_length, temperature, limits)
+        card |= {} if self.targets.raw else {"targets": asdict(self.targets)}
         weights = self.setup.exported(loaded.model, exported.whole_weights(loaded.model))
         weights = self.targets.exported(loaded.model, weights)
         if ranks.is_first():

@@ -163,7 +163,7 @@ class _Session:
                 **self.data.splits,
                 "train": batches.subset(whole, self.run.fraction, self.run.data_seed, self.data.regression),
             }
-            self.targets = self._start()
+            self.targets = targets.begin_(self.run, self.data, self.loaded, self.splits["train"])
             self.features = {
                 name: batches.encode_of(
                     self.loaded.tokenizer, self.data, self.targets.learned(split), self.loaded.max_length
@@ -185,14 +185,6 @@ class _Session:
             self.journal,
             self.timings,
         )
-
-    def _start(self) -> targets.Targets:
-        """Start the last layer where it has least to learn, and tell what it learns of scores."""
-        found = head.output_layer(self.loaded.model) if self.data.multilabel else None
-        if found and head.is_fresh(self.loaded.model, found[1], self.loaded.fresh):
-            marks = self.data.marks(self.splits["train"].label or ())
-            head.start_at_(found[1], (marks.sum(axis=0) + 0.5) / (len(marks) + 1))
-        return targets.begin_(self.run.targets, self.loaded, self.splits["train"])
 
     def perform(self, keep_model: bool) -> Result:
         """Train, score the best epoch's weights, write everything down."""
@@ -358,8 +350,12 @@ class _Session:
             module = AutoModelForSequenceClassification.from_pretrained(
                 best, dtype=torch.float32, use_safetensors=True
             ).to(self.device)
+            # In bf16 the last layer would round scores of 150 to whole numbers.
+            found = head.output_layer(module)
+            if found is not None:
+                self.targets.out_of_(found[1])
             names = [*self.data.dev_splits, *(["test"] if "test" in self.splits else [])]
-            outputs = {name: self.judge.scores(module, name) for name in names}
+            outputs = {name: self.targets.restored(self.judge.scores(module, name)) for name in names}
             limits = outcome.tuned(self.data, outputs)
             test = None
             if "test" in outputs:

@@ -131,7 +131,7 @@ def temperature(data: TaskData, outputs: Mapping[str, NDArray[np.float32]]) -> f
 
 
 def _loss(data: TaskData, outputs: NDArray[np.float32], train: Split) -> float:
-    """What fine-tuning calls the training loss: mean log-loss, or squared error."""
+    """What fine-tuning calls the training loss: mean log-loss, or squared error in the unit of the scores."""
     labels = np.asarray(train.label)
     if data.regression:
         return float(np.mean((outputs[:, 0] - labels) ** 2))

@@ -105,7 +105,7 @@ class Run:
             weights none.
         targets: What a model learns of scores: ``"raw"`` as they are, or ``"standardized"`` with mean 0 and
             spread 1 on train; scores and exported models are in the table's unit all the same. None is
-            standardized for a table and raw for GLUE.
+            standardized for a table and raw for GLUE and custom tasks.
         task_options: Options of a task that makes its examples, such as ``{"size": 1000}``.
         fingerprint: Hash of the loaded data. Where given, it replaces ``data`` in the id, and a run
             on other data is refused; None asks for none.

@@ -4,7 +4,11 @@ The outputs of a fresh head are about 0, and a step of Adam's kind moves each we
 rate, whatever the loss. Scores about 70 are out of its reach, and so are differences of 0.01 among scores.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +17,11 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 
+from pats.run.model import exported
 from pats.run.model.classifier import Loaded
-from pats.run.model.head import is_fresh, output_layer
-from pats.run.spec import STANDARDIZED
-from pats.tasks import Split
+from pats.run.model.head import is_fresh, output_layer, start_at_
+from pats.run.spec import STANDARDIZED, Run
+from pats.tasks import Split, TaskData
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Targets:
 
     @torch.no_grad()
     def out_of_(self, layer: nn.Linear) -> None:
-        """Let a last layer that gives the scores give what is learned."""
+        """Let a last layer that gives the scores give what was learned of them."""
         layer.weight.div_(self.spread)
         if layer.bias is not None:
             layer.bias.sub_(self.mean).div_(self.spread)
@@ -72,26 +77,61 @@ class Targets:
         return given
 
 
-def begin_(targets: str | None, loaded: Loaded, train: Split) -> Targets:
-    """What the model learns of the scores; a head that was trained on scores then starts with its outputs.
-
-    Without a bias in its last layer, a model cannot add the mean: scores are then divided by their root mean
-    square alone. Of equal scores the spread counts as 1. A head of another form learns the scores as they
-    are.
+def of(scores: Sequence[float], centred: bool = True) -> Targets:
+    """With mean 0 and spread 1, or, where the mean has to stay, with a mean square of 1.
 
     Args:
-        targets: ``"standardized"``, or ``"raw"``; None is raw.
-        loaded: The model; its last layer is changed in place unless it was drawn at random.
+        scores: Those of the training examples; of equal ones the spread counts as 1.
+        centred: Take the mean off.
+    """
+    values = np.asarray(scores, np.float64)
+    if centred and values.min() == values.max():
+        return Targets(float(values[0]))
+    mean = float(values.mean()) if centred else 0.0
+    return Targets(mean, float(np.sqrt(np.mean((values - mean) ** 2))) or 1.0)
+
+
+def of_card(card: Mapping[str, Any] | None) -> Targets:
+    """What an exported model had learned of the scores, as the file beside its weights says."""
+    told = (card or {}).get("targets")
+    return Targets(**told) if isinstance(told, dict) else Targets()
+
+
+def begin_(run: Run, data: TaskData, loaded: Loaded, train: Split) -> Targets:
+    """Start the last layer where it has least to learn, and tell what the model learns of the scores.
+
+    A fresh head for several labels starts at their shares. A head that a run of PATS trained on standardized
+    scores starts with what it had learned, whatever its unit was. Without a bias in its last layer a model
+    cannot add the mean, which therefore stays. A head of another form learns the scores as they are.
+
+    Args:
+        run: Its settings.
+        data: Its task.
+        loaded: The model; its last layer may be changed in place.
         train: The examples that it trains on.
     """
     found = output_layer(loaded.model)
-    if targets != STANDARDIZED or found is None:
+    if found is None:
         return Targets()
     layer = found[1]
-    scores = np.asarray(train.label, np.float64)
-    mean = 0.0 if layer.bias is None else float(scores.mean())
-    spread = float(np.sqrt(np.mean((scores - mean) ** 2)))
-    learned = Targets(mean, spread or 1.0)
-    if not is_fresh(loaded.model, layer, loaded.fresh):
-        learned.out_of_(layer)
-    return learned
+    fresh = is_fresh(loaded.model, layer, loaded.fresh)
+    if data.multilabel and fresh:
+        marks = data.marks(train.label or ())
+        start_at_(layer, (marks.sum(axis=0) + 0.5) / (len(marks) + 1))
+    if run.targets != STANDARDIZED:
+        return Targets()
+    if not fresh:
+        of_card(exported.read_card(Path(run.model))).out_of_(layer)
+    return of(train.label or (), layer.bias is not None)
+
+
+@contextmanager
+def begun(run: Run, data: TaskData, loaded: Loaded, train: Split) -> Iterator[Targets]:
+    """What ``begin_`` gives; afterwards the model is as it was."""
+    found = output_layer(loaded.model)
+    kept = None if found is None else deepcopy(found[1].state_dict())
+    try:
+        yield begin_(run, data, loaded, train)
+    finally:
+        if found is not None and kept is not None:
+            found[1].load_state_dict(kept)
