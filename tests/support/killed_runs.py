@@ -71,7 +71,8 @@ def kill_once(out: Path, draw: random.Random, model: str = "minilm") -> dict[str
     """
     moment = draw.uniform(-LOADING, STEPS)
     process = start_run(out, model=model)
-    time.sleep(max(0.0, min(moment, 0.0) + LOADING))
+    if moment < 0:
+        time.sleep(LOADING + moment)
     while process.poll() is None and reached(out) < moment:
         time.sleep(0.02)
     killed = process.poll() is None
