@@ -32,7 +32,7 @@ from benchmarks.real.table import About, Example, Table, enter, index, split_fil
 from benchmarks.real_tables import OUT as TABLES
 from benchmarks.real_tables import SPLITS
 from pats._schema import build, parse
-from pats.run.folder.files import write_atomic
+from pats.run.folder.files import remove, write_atomic
 
 OUT = record.ROOT / "out" / "rivals"
 MINUTES = 30.0
@@ -195,6 +195,7 @@ def main() -> int:
         about = table.about.name
         file = split_file(asked.built, about, split).resolve()
         own = (folder / "work" / f"{about}-{split}-{system}").resolve()
+        remove(own)  # runs of another code, or of a call that was stopped, are no part of this one
         row = measure(system, table, split, file, own, python, 60 * asked.time_limit, asked.tiny, flags)
         origin = record.here("rivals", PACKAGES)
         keep(row, origin, folder)

@@ -37,6 +37,12 @@ def test_the_split_seed_is_part_of_the_id_where_it_is_given():
     assert Run(split_seed=5).with_seed(7) == Run(init_seed=7, data_seed=7, noise_seed=7, split_seed=5)
 
 
+def test_runs_on_several_labels_have_new_ids_since_their_head_starts_at_the_shares():
+    """Old results are not mixed with new ones."""
+    before = "bded48b6a5500ed2"
+    assert Run(data="a.csv", kind="multilabel", fingerprint="f" * 32).id == "efbbd200c46a7531" != before
+
+
 TABLE = {"quoting": "none", "sheet": "s", "drop_rare": True, "drop_unlabelled": True, "text": ["a", "b"]}
 
 
