@@ -241,6 +241,10 @@ def test_a_study_of_raw_scores_goes_on_with_them(run, tmp_path, method):
     result = compare(grown, store.root, engine=InlinePlacer(), force=True)
     runs = {cell.method: outcome.result.run for cell in result.cells for outcome in cell.outcomes}
     assert runs["sage"].targets == (None if method == "vanilla" else STANDARDIZED)
+    told = any(
+        "learned the scores as they are, and the others do so too" in note for note in result.page.notes
+    )
+    assert told == (method == "vanilla")
     assert runs[method].targets is None
 
 

@@ -56,8 +56,9 @@ def conduct(
         prepare.show_notes(data, options.console)
         with store.exclusive():
             prepare.write_tables(store, data)
-            identified, notes = identify(judged(study, store, data), store)
-            study_run = StudyRun(identified, store, engine, data, options, list(notes))
+            asked, raw = judged(study, store, data)
+            identified, notes = identify(asked, store)
+            study_run = StudyRun(identified, store, engine, data, options, [*raw, *notes])
             study_run.announce()
             return steps(study_run)
 

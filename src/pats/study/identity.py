@@ -13,6 +13,11 @@ from pats.study.plan.planned import PlannedCell
 from pats.study.prepare import StudyData
 from pats.study.store.results import Store
 
+RAW_STILL = (
+    "The runs in {folder} learned the scores as they are, and the others do so too; in a new folder they "
+    "learn them with mean 0 and spread 1, whatever their unit."
+)
+
 
 def identify(study: Study, store: Store) -> tuple[Study, tuple[str, ...]]:
     """The study with the hash of every local model, and sentences on what that changes.
@@ -39,10 +44,11 @@ def identify(study: Study, store: Store) -> tuple[Study, tuple[str, ...]]:
     return replace(study, weights=hashes), tuple(notes)
 
 
-def judged(study: Study, store: Store, data: StudyData) -> Study:
+def judged(study: Study, store: Store, data: StudyData) -> tuple[Study, tuple[str, ...]]:
     """The study with what its table asks for where it is not the usual: metric, kind and targets.
 
-    A study that was begun before such a metric or such targets were chosen goes on with the usual ones.
+    A study that was begun before such a metric or such targets were chosen goes on with the usual ones, and a
+    sentence tells so of its scores.
     """
     begun = [run for cell in _begun(store) for run in cell.runs if store.result(run.id) is not None]
     trained = [run for run in begun if not is_simple(run.method)]  # baselines have no targets
@@ -51,7 +57,9 @@ def judged(study: Study, store: Store, data: StudyData) -> Study:
         asked["metric"] = data.metric
     if data.targets is not None and all(run.targets for run in trained):
         asked["targets"] = data.targets
-    return replace(study, run=replace(study.run, **asked))
+    study = replace(study, run=replace(study.run, **asked))
+    raw = data.targets is not None and study.run.targets is None
+    return study, (RAW_STILL.format(folder=store.root),) if raw else ()
 
 
 def _begun(store: Store) -> list[PlannedCell]:
