@@ -13,8 +13,11 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from pats import InputError, Run, Study, compare
+from pats.measure.check import check
+from pats.measure.finetuned import measure
 from pats.measure.predict import predict
 from pats.run import finetune, targets, trainer
+from pats.run.data import load_data
 from pats.run.folder import owned
 from pats.run.model import classifier, head
 from pats.run.spec import RAW, STANDARDIZED
@@ -246,6 +249,28 @@ def test_a_study_of_raw_scores_goes_on_with_them(run, tmp_path, method):
     )
     assert told == (method == "vanilla")
     assert runs[method].targets is None
+
+
+def test_the_noise_that_check_foresees_does_not_depend_on_the_unit(run, table):
+    """Without clipping, which hides the size of a gradient; raw scores are the control."""
+    run = replace(run, method="pats-paper", clip=0.0)
+
+    def noise(unit, **changes):
+        return check(replace(run, data=str(table(*unit)), **changes)).accumulated
+
+    plain, large = noise((1.0, 0.0)), noise(UNITS["large"])
+    assert large == pytest.approx(plain, rel=1e-3)
+    assert noise(UNITS["large"], targets=RAW) != pytest.approx(plain, rel=1e-3)
+
+
+def test_sensitivities_of_a_trained_model_do_not_depend_on_the_unit(run, table, tmp_path):
+    found = []
+    for name, unit in (("plain", (1.0, 0.0)), ("large", UNITS["large"])):
+        asked = replace(run, data=str(table(*unit)))
+        finetune(asked, tmp_path / name)
+        found.append(measure(str(tmp_path / name / "model"), load_data(asked), precision="fp32").whole.mean)
+    assert found[0] > 0
+    assert found[1] == pytest.approx(found[0], rel=1e-2)
 
 
 def sharded(run, out):

@@ -13,7 +13,7 @@ from pats._errors import InputError
 from pats.measure.distribution import Distribution
 from pats.measure.sensitivity import sensitivity
 from pats.run import batches, environment, targets
-from pats.run.model import classifier, exported, head
+from pats.run.model import classifier, exported
 from pats.run.outcome import kind
 from pats.tasks import TaskData
 
@@ -118,9 +118,8 @@ def measure(
     full = max(len(train) // batch_size, 1)
     total = min(count or full, full)
     rows = train.take(order[: total * batch_size])
-    learned, found = targets.of_card(card), head.output_layer(loaded.model)
-    if found is not None:
-        learned.out_of_(found[1])  # the loss is that of its training, whatever the unit of the scores
+    learned = targets.of_card(card)
+    learned.out_of_(loaded.model)  # the loss is that of its training, whatever the unit of the scores
     features = batches.encode_of(loaded.tokenizer, data, learned.learned(rows), length)
     collate = batches.collator(loaded.tokenizer)
     device = environment.device()

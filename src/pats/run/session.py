@@ -23,7 +23,7 @@ from pats.run.folder.files import CHECKPOINT, EVENTS, MODEL, PREDICTIONS, RESULT
 from pats.run.forecast import forecast
 from pats.run.judge import Judge
 from pats.run.losses import Diverged
-from pats.run.model import classifier, head
+from pats.run.model import classifier
 from pats.run.model.weights import identified
 from pats.run.result import Result
 from pats.run.seeds import own_generators
@@ -351,9 +351,7 @@ class _Session:
                 best, dtype=torch.float32, use_safetensors=True
             ).to(self.device)
             # In bf16 the last layer would round scores of 150 to whole numbers.
-            found = head.output_layer(module)
-            if found is not None:
-                self.targets.out_of_(found[1])
+            self.targets.out_of_(module)
             names = [*self.data.dev_splits, *(["test"] if "test" in self.splits else [])]
             outputs = {name: self.targets.restored(self.judge.scores(module, name)) for name in names}
             limits = outcome.tuned(self.data, outputs)

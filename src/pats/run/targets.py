@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from transformers import PreTrainedModel
 
 from pats.run.model import exported
@@ -54,8 +53,12 @@ class Targets:
         return np.asarray(self.mean + self.spread * outputs.astype(np.float64), np.float32)
 
     @torch.no_grad()
-    def out_of_(self, layer: nn.Linear) -> None:
-        """Let a last layer that gives the scores give what was learned of them."""
+    def out_of_(self, model: PreTrainedModel) -> None:
+        """Let a model that gives the scores give what was learned of them."""
+        found = None if self.raw else output_layer(model)
+        if found is None:
+            return
+        layer = found[1]
         layer.weight.div_(self.spread)
         if layer.bias is not None:
             layer.bias.sub_(self.mean).div_(self.spread)
@@ -121,7 +124,7 @@ def begin_(run: Run, data: TaskData, loaded: Loaded, train: Split) -> Targets:
     if run.targets != STANDARDIZED:
         return Targets()
     if not fresh:
-        of_card(exported.read_card(Path(run.model))).out_of_(layer)
+        of_card(exported.read_card(Path(run.model))).out_of_(loaded.model)
     return of(train.label or (), layer.bias is not None)
 
 
