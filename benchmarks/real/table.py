@@ -23,12 +23,12 @@ from sklearn.model_selection import train_test_split
 
 from pats._schema import build, parse
 from pats.run.folder.files import write_atomic
+from pats.tasks.judging import UNEVEN
 
 Kind = Literal["classes", "scores", "labels"]
 METRICS = ("accuracy", "macro-F1", "Spearman", "micro-F1")
 RAREST = 10
 SHARE = 0.15  # of dev, and of test
-UNEVEN = 1.5  # from where on the largest class over the smallest one asks for macro-F1
 INDEX = "tables.json"
 SEPARATOR = ", "  # between the labels of a row with several
 
@@ -181,7 +181,7 @@ def described(about: About, rows: Sequence[Example], sha256: str) -> Table:
     if about.kind == "scores":
         return Table(about, len(rows), None, None, pair, "Spearman", sha256, words)
     counts = Counter(label for row in rows for label in labels(about, row.label))
-    uneven = max(counts.values()) > UNEVEN * min(counts.values())
+    uneven = max(counts.values()) >= UNEVEN * min(counts.values())
     metric = "micro-F1" if about.kind == "labels" else "macro-F1" if uneven else "accuracy"
     largest = round(max(counts.values()) / len(rows), 4)
     return Table(

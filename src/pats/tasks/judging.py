@@ -7,7 +7,7 @@ from pats._errors import InputError
 from pats.tasks.audit import Finding
 from pats.tasks.metric_names import ABOUT, about
 
-UNEVEN = 2  # times the rarest class that the most frequent one has at least where classes are uneven
+UNEVEN = 1.5  # times the rarest class that the most frequent one has at least where classes are uneven
 
 # By whether the labels are scores.
 USUAL = {False: ("accuracy", "macro_f1"), True: ("pearson", "spearman", "mae")}
@@ -26,8 +26,8 @@ def chosen(
 ) -> tuple[tuple[str, ...], list[Finding]]:
     """The metrics of a table, the one that decides first, and what to say about it.
 
-    Accuracy decides on classes; macro F1 where the most frequent class has at least twice as many rows
-    as the rarest, since a model that never finds rare classes has a good accuracy there. Pearson's
+    Accuracy decides on classes; macro F1 where the most frequent class has at least 1.5 times as many
+    rows as the rarest, since a model that never finds rare classes has a good accuracy there. Pearson's
     correlation decides on scores, micro F1 on several labels a text.
 
     Args:
