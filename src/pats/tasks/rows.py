@@ -15,13 +15,14 @@ from pats.tasks.audit.finding import SHOWN
 from pats.tasks.audit.labels import lost
 from pats.tasks.columns import SPLIT_COLUMNS, Columns, names_of, usual
 from pats.tasks.reading import SUFFIXES, WARNING, Table, is_frame, open_table, readable, stem
-from pats.tasks.splits import NAMES
+from pats.tasks.split_names import NAMES
 from pats.tasks.times import times_of
 from pats.tasks.written import unwritten
 
 _TEXT = ".txt"  # which may be a table, but gives way to what surely is one
 _LIKE_A_SPLIT = re.compile(r"split|^((data|sub)?_?sets?|dataset_type|part|partition|phase)$")
 _ENDING = re.compile(r"[_. -]([a-z]+)$")
+_SHARD = re.compile(r"-\d+-of-\d+$")  # as the datasets library and the hub name files
 
 
 def tables_of(asked: Asked) -> dict[str | None, Table]:
@@ -121,16 +122,17 @@ def _bare(rows: Sequence[Row], tests: Sequence[Row]) -> str | None:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """The files of the splits: ``train.csv``; where none is called so, ``reviews_train.csv``."""
+    """Files of splits: ``train.csv``, ``train-00000-of-00001.parquet``; else ``reviews_train.csv``."""
     found = sorted(folder.iterdir(), key=lambda file: (file.suffix.lower() == _TEXT, file))
-    named = {file: stem(file).lower() for file in found if readable(file)}
+    named = {file: _SHARD.sub("", stem(file).lower()) for file in found if readable(file)}
     ends = {file: ending[1] for file, name in named.items() if (ending := _ENDING.search(name))}
     files: dict[str, Path] = {}
     for file, name in (named if any(name in NAMES for name in named.values()) else ends).items():
         split = NAMES.get(name)
         if split is not None and not (split in files and file.suffix.lower() == _TEXT):
             if split in files:
-                raise InputError(f"{folder} has {files[split].name} and {file.name}: keep one")
+                mend = "join them" if _SHARD.search(stem(file)) else "keep one"
+                raise InputError(f"{folder} has {files[split].name} and {file.name}: {mend}")
             files[split] = file
     return files
 

@@ -12,15 +12,9 @@ from pats.tasks.audit.finding import SHOWN, WARNING, count
 from pats.tasks.groups import across_parts, blocks_of, divided_by_group
 from pats.tasks.labels import Labels
 
-_NAMES = {
-    "train": ("train", "training"),
-    "dev": ("dev", "val", "valid", "validation", "validate", "eval", "evaluation"),
-    "test": ("test", "testing", "holdout"),
-}
 WITHOUT_TEST = {"train": 0.85, "dev": 0.15}  # shares of rows that are not for the verdict
 TINY = 20  # rows of a part that the table brings, below which it measures nothing
 THIN = 5  # rows in train that a class needs at least
-NAMES = {name: split for split, names in _NAMES.items() for name in names}
 
 
 def parts_of(

@@ -1,7 +1,7 @@
 import pytest
 
 from pats._errors import InputError
-from pats.tasks.reading import open_table
+from pats.tasks.reading import open_table, stream
 
 HEAD = {",": "text,label\n", "\t": "text\tlabel\n"}
 MORE = {separator: "".join(f"text {i}{separator}x\n" for i in range(20)) for separator in HEAD}
@@ -90,3 +90,45 @@ def test_one_column_is_a_table_too(tmp_path):
 
 def test_line_ends_in_many_cells_are_no_fault(tmp_path):
     assert open_table(written(tmp_path, ",", '"first, part\nsecond",x\n' * 20)).notes == []
+
+
+TITLED = {
+    "a line above": ("Report\ntext,label\nhi,a\nho,b\n", 2),
+    "with a blank line": ('Report\n\ntext;label\n"hi;x";a\nho, he;b\n', 3),
+    "with separators": ("Report,,\n,,\ntext,label,id\nhi,a,1\nho,b,2\n", 3),
+    "with a comma": ('"Report, 2024"\ntext,label\nhi,a\nho,b\n', 2),
+    "under Excel's line": ("sep=;\nReport\ntext;label\nhi;a\nho;b\n", 3),
+}
+
+
+@pytest.mark.parametrize("kind", TITLED)
+@pytest.mark.parametrize("read", [open_table, lambda path: next(stream(path))])
+def test_a_title_above_the_header_is_skipped_and_said(tmp_path, kind, read):
+    text, line = TITLED[kind]
+    (tmp_path / "t.csv").write_text(text)
+    table = read(tmp_path / "t.csv")
+    assert table.columns[:2] == ["text", "label"]
+    assert table.column("label") == ["a", "b"]
+    assert table.places == [line + 1, line + 2]
+    assert f"Warning: The names of the columns are in line {line}: what is above is a title." in table.notes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text\nhello, you\nbye\n",  # a column of texts, one of which has a comma
+        "a\nb\nc\nd\ne\ntext,label\nhi,a\n",  # too far below
+        "Report\ntext,label\nhi,a\nho\n",  # a damaged row
+    ],
+)
+def test_what_may_be_no_title_is_refused(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InputError, match="columns"):
+        open_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("read", [open_table, lambda path: next(stream(path))])
+@pytest.mark.parametrize("text", ["text,,\nhi,,\n", ",text\n0,hi\n"])
+def test_names_beside_blanks_are_no_title(tmp_path, text, read):
+    (tmp_path / "t.csv").write_text(text)
+    assert read(tmp_path / "t.csv").column("text") == ["hi"]

@@ -67,3 +67,19 @@ def test_a_list_of_records_under_the_only_key_is_the_table():
     assert list(table.cells) == ["text", "label"]
     assert "The table is the list under the key 'reviews'." in table.notes
     assert list(of_values({"text": ["a", "b"]}, "t.json").cells) == ["text"]  # one column of texts
+
+
+@pytest.mark.parametrize("keys", [("train", "test"), ("training", "Validation", "test")])
+def test_lists_of_records_under_the_names_of_splits_are_one_table(tmp_path, keys):
+    parts = {key: [{"text": f"{key} {i}", "label": i % 2} for i in range(n)] for n, key in enumerate(keys, 2)}
+    (tmp_path / "t.json").write_text(json.dumps(parts))
+    table = open_table(tmp_path / "t.json")
+    assert table.column("split") == [key for key, rows in parts.items() for _ in rows]
+    assert table.column("text") == [row["text"] for rows in parts.values() for row in rows]
+    assert f"The table is the lists under the keys {', '.join(map(repr, keys))}." in table.notes
+
+
+def test_lists_of_records_under_other_names_are_no_table():
+    records = [{"text": "a", "label": 0}]
+    with pytest.raises(InputError, match=r"t\.json"):
+        of_values({"train": records, "models": records * 2}, "t.json")

@@ -9,7 +9,7 @@ from pats._errors import InputError
 from pats.tasks.reading import dialect as dialects
 from pats.tasks.reading.encoding import damaged, decode, detect
 from pats.tasks.reading.source import Source
-from pats.tasks.reading.table import Table, framed, unique
+from pats.tasks.reading.table import Table, framed, trimmed, unique
 
 SAMPLE = 1 << 20  # bytes which show the encoding and dialect of a stream
 
@@ -54,7 +54,8 @@ def stream(source: Source, size: int, quoting: str | None = None) -> Iterator[Ta
                     if header:
                         batch.append(dialects.fitted(record, len(header), source.name))
                     else:
-                        header = list(unique(record.cells, source.name))
+                        below = [row.cells for row in found.records[1:]]
+                        header = list(unique(trimmed(record.cells, below), source.name))
         except csv.Error as error:
             raise InputError(dialects.broken(line, source.name, error)) from None
         except UnicodeDecodeError:

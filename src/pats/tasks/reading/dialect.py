@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple
 
 from pats._errors import InputError
@@ -109,7 +110,8 @@ def detect(
     """The dialect that fits a text, what it reads, and notes.
 
     The separator that the file's name promises is tried first, with quotes in cells doubled; the first
-    dialect wins in which the header has several columns and every row has as many.
+    dialect wins in which the header has several columns and every row has as many. Where none does, lines of
+    one cell above a line of several are a title.
 
     Args:
         text: The text, or its beginning.
@@ -126,22 +128,27 @@ def detect(
     excel = _EXCEL.match(text)
     promised = _FIRST.get(suffix, ",")
     separators = [excel[1]] if excel else sorted(_NAMES, key=lambda one: one != promised)
+    start = 1 if excel else 0
+    ways = [(separator, start) for separator in separators]
+    ways += [(one, start + titles) for one in separators if (titles := _titles(text, one, start))]
     tried: list[Read] = []
-    for separator in separators:
-        for dialect in _dialects(separator, quoting, text, skip=1 if excel else 0):
+    for separator, skip in ways:
+        for dialect in _dialects(separator, quoting, text, skip):
             read = attempt(text, dialect, name, partial)
             asked = dialect.quoting == quoting
-            if read.problem is None and read.width > 1 and (asked or not _quoted_all_the_same(read)):
+            fits = read.problem is None and read.width > 1 and not _under_a_title(read)
+            if fits and (asked or not _quoted_all_the_same(read)):
                 read, notes = (read, []) if asked else _literal_quotes(read, text, name, partial)
-                return read, [*_said(read.dialect, promised, asked), *notes]
-            tried.append(read)
+                return read, [*_said(read, promised, start, asked), *notes]
+            if skip == start:
+                tried.append(read)
     first = tried[0]
     if first.problem is None and all(read.width < 2 for read in tried):
         return first, []
-    best = max(
-        tried, key=lambda read: (read.width > 1, read.dialect == Dialect(promised, skip=read.dialect.skip))
-    )
-    raise InputError(str(best.problem))
+    best = max(tried, key=lambda read: (read.width > 1, read.dialect == Dialect(promised, skip=start)))
+    if best.problem is not None:
+        raise InputError(best.problem)
+    return best, []
 
 
 def attempt(text: str, dialect: Dialect, name: str, partial: bool = False) -> Read:
@@ -192,6 +199,24 @@ def broken(start: int, name: str, error: csv.Error) -> str:
         f"the row from line {start} of {name} on is broken ({error}): mend its quotes, get the file again if "
         "it is cut, or say --quoting none if quotes are plain characters in it"
     )
+
+
+def _titles(text: str, separator: str, start: int) -> int:
+    """The lines of one cell or none, after those at the start, above a line of several; 0 if none."""
+    lines = islice(io.StringIO(text, newline=""), start, start + _ABOVE)
+    with long_cells(len(text)):
+        rows = [next(csv.reader([line], delimiter=separator), []) for line in lines]
+    return next((place for place, cells in enumerate(rows) if _filled(cells) > 1), 0)
+
+
+def _under_a_title(read: Read) -> bool:
+    """Whether the row read as the header has one cell beside several blanks, and a later row has more."""
+    above = read.records[:_ABOVE]
+    return read.width > 2 and _filled(above[0].cells) == 1 and any(_filled(row.cells) > 1 for row in above)
+
+
+def _filled(cells: Iterable[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
 
 
 def _dialects(separator: str, quoting: str | None, text: str, skip: int) -> Iterator[Dialect]:
@@ -248,11 +273,15 @@ def _literal_quotes(read: Read, text: str, name: str, partial: bool) -> tuple[Re
     ]
 
 
-def _said(dialect: Dialect, promised: str, asked: bool) -> list[str]:
+def _said(read: Read, promised: str, start: int, asked: bool) -> list[str]:
+    dialect = read.dialect
     notes = []
     if dialect.separator != promised:
         separator = _NAMES.get(dialect.separator, repr(dialect.separator))
-        notes.append(f"The separator is a {separator}{', as its first line says' * bool(dialect.skip)}.")
+        notes.append(f"The separator is a {separator}{', as its first line says' * bool(start)}.")
+    if dialect.skip > start:
+        line = read.records[0].start
+        notes.append(f"{WARNING}The names of the columns are in line {line}: what is above is a title.")
     if dialect.quoting == "none" and not asked:
         notes.append(
             f"{WARNING}Quotes are read as plain characters: with quotes around cells, the rows do not fit "

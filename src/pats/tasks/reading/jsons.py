@@ -9,6 +9,7 @@ from pats._errors import InputError
 from pats.tasks.reading.encoding import damaged, decode, detect
 from pats.tasks.reading.source import Source
 from pats.tasks.reading.table import Table, framed
+from pats.tasks.split_names import NAMES
 
 _WRAPPERS = ("data", "rows", "records", "examples", "items")  # keys of the list in an object that holds one
 _ADVICE = 'write a list of records, such as [{"text": "...", "label": "..."}], or a record a line'
@@ -177,10 +178,12 @@ def _of_object(values: Mapping[Any, Any], name: str) -> Table:
         return table
     inner = list(values.values())
     lists = [one for one in inner if isinstance(one, list | tuple)]
-    if len(inner) == len(lists) == 1 and lists[0] and all(isinstance(one, Mapping) for one in lists[0]):
-        table = of_values(lists[0], name)
+    if len(inner) == 1 and _records(inner[0]):
+        table = of_values(inner[0], name)
         table.notes.append(f"The table is the list under the key {str(next(iter(values)))!r}.")
         return table
+    if len(inner) > 1 and all(map(_records, inner)) and {str(key).lower() for key in values} <= {*NAMES}:
+        return _of_splits(values, name)
     if inner and len(lists) == len(inner):
         sizes = {len(one) for one in inner}
         if len(sizes) > 1:
@@ -201,6 +204,19 @@ def _of_object(values: Mapping[Any, Any], name: str) -> Table:
     if values and not lists:
         return _of_records([values], [1], name, "record")
     raise InputError(f"{name} is an object with the keys {', '.join(map(str, values))[:80]}: {_ADVICE}")
+
+
+def _of_splits(values: Mapping[Any, Sequence[Mapping[Any, Any]]], name: str) -> Table:
+    """``{"train": [records], "test": [records]}`` is one table, whose split column has the keys."""
+    records = [{**record, "split": str(key)} for key, part in values.items() for record in part]
+    table = _of_records(records, range(1, len(records) + 1), name, "record")
+    table.notes.append(f"The table is the lists under the keys {', '.join(map(repr, map(str, values)))}.")
+    return table
+
+
+def _records(value: Any) -> bool:
+    """Whether a value is a list of records."""
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(one, Mapping) for one in value)
 
 
 def _of_mappings(values: Mapping[Any, Mapping[Any, Any]], name: str) -> Table:

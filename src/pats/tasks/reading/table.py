@@ -115,12 +115,16 @@ def framed(
     Raises:
         InputError: Two columns have the same name.
     """
+    header = unique(trimmed(header, rows), name)
+    return Table(name, {one: [row[i] for row in rows] for i, one in enumerate(header)}, places, unit)
+
+
+def trimmed(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Sequence[str]:
+    """The header without its last columns, where several have no name and no cell."""
     width = len(header)
     while width and not header[width - 1].strip() and all(blank(row[width - 1]) for row in rows):
         width -= 1
-    header = header if len(header) - width < 2 else header[:width]
-    unique(header, name)
-    return Table(name, {one: [row[i] for row in rows] for i, one in enumerate(header)}, places, unit)
+    return header if len(header) - width < 2 else header[:width]
 
 
 def unique(header: Sequence[str], name: str) -> Sequence[str]:
