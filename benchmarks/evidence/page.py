@@ -75,7 +75,8 @@ def _planned(plan: Plan, known: advice.Evidence) -> str:
 def _stages(plan: Plan, known: advice.Evidence) -> str:
     spent: dict[str, list[float]] = {}
     for row in known.plan_rows:
-        spent.setdefault(row["stage"], []).append((row["seconds"] or 0.0) / 3600)
+        if row["arm"] not in plan.simple:  # which the plan's hours do not count either
+            spent.setdefault(row["stage"], []).append((row["seconds"] or 0.0) / 3600)
     lines = []
     for one in cost.planned(plan):
         stage, done = plan.stages[one.name], spent.get(one.name, [])
