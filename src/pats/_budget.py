@@ -15,7 +15,7 @@ finite, and where S, p or F is 0. No learning rate enters. With ``until``, T is 
 
 ``scale="langevin"`` takes the same F, so that no pass over the matrix is added, and no budget:
 
-    Λ_t = 2·lr_t·T_emp/n / F_{t-1},   hence σ_j² = 2·lr_t·T_emp/n · f̂_j/mean(f̂)
+    Λ_t = 2·lr_t·T_emp/n / F_{t-1},   so σ_j² = 2·lr_t·T_emp/n · f̂_j/mean(f̂)
 
 It needs no S, and E is what its noise has accumulated to.
 

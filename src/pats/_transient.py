@@ -189,7 +189,7 @@ class Transient:
         if not self._is_in and torch._C._current_graph_task_id() != -1 and self._due():
             raise InputError(
                 "keep is 'transient', but the whole model is recomputed in the backward pass, by a "
-                "checkpoint whose forward pass had no gradients and hence no noise: checkpoint with "
+                "checkpoint whose forward pass had no gradients and so no noise: checkpoint with "
                 "use_reentrant=False, or the model's blocks alone"
             )
         self._met = True

@@ -1,12 +1,14 @@
 """``pats compare``: methods × tasks × models × seeds, and their table."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pats import baselines
 from pats.cli import _flags, _parser, _settings, _study
 from pats.study import Study
 from pats.study.compare import compare
+from pats.study.report import PAGE
 
 EXAMPLE = """
 pats compare --tasks cola rte --data glue/ --models minilm --methods vanilla pats --seeds 5 --out out
@@ -61,4 +63,5 @@ def main(argv: Sequence[str]) -> int:
 
 def _do(study: Study, out: str, **how: Any) -> _study.Shown:
     result = compare(study, out, **how)
-    return _study.Shown(result.to_dict(), result.page, result.failures)
+    page = Path(result.out) / PAGE
+    return _study.Shown(result.to_dict(), result.page, result.failures, (page,) if page.exists() else ())

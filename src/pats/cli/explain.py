@@ -13,6 +13,7 @@ from pats.measure.trained import load_encoder
 from pats.page.formats import explanation as page
 from pats.run.folder import owned
 from pats.run.folder.files import write_atomic
+from pats.tasks.columns import text_of
 
 OUT = "explanation.html"
 EXAMPLE = """
@@ -35,7 +36,8 @@ def main(argv: Sequence[str]) -> int:
     add("--text-pair", metavar="TEXT", help="the second text itself, for a model of pairs")
     add("--table", metavar="FILE", help="take a row of this table, from the training's columns")
     add("--row", type=_flags.whole, metavar="N", help="which row, counted from 1 (default: 1)")
-    add("--column", metavar="COL", help="column of the first text (default: the training's)")
+    add("--column", nargs="+", metavar="COL", help="column of the first text, or several that are joined "
+        "(default: the training's)")  # fmt: skip
     add("--column-pair", metavar="COL", help="column of the second text (as for --column)")
     add("--class", dest="classes", action="extend", nargs="+", metavar="NAME", help="classes to explain "
         "(default: all, or of more than ten the five most probable)")  # fmt: skip
@@ -60,7 +62,8 @@ def main(argv: Sequence[str]) -> int:
         pair = values.get("text_pair")
         texts = [values["text"], *([] if pair is None else [pair])]
     else:
-        job = Labelling.of(model, Path(table), values.get("column"), values.get("column_pair"))
+        column = text_of(values["column"]) if "column" in values else None
+        job = Labelling.of(model, Path(table), column, values.get("column_pair"))
         for note in job.notes:
             sys.stderr.write(f"{note}\n")
         texts = job.row(values.get("row", 1))

@@ -20,6 +20,7 @@ from pats.measure.predict import Labelling, check_out, source
 from pats.measure.prediction import Prediction
 from pats.measure.trained import load_model
 from pats.tasks import multilabel
+from pats.tasks.columns import text_of
 from pats.tasks.reading import STDIN
 
 STDOUT = "-"  # in place of a file
@@ -40,15 +41,16 @@ def main(argv: Sequence[str]) -> int:
     """Predict as the flags say."""
     parser = _parser.Parser("predict", SUMMARY, EXAMPLE)
     add = parser.add_argument
-    add("model", metavar="MODEL", help="folder of a fine-tuned model")
+    add("model", metavar="MODEL", help="folder of a fine-tuned model, or of the comparison that chose it")
     add(
         "table",
         metavar="TABLE",
         help="a table, as for pats compare, or - for standard input; it needs no labels",
     )
     add("--out", metavar="FILE", help="file to write, which ends in .csv, .tsv, .jsonl or .parquet, or - for "
-        "standard output (default: TABLE.predicted.csv)")  # fmt: skip
-    add("--text", metavar="COL", help="column of the first text (default: the training's)")
+        "standard output (default: the table's name with .predicted.csv in place of its ending)")  # fmt: skip
+    add("--text", nargs="+", metavar="COL", help="column of the first text, or several that are joined "
+        "(default: the training's)")  # fmt: skip
     add("--text-pair", metavar="COL", help="column of the second text (as for --text)")
     add("--top-k", type=_flags.whole, metavar="K", help="write the K most probable classes in place of all")
     add("--batch-size", type=_flags.whole, metavar="N", help="rows at a time (32)")
@@ -71,7 +73,7 @@ def _predict(
     model: str,
     table: str,
     out: str | None = None,
-    text: str | None = None,
+    text: Sequence[str] | None = None,
     text_pair: str | None = None,
     top_k: int | None = None,
     batch_size: int = 32,
@@ -90,7 +92,8 @@ def _predict(
     if out is not None and out != STDOUT:
         check_out(Path(out), None if table == STDIN else Path(table), Path(model), force)
     with source(table) as path:
-        job = Labelling.of(load_model(model), path, text, text_pair, top_k, batch_size)
+        columns = None if text is None else text_of(text)
+        job = Labelling.of(load_model(model), path, columns, text_pair, top_k, batch_size)
         for note in job.notes:
             sys.stderr.write(f"{note}\n")
         with _progress(job.rows, quiet) as advance:

@@ -15,7 +15,6 @@ from pats.measure import written
 from pats.measure.prediction import Prediction, Predictions
 from pats.measure.trained import Facts, Scores, Trained, load_model
 from pats.run.folder import owned
-from pats.run.folder.files import MARK, MODEL
 from pats.tasks import multilabel, unsupported
 from pats.tasks.columns import Text, choose, names_of, spoken
 from pats.tasks.reading import STDIN, Table, is_frame, stream
@@ -29,7 +28,7 @@ def predict(
     folder: str | Path,
     data: Any,
     *,
-    text: str | None = None,
+    text: Text | None = None,
     text_pair: str | None = None,
     batch_size: int = 32,
     out: str | Path | None = None,
@@ -49,8 +48,8 @@ def predict(
             folder of a comparison on one task, whose chosen model is taken.
         data: A table that ``pats.tasks.reading`` reads, in a file or held by Python, such as a frame of
             pandas; it needs no label. Missing texts are empty texts.
-        text: Column of the first text; None takes the column that the model was trained on. Where the
-            model names none, it is detected by its usual names.
+        text: Column of the first text, or several that are joined; None takes what the model was trained
+            on. Where the model names none, it is detected by its usual names.
         text_pair: Column of the second text, found in the same way, for a model trained on pairs; None
             finds it.
         batch_size: Rows a batch; it does not change the results beyond rounding.
@@ -74,10 +73,8 @@ def predict(
     """
     if out is not None:
         check_out(Path(out), None if is_frame(data) else Path(data), Path(folder), force)
-    chosen = Path(folder) / MODEL
-    inner = chosen if (chosen / MARK).is_file() else folder
     job = Labelling.of(
-        load_model(inner), data if is_frame(data) else Path(data), text, text_pair, top_k, batch_size
+        load_model(folder), data if is_frame(data) else Path(data), text, text_pair, top_k, batch_size
     )
     if on_note is not None:
         for note in job.notes:
@@ -122,7 +119,7 @@ class Labelling:
         cls,
         model: Trained,
         path: Any,
-        text: str | None = None,
+        text: Text | None = None,
         text_pair: str | None = None,
         top_k: int | None = None,
         batch_size: int = 32,
@@ -316,7 +313,7 @@ def _filled(piece: Table, texts: Sequence[Text]) -> Table:
 
 
 def _columns(
-    piece: Table, text: str | None, text_pair: str | None, facts: Facts
+    piece: Table, text: Text | None, text_pair: str | None, facts: Facts
 ) -> tuple[tuple[Text, ...], list[str]]:
     """The columns of the texts (those named, else those of the training, else detected), and notes."""
     given = {"text": text, "text_pair": text_pair}

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pats._errors import InputError
 from pats.run import batches, environment
+from pats.run.folder.files import MARK, MODEL
 from pats.run.model import classifier, exported, simple
 from pats.tasks import Split, multilabel
 from pats.tasks.columns import Text, text_of
@@ -122,15 +123,16 @@ def load_model(folder: str | Path) -> Trained:
     """Load a model to use.
 
     Args:
-        folder: What ``pats run`` or ``pats compare`` exported, or another fine-tuned sequence classifier.
+        folder: What ``pats run`` or ``pats compare`` exported, or the folder of such a run or comparison on
+            one task; or another fine-tuned sequence classifier.
 
     Raises:
         InputError: There is no trained model, or what is stored about it does not make sense.
     """
-    if not simple.is_simple(folder):
-        return load_encoder(folder)
-    name = str(folder)
-    model = simple.load_simple(folder)
+    name = _chosen(folder)
+    if not simple.is_simple(name):
+        return load_encoder(name)
+    model = simple.load_simple(name)
     about = exported.read_card(Path(name)) or {}
     facts = replace(
         _facts(name, model.labels, about, sys.maxsize),
@@ -147,8 +149,8 @@ def load_encoder(folder: str | Path) -> Encoder:
     Raises:
         InputError: As ``load_model``; or the model is no network.
     """
-    name = str(folder)
-    if simple.is_simple(folder):
+    name = _chosen(folder)
+    if simple.is_simple(name):
         raise InputError(
             f"the model {name!r} is a simple one and no network, so it has neither gradients nor a graph to "
             "export: use pats predict or pats serve, which read it as any other"
@@ -164,6 +166,12 @@ def load_encoder(folder: str | Path) -> Encoder:
     module: nn.Module = loaded.model
     module.to(environment.device()).eval()
     return Encoder(facts, loaded.model, loaded.tokenizer)
+
+
+def _chosen(folder: str | Path) -> str:
+    """A model's folder: of a run or a comparison, that of the model it exported."""
+    inner = Path(folder) / MODEL
+    return str(inner if (inner / MARK).is_file() else folder)
 
 
 def _facts(name: str, labels: tuple[str, ...], about: Mapping[str, Any], longest: int) -> Facts:

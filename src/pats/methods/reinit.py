@@ -48,7 +48,7 @@ class Reinit(Method[ReinitOptions]):
 
     name = "reinit"
     summary = "draws the top blocks and the pooler at random again, before training"
-    sentence = "Re-init (top blocks drawn anew before fine-tuning, Zhang et al. 2021)"
+    sentence = "Re-init (top blocks drawn again before fine-tuning, Zhang et al. 2021)"
     source = "Zhang et al., ICLR 2021"
     changes = ("weights",)
     redraws = True

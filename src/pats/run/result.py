@@ -20,7 +20,8 @@ class Epoch:
     Args:
         epoch: Passes over the training data so far.
         step: Optimizer steps so far.
-        train_loss: Mean training loss since the last evaluation.
+        train_loss: Mean training loss since the last evaluation, of what the model learned: of standardized
+            scores it is in units of their variance. A baseline's is in the table's own unit.
         metrics: Dev metrics by name, in their own units (accuracy in [0, 1]), under the names of
             ``TaskData.metrics``: over several dev splits their mean, each split's own under
             ``"<split>/<metric>"``, each group's under ``"<group>/<metric>"``.

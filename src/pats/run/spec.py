@@ -99,9 +99,8 @@ class Run:
         metric: What decides on a table: which epoch, which method, what is exported; accuracy, macro_f1,
             weighted_f1, balanced_accuracy, f1, matthews, auroc, average_precision or log_loss of classes,
             pearson, spearman, mae, rmse or r2 of scores, micro_f1, macro_f1, weighted_f1 or
-            subset_accuracy of
-            several labels a row. None is accuracy, macro_f1 if the most frequent class has twice the
-            rows of the rarest, pearson, or micro_f1.
+            subset_accuracy of several labels a row. None is accuracy, macro_f1 if the most frequent class
+            has at least 1.5 times the rows of the rarest, pearson, or micro_f1.
         class_weights: ``"balanced"`` weights every class in the loss by the inverse of its share; None
             weights none.
         targets: What a model learns of scores: ``"raw"`` as they are, or ``"standardized"`` with mean 0 and

@@ -18,6 +18,7 @@ from pats.study.options import Options
 from pats.study.place.protocol import Placer
 from pats.study.plan.agenda import Agenda, agenda
 from pats.study.plan.grid import Study
+from pats.study.report import write_page
 from pats.study.result import StudyResult
 from pats.study.study_run import StudyRun
 
@@ -53,8 +54,9 @@ def compare(
     Runs with a result are never made again: a finished study started again prints the same table, one
     that was stopped or killed goes on, and a larger one runs what is new. Weights of a run are deleted
     as soon as another one of its cell is better on dev; in the end only the chosen model stays, in
-    ``OUT/model`` (``OUT/model/<task>`` for several tasks). A model of other runs that is there
-    is kept under another name.
+    ``OUT/model`` (``OUT/model/<task>`` for several tasks), with a model card. A model of other runs that is
+    there is kept under another name. ``OUT/report.html`` shows it all; ``pats.report`` writes it again, with
+    the same tables in other formats.
 
     Source: PATS's own; its table has the form of Table 1 of the paper.
 
@@ -130,7 +132,13 @@ def _compare(study_run: StudyRun) -> StudyResult:
     finally:
         study_run.give_back()
     _note_trials(study_run, now)
-    return study_run.settle(now.cells)
+    result = study_run.settle(now.cells)
+    if result.groups:
+        try:
+            write_page(result.out)
+        except InputError as error:  # such as a figure's file of another make; the results are there
+            study_run.say(f"The page was not written: {error}", style="yellow")
+    return result
 
 
 def _note_trials(study_run: StudyRun, now: Agenda) -> None:

@@ -26,6 +26,7 @@ from pats.study.store.files import read_json
 from pats.study.store.results import Store
 
 CARD = "README.md"
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,18 @@ def report(
     if target.resolve() == store.root.resolve():
         files += _write_cards(store, groups, cells)
     return Report(page.verdict, tuple(files), page.answer)
+
+
+def write_page(folder: str | Path) -> Path:
+    """Write ``report.html`` and the model cards of a comparison alone, and return the page's path.
+
+    Raises:
+        InputError: As ``report``.
+    """
+    store, cells, groups, page = _made(folder, None, None)
+    write_atomic(store.root / PAGE, html(page).encode())
+    _write_cards(store, groups, cells)
+    return store.root / PAGE
 
 
 def page_of(folder: str | Path) -> Document:

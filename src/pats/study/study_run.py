@@ -133,9 +133,10 @@ class StudyRun:
         """Say before the runs what they cannot show."""
         warning = too_few(len(self.study.seed_list), self.study.family, len(self.study.task_list))
         if warning is not None:
-            self._say(warning)
+            self.say(warning)
 
-    def _say(self, sentence: str, style: str | None = None) -> None:
+    def say(self, sentence: str, style: str | None = None) -> None:
+        """Tell whoever watches."""
         if self.options.console is not None:
             self.options.console.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
 
@@ -165,7 +166,7 @@ class StudyRun:
             if alone is None:  # where nothing fits, nothing is decided: the machine may be faster next time
                 self.decided = Decided(limit.seconds, found, whole(study))
         sentence = found.told(study, limit.seconds, full, alone)
-        self._say(sentence)
+        self.say(sentence)
         self.notes.append(sentence)
 
     def _decided(self) -> Decided | None:
@@ -193,7 +194,7 @@ class StudyRun:
             self.give_back()
             self.estimate.steps = steps
             return False
-        self._say("One run at a time, on all cores, for a first answer within the time limit.", style="dim")
+        self.say("One run at a time, on all cores, for a first answer within the time limit.", style="dim")
         return True
 
     def give_back(self) -> None:
@@ -281,7 +282,7 @@ class StudyRun:
         share = getattr(self.engine, "share_gpus", None)  # one of the user's own may have none
         sentence = share(bytes_a_run) if share is not None else None
         if sentence is not None:
-            self._say(sentence, style="dim")
+            self.say(sentence, style="dim")
 
     def _ranking(self, failed: Mapping[str, str]) -> Ranking:
         def ranking(runs: Sequence[Run]) -> Sequence[Run] | None:
@@ -333,11 +334,11 @@ class StudyRun:
         waiting = [run for run in now.runs if self.store.result(run.id) is None]
         first = self._first_seconds(self.study) if early else None
         limit = self.options.limit
-        self._say(partial.forecast(self.study, now, len(waiting), self._rest(now), limit, early, first))
+        self.say(partial.forecast(self.study, now, len(waiting), self._rest(now), limit, early, first))
         if self.options.console is not None:
             here = getattr(self.engine, "threads", None) is not None
             for line in noise.lines(self.study, self.data.tasks, measure=here):
-                self._say(line, style="bold" if ": Warning: " in line else "dim")
+                self.say(line, style="bold" if ": Warning: " in line else "dim")
 
     def _rest(self, now: Agenda) -> float | None:
         """Seconds that the rest of an agenda takes on this engine; None where nobody knows."""

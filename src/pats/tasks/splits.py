@@ -240,7 +240,7 @@ def check_classes(rows: Sequence[Row], labels: Labels, name: str, folds: int | N
     if not rare:
         return
     first, texts = next(iter(rare.items()))
-    more = f" ({count(len(rare) - 1, 'other class', 'other classes')} likewise)" if len(rare) > 1 else ""
+    more = f" ({count(len(rare) - 1, 'other class', 'other classes')} too)" if len(rare) > 1 else ""
     every = len(rare) == len(names)
     mend = "with other texts" if every else "of it, or leave out such classes with --drop-rare"
     doubt = ", or name the right column with --label" if len(rare) > len(names) / 2 else ""

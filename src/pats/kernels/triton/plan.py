@@ -2,7 +2,7 @@
 
 ``Rows`` is all that they are made of, so that equal rows are the same plan: addresses of θ, s̄, m and u or v,
 where their elements are in the matrix, streams and settings. A parameter that is replaced, frozen or thawed,
-a tensor that has moved and a setting that was changed make other rows, and hence another plan.
+a tensor that has moved and a setting that was changed make other rows, and so another plan.
 
 What is new at every step (addresses of gradients, learning rates, steps, what torch's AMP has left) is sent
 in one copy from pinned memory, which torch does not give away before the copy is done. A plan belongs to

@@ -122,10 +122,12 @@ def _use(chosen: Pick) -> str:
 def _how_good(chosen: Pick) -> str:
     mean, seen, metric = chosen.line.mean, chosen.examples, metric_name(chosen.group)
     rows = "" if seen is None else count(seen.count, chosen.group.row)
+    # Where all resamples agree, as on a perfect score, they do not tell what is plausible.
+    open_to = None if seen is None or seen.interval[0] == seen.interval[1] else seen.interval
     if metric == "accuracy" and mean is not None:
-        sure = "" if seen is None else f" With {rows}, {_from_to(seen.interval, 0)} of 100 are plausible."
+        sure = "" if open_to is None else f" With {rows}, {_from_to(open_to, 0)} of 100 are plausible."
         return f"it is right on {mean:.0f} of 100 texts.{sure}"
-    sure = "" if seen is None else f" With {rows}, {_from_to(seen.interval, 1)} are plausible."
+    sure = "" if open_to is None else f" With {rows}, {_from_to(open_to, 1)} are plausible."
     right = ""
     if chosen.reading.labels and chosen.answers:
         hits = np.concatenate([one.true == one.predicted for one in chosen.answers])

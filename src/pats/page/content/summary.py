@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from pats import paper
-from pats.page.content import advice, classes
+from pats.page.content import advice, classes, simpler
 from pats.page.content.blocks import Grid
 from pats.page.content.names import always, metric_of
 from pats.page.content.verdict import gap, verdict
 from pats.page.content.words import count, name_of, number
 from pats.page.numbers import statistics, tables
-from pats.page.numbers.reading import Reading, Readings
+from pats.page.numbers.reading import Readings
 from pats.page.numbers.tables import Group, Line, Overall
 
 _NOTHING: Readings = MappingProxyType({})
@@ -51,7 +51,7 @@ def summary_of(groups: Sequence[Group], notes: Sequence[str] = (), read: Reading
         read: What the runs' predictions show (``reading.read``).
     """
     over = tables.overall(groups)
-    grids = [_grid(group, read.get((group.task, group.model), Reading()).majority) for group in groups]
+    grids = [_grid(group, simpler.majority(group, read)) for group in groups]
     grids += [grid for grid in map(_parts, groups) if grid is not None]
     if len(groups) == 1 and advice.on_a_table(groups[0]):
         grids += classes.grids(groups, read, most=CLASSES)
@@ -92,7 +92,6 @@ def _grid(group: Group, majority: float | None) -> Grid:
         row += [number(line.paper, digits=2)] if printed else []
         rows.append(tuple(row))
     title = f"{group.task} · {name_of(group.model)} · {metric_of(group)} × 100 on {group.where}"
-    majority = group.majority if majority is None else majority
     if group.sign < 0:
         title += ", lower is better"
     if majority is not None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from pats.page.content.blocks import Grid, Section
 from pats.page.content.sections import place_of
+from pats.page.content.simpler import majority
 from pats.page.content.words import between, number, signed
 from pats.page.numbers import statistics
 from pats.page.numbers.judged import paired_over_examples
@@ -39,8 +40,9 @@ def uncertainty(groups: Sequence[Group], read: Readings) -> Section:
             if plain is not None and tuned and values and plain.scores:
                 chance = _improvement(values, list(plain.scores.values()), group.sign)
             useless = None
-            if examples is not None and examples.majority is not None:
-                constant = group.sign * examples.majority + 1e-9
+            always = majority(group, read)
+            if examples is not None and always is not None:
+                constant = group.sign * always + 1e-9
                 useless = sum(group.sign * value <= constant for value in values)
             rows.append(
                 (

@@ -172,7 +172,7 @@ def _goodness(group: Group, line: Line, reading: Reading) -> list[str]:
             f"| this method, first seed, {count(doubts.count, 'row')} | {number(doubts.score)} "
             f"[95 % over rows: {number(low)}, {number(high)}] |"
         )
-    if reading.majority is not None:
+    if reading.majority is not None and group.majority is None:  # else the row of the baseline tells it
         lines.append(f"| always the most frequent class | {number(reading.majority)} |")
     simple = [one for one in group.lines if one.cell.simple and one is not line and one.scores]
     lines += [f"| {plain(one.cell.label)}, no fine-tuning | {number(one.mean)} |" for one in simple]

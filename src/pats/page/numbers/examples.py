@@ -69,7 +69,8 @@ class Examples:
     Args:
         count: Examples.
         score: The metric × 100.
-        interval: Its 95 % interval × 100 over examples, a percentile bootstrap (seeded).
+        interval: Its 95 % interval × 100 over examples, a percentile bootstrap (seeded); of an accuracy of 0
+            or 100 the exact one.
         majority: The metric × 100 of always predicting the most frequent class; None for regression.
     """
 
@@ -102,8 +103,12 @@ def resampled(parts: Sequence[Answers], metric: str, labels: Sequence[str]) -> E
         draws.append(drawn)
         majorities += [] if majority is None else [majority]
     low, high = np.quantile(np.mean(draws, axis=0), [0.025, 0.975])
+    count = sum(len(part.true) for part in parts)
+    if metric == "accuracy" and low == high and low in (0, 1):
+        # All are right, or all wrong, and so in every resample: the exact (Clopper-Pearson) interval instead.
+        low, high = stats.binomtest(round(low * count), count).proportion_ci()
     return Examples(
-        sum(len(part.true) for part in parts),
+        count,
         100 * float(np.mean(scores)),
         (100 * float(low), 100 * float(high)),
         100 * float(np.mean(majorities)) if majorities else None,

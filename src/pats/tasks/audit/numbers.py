@@ -111,7 +111,7 @@ def far_scores(rows: Sequence[Row], scores: Sequence[float]) -> list[Finding]:
         return []
     places = [i for i, score in enumerate(scores) if score in far]
     first = rows[places[0]]
-    more = f" and {count(len(places) - 1, 'other', 'others')} likewise" if len(places) > 1 else ""
+    more = f" and {count(len(places) - 1, 'other', 'others')} too" if len(places) > 1 else ""
     message = (
         f"{first.place} has the score {shown(first.label)}, far from the others (half of them lie from "
         f"{low:g} to {high:g}){more}: leave it blank if it stands for a missing score."
