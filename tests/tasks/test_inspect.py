@@ -130,7 +130,7 @@ FOUND = {
     ),
     "like letters": (labelled_rows(["cat", "\u0441at", "dog"] * 20), {"label-spellings": ("warning", "")}),
     "quotes": (labelled_rows(["good", "good.", "“good”", "bad"] * 20), {"label-spellings": ("warning", "")}),
-    "minus signs": (labelled_rows(["-1", "\u22121", "0"] * 20), {"label-spellings": ("warning", "")}),
+    "minus signs": (labelled_rows(["-1", "\u22121", "0"] * 20), {"minus-sign": ("note", "")}),
     "another label": (
         [{**row, "sentiment": AB[i % 2]} for i, row in enumerate(texts("film {}"))],
         {"left-out": ("warning", "'sentiment' may be the label, too: --label names one")},

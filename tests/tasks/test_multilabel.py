@@ -187,3 +187,21 @@ def test_on_the_command_line(tmp_path, tiny_bert, capsys):
         == 2
     )
     assert "several labels a text: leave out top_k" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda i, row: {**row, "joy": 40} if i == 59 else row, "line 61 of {path} has '40' in column 'joy'"),
+        (lambda i, row: {name: ("no", "yes")[value] for name, value in row.items()}, "in column 'joy'"),
+        (lambda i, row: {**row, "fear": "NA"} if i == 7 else row, "line 9 of {path} has 'NA'"),
+    ],
+)
+def test_columns_that_nearly_mark_labels_are_named(tmp_path, change, part):
+    emotions = [{"joy": i % 2, "fear": i // 2 % 2, "anger": i // 4 % 2} for i in range(60)]
+    rows = [{"text": f"t {i}", **change(i, row)} for i, row in enumerate(emotions)]
+    path = write_table(tmp_path / "a.csv", rows)
+    with pytest.raises(InputError) as refused:
+        load(data=path)
+    assert "joy, fear, anger look like columns of labels" in str(refused.value)
+    assert part.format(path=path) in str(refused.value)

@@ -14,6 +14,7 @@ from support.tables import labelled_rows, write_table
         ["{'joy', 'love'}", "{'joy'}", "{'love'}", "[]"],
         ["['joy' 'love']", "['joy']", "['love']", "[]"],
         ['{"choices": ["joy", "love"]}', '{"choices": ["joy"]}', '{"choices": ["love"]}', "[]"],
+        ['{"choices": ["joy", "love"]}', "joy", "love", "[]"],  # as Label Studio writes single choices
     ],
 )
 def test_lists_that_are_written_out_are_read(tmp_path, cells):
@@ -63,3 +64,19 @@ def test_a_few_empty_lists_beside_single_labels_are_asked_about(tmp_path):
     data = load(data=path, kind="classification", drop_unlabelled=True)
     assert sum(map(len, data.splits.values())) == 57
     assert load(data=path, kind="multilabel").multilabel
+
+
+def test_objects_with_a_list_beside_words_are_lists(tmp_path):
+    cells = [{"choices": ["joy", "love"]}, "joy", "love"]
+    rows = [{"text": f"text {i}", "sentiment": cells[i % 3]} for i in range(60)]
+    data = load(data=write_table(tmp_path / "a.jsonl", rows))
+    assert data.labels == ("joy", "love")
+    assert {len(one) for one in data.sets} == {1, 2}
+
+
+def test_a_cell_that_only_begins_as_a_list_leaves_the_column_as_it_is(tmp_path):
+    cells = ["['a', 'b']", "[broken", "plain"]
+    with pytest.raises(InputError, match="too few"):
+        load(
+            data=write_table(tmp_path / "a.csv", labelled_rows([*cells * 20, "['c'"])), kind="classification"
+        )

@@ -23,6 +23,7 @@ from pats.tasks import multilabel
 from pats.tasks.columns import text_of
 from pats.tasks.reading import STDIN
 
+SHOWN = 20  # classes whose counts are shown
 STDOUT = "-"  # in place of a file
 EXAMPLE = """
 pats predict out/model new-reviews.csv --out labelled.csv
@@ -117,7 +118,9 @@ def _predict(
             if listed is not None:
                 listed.end()
     if out is not None and not json:
-        shares = ", ".join(f"{label or multilabel.NOTHING} {count}" for label, count in counts.most_common())
+        most = counts.most_common(SHOWN)
+        shares = ", ".join(f"{label or multilabel.NOTHING} {count}" for label, count in most)
+        shares += f" and {len(counts) - SHOWN} more classes" if len(counts) > SHOWN else ""
         told = sys.stderr if out == STDOUT else sys.stdout
         where = "written" if out == STDOUT else f"in {out}"
         told.write(f"{job.rows} rows {where}{': ' + shares if shares else ''}\n")

@@ -227,7 +227,7 @@ class Labelling:
             on_piece: Called with the predictions of some rows when they are written.
 
         Returns:
-            How often each class was predicted.
+            How often each class, or each of several labels, was predicted.
         """
         with owned.writing(out), written.whole(out) as file:
             return self.write(file, written.format_of(out), defuse, on_piece)
@@ -247,7 +247,11 @@ class Labelling:
             ours = [_told(one, self.top_k is not None) for one in said]
             numbered = [(done + place, *cells) for place, cells in enumerate(ours, 1)]
             writer.write({**rows, **dict(zip(self.added, zip(*numbered, strict=True), strict=True))})
-            counts.update(one.label for one in said if one.label is not None)
+            for one in said:
+                if one.label is not None:
+                    several = bool(self.model.facts.thresholds)
+                    labels = multilabel.split(one.label, self.model.facts.labels) if several else []
+                    counts.update(labels or [one.label])
             done += len(said)
             on_piece(said)
         writer.close()

@@ -136,7 +136,7 @@ class StudyRun:
             self.say(warning)
 
     def say(self, sentence: str, style: str | None = None) -> None:
-        """Tell whoever watches."""
+        """Show a sentence where somebody watches."""
         if self.options.console is not None:
             self.options.console.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
 

@@ -34,6 +34,7 @@ _AN_ID = re.compile(  # a number, a date, a hash, an address
     r"|\S+@\S+\.\S+|https?://\S+"
 )
 _MOSTLY = 0.9
+_SHOWN = 30  # columns that a message lists
 
 
 def text_of(value: Any) -> Text:
@@ -117,8 +118,7 @@ def choose(
         if name is None:
             raise InputError(
                 f"{table.name} has no column with a usual name for its {what}: name one with "
-                f"{flag}{_proposal(table, list(free.values()), flag)}; its columns are "
-                f"{', '.join(table.columns)}"
+                f"{flag}{_proposal(table, list(free.values()), flag)}; its columns are {_listed(table)}"
             )
         notes.append(f"The {what} is column {free[name]!r}, by its name.")
         return free.pop(name)
@@ -126,6 +126,13 @@ def choose(
     if label is None and labelled:
         others = [] if any(name in free for name in LABELS) else [n for n in free if n not in SPLIT_COLUMNS]
         marks = multilabel.mark_columns(table, [free[name] for name in others])
+        nearly = multilabel.nearly_marks(table, [free[name] for name in others])
+        if nearly is not None:
+            raise InputError(
+                f"{table.name} has no column with a usual name for its label; {', '.join(nearly[0])} look "
+                f"like columns of labels, but {nearly[1]}: write 0 and 1 alone in them, or name the label "
+                "with --label"
+            )
         if marks:
             if kind != multilabel.KIND:
                 _check_marks(table, marks, [free[name] for name in others if free[name] not in marks], text)
@@ -182,6 +189,12 @@ def _check_marks(table: Table, marks: Sequence[str], rest: Sequence[str], text: 
             f"({', '.join(marks)}), but {doubt}: name the label with --label, or the columns that are "
             f"labels, such as --label {every}"
         )
+
+
+def _listed(table: Table) -> str:
+    names = table.columns
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _ids(table: Table, name: str) -> bool:

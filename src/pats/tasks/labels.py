@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pats._errors import InputError
 from pats.tasks import audit, multilabel
 from pats.tasks._text import shown
-from pats.tasks.audit import ERROR, Finding, Row, decimal_commas, marked_numbers
+from pats.tasks.audit import ERROR, Finding, Row
 from pats.tasks.audit.finding import count as counted
 from pats.tasks.audit.labels import lost
 
@@ -21,7 +21,6 @@ STEPS = 11  # of the longest scale, 0 to 10
 RARELY = 1.5  # rows a number below which numbers do not recur
 
 # Read as numbers, 007 would become 7, and of more digits than these some would become others.
-_DECIMAL = re.compile(r"[+-]?\d+(,\d+)?", re.ASCII)
 _CODE = re.compile(r"[+-]?(0\d|\d{16})", re.ASCII)
 
 
@@ -65,7 +64,7 @@ def interpret(rows: Sequence[Row], kind: str | None, named: bool = False) -> tup
     """
     if kind not in (None, *KINDS):
         raise InputError(f"kind is {kind!r}, but must be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
-    findings: list[Finding] = []
+    rows, findings = audit.with_minus(rows)
     if any(row.labels is not None for row in rows):
         if kind == multilabel.KIND or any(len(row.labels or ()) != 1 for row in rows):
             return _listed(rows, kind)
@@ -85,7 +84,10 @@ def interpret(rows: Sequence[Row], kind: str | None, named: bool = False) -> tup
         findings += doubts
         if doubts:
             kind = "classification"
-    commas = kind == "regression" and _decimal_commas([row.label for row in rows])
+    names = [row.label for row in rows]
+    if kind == "regression":
+        findings += audit.thousands(names)
+    commas = kind == "regression" and audit.has_decimal_commas(names)
     numbers = [_number(row.label.replace(",", ".") if commas else row.label) for row in rows]
     scores = [number for number in numbers if number is not None]
     numeric = len(scores) == len(rows)
@@ -102,10 +104,11 @@ def interpret(rows: Sequence[Row], kind: str | None, named: bool = False) -> tup
             )
     if commas:
         findings.append(Finding("decimal-comma", "The commas of the scores are read as decimal commas."))
+    if kind is None and numeric and (strange := audit.stray_fractions(rows, scores)):
+        return _classes(names), [*findings, *strange]
     if kind is None:
-        names = [row.label for row in rows]
         kind, finding = _detect(names, scores if numeric else None, named)
-        findings += [*(decimal_commas(names) or marked_numbers(names)), finding]
+        findings += [*(audit.ambiguous_numbers(names) or audit.marked_numbers(names)), finding]
     if kind == "regression":
         return Labels((), scores), findings
     # 1e3 is no name that anybody would know again as 1000, and section 1.10 is another one than 1.1.
@@ -145,17 +148,17 @@ def _listed(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Finding
 def _separated(names: Sequence[str], kind: str | None) -> tuple[Labels | None, list[Finding]]:
     """What cells mean that hold several labels each; None where they hold one."""
     if kind is None:
-        doubts = decimal_commas(names)
+        doubts = audit.ambiguous_numbers(names)
         found = None if doubts else multilabel.separated(names)
         separator = found and found.separator
         if found is None or separator is None:
             return None, []
-        sizes = {len(multilabel.parts_of(name, separator)) for name in names}
-        if len(sizes) == 1:  # as of 'Brown, John'
+        if found.one_name:  # as of 'Brown, John'
+            parts = len(multilabel.parts_of(found.example, separator))
             message = (
-                f"each of its labels has {sizes.pop()} parts with {separator!r} between them, such as "
-                f"{shown(found.example)}: say --kind multilabel if the parts are labels, or --kind "
-                "classification if each is the name of a class"
+                f"{counted(found.rows, 'label has', 'labels have')} {parts} parts with {separator!r} between "
+                f"them, such as {shown(found.example)}: say --kind multilabel if the parts are labels, or "
+                "--kind classification if each is the name of a class"
             )
             return None, [Finding("kind", message, {"rows": found.rows}, ERROR)]
     else:
@@ -233,11 +236,6 @@ def _steps(scores: Sequence[float]) -> bool:
     """Whether classes look like the steps of a scale, such as 1 to 5 stars: three or more without a gap."""
     low, high = min(scores), max(scores)
     return low in (0, 1) and 3 <= high - low + 1 <= STEPS and len(set(scores)) == high - low + 1
-
-
-def _decimal_commas(labels: Sequence[str]) -> bool:
-    """Whether numbers are written as in 3,5; the comma of 1,000.5 is another."""
-    return all(_DECIMAL.fullmatch(label) for label in labels) and any("," in label for label in labels)
 
 
 def _number(label: str) -> float | None:

@@ -16,17 +16,28 @@ KIND = "multilabel"
 NOTHING = "(none)"  # how a row that has none of the labels is shown
 
 _SEPARATORS = (",", ";", "|")
-_YES, _NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
-_NO_OR_BLANK = {"", *_NO}
+_YES, NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
+_NO_OR_BLANK = {"", *NO}
+_AFFIRMED = {"yes", "y", "x", "t", "wahr", "ja", "oui", "vrai", "sí", "si", "tak"}
+_DENIED = {"no", "n", "f", "falsch", "nein", "non", "faux", "nie", "-", "-1"}
+_MOSTLY = 0.95  # the share of such cells from which a column nearly marks a label
 _MARKS = {*_YES, *_NO_OR_BLANK}  # cells of a column that marks one label of many
 
 
 class Separated(NamedTuple):
-    """Cells that hold several labels each."""
+    """Cells that hold several labels each.
+
+    Args:
+        rows: How many do.
+        example: One of them.
+        separator: What is between their labels.
+        one_name: Each part has its place in all of them, and none is alone in a cell: each may be one name.
+    """
 
     rows: int
     example: str
     separator: str
+    one_name: bool = False
 
 
 def mark_columns(table: Table, names: Sequence[str]) -> list[str]:
@@ -36,6 +47,31 @@ def mark_columns(table: Table, names: Sequence[str]) -> list[str]:
         name for name, values in cells.items() if values <= _MARKS and values & _YES and values & _NO_OR_BLANK
     ]
     return marks if len(marks) > 1 else []
+
+
+def nearly_marks(table: Table, names: Sequence[str]) -> tuple[list[str], str] | None:
+    """Columns that would mark labels, but for a few cells or for other words; and one such cell in words.
+
+    None where there are fewer than three of them, or none lacks anything.
+    """
+    for yes, no in ((_YES, NO), (_YES | _AFFIRMED, NO | _DENIED)):
+        cells = {name: list(map(_mark, table.column(name))) for name in names}
+        found = [name for name, column in cells.items() if _mostly(column, yes, no)]
+        for name in found if len(found) > 2 else ():
+            odd = next((i for i, cell in enumerate(cells[name]) if cell not in _MARKS), None)
+            if odd is not None:
+                return found, f"{table.line(odd)} has {table.column(name)[odd]!r} in column {name!r}"
+        if mark_columns(table, names):
+            return None
+    return None
+
+
+def _mostly(column: Sequence[str], yes: set[str], no: set[str]) -> bool:
+    held = Counter(column)
+    filled = len(column) - held[""]
+    marks = sum(held[word] for word in yes | no)
+    both = any(held[word] for word in yes) and any(held[word] for word in {"", *no})
+    return both and marks >= _MOSTLY * filled
 
 
 def marked(table: Table, names: Sequence[str]) -> list[tuple[str, ...] | None]:
@@ -81,7 +117,11 @@ def separated(labels: Sequence[str]) -> Separated | None:
         used = {part for label in joint for part in parts[label]}
         # The parts of "Paris, France" and "Lyon, France" hardly recur, those of lists of labels do.
         if joint and sum(seen[part] > 1 for part in used) >= len(used) * 2 / 3:
-            return Separated(len(joint), joint[0], separator)
+            placed = [{*places} for places in zip(*map(parts.__getitem__, joint), strict=False)]
+            alone = {part for pieces in parts.values() if len(pieces) == 1 for part in pieces}
+            one_name = len({len(parts[label]) for label in joint}) == 1 and not used & alone
+            one_name = one_name and sum(map(len, placed)) == len(used)
+            return Separated(len(joint), joint[0], separator, one_name)
     return None
 
 

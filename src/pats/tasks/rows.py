@@ -100,6 +100,9 @@ def rows_of(
             others = split_columns(table) if file_split is None else []
             others += [name for name in (asked.group, asked.time) if name]
             findings += audit.left_out(table, columns, others, named=asked.label is not None)
+            findings += audit.one_word_texts(table, columns) if asked.text is None else []
+        if len(names_of(columns.label)) > 1 and set(names_of(columns.label)) <= set(table.columns):
+            findings += audit.blank_marks(table, names_of(columns.label))
         rows += _of_table(table, columns, splits, asked)
     if blank:
         findings.append(Finding("blank-rows", f"{blank} blank rows are skipped.", {"rows": blank}))

@@ -17,8 +17,9 @@ _SPACED = re.compile(rf"\[\s*({_PART}(?:\s+{_PART})*)\s*\]")  # as numpy prints 
 def unwritten(table: Table, name: str, one: bool = False) -> Table:
     """The table with the lists that a column holds as text, in JSON's, Python's or numpy's form.
 
-    Of an object with one key, as Label Studio writes it, the list under that key is taken. A column of which
-    any cell is something else stays as it is.
+    Of an object with one key, as Label Studio writes it, the list under that key is taken. A plain word
+    beside lists is a list of one, as Label Studio writes a single choice. A column of which any cell is
+    something else stays as it is.
 
     Args:
         table: The table.
@@ -26,15 +27,34 @@ def unwritten(table: Table, name: str, one: bool = False) -> Table:
         one: Rows have one label each: a column with a longer list stays as it is, too.
     """
     cells = table.column(name)
-    found = [cell if blank(cell) or not isinstance(cell, str) else _list(cell.strip()) for cell in cells]
-    pairs = zip(cells, found, strict=True)
-    written = [new for cell, new in pairs if isinstance(cell, str) and not blank(cell)]
-    if not written or any(cell is None or (one and len(cell) > 1) for cell in written):
+    found = [None if blank(cell) else _list(cell) for cell in cells]
+    pairs = list(zip(cells, found, strict=True))
+    lists = [new for _, new in pairs if new is not None]
+    if not any(lists):
         return table
-    return replace(table, cells={**table.cells, name: found})
+    plain = [cell for cell, new in pairs if new is None and not blank(cell)]
+    if any(one and len(new) > 1 for new in lists) or not all(map(_is_word, plain)):
+        return table
+    if all(isinstance(cell, list | tuple) for cell, new in pairs if new is not None):
+        return table  # nothing is written out
+    read = [cell if blank(cell) else [cell] if new is None else new for cell, new in pairs]
+    return replace(table, cells={**table.cells, name: read})
 
 
-def _list(text: str) -> Sequence[Any] | None:
+def _is_word(cell: Any) -> bool:
+    return isinstance(cell, str) and not blank(cell) and cell.strip()[0] not in _ENDS
+
+
+def _list(cell: Any) -> Sequence[Any] | None:
+    """The list that a cell is, or holds as text or under the only key of an object; None for all else."""
+    if isinstance(cell, str):
+        return _read(cell.strip())
+    if isinstance(cell, dict) and len(cell) == 1:
+        cell = next(iter(cell.values()))
+    return list(cell) if isinstance(cell, list | tuple) else None
+
+
+def _read(text: str) -> Sequence[Any] | None:
     if _ENDS.get(text[:1]) != text[-1:]:
         return None
     spaced = _SPACED.fullmatch(text)
@@ -45,9 +65,5 @@ def _list(text: str) -> Sequence[Any] | None:
             value = read(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
-        if isinstance(value, dict) and len(value) == 1:
-            value = next(iter(value.values()))
-        if isinstance(value, set):
-            value = sorted(value, key=str)
-        return list(value) if isinstance(value, list | tuple) else None
+        return _list(sorted(value, key=str) if isinstance(value, set) else value) if value != text else None
     return None

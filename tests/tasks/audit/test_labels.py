@@ -3,6 +3,8 @@ import pytest
 from pats._errors import InputError
 from pats.tasks import load
 from pats.tasks.audit import labels
+from pats.tasks.audit.finding import Row
+from pats.tasks.table import examine
 from support.tables import labelled_rows, write_table
 
 
@@ -82,3 +84,33 @@ def test_codes_that_differ_in_leading_zeros_stay_and_are_named(tmp_path):
     data = load(data=write_table(tmp_path / "a.csv", labelled_rows(["007", "7", "0012", "abc"] * 20)))
     assert data.labels == ("0012", "007", "7", "abc")
     assert any("'007' (20 rows), '7' (20 rows) stay 2 classes" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (["Agree, strongly", "Agree, somewhat", "Disagree, strongly", "Disagree, somewhat", "Neutral"], True),
+        (["a, b", "b, c", "c, a", "b"], False),  # a part has two places
+        (["a, b", "a", "b", "c, d", "c, b"], False),  # parts are alone, too
+    ],
+)
+def test_names_with_a_comma_are_asked_about(tmp_path, names, asked):
+    found = examine(write_table(tmp_path / "a.csv", labelled_rows(names * 15)))
+    errors = [one.message for one in found.findings if one.severity == "error"]
+    assert ["parts with ','" in one for one in errors] == [True] * asked
+    assert found.labels.kind == ("classification" if asked else "multilabel")
+
+
+def test_digits_of_another_script_look_alike():
+    rows = [Row(("t",), cell, cell, "line 2", None) for cell in ("3", "٣", "4")]
+    (found,) = labels.spellings(rows, [row.label for row in rows])
+    assert found.counts == {"groups": 1, "apart": 1}
+
+
+@pytest.mark.parametrize(
+    ("classes", "missing"),
+    [(["+", "-", "0"], []), (["a", "-"], ["'-'"]), (["a", r"\N"], [r"'\\N'"]), (["a", "TODO"], ["'TODO'"])],
+)
+def test_signs_are_no_missing_labels(classes, missing):
+    found = labels.missing_words(classes)
+    assert [part in found[0].message for part in missing] == [True] * len(found)

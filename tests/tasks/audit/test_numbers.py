@@ -93,3 +93,25 @@ def test_marks_for_no_answer_are_warned_of(tmp_path, labels, code, part):
     (one,) = [one for one in found.findings if one.code == code]
     assert one.severity == "warning"
     assert part in one.message
+
+
+@pytest.mark.parametrize(
+    ("labels", "code", "severity", "part"),
+    [
+        (
+            [*"12345" * 20, "3.1"],
+            "stray-fractions",
+            "error",
+            "100 of 101 labels are whole numbers that recur",
+        ),
+        ([*SCORES, "570.2"], "far-scores", "warning", "Remove the row if it is a total"),
+        (["0"] * 95 + ["1.5", "2.5", "3.25", "1.75", "2"], "uneven", "warning", "95 % of the rows have the"),
+        ([*"12345" * 20, *["3.5"] * 20], "stray-fractions", None, ""),  # halves are no slips
+        (["0"] * 40 + SCORES, "uneven", None, ""),
+    ],
+)
+def test_slips_among_scores(tmp_path, labels, code, severity, part):
+    found = inspect(Asked(write_table(tmp_path / "a.csv", labelled_rows(labels))))
+    assert [(one.severity, part in one.message) for one in found.findings if one.code == code] == (
+        [] if severity is None else [(severity, True)]
+    )

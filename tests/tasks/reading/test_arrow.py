@@ -113,3 +113,16 @@ def test_lists_that_pandas_read_from_parquet_are_lists(tmp_path):
     parquet.write_table(pyarrow.table({"label": [["a", "b"], ["a"], None]}), tmp_path / "a.parquet")
     frame = pandas.read_parquet(tmp_path / "a.parquet")
     assert arrow.of_frame(frame, "a").column("label") == [["a", "b"], ["a"], None]
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        {"feature": {"names": ["no", "yes"], "_type": "ClassLabel"}, "_type": "List"},
+        [{"names": ["no", "yes"], "_type": "ClassLabel"}],
+    ],
+)
+def test_lists_of_classes_have_their_names(feature):
+    about = json.dumps({"info": {"features": {"labels": feature}}})
+    table = pyarrow.table({"labels": [[0, 1], [1], [], None]}).replace_schema_metadata({"huggingface": about})
+    assert arrow.of_arrow(table, "a", []).column("labels") == [["no", "yes"], ["yes"], [], None]

@@ -57,8 +57,10 @@ def test_a_large_file_is_streamed_by_line(tmp_path):
     assert [row for batch in batches for row in batch.rows()] == rows[300:]
     with path.open("a") as file:
         file.write('{"text": "x", "new": 1}\n')
-    with pytest.raises(InputError, match=r"line 2001 .* new key 'new'"):
-        list(stream(path, rows=300))
+    *before, last = stream(path, rows=300)
+    assert all(batch.columns == ["text", "label"] for batch in before)
+    assert last.columns == ["text", "label", "new"]
+    assert list(last.rows())[-1] == {"text": "x", "label": None, "new": 1}
 
 
 def test_a_list_of_records_under_the_only_key_is_the_table():
@@ -83,3 +85,31 @@ def test_lists_of_records_under_other_names_are_no_table():
     records = [{"text": "a", "label": 0}]
     with pytest.raises(InputError, match=r"t\.json"):
         of_values({"train": records, "models": records * 2}, "t.json")
+
+
+def test_columns_by_the_names_of_the_rows():
+    rows = [f"r{i}" for i in range(4)]
+    columns = {"text": dict.fromkeys(rows, "t"), "label": dict(zip(rows, "abab", strict=True))}
+    assert of_values(columns, "t.json").column("label") == ["a", "b", "a", "b"]
+    records = {row: {"text": "t", "label": "a"} for row in rows}
+    assert of_values(records, "t.json").column("label") == ["a"] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "note"),
+    [
+        ("a.csv", '[{"text": "t, u", "label": "a"}, {"text": "v", "label": "b"}]', "JSON, in spite"),
+        ("a.tsv", '{"text": "t, u", "label": "a"}\n{"text": "v", "label": "b"}\n', "JSON, in spite"),
+        ("a.json", 'text,label\n"t, u",a\nv,b\n', "no JSON, in spite"),
+    ],
+)
+def test_the_content_counts_more_than_a_wrong_name(tmp_path, name, text, note):
+    (tmp_path / name).write_text(text)
+    for table in (open_table(tmp_path / name), next(stream(tmp_path / name))):
+        assert list(table.rows()) == [{"text": "t, u", "label": "a"}, {"text": "v", "label": "b"}]
+        assert any(note in one for one in table.notes)
+
+
+def test_a_cell_with_a_brace_makes_no_json(tmp_path):
+    (tmp_path / "a.csv").write_text("{text},label\nt,a\n")
+    assert open_table(tmp_path / "a.csv").columns == ["{text}", "label"]

@@ -14,6 +14,7 @@ import pytest
 
 from pats._errors import InputError
 from pats.tasks.reading import SUFFIXES, open_table, stem, stream
+from pats.tasks.reading.delimited import SAMPLE
 from support.workbooks import write_workbook
 
 ROWS = [(f"text {i}, with 'marks' é", ("yes", "no")[i % 2]) for i in range(12)]
@@ -291,10 +292,11 @@ def test_a_workbook_streams_too(tmp_path):
 
 def test_a_stream_reads_no_further_than_it_must(tmp_path):
     row = f"{'word ' * 400},x\n"
-    path = write(tmp_path / "a.csv", "text,label\n" + row * 2000 + "cut")
+    rows = 2 * SAMPLE // len(row)
+    path = write(tmp_path / "a.csv", "text,label\n" + row * rows + "cut")
     batches = stream(path, rows=10)
     assert [len(next(batches)) for _ in range(3)] == [10, 10, 10]
-    with pytest.raises(InputError, match=r"line 2002 .* 1 columns"):
+    with pytest.raises(InputError, match=rf"line {rows + 2} .* 1 columns"):
         list(batches)
 
 

@@ -121,13 +121,14 @@ def _use(chosen: Pick) -> str:
 
 def _how_good(chosen: Pick) -> str:
     mean, seen, metric = chosen.line.mean, chosen.examples, metric_name(chosen.group)
-    rows = "" if seen is None else count(seen.count, chosen.group.row)
-    # Where all resamples agree, as on a perfect score, they do not tell what is plausible.
-    open_to = None if seen is None or seen.interval[0] == seen.interval[1] else seen.interval
-    if metric == "accuracy" and mean is not None:
-        sure = "" if open_to is None else f" With {rows}, {_from_to(open_to, 0)} of 100 are plausible."
+    share = metric == "accuracy" and mean is not None
+    sure = ""
+    if seen is not None and seen.plausible is not None:
+        ends = " to ".join(f"{end:.{0 if share else 1}f}" for end in seen.plausible)
+        ends += " of 100" if share else ""
+        sure = f" With {count(seen.count, chosen.group.row)}, {ends} are plausible."
+    if share:
         return f"it is right on {mean:.0f} of 100 texts.{sure}"
-    sure = "" if open_to is None else f" With {rows}, {_from_to(open_to, 1)} are plausible."
     right = ""
     if chosen.reading.labels and chosen.answers:
         hits = np.concatenate([one.true == one.predicted for one in chosen.answers])
@@ -153,10 +154,6 @@ def about(line: Line, group: Group) -> str:
     return summary.replace("logistic or ridge", first).replace(
         "the most frequent class, or the mean or median score", second
     )
-
-
-def _from_to(interval: tuple[float, float], digits: int) -> str:
-    return " to ".join(f"{end:.{digits}f}" for end in interval)
 
 
 def _beside(chosen: Pick) -> str:

@@ -79,6 +79,11 @@ class Examples:
     interval: tuple[float, float]
     majority: float | None
 
+    @property
+    def plausible(self) -> tuple[float, float] | None:
+        """The interval; None where all resamples agree, which tells nothing."""
+        return None if self.interval[0] == self.interval[1] else self.interval
+
 
 def resampled(parts: Sequence[Answers], metric: str, labels: Sequence[str]) -> Examples | None:
     """What the predictions of one run say, its examples resampled.

@@ -4,19 +4,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pats.tasks._text import shown
-from pats.tasks.audit.columns import left_out, unused_splits
+from pats.tasks.audit.columns import blank_marks, left_out, one_word_texts, unused_splits
 from pats.tasks.audit.finding import ERROR, NOTE, WARNING, Finding, Row, by_weight
-from pats.tasks.audit.labels import (
-    decimal_commas,
-    many,
+from pats.tasks.audit.labels import many, missing_words, mixed_truth, spellings, uneven
+from pats.tasks.audit.notation import (
+    ambiguous_numbers,
+    has_decimal_commas,
     marked_numbers,
-    missing_words,
-    mixed_truth,
-    spellings,
-    uneven,
+    mixed_decimals,
+    thousands,
+    with_minus,
 )
-from pats.tasks.audit.numbers import far_scores, marks, names_with_a_point, row_numbers, strays
-from pats.tasks.audit.texts import empty, markup, numeric, script
+from pats.tasks.audit.numbers import (
+    constant_scores,
+    far_scores,
+    marks,
+    names_with_a_point,
+    row_numbers,
+    stray_fractions,
+    strays,
+)
+from pats.tasks.audit.texts import damaged, empty, markup, numeric, script
 from pats.tasks.audit.twins import across, swapped, twins, two_labels
 
 __all__ = [
@@ -26,19 +34,26 @@ __all__ = [
     "Finding",
     "Row",
     "across",
+    "ambiguous_numbers",
     "audit",
+    "blank_marks",
     "by_weight",
-    "decimal_commas",
+    "has_decimal_commas",
     "left_out",
     "marked_numbers",
+    "mixed_decimals",
     "names_with_a_point",
+    "one_word_texts",
     "row_numbers",
     "shown",
     "spellings",
+    "stray_fractions",
     "strays",
+    "thousands",
     "twins",
     "two_labels",
     "unused_splits",
+    "with_minus",
 ]
 
 
@@ -73,13 +88,14 @@ def audit(
         *mixed_truth(classes),
         *missing_words(names),
         *([] if sets else marks(names)),
-        *([] if classes else far_scores(rows, values)),
+        *([] if classes else [*far_scores(rows, values), *constant_scores(values)]),
         *([] if sets else uneven(names)),
         *twins(rows, divided),
         *two_labels(rows, values, regression=not classes),
         *swapped(rows, values),
         *empty(rows),
         *numeric(rows),
+        *damaged(rows),
         *markup(rows),
         *script(rows),
     ]

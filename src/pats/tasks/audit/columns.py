@@ -1,16 +1,21 @@
 """Columns that are not used."""
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 
+from pats.tasks import multilabel
+from pats.tasks._text import shown
 from pats.tasks.audit.finding import NOTE, WARNING, Finding, count
 from pats.tasks.columns import LABELS, TEXTS, Columns, usual
 from pats.tasks.reading import Table, blank
+from pats.tasks.split_names import NAMES
 
 _SPLITS = {"is_test", "is_train", "is_dev", "is_val", "is_validation", "istest", "istrain", "test", "train"}
 _TRUTH = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no"}
 _KAGGLE = {"public", "private"}
 _REFUSED = {"reject", "ignore"}  # what Prodigy writes beside "accept"
+_FEW = 8  # different cells that a column of splits has at most
 _WORDS = 4  # of the mean cell of a column of texts
 
 
@@ -58,16 +63,52 @@ def unused_splits(table: Table, columns: Columns) -> list[Finding]:
     """Columns that seem to tell which rows are for the verdict, in a way that is not read."""
     found = []
     for name in table.columns:
-        values = _KAGGLE if usual(name) == "usage" else _TRUTH if usual(name) in _SPLITS else None
-        if values is None or name in columns.names:
+        if name in columns.names:
             continue
-        if {str(cell).strip().lower() for cell in table.column(name) if not blank(cell)} <= values:
+        values = _KAGGLE if usual(name) == "usage" else _TRUTH if usual(name) in _SPLITS else set()
+        held = {str(cell).strip().lower() for cell in table.column(name) if not blank(cell)}
+        named = len(held) <= _FEW and "train" in held and {NAMES.get(cell) for cell in held} & {"dev", "test"}
+        if named or (values and held <= values):
             message = (
                 f"Column {name!r} seems to tell which rows are for test, but is not read: write train, dev "
                 "or test into a column named split."
             )
             found.append(Finding("splits", message, severity=WARNING))
     return found
+
+
+def one_word_texts(table: Table, columns: Columns) -> list[Finding]:
+    """A column that is read for its name and holds a word a row, as ids are, beside one that holds texts."""
+    if not isinstance(columns.text, str):
+        return []
+    cells = [cell for cell in table.column(columns.text) if isinstance(cell, str) and cell.strip()]
+    others = [name for name in table.columns if name not in columns.names and _holds_texts(table, name)]
+    words = sum(len(cell.split()) > 1 or not cell.isascii() for cell in cells)  # some scripts have no blanks
+    if not cells or not others or words > len(cells) / 10:
+        return []
+    message = (
+        f"Column {columns.text!r}, which is read, holds one word a row, such as {shown(cells[0][:40])}, and "
+        f"column {others[0]!r} holds texts: --text {shlex.quote(others[0])} reads that one."
+    )
+    return [Finding("one-word-texts", message, {"rows": len(cells)}, WARNING)]
+
+
+def blank_marks(table: Table, names: Sequence[str]) -> list[Finding]:
+    """Blank cells beside 0 and 1 in columns that mark labels: they count as 0, but may be unknown."""
+    blanks = {}
+    for name in names:
+        held = Counter("" if blank(cell) else str(cell).strip().lower() for cell in table.column(name))
+        if held[""] and held.keys() & multilabel.NO:
+            blanks[name] = held[""]
+    if not blanks:
+        return []
+    name, rows = next(iter(blanks.items()))
+    more = f", and so {count(len(blanks) - 1, 'other column', 'other columns')}" if len(blanks) > 1 else ""
+    message = (
+        f"Column {name!r} has {count(rows, 'blank cell', 'blank cells')} beside 0 and 1{more}: they count as "
+        "0. Remove these rows if nobody has looked whether the label fits."
+    )
+    return [Finding("blank-marks", message, {"cells": sum(blanks.values())}, WARNING)]
 
 
 def _refused(table: Table, names: Sequence[str]) -> list[Finding]:

@@ -1,16 +1,13 @@
 """Labels that may not mean what they say."""
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from pats.tasks._text import key, shown
-from pats.tasks.audit.finding import ERROR, SHOWN, WARNING, Finding, Row, count
+from pats.tasks.audit.finding import SHOWN, WARNING, Finding, Row, count
 
-_MARK = re.compile(r"[,%€$£¥]")
-_MARKED = re.compile(r"[+-]?[€$£¥]?\s?\d+(,\d{3})*(\.\d+)?\s?[%€$£¥]?", re.ASCII)
-RECUR = 3  # rows a label from which on such numbers are classes
-_DECIMAL = re.compile(r"[+-]?\d+(,\d+)?", re.ASCII)
 _ZEROS = re.compile(r"^([+-]?)0+(?=\d+$)", re.ASCII)
 _POINT_ZERO = re.compile(r"^([+-]?\d+)\.0+$", re.ASCII)
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
@@ -18,8 +15,9 @@ _BETWEEN = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=[^\W\d_])")  # letters: 1-2 is an
 _LETTERS = str.maketrans("аеорсухіјѕ", "aeopcyxijs")  # Cyrillic ones that look as Latin ones do
 _TRUTH = ({"true", "1", "yes", "t", "y"}, {"false", "0", "no", "f", "n"})
 _ERRORS = {"#name?", "#ref!", "#value!", "#div/0!", "#num!", "#null!"}  # of a spreadsheet's formulas
-LOST = {"nan", "null", "n/a", "n.a.", "<na>", "#n/a", *_ERRORS}  # what programs write for a missing value
-_DOUBTFUL = LOST | {"none", "na", "nil", "missing", "?", "-", "."}  # and what may be a class as well
+LOST = {"nan", "null", "n/a", "n.a.", "<na>", "#n/a", r"\n", *_ERRORS}  # what programs write for none
+_UNDONE = {"todo", "tbd", "unlabeled", "unlabelled"}  # what people write where a label is still to come
+_DOUBTFUL = LOST | _UNDONE | {"none", "na", "nil", "missing", "?", "-", "."}  # and what may be a class, too
 MANY = 200  # classes up to which PATS is tried
 _MOSTLY = 0.8  # the share of rows from which a class is called large
 
@@ -57,6 +55,7 @@ def spellings(rows: Sequence[Row], classes: Sequence[str]) -> list[Finding]:
 def _alike(name: str) -> str:
     """What labels have in common that a reader takes for the same one."""
     folded = key(name).translate(_LETTERS).strip("'\"“”‘’")
+    folded = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in folded)
     folded = folded[:-1] if folded[-1:] in (".", ":") and len(folded) > 2 else folded
     folded = _BETWEEN.sub(" ", _DASHES.sub("-", folded))
     return _POINT_ZERO.sub(r"\1", _ZEROS.sub(r"\1", folded)) or key(name)
@@ -64,37 +63,6 @@ def _alike(name: str) -> str:
 
 def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{shown(cell)} ({count(rows, 'row', 'rows')})" for cell, rows in counts.items())
-
-
-def decimal_commas(labels: Sequence[str]) -> list[Finding]:
-    """Numbers with a comma, which may be decimal or between two labels: it has to be asked for."""
-    decimal = all(_DECIMAL.fullmatch(label) for label in labels) and any("," in label for label in labels)
-    if not decimal:
-        return []
-    rows = sum("," in label for label in labels)
-    example = next(label for label in labels if "," in label)
-    several = "" if rows == len(labels) else ", --kind multilabel if it is between two labels"
-    message = (
-        f"{count(rows, 'label has', 'labels have')} a comma, such as {shown(example)}; say --kind "
-        f"regression if it is a decimal comma{several}, or --kind classification if each is the name of "
-        "a class"
-    )
-    return [Finding("decimal-comma", message, {"rows": rows}, ERROR)]
-
-
-def marked_numbers(labels: Sequence[str]) -> list[Finding]:
-    """Numbers with thousands separators or a unit, which are read as words: scores that are not taken so."""
-    marked = [label for label in labels if _MARKED.fullmatch(label) and _MARK.search(label)]
-    if not all(_MARKED.fullmatch(label) for label in labels) or len(marked) < len(labels) / 2:
-        return []
-    if len(labels) >= RECUR * len(set(labels)):
-        return []  # such as 10%, 20%, 30%: classes
-    message = (
-        f"{count(len(marked), 'label is a number', 'labels are numbers')} with a unit or thousands "
-        f"separators, such as {shown(marked[0])}; write plain numbers to learn them as scores, or say --kind "
-        "classification if each is the name of a class"
-    )
-    return [Finding("marked-numbers", message, {"rows": len(marked)}, ERROR)]
 
 
 def mixed_truth(classes: Sequence[str]) -> list[Finding]:
@@ -131,7 +99,8 @@ def missing_words(classes: Sequence[str]) -> list[Finding]:
     Args:
         classes: The class of every row.
     """
-    named = Counter(name for name in classes if doubtful(name))
+    signs = {"-"} if "+" in classes else set()  # plus and minus
+    named = Counter(name for name in classes if doubtful(name) and name not in signs)
     if not named or len(named) == len(set(classes)):
         return []
     listed = ", ".join(f"{shown(name)} ({count(rows, 'row', 'rows')})" for name, rows in named.items())

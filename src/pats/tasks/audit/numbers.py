@@ -14,7 +14,9 @@ _MOSTLY = 0.8  # the share of numbers from which words between them are strange
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
 _ASK = "say --kind classification or --kind regression"
 FEW, RECUR = 20, 3  # different fractions, and rows of each, up to and from which they may be names
-_BEYOND = 1e6  # spreads of the middle half of scores, from their median
+_BEYOND = 1e6  # spreads of the middle half of scores, from their median, that are no score's
+_APART = 20  # such spreads beyond which a score or two are strange, as a total is
+_RARE = 0.02  # the share of rows up to which they may be slips
 _ROWS = 0.95  # the share of neighbours in order from which numbers count rows
 _MARKS = {-1.0, -9.0, -99.0, 99.0, -999.0, 999.0, 9999.0}  # codes of no answer in surveys
 
@@ -38,6 +40,35 @@ def strays(rows: Sequence[Row]) -> list[Finding]:
         "name of a class"
     )
     return [Finding("stray-labels", message, {"rows": len(others)}, ERROR)]
+
+
+def stray_fractions(rows: Sequence[Row], scores: Sequence[float]) -> list[Finding]:
+    """A fraction or two among whole numbers that recur: one makes scores of what else are classes."""
+    places = [i for i, score in enumerate(scores) if not score.is_integer()]
+    whole = [score for score in scores if score.is_integer()]
+    if not 0 < len(places) <= max(1, _RARE * len(scores)) or len(set(whole)) > FEW:
+        return []
+    if len(whole) < RECUR * len(set(whole)):
+        return []
+    first = rows[places[0]]
+    more = f", as {count(len(places) - 1, 'other has', 'others have')}" if len(places) > 1 else ""
+    message = (
+        f"{len(whole)} of {len(rows)} labels are whole numbers that recur, but {first.place} has "
+        f"{shown(first.label)}{more}: remove such a row if it is an average or a total; or {_ASK}"
+    )
+    return [Finding("stray-fractions", message, {"rows": len(places)}, ERROR)]
+
+
+def constant_scores(scores: Sequence[float]) -> list[Finding]:
+    """A score that most rows have."""
+    score, rows = next(iter(Counter(scores).most_common(1)), (0.0, 0))
+    if not _MOSTLY * len(scores) <= rows < len(scores):
+        return []
+    message = (
+        f"{100 * rows / len(scores):.4g} % of the rows have the score {score:g}: there is little to learn "
+        "from the others, and little to judge by."
+    )
+    return [Finding("uneven", message, {"rows": rows}, WARNING)]
 
 
 def names_with_a_point(labels: Sequence[str], scores: Sequence[float]) -> list[Finding]:
@@ -102,6 +133,8 @@ def far_scores(rows: Sequence[Row], scores: Sequence[float]) -> list[Finding]:
         return []
     low, middle, high = quantiles(scores, n=4)
     far = {score for score in held if abs(score - middle) > _BEYOND * (high - low) > 0}
+    apart = [score for score in scores if abs(score - middle) > _APART * (high - low) > 0]
+    far |= set(apart) if len(apart) <= max(2, _RARE * len(scores) / 4) else set()
     for code in _MARKS & held.keys():
         others = [score for score in held if score != code]
         sign = code < 0 <= min(others)
@@ -114,7 +147,8 @@ def far_scores(rows: Sequence[Row], scores: Sequence[float]) -> list[Finding]:
     more = f" and {count(len(places) - 1, 'other', 'others')} too" if len(places) > 1 else ""
     message = (
         f"{first.place} has the score {shown(first.label)}, far from the others (half of them lie from "
-        f"{low:g} to {high:g}){more}: leave it blank if it stands for a missing score."
+        f"{low:g} to {high:g}){more}: look whether it is a score. Remove the row if it is a total, and leave "
+        "the cell blank if it stands for a missing score."
     )
     return [Finding("far-scores", message, {"rows": len(places)}, WARNING)]
 

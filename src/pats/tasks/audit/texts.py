@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, islice
 
+from pats.tasks._text import shown
 from pats.tasks.audit.finding import ERROR, NOTE, WARNING, Finding, Row, count
 from pats.tasks.audit.labels import LOST
 
@@ -60,6 +61,30 @@ def markup(rows: Sequence[Row]) -> list[Finding]:
         "as text: remove it where it says nothing."
     )
     return [Finding("markup", message, {"rows": len(found)})]
+
+
+def damaged(rows: Sequence[Row]) -> list[Finding]:
+    """Texts that were read in another encoding than they were written in: ``Ã¼`` for ``ü``, or U+FFFD."""
+    words = (next(filter(_is_damaged, " ".join(row.texts).split()), None) for row in rows)
+    found = [word for word in words if word is not None]
+    if not found:
+        return []
+    message = (
+        f"{count(len(found), 'text has', 'texts have')} damaged characters, such as {shown(found[0][:40])}: "
+        "they were read in the wrong encoding before they came here. Export them again as UTF-8."
+    )
+    return [Finding("damaged-texts", message, {"rows": len(found)}, WARNING)]
+
+
+def _is_damaged(word: str) -> bool:
+    """Whether a word has U+FFFD, or becomes another one, which is UTF-8, as bytes of Windows-1252."""
+    if word.isascii() or "\ufffd" in word:
+        return not word.isascii()
+    try:
+        word.encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return False
+    return True
 
 
 def numeric(rows: Sequence[Row]) -> list[Finding]:

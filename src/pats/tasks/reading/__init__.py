@@ -4,6 +4,7 @@
 format, or its content where that cannot be mistaken. Cells of text files stay as they are written.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -38,6 +39,8 @@ _KINDS = {
     "excel": (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"),
 }
 SUFFIXES = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes}
+_JSON = re.compile(rb'\[?\s*\{\s*"[^"]*"\s*:|\[\s*\[\s*"')
+_DELIMITED = re.compile(rb'"?[A-Za-z_]\w*"?\s*[,;\t|]')
 _OLE = b"\xd0\xcf\x11\xe0"  # what a workbook of Excel 97 begins with
 
 
@@ -67,7 +70,7 @@ def stream(
     """Read a table in batches, as they are asked for, so that it may be larger than memory.
 
     CSV, TSV, JSON with a record a line and Parquet are streamed; other formats are read whole, and given in
-    batches. Every batch has all columns in order.
+    batches. Every batch has all columns in order; one of JSON those of the records so far.
 
     Args:
         path: A path, ``"-"`` for standard input, or what ``open_table`` takes else.
@@ -149,6 +152,12 @@ def _kind(source: Source) -> str:
         return "delimited"
     if source.suffix in ("", ".txt") and text[:1] in (b"{", b"["):
         return "json"
+    if kind == "delimited" and _JSON.match(text):
+        source.notes.append("The file is JSON, in spite of its name.")
+        return "json"
+    if kind == "json" and _DELIMITED.match(text):
+        source.notes.append("The file is a table with separators, and no JSON, in spite of its name.")
+        return "delimited"
     return kind or "delimited"
 
 

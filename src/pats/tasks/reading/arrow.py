@@ -70,8 +70,8 @@ def of_arrow(found: Any, name: str, notes: list[str], before: int = 0) -> Table:
                 "leave it out"
             ) from None
         classes = class_names(found.schema, column)
-        if classes is not None and all(cell is None or isinstance(cell, int) for cell in cells):
-            cells = [None if cell is None else _class_name(cell, classes, column, name) for cell in cells]
+        if classes is not None:
+            cells = [_named(cell, classes, column, name) for cell in cells]
         columns[column] = cells
     return Table(name, columns, range(before + 1, before + found.num_rows + 1), "row", list(notes))
 
@@ -104,8 +104,11 @@ def class_names(schema: Any, column: str) -> tuple[str, ...] | None:
     if raw is None:
         return None
     try:
-        names = json.loads(raw)["info"]["features"][column]["names"]
-    except (ValueError, KeyError, TypeError):
+        feature = json.loads(raw)["info"]["features"][column]
+        # Of a list of classes a row, as older and newer versions write it.
+        feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
+        names = feature["names"]
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
     return tuple(str(name) for name in names)
 
@@ -129,6 +132,14 @@ def _broken(name: str, error: Exception) -> InputError:
 
 def _reason(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(".")
+
+
+def _named(cell: Any, classes: Sequence[str], column: str, name: str) -> Any:
+    """A cell with the names of the classes for their numbers."""
+    if isinstance(cell, list):
+        return [_named(one, classes, column, name) for one in cell]
+    whole = isinstance(cell, int) and not isinstance(cell, bool)
+    return _class_name(cell, classes, column, name) if whole else cell
 
 
 def _class_name(cell: int, classes: Sequence[str], column: str, name: str) -> str | None:

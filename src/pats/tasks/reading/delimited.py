@@ -11,7 +11,7 @@ from pats.tasks.reading.encoding import damaged, decode, detect
 from pats.tasks.reading.source import Source
 from pats.tasks.reading.table import Table, framed, trimmed, unique
 
-SAMPLE = 1 << 20  # bytes which show the encoding and dialect of a stream
+SAMPLE = 1 << 23  # bytes which show the encoding and dialect of a stream
 
 
 def read(source: Source, quoting: str | None = None) -> Table:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from pats._errors import InputError
-from pats.tasks.reading.table import WARNING
+from pats.tasks.reading.table import ABOVE, WARNING, are_names, title_rows
 
 QUOTINGS = ("double", "backslash", "none")  # how a quote within a quoted cell is written, or that none is one
 
@@ -18,7 +18,7 @@ _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _FIRST = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}  # the separator that a name promises
 _EXCEL = re.compile(r"sep=(.)\r?(?:\n|\r|$)", re.IGNORECASE)
 _SPACED = re.compile(r'[,;\t|] +"')
-_ABOVE = 5  # the line up to which a longer row shows that the header is a title
+_LOOKED = 100  # lines among which a title is looked for, and what is below it
 _FEW = 0.05  # the share of rows up to which rows of several lines look like a fault
 _LONGEST = 1 << 28  # characters of a cell of a file that is not held whole
 
@@ -185,7 +185,7 @@ def fitted(record: Record, width: int, name: str) -> Record:
         return record._replace(cells=cells[:width])  # separators at the end
     if len(cells) < width and not any(cell.strip() for cell in cells):
         return record._replace(cells=[*cells, *[""] * (width - len(cells))])  # a row of blanks
-    above = len(cells) > width and record.start <= _ABOVE
+    above = len(cells) > width and record.start <= ABOVE
     title = "; if a title stands above the names of the columns, remove it" if above else ""
     raise InputError(
         f"line {record.start} of {name} has {len(cells)} columns, but its header has {width}: mend the row, "
@@ -202,21 +202,24 @@ def broken(start: int, name: str, error: csv.Error) -> str:
 
 
 def _titles(text: str, separator: str, start: int) -> int:
-    """The lines of one cell or none, after those at the start, above a line of several; 0 if none."""
-    lines = islice(io.StringIO(text, newline=""), start, start + _ABOVE)
+    """The lines, after those at the start, above the names of the columns; 0 if none."""
+    lines = islice(io.StringIO(text, newline=""), start, start + _LOOKED)
     with long_cells(len(text)):
-        rows = [next(csv.reader([line], delimiter=separator), []) for line in lines]
-    return next((place for place, cells in enumerate(rows) if _filled(cells) > 1), 0)
+        rows = [next(csv.reader([line], delimiter=separator), [""]) for line in lines]
+    return title_rows(rows, ABOVE)
 
 
 def _under_a_title(read: Read) -> bool:
-    """Whether the row read as the header has one cell beside several blanks, and a later row has more."""
-    above = read.records[:_ABOVE]
-    return read.width > 2 and _filled(above[0].cells) == 1 and any(_filled(row.cells) > 1 for row in above)
+    """Whether the row that was read as the header seems to be a title or a remark.
 
-
-def _filled(cells: Iterable[str]) -> int:
-    return sum(bool(cell.strip()) for cell in cells)
+    Two names alone are left out or more, or one of two beside a title of several words.
+    """
+    rows = [record.cells for record in read.records[:_LOOKED]]
+    header = rows[0]
+    lacking = sum(not cell.strip() for cell in header)
+    title = lacking > 1 or (lacking == 1 == read.width - 1 and " " in header[0].strip())
+    above = title_rows(rows, ABOVE) if title or header[0].startswith("# ") else 0
+    return above > 0 and are_names(rows[above], rows[above + 1 :])
 
 
 def _dialects(separator: str, quoting: str | None, text: str, skip: int) -> Iterator[Dialect]:

@@ -1,13 +1,12 @@
 """Workbooks: .xlsx, .xls, .xlsb and .ods, through calamine."""
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
 from pats._errors import InputError
 from pats._imports import try_import
 from pats.tasks.reading.source import Source, seekable
-from pats.tasks.reading.table import WARNING, Table, blank, framed
+from pats.tasks.reading.table import WARNING, Table, blank, framed, title_rows
 
 
 def read(source: Source, sheet: str | None = None) -> Table:
@@ -53,7 +52,7 @@ def _worksheets(book: Any, calamine: Any) -> list[str]:
 def _sheet(sheet: Any, name: str) -> Table:
     top = (sheet.start or (0, 0))[0]
     rows = [[_cell(cell) for cell in row] for row in sheet.to_python()]
-    titles = _titles(rows)
+    titles = title_rows(rows)
     header, *rest = rows[titles:] or [[]]
     names = ["" if cell is None else str(cell) for cell in header]
     first = top + titles + 2
@@ -61,12 +60,6 @@ def _sheet(sheet: Any, name: str) -> Table:
     if titles:
         table.notes.append(f"The names of the columns are in row {first - 1}: what is above is a title.")
     return table
-
-
-def _titles(rows: Sequence[Sequence[Any]]) -> int:
-    """The rows above the header: of a sheet of several columns, those with one cell at most."""
-    filled = [sum(cell is not None for cell in row) for row in rows]
-    return next((i for i, cells in enumerate(filled) if cells > 1), 0)
 
 
 def _cell(cell: Any) -> Any:

@@ -30,10 +30,10 @@ def read(source: Source) -> Table:
 def stream(source: Source, size: int) -> Iterator[Table] | None:
     """The table in batches, if a record is in every line; None where it has to be read whole.
 
-    All records have the columns of the first one.
+    A batch has the columns of all records so far.
 
     Raises:
-        InputError: A line is no record, or has a column that the first one has not.
+        InputError: A line is no record.
     """
     sample = source.start(1 << 16)
     partial = len(sample) == 1 << 16
@@ -224,7 +224,8 @@ def _of_mappings(values: Mapping[Any, Mapping[Any, Any]], name: str) -> Table:
     keys = [set(map(str, one)) for one in values.values()]
     numbers = all(str(key).isdigit() for key in values)
     inner_numbers = all(key.isdigit() for one in keys for key in one)
-    if inner_numbers and not numbers:
+    columns = len(set(map(frozenset, keys))) == 1 and len(keys[0]) > len(values)  # more rows than columns
+    if (inner_numbers or columns) and not numbers:
         index = list(dict.fromkeys(key for one in values.values() for key in one))
         cells = {str(key): [one.get(row) for row in index] for key, one in values.items()}
         note = "The table is an object of columns, each by the names of the rows."
@@ -244,19 +245,12 @@ def _framed(header: Sequence[str], rows: Sequence[Sequence[Any]], name: str, uni
 
 
 def _batches(source: Source, size: int) -> Iterator[Table]:
-    names: list[str] = []
+    names: dict[str, None] = {}
     full = ((place, line) for place, line in enumerate(source.file, 1) if line.strip())
     notes = list(source.notes)
     while batch := list(islice(full, size)):
         records = [_record(_decoded(line, place, source.name), place, source.name) for place, line in batch]
-        names = names or list(dict.fromkeys(key for record in records for key in record))
-        for (place, _), record in zip(batch, records, strict=True):
-            new = next((key for key in record if key not in names), None)
-            if new is not None:
-                raise InputError(
-                    f"line {place} of {source.name} has the new key {new!r}, which its first {size} records "
-                    "have not: give the first record every key"
-                )
+        names |= dict.fromkeys(key for record in records for key in record)
         cells = {name: [record.get(name) for record in records] for name in names}
         yield Table(source.name, cells, [place for place, _ in batch], notes=notes)
         notes = []

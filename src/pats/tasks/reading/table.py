@@ -9,6 +9,8 @@ from typing import Any
 from pats._errors import InputError, did_you_mean
 from pats.tasks._text import encodable
 
+ABOVE = 5  # rows among which the names of the columns are, remarks left out
+_NAME, _LOOKED = 60, 200  # characters of a name at most; rows below it that are looked at
 JOINT = "\n"  # between the cells of several columns that make one text
 WARNING = "Warning: "  # how a note begins that results may depend on
 
@@ -117,6 +119,41 @@ def framed(
     """
     header = unique(trimmed(header, rows), name)
     return Table(name, {one: [row[i] for row in rows] for i, one in enumerate(header)}, places, unit)
+
+
+def title_rows(rows: Sequence[Sequence[Any]], most: int | None = None) -> int:
+    """How many rows at the top are above the names of the columns, as a title is.
+
+    That is rows of one cell or none above one of more; remarks that begin with ``#``; and rows with half as
+    many cells at most as the row of names, such as the merged cells of two-storey headers. A row of names has
+    words alone, each another, which do not recur below.
+
+    Args:
+        rows: The rows, from the first one on.
+        most: Rows of one cell up to which they may be a title; None is any number.
+    """
+    filled = [sum(not blank(cell) for cell in row) for row in rows]
+    remarks = 0
+    while remarks < len(rows) and (not filled[remarks] or str(rows[remarks][0]).startswith("#")):
+        remarks += 1
+    first = next((i for i in range(remarks, len(rows)) if filled[i] > 1), None)
+    if first is None or (most is not None and first - remarks > most):
+        return 0
+    top = range(first, min(first + ABOVE, len(rows)))
+    widest = max(top, key=filled.__getitem__)
+    above = all(filled[i] <= filled[widest] / 2 for i in range(first, widest))
+    return widest if widest > first and above and are_names(rows[widest], rows[widest + 1 :]) else first
+
+
+def are_names(row: Sequence[Any], below: Sequence[Sequence[Any]]) -> bool:
+    """Whether a row may be the names of the columns: words, each another, which do not recur below."""
+    cells = [str(cell).strip() for cell in row if not blank(cell)]
+    if len(set(cells)) < len(cells) or not all(isinstance(cell, str) for cell in row if not blank(cell)):
+        return False
+    if any(len(cell) > _NAME or cell.replace(".", "").replace(",", "").isdigit() for cell in cells):
+        return False
+    columns = zip(*(one[: len(row)] for one in below[:_LOOKED] if len(one) >= len(row)), strict=True)
+    return not any(cell in column for cell, column in zip(row, columns, strict=False) if not blank(cell))
 
 
 def trimmed(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Sequence[str]:
