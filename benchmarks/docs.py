@@ -271,7 +271,8 @@ def data_size(results: Results) -> str:
         scores = (f"{statistics.mean(row['score'] for row in rows):.1f}" for rows in by_method.values())
         spreads = (f"{statistics.mean(row['cv'] for row in rows):.2f}" for rows in by_method.values())
         lines.append([f"{examples:,}", *scores, *spreads])
-    heads = ["examples", "plain, Matthews × 100", "PATS", "CV of sensitivities, plain", "PATS"]
+    ours = "PATS as published"  # these runs are from before there was a budget
+    heads = ["examples", "plain, Matthews × 100", ours, "CV of sensitivities, plain", ours]
     return table(heads, lines)
 
 

@@ -154,8 +154,8 @@ def _best(known: Evidence) -> str:
     return (
         f"**Do not search among the readings.** On MiniLM {above} of {many} are above plain fine-tuning, "
         "each on "
-        f'few seeds; the best of the {many}, "{best.arm}", is at {difference(best)}. The best of many is '
-        "lucky."
+        f'few seeds; the best of the {many}, "{best.arm}", is at {difference(best)}. The best of many '
+        "settings is partly luck."
     )
 
 
@@ -203,8 +203,8 @@ def _cost(known: Evidence) -> str:
     own = next(row["time"] for row in rows_of(known.costs) if row["method"] == "pats")
     names = ", ".join(f"`{name}` {time:.1f}" for time, name in dear)
     return (
-        "**Spend the time of a dear method on seeds first.** Times of a step, beside plain fine-tuning's: "
-        f"{names}; `pats` {own:.1f}."
+        "**Before you pay for an expensive method, run more seeds of plain fine-tuning.** Times of a step, "
+        f"beside plain fine-tuning's: {names}; `pats` {own:.1f}."
     )
 
 

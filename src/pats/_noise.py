@@ -185,7 +185,7 @@ class Noise:
 
     @property
     def size(self) -> float:
-        """The number that ``scale`` takes its size from: ``budget``, ``kappa`` or ``lam``."""
+        """What ``scale`` takes its size from: ``budget``, ``kappa``, ``lam`` or ``temperature``."""
         name, default = SIZES[self.scale]
         value: float | None = getattr(self, name)
         if self.scale == "budget" and self.keep != "walk":

@@ -53,7 +53,7 @@ def perturb(
             are thawed, or added to the optimizer.
 
     Returns:
-        A handle with ``remove()``, ``stats()`` and ``names``.
+        A handle with ``remove()``, ``clean()``, ``stats()`` and ``names``.
 
     Raises:
         InputError: The optimizer lacks a parameter in scope, has two of one name there, carries PATS already,

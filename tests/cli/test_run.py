@@ -33,7 +33,7 @@ def test_flags_become_a_run(argv, run):
 
 def test_every_setting_is_a_flag(capsys):
     with pytest.raises(SystemExit):
-        main(["run", "--help"])
+        main(["run", "--help-all"])
     told = capsys.readouterr().out
     names = set(Run().to_dict()) - {"options", "task_options", "fingerprint", "weights", "eps", "record"}
     names -= {"folds", "fold"}  # a comparison's

@@ -7,6 +7,7 @@ import pytest
 
 import pats.measure.predict as predict_module
 from pats import InputError
+from pats.cli import main
 from pats.measure.predict import Labelling, predict
 from pats.measure.trained import Encoder, load_model
 from pats.run import Run, finetune
@@ -295,3 +296,13 @@ def test_a_table_that_changes_meanwhile_is_noticed(trained, tmp_path):
     with pytest.raises(InputError, match="was changed while it was read"):
         job.write_file(tmp_path / "o.csv")
     assert not (tmp_path / "o.csv").exists()
+
+
+def test_columns_are_joined_where_they_are_named(trained, tmp_path, capsys):
+    data = table(tmp_path / "new.csv", ["a", "b"], [["the day was", "superb"], ["the film was", "awful"]])
+    assert [one.texts for one in predict(trained, data, text=("a", "b"))] == [
+        ("the day was\nsuperb",),
+        ("the film was\nawful",),
+    ]
+    assert main(["predict", str(trained), str(data), "--text", "a", "b", "--json"]) == 0
+    assert [row["label"] for row in json.loads(capsys.readouterr().out)] == ["good", "bad"]

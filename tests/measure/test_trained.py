@@ -108,3 +108,11 @@ def test_a_folder_without_a_whole_model_is_one_sentence(trained_model, tmp_path,
     damaged(kind)(copy)
     with pytest.raises(InputError, match=rf"^[^\n]*{said}[^\n]*$"):
         load_model(copy)
+
+
+def test_the_folder_of_a_run_is_that_of_its_model(trained_model, tmp_path):
+    found = load_model(trained_model.parent)
+    assert found.facts == load_model(trained_model).facts
+    (tmp_path / "model").mkdir()  # somebody's own
+    with pytest.raises(InputError, match=r"config\.json"):
+        load_model(tmp_path)

@@ -1,5 +1,6 @@
 import csv
 import gzip
+import html
 import io
 import json
 from dataclasses import replace
@@ -90,6 +91,8 @@ def test_a_rate_that_fails_in_the_tuning_is_told(study, tmp_path):
 def test_files(finished):
     out = finished.out
     assert finished.page.verdict[0] in (out / "table1.md").read_text()
+    assert finished.page.verdict[0] in html.unescape((out / "report.html").read_text())
+    assert "pats-finetune" in (out / "model" / "README.md").read_text()
     rows = list(csv.DictReader((out / "runs.csv").open()))
     assert len(rows) == len(finished.cells)
     assert not list(out.glob(".*"))

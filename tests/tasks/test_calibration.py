@@ -21,7 +21,17 @@ def test_it_takes_back_what_logits_were_multiplied_with(t):
     assert temperature(halves) == temperature([(logits, labels)])
 
 
-@pytest.mark.parametrize(("labels", "bound"), [([0, 1], BOUNDS[0]), ([1, 0], BOUNDS[1])])
-def test_it_stays_in_its_bounds(labels, bound):
-    logits = np.asarray([[1, 0], [0, 1]], np.float32)
+@pytest.mark.parametrize(
+    ("labels", "scale", "bound"),
+    [([0, 1], 1e-3, BOUNDS[0]), ([1, 0], 1, BOUNDS[1]), ([0, 1], 1e3, BOUNDS[1])],
+)
+def test_it_stays_in_its_bounds(labels, scale, bound):
+    logits = np.asarray([[scale, 0], [0, scale]], np.float32)
     assert temperature([(logits, np.asarray(labels))]) == pytest.approx(bound, rel=1e-3)
+
+
+@pytest.mark.parametrize("rows", [2, 9, 40, 1000])
+def test_rows_that_are_all_right_leave_as_much_doubt_as_there_are_rows(rows):
+    logits = np.tile(np.asarray([[1, 0]], np.float32), (rows, 1))
+    found = temperature([(logits, np.zeros(rows, np.int64))])
+    assert 1 / (1 + np.exp(-1 / found)) == pytest.approx((rows + 1) / (rows + 2), rel=1e-4)

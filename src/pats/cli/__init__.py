@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TextIO
 
 from pats._errors import InputError, did_you_mean, out_of_memory
+from pats.cli import _short_help
 
 VERBS = {
     "run": "fine-tune one model",
@@ -73,11 +74,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError(
                 f"there is no verb {verb!r}{did_you_mean(verb, VERBS)}; the verbs are: {', '.join(VERBS)}"
             )
-        if verb in TOGETHER and not {"-h", "--help"} & set(rest):
+        if {"-h", "--help"} & set(rest):
+            sys.stdout.write(_short_help.page(verb))
+            raise SystemExit(0)  # as a parser does
+        rest = ["--help" if one == "--help-all" else one for one in rest]
+        if verb in TOGETHER and "--help" not in rest:
             from pats.run import ranks
 
             ranks.launched()  # before what takes seconds: leftovers in the environment are reported here
-        # A verb's module is imported when it is asked for: help comes quickly.
+        # A verb's module is imported when it is asked for, which takes seconds; short help does without.
         code: int = import_module(f"pats.cli.{verb.replace('-', '_')}").main(rest)
     except InputError as error:
         from pats.run import ranks

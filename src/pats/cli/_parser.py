@@ -3,6 +3,7 @@
 import argparse
 import inspect
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +20,15 @@ class Described(Exception):
     def __init__(self, parser: "Parser") -> None:
         super().__init__(parser.prog)
         self.parser = parser
+
+
+def parser_of(verb: str) -> "Parser":
+    """The parser of a verb, whose module is imported."""
+    try:
+        import_module(f"pats.cli.{verb.replace('-', '_')}").main(DESCRIBE)
+    except Described as described:
+        return described.parser
+    raise AssertionError(f"pats.cli.{verb} does not read its flags")
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ``InputError`` instead of printing the usage."""
-        raise InputError(f"{message} ({self.prog} --help lists the options)")
+        raise InputError(f"{message} ({self.prog} --help-all lists the options)")
 
     def read(self, argv: Sequence[str]) -> dict[str, Any]:
         """The flags that were given, the file of ``--config`` first, so that the command line wins.
@@ -57,7 +67,8 @@ class Parser(argparse.ArgumentParser):
         if extra:
             perhaps = did_you_mean(extra[0].partition("=")[0], self._flags())
             raise InputError(
-                f"unrecognized arguments: {' '.join(extra)}{perhaps}; {self.prog} --help tells the options"
+                f"unrecognized arguments: {' '.join(extra)}{perhaps}; {self.prog} --help-all lists the "
+                "options"
             )
         values = vars(given)
         path = values.pop("config", None)

@@ -20,9 +20,8 @@ pats compare --tasks rte --data /nfs/glue --out /nfs/rte --engine ray --ray-addr
 """
 
 FOLDS = (
-    "of a table under 500 rows or so: K parts, each of which is test once, so that scores are of all rows; "
-    "each fold tries out its learning rate by itself, so K times the runs and the trials, and one run more "
-    "for the model that is exported, which is of all rows"
+    "cross-validation for tables of fewer than about 500 rows: each of K parts is the test split once. It "
+    "takes K times the runs and trials, and one more run for the exported model, which trains on all rows"
 )
 
 
@@ -32,8 +31,8 @@ def main(argv: Sequence[str]) -> int:
         "compare",
         "Compare methods over several seeds; finished runs are never repeated. A table (--data without "
         "--tasks) has preset table: 150 to 1,500 steps, a learning rate for each method from short trials of "
-        "5e-5, 2e-4 and 5e-4, no control rows, --time-limit 20min, and it ends where more seeds cannot "
-        "change what to use (--all-seeds, --seeds); --preset paper has none of it. Other "
+        "5e-5, 2e-4 and 5e-4, no control rows, --time-limit 20min, and it ends when more seeds cannot "
+        "change which model to use (--all-seeds, --seeds); --preset paper has none of it. Other "
         "learning rates: --lr, else the paper's Table 2, else the best of --lr-grid, else plain "
         "fine-tuning's in Table 2, else 1e-4.",
         EXAMPLE,
@@ -54,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
         "has the whole time again, also after a kill, and goes on where the last one stopped"
     )
     add("--time-limit", type=_flags.seconds, metavar="TIME", help=sentence)
-    sentence = "make every seed, also where more cannot change what to use (default: where --seeds is given)"
+    sentence = "run all seeds, even if more cannot change the choice (default: if --seeds is given)"
     add("--all-seeds", action="store_true", help=sentence)
     add("--folds", type=_flags.whole, metavar="K", help=FOLDS)
     _study.add_rest(parser)

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from types import ModuleType
 
 from pats import methods, setups, tasks
@@ -50,18 +49,10 @@ def _whole(shtab: ModuleType) -> argparse.ArgumentParser:
     whole.add_argument("--version", action="store_true", help="show the version and the kernel")
     verbs = whole.add_subparsers(help="what to do")
     for verb, summary in VERBS.items():
-        one = verbs.add_parser(verb, help=summary, parents=[_parser_of(verb)], add_help=False)
+        one = verbs.add_parser(verb, help=summary, parents=[_parser.parser_of(verb)], add_help=False)
         for action in one._actions:  # shtab reads them, too: argparse has no public list
             if action.dest in NAMES:
                 action.choices = NAMES[action.dest]
             elif action.metavar in PATHS:
                 vars(action)["complete"] = getattr(shtab, PATHS[str(action.metavar)])
     return whole
-
-
-def _parser_of(verb: str) -> _parser.Parser:
-    try:
-        import_module(f"pats.cli.{verb.replace('-', '_')}").main(_parser.DESCRIBE)
-    except _parser.Described as described:
-        return described.parser
-    raise AssertionError(f"pats.cli.{verb} does not read its flags")

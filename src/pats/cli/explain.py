@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     """Explain as the flags say."""
     parser = _parser.Parser("explain", SUMMARY, EXAMPLE)
     add = parser.add_argument
-    add("model", metavar="MODEL", help="folder of a fine-tuned model")
+    add("model", metavar="MODEL", help="folder of a fine-tuned model, or of the comparison that chose it")
     add("--text", metavar="TEXT", help="the text itself")
     add("--text-pair", metavar="TEXT", help="the second text itself, for a model of pairs")
     add("--table", metavar="FILE", help="take a row of this table, from the training's columns")

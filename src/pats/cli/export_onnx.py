@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     """Export as the flags say."""
     parser = _parser.Parser("export-onnx", SUMMARY, EXAMPLE)
     add = parser.add_argument
-    add("model", metavar="MODEL", help="folder of a fine-tuned model")
+    add("model", metavar="MODEL", help="folder of a fine-tuned model, or of the comparison that chose it")
     add(
         "--out",
         metavar="FILE",

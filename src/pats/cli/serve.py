@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser.Parser("serve", SUMMARY, EXAMPLE)
     default = Limits()
     add = parser.add_argument
-    add("model", metavar="MODEL", help="folder of a fine-tuned model")
+    add("model", metavar="MODEL", help="folder of a fine-tuned model, or of the comparison that chose it")
     add(
         "--port", type=_flags.whole, metavar="N", help="port to listen on; 0 takes a free one (default: 8000)"
     )

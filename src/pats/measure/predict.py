@@ -17,7 +17,7 @@ from pats.measure.trained import Facts, Scores, Trained, load_model
 from pats.run.folder import owned
 from pats.tasks import multilabel, unsupported
 from pats.tasks.columns import Text, choose, names_of, spoken
-from pats.tasks.reading import STDIN, Table, is_frame, stream
+from pats.tasks.reading import STDIN, Table, is_frame, is_pandas, stream
 
 PIECE = 1024  # rows that are held at a time
 
@@ -80,6 +80,7 @@ def predict(
         for note in job.notes:
             on_note(note)
     predictions = Predictions()
+    predictions.index = getattr(data, "index", None) if is_pandas(data) else None
     if out is None:
         for _, piece in job.pieces():
             predictions += piece

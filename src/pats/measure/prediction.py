@@ -32,8 +32,12 @@ class Predictions(list[Prediction]):
     Source: PATS's own.
     """
 
+    index: Any = None  # of the frame of pandas that was labelled
+
     def to_pandas(self) -> Any:
         """A frame with a row a text: ``prediction`` and ``p_<class>``, or ``prediction`` alone for scores.
+
+        It has the index of the frame of pandas that was labelled, so that the two can be joined.
 
         Raises:
             InputError: pandas is not installed.
@@ -44,4 +48,5 @@ class Predictions(list[Prediction]):
             else {"prediction": one.label, **{f"p_{label}": p for label, p in one.scores.items()}}
             for one in self
         ]
-        return try_import("pandas", "notebook").DataFrame(rows)
+        index = self.index if self.index is not None and len(self.index) == len(rows) else None
+        return try_import("pandas", "notebook").DataFrame(rows, index=index)

@@ -22,8 +22,8 @@ class LAWAOptions:
     """Options of LAWA.
 
     Args:
-        last: k ≥ 1: evaluations, by default one an epoch, whose weights are averaged, as far as there are so
-            many; 1 is plain fine-tuning.
+        last: k ≥ 1: how many of the last evaluations, by default one an epoch, are averaged; all of them
+            while there are fewer. 1 is plain fine-tuning.
     """
 
     last: int = _options.option(3, "a whole number from 1", lambda value: value >= 1, source="ours")

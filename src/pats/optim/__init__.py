@@ -1,4 +1,4 @@
-"""Optimizers: torch's with PATS in the same step, the paper's algorithm line by line, and its rivals'."""
+"""Optimizers: Adamax and AdamW with PATS in the same step, its reference, and other methods' optimizers."""
 
 from pats.optim import reference
 from pats.optim.adamax import Adamax

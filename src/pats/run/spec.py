@@ -84,13 +84,14 @@ class Run:
         label: Column of the label, or several of 0 and 1, one for each label; None detects it.
         kind: ``"classification"``, ``"regression"``, or ``"multilabel"`` where a row may have several
             labels; None detects it. If whole numbers may be classes or scores, it must be given.
-        group: Column of a table whose rows of one cell, such as an author, stay in one split; None is none.
+        group: Column of a table whose rows of one cell, such as an author, stay in one split; None makes
+            no groups.
         time: Column of a table that says when a row was written: train has the oldest rows, test the newest;
-            None is none.
+            None divides by no time.
         folds: K parts of a table, each of which is test once, in place of one split, for tables of a few
             hundred rows; None is one split.
-        fold: Which of them is test, from 1; None is none: train and dev are all rows, as of the model that is
-            exported.
+        fold: Which of them is test, from 1; None takes all rows for train and dev, as for the model that
+            is exported.
         quoting: What quotes mean in a CSV or TSV: ``"double"`` (they are doubled within a cell),
             ``"backslash"``, or ``"none"`` (they are plain characters); None detects it.
         sheet: Sheet of a workbook; None takes the first that holds anything.
@@ -109,8 +110,8 @@ class Run:
         task_options: Options of a task that makes its examples, such as ``{"size": 1000}``.
         fingerprint: Hash of the loaded data. Where given, it replaces ``data`` in the id, and a run
             on other data is refused; None asks for none.
-        weights: Hash of a local model's weights, architecture and tokenizer. None is none; if given, it is
-            part of the id, and a run from others is refused; ``finetune`` and ``compare`` fill it in.
+        weights: Hash of a local model's weights, architecture and tokenizer. None asks for none. If given, it
+            is part of the id, and a run from others is refused; ``finetune`` and ``compare`` fill it in.
         method: Name of a method in ``pats.methods``.
         options: The method's own options; missing ones take its defaults.
         optimizer: ``"adamax"``, ``"adamw"``, or MT-DNN's Adamax of either era, ``"mtdnn-a"`` and

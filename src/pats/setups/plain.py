@@ -39,8 +39,8 @@ class Plain(Setup):
     presets: ClassVar = {
         "paper": Preset("the paper's settings, the default for tasks", {}),
         "table": Preset(
-            "150 to 1,500 steps whatever the rows, the default for a table of run and compare, there with "
-            "a learning rate for each method by short trials, and 20 minutes",
+            "150 to 1,500 steps, the default for a table; compare then also tunes the learning rate of each "
+            "method in short trials, and takes at most 20 minutes",
             _TABLE,
             _COMPARED,
         ),

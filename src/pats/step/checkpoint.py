@@ -318,6 +318,13 @@ def settle(optimizer: Optimizer, targets: Iterable[Target], known: Names) -> Non
     for parameter, average in averages:
         optimizer.state[parameter][SENSITIVITY] = as_sensitivity(average, parameter)
     _settle_rows(optimizer)
+    spent = (state[key] for state in optimizer.state.values() for key in KEYS if key in state)
+    if any(isinstance(value, Tensor) and value.dtype != torch.float64 for value in spent):
+        warnings.warn(
+            "what the noise has spent of its budget was rounded when it was loaded before PATS was attached: "
+            "to go on to the bit, attach PATS first, then load",
+            stacklevel=5,
+        )
 
 
 def _settle_rows(optimizer: Optimizer) -> None:

@@ -10,9 +10,13 @@ from support.made_results import BETTER, PLAIN, make_cell, summarised
 def test_terminal_takes_names_literally():
     console = Console(file=io.StringIO(), width=200)
     show(
-        summarised([make_cell("vanilla", PLAIN), make_cell("[red]x", BETTER)], notes=["a [bold] note"]),
+        summarised(
+            [make_cell("vanilla", PLAIN), make_cell("[red]x", BETTER), make_cell("ok:smile:", BETTER)],
+            notes=["a [bold] note"],
+        ),
         console,
     )
+    assert "ok:smile:" in console.file.getvalue()
     assert "[red]x" in console.file.getvalue()
     assert "a [bold] note" in console.file.getvalue()
 
@@ -25,3 +29,10 @@ def test_the_answer_of_a_table_comes_first():
     ended = summary.ending("The time was over.")
     assert (ended.answer[-1], ended.verdict[-1]) == ("The time was over.",) * 2
     assert replace(summary, answer=()).ending("The time was over.").answer == ()
+
+
+def test_a_title_is_no_markup():
+    console = Console(file=io.StringIO(), width=200)
+    summary = summarised([make_cell("vanilla", PLAIN)])
+    show(replace(summary, grids=(replace(summary.grids[0], title="reviews [old] [/b]"),)), console)
+    assert "reviews [old] [/b]" in console.file.getvalue()

@@ -108,3 +108,21 @@ def test_numbers_that_are_not_finite_and_metrics_that_nobody_knows(tmp_path):
     with pytest.raises(examples.Damaged, match="not finite"):
         measure(path, "pearson", (), "dev")
     assert measure(write(path, [("dev", "yes", "yes")]), "bleu", LABELS, "dev") is None
+
+
+@pytest.mark.parametrize(("right", "ends"), [(9, (66.37, 100)), (0, (0, 33.63)), (5, None)])
+def test_an_accuracy_of_all_or_none_has_the_exact_interval(right, ends):
+    true = np.arange(9) % 2
+    predicted = np.where(np.arange(9) < right, true, 1 - true)
+    answers = examples.Answers(true.astype(float), predicted.astype(float), None, "test")
+    found = examples.resampled([answers], "accuracy", ("a", "b"))
+    assert found.plausible == found.interval
+    if ends is not None:
+        assert found.interval == pytest.approx(ends, abs=0.01)
+
+
+def test_where_all_resamples_agree_nothing_is_plausible():
+    true = np.arange(9) % 2
+    answers = examples.Answers(true.astype(float), true.astype(float), None, "test")
+    found = examples.resampled([answers], "macro_f1", ("a", "b"))
+    assert found.plausible is None or found.interval[0] < found.interval[1]

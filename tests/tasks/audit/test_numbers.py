@@ -21,7 +21,7 @@ ASKED = {
     "names with a comma": (["Lee, Ann", "Lee, Bo", "Kay, Ann", "Kay, Bo"] * 15, "classification", 4),
     "row numbers": ([str(i) for i in range(60)], "regression", 0),
     "tickets, the newest first": ([str(90_000 - 17 * i) for i in range(60)], "regression", 0),
-    "times": ([str(1_700_000_000 + 61 * i) for i in range(60)], "regression", 0),
+    "times": ([str(1_700_000_000 + 610_000 * i) for i in range(60)], "regression", 0),
     "a word among whole numbers": ([*map(str, range(0, 171, 3)), "missing", "?"], None, 0),
     "words among scores": (STRANGE, None, 0),
     "a dash among decimal commas": ([one.replace(".", ",") for one in SCORES[:57]] + ["-"] * 3, None, 0),
@@ -108,6 +108,8 @@ def test_marks_for_no_answer_are_warned_of(tmp_path, labels, code, part):
         (["0"] * 95 + ["1.5", "2.5", "3.25", "1.75", "2"], "uneven", "warning", "95 % of the rows have the"),
         ([*"12345" * 20, *["3.5"] * 20], "stray-fractions", None, ""),  # halves are no slips
         (["0"] * 40 + SCORES, "uneven", None, ""),
+        ([f"{10**9 + i % 11}.5" for i in range(60)], "offset-scores", "error", "subtract 1000000000"),
+        ([f"{10**9 * (i % 11)}.5" for i in range(60)], "offset-scores", None, ""),
     ],
 )
 def test_slips_among_scores(tmp_path, labels, code, severity, part):

@@ -115,6 +115,8 @@ class Study:
     def _check_baselines(self) -> None:
         if self.baselines is None:
             return
+        if self.baselines in ("none", ("none",), ["none"]):
+            object.__setattr__(self, "baselines", ())
         if isinstance(self.baselines, str) or not isinstance(self.baselines, Sequence):
             raise InputError(f"baselines is {self.baselines!r}, but must be a list")
         object.__setattr__(self, "baselines", tuple(self.baselines))

@@ -16,6 +16,7 @@ _ASK = "say --kind classification or --kind regression"
 FEW, RECUR = 20, 3  # different fractions, and rows of each, up to and from which they may be names
 _BEYOND = 1e6  # spreads of the middle half of scores, from their median, that are no score's
 _APART = 20  # such spreads beyond which a score or two are strange, as a total is
+_TOLD = 1e-5  # the range of scores, of their size, that float32 divides into a hundred steps
 _RARE = 0.02  # the share of rows up to which they may be slips
 _ROWS = 0.95  # the share of neighbours in order from which numbers count rows
 _MARKS = {-1.0, -9.0, -99.0, 99.0, -999.0, 999.0, 9999.0}  # codes of no answer in surveys
@@ -57,6 +58,19 @@ def stray_fractions(rows: Sequence[Row], scores: Sequence[float]) -> list[Findin
         f"{shown(first.label)}{more}: remove such a row if it is an average or a total; or {_ASK}"
     )
     return [Finding("stray-fractions", message, {"rows": len(places)}, ERROR)]
+
+
+def offset_scores(scores: Sequence[float]) -> list[Finding]:
+    """Scores that differ by less than the numbers of a model can tell, beside their size."""
+    low, high = min(scores), max(scores)
+    size = max(abs(low), abs(high))
+    if low == high or high - low > _TOLD * size:
+        return []
+    message = (
+        f"its scores lie from {low:.10g} to {high:.10g}, and the numbers of a model (float32) hardly tell "
+        f"them apart: subtract {low:.10g} from all of them"
+    )
+    return [Finding("offset-scores", message, severity=ERROR)]
 
 
 def constant_scores(scores: Sequence[float]) -> list[Finding]:

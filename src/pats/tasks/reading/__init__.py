@@ -26,6 +26,7 @@ __all__ = [
     "blank",
     "encodable",
     "is_frame",
+    "is_pandas",
     "open_table",
     "readable",
     "stem",
@@ -108,6 +109,11 @@ def is_frame(data: Any) -> bool:
     return data is not None and not isinstance(data, str | PurePath)
 
 
+def is_pandas(data: Any) -> bool:
+    """Whether data are a frame or series of pandas, which need not be installed."""
+    return type(data).__module__.partition(".")[0] == "pandas"
+
+
 def readable(path: PurePath) -> bool:
     """Whether a file's name says that it is a table."""
     return bare(path).suffix.lower() in SUFFIXES
@@ -120,7 +126,9 @@ def stem(path: str | PurePath) -> str:
 
 
 def _of_python(data: Any) -> Table:
-    if hasattr(data, "__arrow_c_stream__") or type(data).__module__.partition(".")[0] == "pandas":
+    if is_pandas(data) and hasattr(data, "to_frame"):  # a series
+        data = data.to_frame("text" if data.name is None else data.name)
+    if hasattr(data, "__arrow_c_stream__") or is_pandas(data):
         return arrow.of_frame(data, "the table")
     if isinstance(data, Mapping | list | tuple):
         return jsons.of_values(data, "the table")
