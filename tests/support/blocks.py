@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from pats.cli import VERBS
-from pats.cli.completion import _parser_of
+from pats.cli._parser import parser_of
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
@@ -87,7 +87,7 @@ def wrong_with(line: str) -> str | None:
     if argv is not None:
         if argv[0] not in VERBS:
             return f"there is no verb {argv[0]}"
-        _parser_of(argv[0]).read(argv[1:])
+        parser_of(argv[0]).read(argv[1:])
         return None
     if words[:2] == ["pip", "install"]:
         extras = re.findall(r"\[([\w,]+)\]", words[-1])
