@@ -14,7 +14,7 @@ import torch
 import pats
 from pats import InputError
 from pats.cli import VERBS, main
-from pats.cli.completion import _parser_of
+from pats.cli._parser import parser_of
 from support.blocks import Block, argv_of, blocks, in_docstrings, wrong_with
 from support.inline_placer import InlinePlacer
 from support.tiny_bert import BAD, FILLER, GOOD, make_table
@@ -283,7 +283,7 @@ def test_the_code_of_the_public_docstrings_runs(folder, space):
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_examples_of_a_verbs_help_are_commands_that_could_run(verb, monkeypatch):
     monkeypatch.chdir(ROOT)
-    lines = _parser_of(verb).epilog.splitlines()[1:]
+    lines = parser_of(verb).epilog.splitlines()[1:]
     assert lines
     assert [(line, wrong) for line in lines if line.strip() and (wrong := wrong_with(line))] == []
 
