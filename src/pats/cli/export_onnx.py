@@ -19,8 +19,8 @@ pats export-onnx out/model --out served/model.onnx
 SUMMARY = (
     "Write a model as an ONNX file with any number of texts and any length, the tokenizer's files and the "
     "labels beside it, in a folder of its own. Before it gets its name its outputs are compared with torch's "
-    f"under onnxruntime, on several sizes; they may differ by {export_onnx.TOLERANCE:g}, or that share "
-    'of outputs above 1. Needs pip install "pats-finetune[onnx]".'
+    f"under onnxruntime, on several sizes; they may differ by {export_onnx.TOLERANCE:g}; scores, "
+    'and outputs above 1, by that share. Needs pip install "pats-finetune[onnx]".'
 )
 
 

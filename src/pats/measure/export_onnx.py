@@ -50,7 +50,8 @@ class Exported:
         labels: The classes, in the order of the outputs; empty for regression.
         max_length: Longest input in tokens.
         temperature: What the outputs are divided by before they become probabilities.
-        difference: Largest difference of an output to torch's, over all batches that were compared.
+        difference: Largest difference of an output to torch's, over all batches that were compared. Of scores,
+            and of outputs above 1, it is the share of the largest.
         checked: Texts and tokens of these batches.
         opset: The version of ONNX's operators.
         bytes: Size of the file.
@@ -244,7 +245,7 @@ def _write(module: _Logits, model: Encoder, names: Sequence[str], file: Path) ->
 def _compare(
     module: _Logits, model: Encoder, names: Sequence[str], file: Path
 ) -> tuple[float, tuple[tuple[int, int], ...]]:
-    """The largest difference of an output, of large ones as their share, and the shapes of the batches."""
+    """The largest difference of an output, of scores and large ones as a share, and the batches' shapes."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -262,8 +263,9 @@ def _compare(
                 wanted = module(*values).numpy()
             if found.shape != wanted.shape or not np.isfinite(found).all():
                 return float("inf"), tuple(checked)
-            gap = np.abs(found - wanted).max() / max(1.0, np.abs(wanted).max())
-            largest = max(largest, float(gap))
+            size = float(np.abs(wanted).max())
+            unit = max(1.0, size) if model.facts.labels else size or 1.0  # scores have a unit of their own
+            largest = max(largest, float(np.abs(found - wanted).max()) / unit)
             checked.append((texts, tokens))
     except Exception as error:  # onnxruntime has exceptions of its own, without a common class
         raise InputError(
