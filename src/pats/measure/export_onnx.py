@@ -50,8 +50,8 @@ class Exported:
         labels: The classes, in the order of the outputs; empty for regression.
         max_length: Longest input in tokens.
         temperature: What the outputs are divided by before they become probabilities.
-        difference: Largest difference of an output to torch's, over all batches that were compared. Of scores,
-            and of outputs above 1, it is the share of the largest.
+        difference: Largest difference of an output to torch's, over all batches that were compared. Of
+            scores, and of outputs above 1, it is the share of the largest.
         checked: Texts and tokens of these batches.
         opset: The version of ONNX's operators.
         bytes: Size of the file.
