@@ -222,6 +222,24 @@ def test_half_precision_that_was_loaded_first_is_said():
     steps(model, again, [2])
 
 
+@pytest.mark.parametrize("first", ["load", "attach"])
+def test_a_budget_that_was_loaded_first_is_said(first):
+    model = make_network()
+    optimizer = torch.optim.Adamax(model.parameters(), lr=LR)
+    pats.perturb(optimizer, model, pats.Noise(steps=20))
+    steps(model, optimizer, range(2))
+    again = torch.optim.Adamax(model.parameters(), lr=LR)
+    if first == "load":
+        again.load_state_dict(optimizer.state_dict())
+        with pytest.warns(UserWarning, match="its budget was rounded .* attach PATS first, then load"):
+            pats.perturb(again, model)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pats.perturb(again, model, pats.Noise(steps=20))
+        again.load_state_dict(optimizer.state_dict())
+
+
 def test_a_first_handle_that_is_removed_again_leaves_the_second_alone():
     model, optimizer, first = begun("adamax")
     first.remove()

@@ -13,7 +13,7 @@ LONGEST = 70  # lines
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_page_is_made_from_the_parser(verb):
     text = (_short_help.FOLDER / f"{verb}.txt").read_text("utf-8")
-    assert text == _short_help.render(verb), "run python -m pats.cli._short_help"
+    assert text == _short_help.render(verb), "run python tests/golden/make_help.py"
     assert len(text.splitlines()) <= LONGEST
 
 

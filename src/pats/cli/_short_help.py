@@ -1,10 +1,11 @@
 """``pats VERB --help``: a page for every verb that is there at once, as no parser is built for it.
 
-The pages lie in ``help``. ``python -m pats.cli._short_help`` writes them again from the parsers, and
-``--help-all`` asks the parser itself for everything.
+The pages are in ``help``, written from the parsers by ``tests/golden/make_help.py``. ``--help-all`` asks the
+parser itself for everything.
 """
 
 import argparse
+import re
 import sys
 import textwrap
 from collections.abc import Mapping
@@ -77,7 +78,7 @@ def page(verb: str) -> str:
     """The help of a verb, from its file; all of it where somebody has added a method, a task or an engine."""
     text = (FOLDER / f"{verb}.txt").read_text("utf-8")
     methods = [path.stem for path in METHODS.glob("[!_]*.py")]
-    new = "--method" in text and not all(one in text for one in methods)
+    new = "--method" in text and not {*methods} <= {*re.findall(r"[\w-]+", text)}
     known = not new and "pats.methods" not in sys.modules
     return text if known or render(verb) == text else parser_of(verb).format_help()
 
@@ -113,16 +114,3 @@ def _shown(action: argparse.Action, flag: str, own: tuple[str, str] | None) -> a
     return argparse.Action(
         [flag], action.dest, nargs=action.nargs, metavar=metavar, help=sentence, choices=action.choices
     )
-
-
-def main() -> None:
-    """Write every page again."""
-    FOLDER.mkdir(exist_ok=True)
-    verbs = [path.stem.replace("_", "-") for path in FOLDER.parent.glob("[!_]*.py")]
-    for verb in verbs:
-        (FOLDER / f"{verb}.txt").write_text(render(verb), "utf-8")
-    sys.stdout.write(f"{len(verbs)} pages in {FOLDER}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -211,3 +211,8 @@ class Always(dict):
 def test_baselines_that_cannot_be_rows(make, said):
     with pytest.raises(InputError, match=said):
         make()
+
+
+@pytest.mark.parametrize("none", ["none", ["none"], ("none",), ()])
+def test_no_baselines_are_named_as_on_the_command_line(none):
+    assert Study(methods=("vanilla",), run=TABLE, baselines=none).baselines == ()

@@ -11,7 +11,6 @@ from pats.tasks.audit.notation import (
     ambiguous_numbers,
     has_decimal_commas,
     marked_numbers,
-    mixed_decimals,
     thousands,
     with_minus,
 )
@@ -42,7 +41,6 @@ __all__ = [
     "has_decimal_commas",
     "left_out",
     "marked_numbers",
-    "mixed_decimals",
     "names_with_a_point",
     "one_word_texts",
     "row_numbers",
