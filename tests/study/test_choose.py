@@ -9,16 +9,16 @@ from pats.study.store.results import Store
 from support.made_results import make_result
 
 
-def cell(label, scores, task="rte"):
+def cell(label, scores, task="rte", method="vanilla"):
     outcomes = []
     for seed, score in enumerate(scores):
-        run = Run(task=task, method="vanilla", weight_decay=len(label)).with_seed(seed)
+        run = Run(task=task, method=method, weight_decay=len(label)).with_seed(seed)
         # A score below zero stands for a run that predicts one constant.
         result = None
         if score is not None:
             result = make_result(run, [abs(score)], abs(score) / 2, degenerate=score < 0)
         outcomes.append(Outcome(seed, run.id, result))
-    return Cell(task, "minilm", label, "vanilla", 1e-4, tuple(outcomes))
+    return Cell(task, "minilm", label, method, 1e-4, tuple(outcomes))
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,35 @@ def test_choose(cells, label, seed):
     choice = choose.choose(cells, "rte")
     assert (choice.label, choice.seed) == (label, seed)
     assert choice.test == pytest.approx(choice.dev / 2)
+
+
+SIMPLE = cell("tfidf", [0.8], method="tfidf")
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "label", "ahead"),
+    [
+        ([cell("a", [0.83, 0.85]), SIMPLE], 4.1, "tfidf", "a"),
+        ([cell("a", [0.83, 0.85]), SIMPLE], 3.9, "a", None),
+        ([cell("a", [0.83, 0.85]), SIMPLE], 4.0, "a", None),  # from one standard error on
+        ([cell("a", [0.83, 0.85]), SIMPLE], None, "a", None),  # nobody knows
+        ([cell("a", [0.83, 0.85]), cell("bb", [0.8, 0.8])], 9.0, "a", None),  # neither is simple
+        ([cell("a", [0.75, 0.77]), SIMPLE], 9.0, "tfidf", None),  # the simple one was ahead
+        ([cell("a", [0.83, 0.85]), cell("tfidf", [-0.8], method="tfidf")], 9.0, "a", None),  # a constant
+        ([cell("a", [0.83, 0.85]), SIMPLE, cell("frozen", [0.82], method="frozen")], 4.0, "frozen", "a"),
+    ],
+)
+def test_a_simple_row_within_one_standard_error_is_chosen(rows, error, label, ahead):
+    asked = []
+
+    def doubt(ours, theirs):
+        asked.append((ours.label, theirs.label))
+        return error
+
+    choice = choose.choose(rows, "rte", doubt=doubt)
+    assert (choice.label, choice.ahead) == (label, ahead)
+    assert all(ours == "a" and theirs in ("tfidf", "frozen") for ours, theirs in asked)
+    assert choose.choose(rows, "rte").label == ("tfidf" if rows[0].dev[0] < 80 else "a")
 
 
 def test_only_constants():

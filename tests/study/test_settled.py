@@ -26,10 +26,13 @@ def cell(label, scores, **more):
 
 
 def is_settled(rows, doubt=4.0, planned=PLANNED):
+    """``doubt`` is half of the 95 % interval over the dev rows."""
     cells = [
         cell(label, scores, **({"method": "tfidf"} if label == "tfidf" else {})) for label, scores in rows
     ]
-    return settled.settled(cells, planned, lambda ours, theirs: doubt)
+    return settled.settled(
+        cells, planned, lambda ours, theirs: None if doubt is None else doubt / settled.HALF
+    )
 
 
 PLAIN = [80.0, 81.0, 80.5]
@@ -54,7 +57,8 @@ FAR = [70.0, 71.2, 70.4]
         ([("vanilla", [*PLAIN[:2], None]), ("pats", [*FAR[:2], None])], 4.0, None),
         ([("vanilla", PLAIN), ("tfidf", [60.0])], 4.0, ("vanilla", ("tfidf",), ())),
         ([("vanilla", PLAIN), ("tfidf", [95.0])], 4.0, ("tfidf", ("vanilla",), ())),
-        ([("vanilla", PLAIN), ("tfidf", [79.9])], 4.0, ("vanilla", (), ("tfidf",))),
+        ([("vanilla", PLAIN), ("tfidf", [79.9])], 4.0, ("tfidf", (), ("vanilla",))),  # within one error
+        ([("vanilla", PLAIN), ("tfidf", [76.0])], 4.0, ("vanilla", ("tfidf",), ())),
         ([("vanilla", [50.0] * 3), ("pats", [50.0] * 3)], 0.0, ("vanilla", (), ("pats",))),
     ],
 )  # fmt: skip
@@ -118,7 +122,7 @@ class Made(InlinePlacer):
         score = self.scores[run.method][run.data_seed % len(self.scores[run.method])]
         result = make_result(run, [score], score, labels=("a", "b"))
         right = round(40 * score)
-        first = 0 if run.method == "pats" else 40 - right  # the two are right on other rows
+        first = 0 if run.method in ("pats", "tfidf") else 40 - right  # these are right on other rows
         wrong = [not first <= i < first + right for i in range(40)]
         rows = [f"dev,{i},{'ab'[i % 2]},{'ab'[(i + wrong[i]) % 2]}" for i in range(40)]
         text = "\n".join(["split,row,label,prediction", *rows])
@@ -165,3 +169,18 @@ def test_what_may_still_change_goes_on_to_the_last_seed(study, tmp_path):
     result = compare(study, tmp_path / "out", engine=engine, all_seeds=False)
     assert len(engine.made) == 12
     assert not any("Ended after" in sentence for sentence in result.page.verdict)
+
+
+@pytest.mark.parametrize(("simple", "chosen"), [(0.75, "tfidf"), (0.5, "vanilla")])
+def test_a_simple_model_within_one_standard_error_on_dev_is_kept(study, tmp_path, simple, chosen):
+    """Of 40 rows the two disagree on 18 and 28: one standard error is 11 and 12 points."""
+    rows = replace(study, methods=("vanilla",), seeds=1, baselines=("tfidf",))
+    result = compare(rows, tmp_path / "out", engine=Made({"vanilla": [0.8], "tfidf": [simple]}))
+    (note,) = (note for note in result.page.notes if note.startswith("Chosen on dev"))
+    assert note.startswith(f"Chosen on dev for texts: {chosen}")
+    assert ("vanilla was ahead of it on dev by less than one standard error" in note) is (chosen == "tfidf")
+    first, beside = report(tmp_path / "out").answer[:2]
+    assert first.startswith("Use " + chosen if chosen == "vanilla" else "Use tfidf, logistic regression")
+    assert ("On dev vanilla was ahead of tfidf by less than one standard error" in beside) is (
+        chosen == "tfidf"
+    )

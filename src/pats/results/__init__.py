@@ -1,7 +1,7 @@
 """What runs found, as a study and a page read it."""
 
 from pats.measure.distribution import LOWEST, PER_DECADE, WINDOW_BINS, Distribution
-from pats.results.cell import Cell, Outcome, preferred
+from pats.results.cell import Cell, Doubt, Outcome, preferred
 from pats.run.result import Epoch, Result
 from pats.run.spec import Run
 
@@ -11,6 +11,7 @@ __all__ = [
     "WINDOW_BINS",
     "Cell",
     "Distribution",
+    "Doubt",
     "Epoch",
     "Outcome",
     "Result",

@@ -1,6 +1,6 @@
 """The runs of one method on one task with one model, as they ended."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
@@ -128,12 +128,25 @@ class Cell:
         return [seed for seed in self.dev if not self.results[seed].degenerate]
 
 
-def preferred(cells: Sequence[Cell]) -> Cell | None:
+# The standard error × 100 of the difference of two rows over the dev rows; None where nobody knows.
+Doubt = Callable[[Cell, Cell], float | None]
+
+
+def preferred(cells: Sequence[Cell], doubt: Doubt | None = None) -> Cell | None:
     """Of the rows of a task the one to use, by mean dev score over seeds; None without scores.
 
     Rows that only predict one constant are preferred only where all do, whatever their score. Rows with
     failed runs are considered only where every row has some: a mean over the seeds that survived would favour
     an unstable method.
+
+    A fine-tuned row is preferred to a simple one only from one standard error of their difference on. Its
+    epoch and learning rate were chosen on the same dev rows, which flatters it.
+
+    Source: the one-standard-error rule (Breiman, Friedman, Olshen and Stone 1984, section 3.4.3).
+
+    Args:
+        cells: The rows.
+        doubt: The standard error; None is without the rule.
     """
     scored = [cell for cell in cells if cell.dev]
     if not scored:
@@ -141,5 +154,14 @@ def preferred(cells: Sequence[Cell]) -> Cell | None:
     able = [cell for cell in scored if cell.learned] or scored
     whole = [cell for cell in able if len(cell.dev) == len(cell.outcomes)]
     way = sign(str(scored[0].metric))
-    # Rounding chooses nothing, and of equals the simpler one is chosen.
-    return max(whole or able, key=lambda cell: (round(way * fmean(cell.dev.values()), 6), cell.simple))
+
+    def rank(cell: Cell) -> tuple[float, bool]:
+        # Rounding chooses nothing, and of equals the simpler one is chosen.
+        return round(way * fmean(cell.dev.values()), 6), cell.simple
+
+    ahead = max(whole or able, key=rank)
+    simple = max((cell for cell in whole or able if cell.simple), key=rank, default=None)
+    if ahead.simple or simple is None or doubt is None:
+        return ahead
+    error = doubt(ahead, simple)
+    return ahead if error is None or rank(ahead)[0] - rank(simple)[0] >= error else simple

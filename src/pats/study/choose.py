@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pats.results import Cell, preferred
+from pats.results import Cell, Doubt, preferred
 from pats.run.folder.files import remove
 from pats.run.model.exported import read_card
 from pats.study.store.files import link_tree
@@ -25,6 +25,7 @@ class Chosen:
         dev: Its dev score × 100.
         test: Its test score × 100; None without a test split.
         constant: It predicts one constant, as every other run does.
+        ahead: The fine-tuned row that was ahead on dev by less than one standard error; None without one.
     """
 
     task: str
@@ -35,16 +36,21 @@ class Chosen:
     dev: float
     test: float | None
     constant: bool = False
+    ahead: str | None = None
 
 
-def choose(cells: Sequence[Cell], task: str, whole: Sequence[Cell] = ()) -> Chosen | None:
+def choose(
+    cells: Sequence[Cell], task: str, whole: Sequence[Cell] = (), doubt: Doubt | None = None
+) -> Chosen | None:
     """The best row by mean dev score over seeds, and of it the first best seed; None without scores.
 
     Where the cells hold a part of the seeds, ``whole`` has all: its weights are those that were kept. A run
-    that predicts one constant is chosen only where all do, see ``pats.results.preferred``.
+    that predicts one constant is chosen only where all do, and a fine-tuned row only where it is clearly
+    ahead of the simple ones; see ``pats.results.preferred``.
     """
-    best = preferred([cell for cell in cells if cell.task == task])
-    if best is None:
+    rows = [cell for cell in cells if cell.task == task]
+    best, ahead = preferred(rows, doubt), preferred(rows)
+    if best is None or ahead is None:
         return None
     places = (best.task, best.model, best.label)
     cell = next((c for c in whole if (c.task, c.model, c.label) == places), best)
@@ -52,7 +58,10 @@ def choose(cells: Sequence[Cell], task: str, whole: Sequence[Cell] = ()) -> Chos
     seed = max(cell.learned or cell.dev, key=lambda seed: way * cell.dev[seed])
     run_id = next(outcome.run_id for outcome in cell.outcomes if outcome.seed == seed)
     constant = cell.results[seed].degenerate
-    return Chosen(task, cell.model, cell.label, seed, run_id, cell.dev[seed], cell.test.get(seed), constant)
+    passed = None if ahead is best else ahead.label
+    return Chosen(
+        task, cell.model, cell.label, seed, run_id, cell.dev[seed], cell.test.get(seed), constant, passed
+    )
 
 
 def best(store: Store, run_ids: Sequence[str]) -> str | None:

@@ -126,7 +126,15 @@ class Keeper:
         return choice.constant and not self.options.force and not held
 
     def note(self, choice: Chosen) -> str:
-        """What was exported of a task, in a sentence."""
+        """What was exported of a task, in a sentence or two."""
+        if choice.ahead is None:
+            return self._kept(choice)
+        return (
+            f"{self._kept(choice)} {choice.ahead} was ahead of it on dev by less than one standard error, "
+            "and its epoch was chosen on the same rows; so the simple model is kept."
+        )
+
+    def _kept(self, choice: Chosen) -> str:
         if self.refuses(choice):
             return (
                 f"No model was exported for {choice.task}: every run predicts one constant; {CURE}, or "

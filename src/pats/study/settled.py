@@ -1,11 +1,11 @@
 """Whether more seeds of a comparison can still change which model to use.
 
-Looked at after every round of seeds, from the third on. The row that is ahead on dev is compared with each
+Looked at after every round of seeds, from the third on. The row that would be chosen is compared with each
 other one, paired by seed, by a t interval of their difference. The other row is
 
 - *behind*, where the interval is all on the leader's side;
-- *level*, where all of it is within what these dev rows leave open: half of the 95 % interval, over the dev
-  rows, of the difference of the two first runs. More seeds would choose between models that the rows cannot
+- *level*, where all of it is within what these dev rows leave open: 1.96 standard errors, over the dev rows,
+  of the difference of the two first runs. More seeds would choose between models that the rows cannot
   tell apart.
 
 Where every row is one of the two, nothing is left to decide. Several looks have several chances to be wrong,
@@ -13,16 +13,14 @@ so the 5 % are divided among them. That all rows must agree needs no further cor
 say: they stay clean for the verdict.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import NormalDist, fmean
 
 from pats.page.content.words import count, duration, listed
-from pats.page.numbers.examples import Answers, Damaged
-from pats.page.numbers.judged import paired_over_examples
-from pats.page.numbers.reading import first_answers
+from pats.page.numbers.reading import over_dev
 from pats.page.numbers.statistics import ALPHA, interval
-from pats.results import Cell, preferred
+from pats.results import Cell, Doubt, preferred
 from pats.study.cells import predictions, with_results
 from pats.study.partial import comparable
 from pats.study.plan.agenda import Agenda
@@ -31,9 +29,7 @@ from pats.study.store.results import Store
 from pats.tasks.metrics import sign
 
 LEAST = 3  # seeds of every row before anything is settled
-
-# Half of the interval of two rows' difference × 100 over the dev rows; None where nobody knows.
-Doubt = Callable[[Cell, Cell], float | None]
+HALF = NormalDist().inv_cdf(1 - ALPHA / 2)  # standard errors to either side in a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class Settled:
     """That more seeds change nothing.
 
     Args:
-        leader: The row that is ahead on dev.
+        leader: The row that would be chosen, by its dev scores.
         behind: Rows that are behind it beyond the chance of seeds.
         level: Rows that differ from it by less than the dev rows can tell.
         seeds: Seeds that every row has.
@@ -81,14 +77,14 @@ def settled(cells: Sequence[Cell], planned: int, doubt: Doubt) -> Settled | None
     Args:
         cells: All rows, with the outcomes so far.
         planned: Seeds of every row.
-        doubt: What the dev rows leave open between two rows.
+        doubt: The standard error of the difference of two rows over the dev rows.
     """
     seeds = rounds(cells)
     looks = planned - LEAST
     if not LEAST <= seeds < planned:
         return None
     able = [cell for cell in comparable(cells) if not cell.control and cell.dev]
-    leader = preferred(able)
+    leader = preferred(able, doubt)
     # A row with failed runs is not chosen beside one without; where the leader has some, nothing is settled.
     if leader is None or len(leader.dev) < len(leader.outcomes):
         return None
@@ -100,7 +96,8 @@ def settled(cells: Sequence[Cell], planned: int, doubt: Doubt) -> Settled | None
         if low > 0:
             behind.append(cell.label)
             continue
-        half = doubt(leader, cell)
+        error = doubt(leader, cell)
+        half = None if error is None else HALF * error
         if half is None or not -half <= low <= high <= half:
             return None
         level.append(cell.label)
@@ -129,18 +126,7 @@ class Watch:
         if seeds <= self._looked:
             return None
         self._looked = seeds
-        return settled(cells, len(self.study.seed_list), self._doubt)
-
-    def _doubt(self, ours: Cell, theirs: Cell) -> float | None:
-        """Half of the interval of the difference of two first runs over the dev rows."""
-        found = paired_over_examples(self._answers(ours), self._answers(theirs), str(ours.metric))
-        return None if found is None else (found[1][1] - found[1][0]) / 2
-
-    def _answers(self, cell: Cell) -> list[Answers]:
-        try:
-            return first_answers(cell, predictions(self.store, [cell]), "dev")
-        except Damaged:  # the page names the file
-            return []
+        return settled(cells, len(self.study.seed_list), over_dev(predictions(self.store, cells)))
 
 
 def _gap(leader: Cell, other: Cell, confidence: float) -> tuple[float, float]:

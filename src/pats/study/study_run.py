@@ -92,14 +92,16 @@ class StudyRun:
         """Tables and chosen models of what has ended; where the time did, of what can be compared."""
         whole = with_results(self.store, planned)
         cells = partial.comparable(whole) if self.ended else whole
-        choices = {task: choose.choose(cells, task, whole) for task in self.study.task_list}
+        written = predictions(self.store, cells)
+        doubt = reading.over_dev(written)
+        choices = {task: choose.choose(cells, task, whole, doubt) for task in self.study.task_list}
         chosen = {task: choice for task, choice in choices.items() if choice is not None}
         keeper = Keeper(self.study, self.store, self.engine, self.options, self.notes)
         exported = {task: choice for task, choice in chosen.items() if not keeper.refuses(choice)}
         self.options.limit.last = 0.0
         keeper.export(planned, exported)
         groups = tuple(tables.groups(cells))
-        readings = reading.read(groups, predictions(self.store, cells))
+        readings = reading.read(groups, written)
         choice_notes = [keeper.note(choice) for choice in chosen.values()]
         notes = (*self.data.notes, *self.notes, *choice_notes, *self.store.problems)
         summary = summary_of(groups, notes, readings) if groups else Summary((), (), notes)

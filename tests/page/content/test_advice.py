@@ -6,6 +6,7 @@ import pytest
 from pats.page.content import advice
 from pats.page.content.document import Source, document
 from pats.page.content.mistakes import mistakes
+from pats.page.content.picked import pick
 from pats.page.formats.html import html
 from pats.page.numbers import examples, tables
 from pats.page.numbers.examples import Answers
@@ -101,7 +102,7 @@ def test_the_sentences_after_it():
 def test_whether_the_next_best_is_behind(theirs, said):
     groups, read = study(*USUAL, wrong={**WRONG, "tfidf": theirs})
     assert advice.lines(groups, read)[1].endswith(said)
-    little = any("would gain little" in step for step in advice.next_steps(advice.pick(groups, read), groups))
+    little = any("would gain little" in step for step in advice.next_steps(pick(groups, read), groups))
     assert little == ("cannot tell" in said)
 
 
@@ -119,19 +120,19 @@ def test_a_simple_model_that_dev_did_not_choose_but_test_prefers(theirs, clear):
 
 def test_a_class_that_is_hardly_found():
     groups, read = study(*USUAL, wrong={**WRONG, "vanilla": list(range(0, 30, 2))})
-    steps = advice.next_steps(advice.pick(groups, read), groups)
+    steps = advice.next_steps(pick(groups, read), groups)
     assert "Label more rows of 'no': of its 20 test rows only 5 are found." in steps
 
 
 def test_examples_of_each_confusion():
     groups, read = study(*USUAL, wrong=WRONG)
-    section = mistakes(advice.pick(groups, read), KNOWN)
+    section = mistakes(pick(groups, read), KNOWN)
     assert [grid.title for grid in section.grids] == [
         "'no' taken for 'yes': 3 of 20",
         "'yes' taken for 'no': 1 of 20",
     ]
     assert section.grids[0].rows == (("text 0", "80 %"), ("text 2", "80 %"), ("text 4", "80 %"))
-    nameless = mistakes(advice.pick(groups, read), {})
+    nameless = mistakes(pick(groups, read), {})
     assert nameless.grids[1].rows == (("row 2", "80 %"),)
 
 
@@ -141,7 +142,7 @@ def test_the_largest_errors_of_scores():
     predicted[[3, 7]] += (0.5, 2.0)
     reading = Reading((), {}, {}, (), {"vanilla": [Answers(TRUE, predicted, None, "test")]})
     groups, read = tables.groups([cell]), {("reviews", "minilm"): reading}
-    (grid,) = mistakes(advice.pick(groups, read), KNOWN).grids
+    (grid,) = mistakes(pick(groups, read), KNOWN).grids
     assert grid.rows == (("text 7", "1.00", "3.00"), ("text 3", "1.00", "1.50"))
 
 

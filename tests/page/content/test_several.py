@@ -4,6 +4,7 @@ import numpy as np
 
 from pats.page.content import advice
 from pats.page.content.mistakes import mistakes
+from pats.page.content.picked import pick
 from pats.page.content.several import Slip, slips, told
 from pats.page.numbers import examples, tables
 from pats.page.numbers.examples import Answers
@@ -62,7 +63,7 @@ def test_the_answer_says_it():
 
 def test_three_examples_of_each_the_surest_first():
     groups, read = study(vanilla=VANILLA, tfidf=TFIDF)
-    section = mistakes(advice.pick(groups, read), KNOWN)
+    section = mistakes(pick(groups, read), KNOWN)
     assert [grid.title for grid in section.grids] == [
         "'rude' missed: 4 of 24",
         "'spam' wrongly given: 1 of 24",
@@ -77,7 +78,7 @@ def test_three_examples_of_each_the_surest_first():
 
 def test_the_choice_has_intervals_of_the_differences():
     groups, read = study(vanilla=VANILLA, tfidf=TFIDF)
-    chosen = advice.pick(groups, read)
+    chosen = pick(groups, read)
     gap, (low, high) = advice.over_examples(chosen, groups[0].lines[1])
     assert 0 < low < gap < high
     (grid,) = advice.choice(chosen).grids

@@ -45,6 +45,15 @@ def test_a_difference_over_examples_is_paired():
     assert judged.paired_over_examples([ours], [ours], "macro_f1") == (0.0, (0.0, 0.0))
 
 
+def test_the_standard_error_of_a_paired_difference_is_the_textbooks():
+    ours, theirs = answers(0.2), answers(0.4, seed=2)
+    gap = (ours.predicted == TRUE) * 1.0 - (theirs.predicted == TRUE)
+    expected = 100 * gap.std() / np.sqrt(200)
+    assert judged.error_over_examples([ours], [theirs], "accuracy") == pytest.approx(expected, rel=0.1)
+    assert judged.error_over_examples([ours], [ours], "macro_f1") == 0.0
+    assert judged.error_over_examples([], [theirs], "accuracy") is None
+
+
 @pytest.mark.parametrize("metric", ["macro_f1", "balanced_accuracy"])
 def test_other_metrics_are_resampled_too(metric):
     value, (low, high) = judged.paired_over_examples([answers(0.1)], [answers(0.7, seed=2)], metric)

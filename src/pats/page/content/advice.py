@@ -1,7 +1,6 @@
 """The answer of a comparison on a table: what to use, how good it is, beside what, and what to do next."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,13 @@ from pats import baselines
 from pats.page.content import several
 from pats.page.content.blocks import Grid, Section
 from pats.page.content.names import always, metric_name, metric_of
-from pats.page.content.simpler import EPSILON, best_simple, majority
+from pats.page.content.picked import Pick, pick
+from pats.page.content.simpler import EPSILON, best_simple
 from pats.page.content.words import CURE, between, count, listed, name_of, number, signed
 from pats.page.numbers import judged
-from pats.page.numbers.examples import Answers, Examples
-from pats.page.numbers.reading import Reading, Readings
+from pats.page.numbers.reading import Readings
 from pats.page.numbers.rows import Rows
 from pats.page.numbers.tables import CONSTANT, Group, Line
-from pats.results import preferred
 
 FEW = 400  # test rows below which more of them are what would make a score surer
 UNSURE = 4.0  # points to either side from which on a score is called uncertain
@@ -25,64 +23,6 @@ TO_CHECK = 5  # rows whose labels are listed
 POOR = 70.0  # recall × 100 below which more rows of a class are asked for
 
 Known = Mapping[str, Mapping[str, Rows]]  # rows of tables by task and split
-
-
-@dataclass(frozen=True)
-class Pick:
-    """What a comparison on one table recommends.
-
-    Args:
-        group: The table, with the model that the row is of.
-        line: The row to use.
-        reading: What its predictions show.
-        answers: What its first run says of every example; empty where nothing was read.
-        constant: The score × 100 of one answer for all.
-    """
-
-    group: Group
-    line: Line
-    reading: Reading
-    answers: Sequence[Answers]
-    constant: float | None
-
-    @property
-    def useless(self) -> bool:
-        """It is no better than one answer for all."""
-        if self.line.cell.method == CONSTANT or not self.line.cell.learned:
-            return True
-        mean = self.line.mean
-        if self.constant is None or mean is None:
-            return False
-        return self.group.sign * (mean - self.constant) <= EPSILON
-
-    @property
-    def several(self) -> Sequence[Answers]:
-        """What its first run says where an example may have several labels; ``answers`` is then empty."""
-        return self.reading.several.get(self.line.cell.label, ())
-
-    @property
-    def examples(self) -> Examples | None:
-        """Doubts over examples of its first run."""
-        return self.reading.first.get(self.line.cell.label)
-
-
-def pick(groups: Sequence[Group], read: Readings) -> Pick | None:
-    """The row to use of a study of one table of the user's own; None for others, and without scores."""
-    if len({group.task for group in groups}) != 1 or not any(map(on_a_table, groups)):
-        return None
-    lines = {id(line.cell): (group, line) for group in groups for line in group.lines if line.scores}
-    able = [line.cell for _, line in lines.values() if not line.cell.control]
-    cell = preferred(able)
-    if cell is None:
-        return None
-    group, line = lines[id(cell)]
-    reading = read.get((group.task, group.model), Reading())
-    return Pick(group, line, reading, reading.answers.get(cell.label, ()), majority(group, read))
-
-
-def on_a_table(group: Group) -> bool:
-    """Whether a group is of a table of the user's own, and of no task with a name."""
-    return any(result.run.task is None for line in group.lines for result in line.cell.results.values())
 
 
 def lines(groups: Sequence[Group], read: Readings) -> tuple[str, ...]:
@@ -166,7 +106,8 @@ def _beside(chosen: Pick) -> str:
     if not scores:
         return ""
     own = f"{chosen.line.cell.label} {number(chosen.line.mean)}"
-    return f"In {metric_of(group)} × 100 on {group.where}: {', '.join([own, *scores])}.{_rival(chosen)}"
+    where = f"In {metric_of(group)} × 100 on {group.where}"
+    return f"{where}: {', '.join([own, *scores])}.{_rival(chosen)}{_passed(chosen)}"
 
 
 def _rival(chosen: Pick) -> str:
@@ -184,6 +125,15 @@ def _rival(chosen: Pick) -> str:
         f"; dev chose {second.cell.label}, as a choice on {chosen.group.split} would flatter what it chooses"
     )
     return f"{told}{why if not ahead and chosen.group.split == 'test' else ''}."
+
+
+def _passed(chosen: Pick) -> str:
+    if chosen.ahead is None or chosen.useless:
+        return ""
+    return (
+        f" On dev {chosen.ahead} was ahead of {chosen.line.cell.label} by less than one standard error; of "
+        "such two the simple model is used."
+    )
 
 
 def best_other(chosen: Pick) -> Line | None:

@@ -17,6 +17,7 @@ from pats.page.content import (
     worth,
 )
 from pats.page.content.blocks import Grid, Section
+from pats.page.content.picked import Pick, pick
 from pats.page.content.summary import Summary, summary_of
 from pats.page.content.words import count, listed, name_of, title_of
 from pats.page.numbers import reading, rows
@@ -116,7 +117,7 @@ def document(groups: Sequence[Group], source: Source) -> Document:
         sections.troubles(groups),
         sections.provenance(groups, source.command, source.settings, source.folder),
     ]
-    chosen = advice.pick(groups, read)
+    chosen = pick(groups, read)
     if chosen is not None:
         parts = [*_first(chosen, groups, source, known, summary), *map(worth.pruned, parts)]
     return Document(
@@ -130,7 +131,7 @@ def document(groups: Sequence[Group], source: Source) -> Document:
 
 
 def _first(
-    chosen: advice.Pick, groups: Sequence[Group], source: Source, known: advice.Known, summary: Summary
+    chosen: Pick, groups: Sequence[Group], source: Source, known: advice.Known, summary: Summary
 ) -> list[Section | None]:
     """The first screen of a table of the user's own."""
     findings = source.tables.get(chosen.group.task, {}).get("findings", ())

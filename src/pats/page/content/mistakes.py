@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pats.page.content.advice import Known, Pick, confused
+from pats.page.content.advice import Known, confused
 from pats.page.content.blocks import Grid, Section
+from pats.page.content.picked import Pick
 from pats.page.content.several import slips
 from pats.page.content.words import number
 from pats.page.numbers.examples import Answers, Array

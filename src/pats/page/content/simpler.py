@@ -7,6 +7,7 @@ from pats.page.content.names import always, metric_of, tables_named
 from pats.page.content.words import CURE, count, number
 from pats.page.numbers.reading import Readings
 from pats.page.numbers.tables import CONSTANT, Group, Line
+from pats.results import Doubt, preferred
 
 EPSILON = 1e-9
 
@@ -43,11 +44,12 @@ def simpler(groups: Sequence[Group], read: Readings) -> list[str]:
         where = "" if len(groups) == 1 else f"On {tables_named([group])}: "
         beyond = "" if constant is None else f"; always answering {always(group)} scores {number(constant)}"
         seeds = "" if len(best.scores) == 1 else f", a mean over {count(len(best.scores), 'seed')}"
-        ahead = max(filter(learned, tuned), key=lambda line: group.sign * _on_dev(line), default=None)
+        able = [line.cell for line in (*tuned, simple)]
+        ahead = preferred(able, doubt_of(read))
         use, chosen = "Use the simple model", ""
-        if ahead is not None and group.sign * (_on_dev(ahead) - _on_dev(simple)) > EPSILON:
+        if ahead is not None and not ahead.simple:
             use = "Fine-tuning did not pay beside the simple model"
-            chosen = f"; on dev, which chooses, {ahead.cell.label} was ahead"
+            chosen = f"; on dev, which chooses, {ahead.label} was ahead"
         sentences.append(
             f"{where}{use} {simple.cell.label}: it scores {number(simple.mean)} ({metric_of(group)} × 100) "
             f"without fine-tuning, and no fine-tuned model beats it (the best, {best.cell.label}: "
@@ -70,6 +72,11 @@ def majority(group: Group, read: Readings) -> float | None:
         return group.majority
     reading = read.get((group.task, group.model))
     return None if reading is None else reading.majority
+
+
+def doubt_of(read: Readings) -> Doubt | None:
+    """What the dev rows leave open between two rows; None where nothing was read."""
+    return next((reading.doubt for reading in read.values()), None)
 
 
 def learned(line: Line | None) -> bool:

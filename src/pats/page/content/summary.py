@@ -8,6 +8,7 @@ from pats import paper
 from pats.page.content import advice, classes, simpler
 from pats.page.content.blocks import Grid
 from pats.page.content.names import always, metric_of
+from pats.page.content.picked import on_a_table
 from pats.page.content.verdict import gap, verdict
 from pats.page.content.words import count, name_of, number
 from pats.page.numbers import statistics, tables
@@ -53,7 +54,7 @@ def summary_of(groups: Sequence[Group], notes: Sequence[str] = (), read: Reading
     over = tables.overall(groups)
     grids = [_grid(group, simpler.majority(group, read)) for group in groups]
     grids += [grid for grid in map(_parts, groups) if grid is not None]
-    if len(groups) == 1 and advice.on_a_table(groups[0]):
+    if len(groups) == 1 and on_a_table(groups[0]):
         grids += classes.grids(groups, read, most=CLASSES)
     if len(groups) > 1:
         grids.insert(0, _summary(groups, over))

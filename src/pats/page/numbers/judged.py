@@ -99,6 +99,27 @@ def paired_over_examples(
     Returns:
         None where the two are not of the same examples.
     """
+    found = _gaps(ours, theirs, metric)
+    if found is None:
+        return None
+    low, high = np.quantile(found[1], [0.025, 0.975])
+    return 100 * found[0], (100 * float(low), 100 * float(high))
+
+
+def error_over_examples(ours: Sequence[Answers], theirs: Sequence[Answers], metric: str) -> float | None:
+    """The standard error × 100 of that difference over examples: its standard deviation over the resamples.
+
+    Returns:
+        None where the two are not of the same examples.
+    """
+    found = _gaps(ours, theirs, metric)
+    return None if found is None else 100 * float(np.std(found[1], ddof=1))
+
+
+def _gaps(
+    ours: Sequence[Answers], theirs: Sequence[Answers], metric: str
+) -> tuple[float, NDArray[np.float64]] | None:
+    """The difference of two runs, and that of every resample of their examples."""
     if not ours or len(ours) != len(theirs):
         return None
     if not all(np.array_equal(a.true, b.true) for a, b in zip(ours, theirs, strict=True)):
@@ -113,8 +134,7 @@ def paired_over_examples(
             draws.append(gap[rows].mean(axis=1))
         else:
             draws.append(each(a, metric, rows) - each(b, metric, rows))
-    low, high = np.quantile(np.mean(draws, axis=0), [0.025, 0.975])
-    return 100 * float(np.mean(points)), (100 * float(low), 100 * float(high))
+    return float(np.mean(points)), np.mean(draws, axis=0)
 
 
 def _each(answers: Answers, metric: str) -> NDArray[np.float64]:

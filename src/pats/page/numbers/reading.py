@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pats.page.numbers import examples
+from pats.page.numbers import examples, judged
 from pats.page.numbers.examples import Answers, Damaged, Examples
 from pats.page.numbers.tables import Group
-from pats.results import Cell, Result
+from pats.results import Cell, Doubt, Result
 from pats.tasks import multilabel
 
 Counts = NDArray[np.int64]
@@ -29,6 +29,7 @@ class Reading:
         damaged: A sentence for every file that cannot be read.
         answers: What the first run that was read says of every example, by row.
         several: The same where an example may have several labels; counts and answers are then empty.
+        doubt: What the dev rows leave open between two rows, of whatever model (``over_dev``).
     """
 
     labels: tuple[str, ...] = ()
@@ -37,6 +38,7 @@ class Reading:
     damaged: tuple[str, ...] = ()
     answers: Mapping[str, Sequence[Answers]] = field(default_factory=dict)
     several: Mapping[str, Sequence[Answers]] = field(default_factory=dict)
+    doubt: Doubt | None = None
 
     @property
     def majority(self) -> float | None:
@@ -105,17 +107,33 @@ def _read(group: Group, predictions: Mapping[str, Path], most: int | None) -> Re
             if row not in first:
                 doubts = examples.resampled(parts, result.metric, classes)
                 first |= {} if doubts is None else {row: doubts}
-    return Reading(labels, counts, first, tuple(damaged), answers, several)
+    return Reading(labels, counts, first, tuple(damaged), answers, several, over_dev(predictions))
 
 
-def first_answers(cell: Cell, predictions: Mapping[str, Path], split: str) -> list[Answers]:
-    """What the first run of a row says of a split; empty where none has written its predictions.
+def over_dev(predictions: Mapping[str, Path]) -> Doubt:
+    """The standard error × 100 of the difference of two rows' first runs over the dev rows.
 
-    Raises:
-        Damaged: They cannot be read.
+    It is None where their predictions are not there or cannot be read; the page names a damaged file.
     """
+    known: dict[tuple[str, ...], float | None] = {}
+
+    def error(ours: Cell, theirs: Cell) -> float | None:
+        pair = tuple(name for cell in (ours, theirs) for name in (cell.task, cell.model, cell.label))
+        if pair not in known:
+            try:
+                first, second = (_first_answers(cell, predictions) for cell in (ours, theirs))
+                known[pair] = judged.error_over_examples(first, second, str(ours.metric))
+            except Damaged:
+                known[pair] = None
+        return known[pair]
+
+    return error
+
+
+def _first_answers(cell: Cell, predictions: Mapping[str, Path]) -> list[Answers]:
+    """What the first run of a row says of the dev rows; empty where none has written its predictions."""
     _, _, files = next(iter(_written(cell, predictions)), (0, None, []))
-    return _answers(files, split)
+    return _answers(files, "dev")
 
 
 Files = list[tuple[Path, Result]]  # predictions, and the result that they are of
