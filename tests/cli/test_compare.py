@@ -32,3 +32,13 @@ def test_compare_and_watch(inputs, tmp_path, capsys):
     assert [state["state"] for state in json.loads(capsys.readouterr().out)] == ["done"]
     assert main(["watch", str(tmp_path)]) == 0
     assert "1 of 1 runs done" in capsys.readouterr().out
+    arguments.remove("--json")
+    assert main(["compare", *arguments]) == 0
+    assert str(tmp_path / "report.html") in capsys.readouterr().out
+    (tmp_path / "sensitivity.json").write_text("{")  # of a figure that the page would show
+    assert main(["compare", *arguments]) == 0
+    captured = capsys.readouterr()
+    assert "The page was not written" in captured.err
+    assert "sensitivity.json" in captured.err
+    assert "report.html" not in captured.out
+    assert not (tmp_path / "report.html").exists()

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -173,10 +174,14 @@ def test_on_the_command_line(tmp_path, tiny_bert, capsys):
     flags = ["--data", str(path), "--model", str(tiny_bert), "--label", *NAMES, "--max-length", "16"]
     assert main(["run", *flags, "--method", "tfidf", "--out", str(out), "--quiet"]) == 0
     assert main(["predict", str(out / "model"), str(path), "--out", str(tmp_path / "p.csv"), "--quiet"]) == 0
-    first = next(csv.DictReader((tmp_path / "p.csv").open()))
+    first, *rest = csv.DictReader((tmp_path / "p.csv").open())
     assert first["prediction"] == "rude"
     assert {"p_rude", "p_spam", "p_threat"} <= set(first)
-    capsys.readouterr()
+    sets = [[name for name in NAMES if name in row["prediction"]] for row in (first, *rest)]
+    counted = Counter(name for names in sets for name in names or [multilabel.NOTHING])
+    assert any(len(names) > 1 for names in sets)
+    shares = capsys.readouterr().out.splitlines()[-1].partition(": ")[2].split(", ")
+    assert dict(share.rsplit(" ", 1) for share in shares) == {k: str(v) for k, v in counted.items()}
     assert main(["inspect", str(path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["kind"] == "multilabel"

@@ -18,7 +18,7 @@ from pats.study.options import Options
 from pats.study.place.protocol import Placer
 from pats.study.plan.agenda import Agenda, agenda
 from pats.study.plan.grid import Study
-from pats.study.report import write_page
+from pats.study.report import PAGE, write_page
 from pats.study.result import StudyResult
 from pats.study.study_run import StudyRun
 
@@ -137,6 +137,7 @@ def _compare(study_run: StudyRun) -> StudyResult:
         try:
             write_page(result.out)
         except InputError as error:  # such as a figure's file of another make; the results are there
+            (result.out / PAGE).unlink(missing_ok=True)  # an older one is of other results
             study_run.say(f"The page was not written: {error}", style="yellow")
     return result
 
