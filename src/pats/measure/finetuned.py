@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from pats._errors import InputError
 from pats.measure.distribution import Distribution
 from pats.measure.sensitivity import sensitivity
+from pats.measure.trained import MAX_LENGTH, title_of
 from pats.run import batches, environment, targets
 from pats.run.model import classifier, exported
 from pats.run.outcome import kind
 from pats.tasks import TaskData
-
-MAX_LENGTH = 128
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def measure(
             if key is not None:
                 groups.setdefault(key, Distribution()).__iadd__(part)
     return Sensitivities(
-        label or _label(name),
+        label or title_of(name),
         data.name,
         reduce,
         total,
@@ -168,11 +167,6 @@ def _layer(name: str) -> str | None:
     """The first number in a parameter's name: its layer."""
     number = re.search(r"(?<=\.)\d+(?=\.)", name)
     return number and number.group()
-
-
-def _label(name: str) -> str:
-    path = Path(name)
-    return path.parent.name if path.name == "model" and path.parent.name else path.name
 
 
 def _classes(labels: tuple[str, ...]) -> str:

@@ -62,8 +62,7 @@ class Facts:
     @property
     def title(self) -> str:
         """The model's name without the path to it."""
-        path = Path(self.name)
-        return path.parent.name if path.name == "model" and path.parent.name else path.name
+        return title_of(self.name)
 
 
 class Trained(Protocol):
@@ -104,7 +103,7 @@ class Encoder:
 
 
 @dataclass(frozen=True)
-class Simple:
+class SimpleModel:
     """A model that is no network, such as TF-IDF with logistic regression."""
 
     facts: Facts
@@ -140,7 +139,7 @@ def load_model(folder: str | Path) -> Trained:
         pair=model.pair,
         thresholds=model.thresholds,
     )
-    return Simple(facts, model)
+    return SimpleModel(facts, model)
 
 
 def load_encoder(folder: str | Path) -> Encoder:
@@ -166,6 +165,12 @@ def load_encoder(folder: str | Path) -> Encoder:
     module: nn.Module = loaded.model
     module.to(environment.device()).eval()
     return Encoder(facts, loaded.model, loaded.tokenizer)
+
+
+def title_of(folder: str) -> str:
+    """A model's name: its folder's, or that of the run which holds a folder ``model``."""
+    path = Path(folder)
+    return path.parent.name if path.name == MODEL and path.parent.name else path.name
 
 
 def _chosen(folder: str | Path) -> str:
