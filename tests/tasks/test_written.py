@@ -24,6 +24,27 @@ def test_lists_that_are_written_out_are_read(tmp_path, cells):
     assert any("several labels, listed" in note for note in data.notes)
 
 
+@pytest.mark.parametrize("marks", [(0.0, 1.0), (0, 1), (False, True)])
+def test_marks_by_label_as_spacy_writes_them(tmp_path, marks):
+    rows = [
+        {"text": f"text {i}", "cats": {"joy": marks[i % 2], "love": marks[i % 3 == 0]}} for i in range(60)
+    ]
+    data = load(data=write_table(tmp_path / "a.jsonl", rows))
+    assert data.multilabel
+    assert data.labels == ("joy", "love")
+    either = [
+        {"text": f"text {i}", "cats": {"joy": marks[i % 2], "love": marks[1 - i % 2]}} for i in range(60)
+    ]
+    data = load(data=write_table(tmp_path / "b.jsonl", either))
+    assert (data.labels, data.multilabel) == (("joy", "love"), False)
+
+
+def test_shares_by_label_are_refused(tmp_path):
+    rows = [{"text": f"text {i}", "cats": {"joy": 0.7, "love": 0.3}} for i in range(60)]
+    with pytest.raises(InputError, match="objects with parts of their own"):
+        load(data=write_table(tmp_path / "a.jsonl", rows))
+
+
 def test_numbers_as_numpy_prints_them_and_names_with_a_comma(tmp_path):
     numbers = load(data=write_table(tmp_path / "a.csv", labelled_rows(["[27]", "[ 2 27]", "[2]"] * 20)))
     assert numbers.labels == ("2", "27")

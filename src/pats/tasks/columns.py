@@ -20,8 +20,9 @@ _PAIRS = (
 )
 TEXTS = ("text", "sentence", "review", "content", "comment", "message", "tweet", "body", "question", "title")
 LABELS = (
-    *("label", "labels", "class", "target", "category", "score", "rating", "stars", "y"),
-    *("sentiment", "intent", "emotion", "topic", "polarity"),
+    *("label", "labels", "class", "category", "score", "rating", "stars", "y"),
+    *("sentiment", "intent", "emotion", "topic", "polarity", "stance", "cats"),
+    "target",  # last, as beside another one it is what a stance or a sentiment is of
 )
 
 

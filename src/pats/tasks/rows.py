@@ -14,7 +14,7 @@ from pats.tasks.audit import Finding, Row
 from pats.tasks.audit.finding import SHOWN
 from pats.tasks.audit.labels import lost
 from pats.tasks.columns import SPLIT_COLUMNS, Columns, names_of, usual
-from pats.tasks.reading import SUFFIXES, WARNING, Table, is_frame, open_table, readable, stem
+from pats.tasks.reading import SUFFIXES, WARNING, Table, is_frame, open_table, readable, stem, text_folder
 from pats.tasks.split_names import NAMES
 from pats.tasks.times import times_of
 from pats.tasks.written import unwritten
@@ -52,9 +52,12 @@ def tables_of(asked: Asked) -> dict[str | None, Table]:
     folder = Path(data)
     files = _files(folder)
     if "train" not in files:
+        by_class = text_folder.tables(folder)
+        if by_class:
+            return by_class
         raise InputError(
-            f"{folder} has no train table: put train.csv there (or {', '.join(SUFFIXES)}), or name "
-            "the task if this is a GLUE folder"
+            f"{folder} has no train table: put train.csv there (or {', '.join(SUFFIXES)}), or a folder of "
+            "text files for each class, or name the task if this is a GLUE folder"
         )
     found: dict[str | None, Table] = {
         split: open_table(files[split], quoting=quoting, sheet=sheet)

@@ -17,9 +17,10 @@ _SPACED = re.compile(rf"\[\s*({_PART}(?:\s+{_PART})*)\s*\]")  # as numpy prints 
 def unwritten(table: Table, name: str, one: bool = False) -> Table:
     """The table with the lists that a column holds as text, in JSON's, Python's or numpy's form.
 
-    Of an object with one key, as Label Studio writes it, the list under that key is taken. A plain word
-    beside lists is a list of one, as Label Studio writes a single choice. A column of which any cell is
-    something else stays as it is.
+    Of an object with one key, as Label Studio writes it, the list under that key is taken. An object that
+    marks each label with 0 or 1, as spaCy writes it, is the list of those with 1. A plain word beside lists
+    is a list of one, as Label Studio writes a single choice. A column of which any cell is something else
+    stays as it is.
 
     Args:
         table: The table.
@@ -45,10 +46,16 @@ def _is_word(cell: Any) -> bool:
     return isinstance(cell, str) and not blank(cell) and cell.strip()[0] not in _ENDS
 
 
+def _is_mark(value: Any) -> bool:
+    return isinstance(value, bool | int | float) and value in (0, 1)
+
+
 def _list(cell: Any) -> Sequence[Any] | None:
-    """The list that a cell is, or holds as text or under the only key of an object; None for all else."""
+    """The list that a cell is, or holds as text or in an object; None for all else."""
     if isinstance(cell, str):
         return _read(cell.strip())
+    if isinstance(cell, dict) and cell and all(map(_is_mark, cell.values())):
+        return [name for name, one in cell.items() if one]
     if isinstance(cell, dict) and len(cell) == 1:
         cell = next(iter(cell.values()))
     return list(cell) if isinstance(cell, list | tuple) else None

@@ -40,6 +40,16 @@ def test_nested_cells_stay_and_are_no_texts(tmp_path):
         table.texts("meta")
 
 
+@pytest.mark.parametrize(("total", "warned"), [(2, False), (900, True), (None, False)])
+def test_a_part_of_the_rows_that_a_viewer_shows_is_warned_of(tmp_path, total, warned):
+    rows = [{"row_idx": i, "row": {"text": f"t {i}", "label": i}} for i in range(2)]
+    text = json.dumps({"features": [], "rows": rows, "num_rows_total": total})
+    (tmp_path / "a.json").write_text(text)
+    table = open_table(tmp_path / "a.json")
+    assert list(table.rows()) == [{"text": "t 0", "label": 0}, {"text": "t 1", "label": 1}]
+    assert any("2 of 900 rows" in note for note in table.notes) is warned
+
+
 def test_records_may_lack_keys(tmp_path):
     (tmp_path / "a.json").write_text('[{"text": "x"}, {"label": "a", "text": null}]')
     assert list(open_table(tmp_path / "a.json").rows()) == [

@@ -1,6 +1,8 @@
+import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 import re
 import sys
@@ -51,6 +53,7 @@ def indexed(values):
 
 CSV = delimited(",")
 LINES = "".join(json.dumps(row) + "\n" for row in RECORDS)
+FASTTEXT = "".join(f"__label__{label} {text}\n" for text, label in ROWS)
 COLUMNS = {"text": [row[0] for row in ROWS], "label": [row[1] for row in ROWS]}
 
 # Name and content, and a word of the note that says what was done; None where there is nothing to say.
@@ -88,6 +91,9 @@ FORMATS = {
     "records by index": ("a.json", json.dumps(indexed(RECORDS)), "object of records"),
     "split": ("a.json", json.dumps(FRAME, indent=1), "split orientation"),
     "wrapped": ("a.json", json.dumps({"version": 2, "data": RECORDS}), "under the key 'data'"),
+    "a viewer's answer": (
+        "a.json", json.dumps({"features": ["text"], "rows": [{"row_idx": 3, "row": one} for one in RECORDS]}),
+        "a viewer of data sets"),
     "list of lists": ("a.json", json.dumps([["text", "label"], *ROWS]), "list of lists"),
     "parquet": ("a.parquet", parquet(), None),
     "parquet with another name": ("a.csv", parquet(), None),
@@ -99,6 +105,13 @@ FORMATS = {
     "zip of parquet": ("a.zip", zipped(a__parquet=parquet()), "'a.parquet'"),
     "zip in gzip": ("a.zip.gz", gzip.compress(zipped(a__csv=CSV)), "'a.csv'"),
     "zstd": ("a.tsv.zst", zstd(delimited("\t").encode()), None),
+    "bzip2": ("a.csv.bz2", bz2.compress(CSV.encode()), None),
+    "xz": ("a.jsonl.xz", lzma.compress(LINES.encode()), None),
+    "xz without a name": ("a.csv", lzma.compress(CSV.encode()), None),
+    "fastText": ("a.txt", FASTTEXT, "as fastText writes them"),
+    "fastText called a table": ("a.csv", FASTTEXT.replace("\n", "\r\n"), "as fastText writes them"),
+    "fastText in bzip2": ("train.ft.txt.bz2", bz2.compress(FASTTEXT.encode()), "as fastText writes them"),
+    "fastText in windows-1252": ("a.txt", FASTTEXT.encode("cp1252"), "Windows-1252"),
     "text called a workbook": ("a.xls", delimited("\t"), "spite of its name"),
 }  # fmt: skip
 
@@ -230,6 +243,8 @@ REFUSED = {
     "none in a zip": ("a.zip", zipped(), ["holds no file"]),
     "cut gzip": ("a.csv.gz", gzip.compress(CSV.encode())[:-20], ["unpacked", "cut"]),
     "cut zip": ("a.zip", zipped(a__csv=CSV)[:-30], ["unpacked", "cut"]),
+    "cut bzip2": ("a.csv.bz2", bz2.compress(CSV.encode())[:-20], ["a.csv.bz2", "cut"]),
+    "damaged xz": ("a.csv.xz", lzma.compress(CSV.encode())[:40] + bytes(60), ["a.csv.xz", "damaged"]),
     "cut zstd": ("a.csv.zst", zstd(CSV.encode() * 9)[:-9], ["a.csv.zst"]),
     "packed for ever": ("a.gz", reduce(lambda raw, _: gzip.compress(raw), range(4), b"x"), ["packed"]),
     "html": ("a.xls", "<html><table><tr><td>x", ["HTML", "CSV"]),

@@ -11,7 +11,7 @@ from typing import Any
 
 from pats._errors import InputError
 from pats.tasks._text import encodable
-from pats.tasks.reading import arrow, delimited, excel, jsons
+from pats.tasks.reading import arrow, delimited, excel, fasttext, jsons
 from pats.tasks.reading.dialect import QUOTINGS
 from pats.tasks.reading.source import STDIN, Source, bare, opened
 from pats.tasks.reading.table import JOINT, WARNING, Table, blank
@@ -70,8 +70,8 @@ def stream(
 ) -> Iterator[Table]:
     """Read a table in batches, as they are asked for, so that it may be larger than memory.
 
-    CSV, TSV, JSON with a record a line and Parquet are streamed; other formats are read whole, and given in
-    batches. Every batch has all columns in order; one of JSON those of the records so far.
+    CSV, TSV, JSON with a record a line, Parquet and fastText are streamed; other formats are read whole, and
+    given in batches. Every batch has all columns in order; one of JSON those of the records so far.
 
     Args:
         path: A path, ``"-"`` for standard input, or what ``open_table`` takes else.
@@ -96,6 +96,8 @@ def stream(
             batches = arrow.stream(source, rows)
         elif kind == "json":
             batches = jsons.stream(source, rows)
+        elif kind == "fasttext":
+            batches = fasttext.stream(source, rows)
         if batches is None:
             batches = _cut(_read(source, kind, quoting, sheet), rows)
         first = True
@@ -160,6 +162,8 @@ def _kind(source: Source) -> str:
         return "delimited"
     if source.suffix in ("", ".txt") and text[:1] in (b"{", b"["):
         return "json"
+    if kind in (None, "delimited") and fasttext.BEGINS.match(text):
+        return "fasttext"
     if kind == "delimited" and _JSON.match(text):
         source.notes.append("The file is JSON, in spite of its name.")
         return "json"
@@ -176,6 +180,8 @@ def _read(source: Source, kind: str, quoting: str | None, sheet: str | None) -> 
         return arrow.read(source)
     if kind == "excel":
         return excel.read(source, sheet)
+    if kind == "fasttext":
+        return fasttext.read(source)
     return delimited.read(source, quoting)
 
 

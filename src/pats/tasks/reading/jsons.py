@@ -8,7 +8,7 @@ from typing import Any
 from pats._errors import InputError
 from pats.tasks.reading.encoding import damaged, decode, detect
 from pats.tasks.reading.source import Source
-from pats.tasks.reading.table import Table, framed
+from pats.tasks.reading.table import WARNING, Table, framed
 from pats.tasks.split_names import NAMES
 
 _WRAPPERS = ("data", "rows", "records", "examples", "items")  # keys of the list in an object that holds one
@@ -176,6 +176,9 @@ def _of_object(values: Mapping[Any, Any], name: str) -> Table:
         table = _framed([str(one) for one in columns], data, name, "record", 1)
         table.notes.append("The table has its columns and its rows apart (split orientation).")
         return table
+    shown = values.get("rows", ())
+    if _records(shown) and all(isinstance(one.get("row"), Mapping) for one in shown):
+        return _of_viewer(values, name)
     inner = list(values.values())
     lists = [one for one in inner if isinstance(one, list | tuple)]
     if len(inner) == 1 and _records(inner[0]):
@@ -204,6 +207,17 @@ def _of_object(values: Mapping[Any, Any], name: str) -> Table:
     if values and not lists:
         return _of_records([values], [1], name, "record")
     raise InputError(f"{name} is an object with the keys {', '.join(map(str, values))[:80]}: {_ADVICE}")
+
+
+def _of_viewer(values: Mapping[Any, Any], name: str) -> Table:
+    """``{"features": ..., "rows": [{"row": record}, ...]}``, as the viewer of Hugging Face's hub answers."""
+    records = [one["row"] for one in values["rows"]]
+    table = _of_records(records, range(1, len(records) + 1), name, "record")
+    table.notes.append("The table is the rows that a viewer of data sets shows.")
+    total = values.get("num_rows_total")
+    if isinstance(total, int) and total > len(records):
+        table.notes.append(f"{WARNING}The file holds {len(records)} of {total} rows: get the others, too.")
+    return table
 
 
 def _of_splits(values: Mapping[Any, Sequence[Mapping[Any, Any]]], name: str) -> Table:

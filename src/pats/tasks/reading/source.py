@@ -1,5 +1,6 @@
 """From a path to the bytes of a table: what can be opened, and what is packed unpacked."""
 
+import bz2
 import gzip
 import io
 import lzma
@@ -8,7 +9,7 @@ import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -20,9 +21,14 @@ from pats._imports import try_import
 STDIN = "-"
 LARGEST = 4 << 30  # bytes that are read at once; a packed file may claim any number
 
-_GZIP, _ZIP, _EMPTY_ZIP, _ZSTD = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06", b"\x28\xb5\x2f\xfd"
+_ZIP, _EMPTY_ZIP, _ZSTD = b"PK\x03\x04", b"PK\x05\x06", b"\x28\xb5\x2f\xfd"
+_STREAMS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (  # pattern of the first bytes, and reader
+    (rb"\x1f\x8b", gzip.open),
+    (rb"BZh[1-9]1AY&SY", bz2.open),
+    (rb"\xfd7zXZ\x00", lzma.open),
+)
 _URL = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")  # with one slash where it went through a Path
-_PACKED = (".gz", ".gzip", ".zip", ".zst", ".zstd")
+_PACKED = (".gz", ".gzip", ".zip", ".zst", ".zstd", ".bz2", ".xz")
 _DEEPEST = 3  # packed files within each other
 _LITTER = "__MACOSX"  # what a Mac adds to a zip file
 
@@ -120,8 +126,10 @@ def _file(path: str) -> IO[bytes]:
 
 
 def _unpacked(source: Source, depth: int = 0) -> Source:
-    magic = source.start(4)
-    packed = magic[:2] == _GZIP or magic in (_ZIP, _EMPTY_ZIP, _ZSTD)
+    start = source.start(10)
+    magic = start[:4]
+    stream = next((reader for pattern, reader in _STREAMS if re.match(pattern, start)), None)
+    packed = stream is not None or magic in (_ZIP, _EMPTY_ZIP, _ZSTD)
     if not packed:
         source.suffix = bare(source.name).suffix.lower() if source.suffix in _PACKED else source.suffix
     if not packed or (magic == _ZIP and _is_workbook(source)):
@@ -131,8 +139,9 @@ def _unpacked(source: Source, depth: int = 0) -> Source:
             f"{source.name} is packed more than {_DEEPEST} times: unpack it, and pass what is in it"
         )
     inner = bare(source.name).suffix.lower() if source.suffix in _PACKED else source.suffix
-    if magic[:2] == _GZIP:
-        file: Any = gzip.GzipFile(fileobj=source.file)
+    file: Any
+    if stream is not None:
+        file = stream(source.file)
     elif magic == _ZSTD:
         pyarrow = try_import("pyarrow", "run")
         file = pyarrow.CompressedInputStream(pyarrow.PythonFile(source.file, mode="r"), "zstd")
