@@ -104,6 +104,8 @@ def rows_of(
             others += [name for name in (asked.group, asked.time) if name]
             findings += audit.left_out(table, columns, others, named=asked.label is not None)
             findings += audit.one_word_texts(table, columns) if asked.text is None else []
+            undivided = asked.group is None and asked.time is None and not any(splits)
+            findings += audit.may_group(table, columns) if undivided else []
         if len(names_of(columns.label)) > 1 and set(names_of(columns.label)) <= set(table.columns):
             findings += audit.blank_marks(table, names_of(columns.label))
         rows += _of_table(table, columns, splits, asked)

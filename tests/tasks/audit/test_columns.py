@@ -46,6 +46,35 @@ def test_columns_that_may_mislead(tmp_path, case):
     assert [part in message for message in messages] == ([] if part is None else [True])
 
 
+@pytest.mark.parametrize(
+    ("name", "different", "given", "found"),
+    [
+        ("user", 12, {}, True),
+        ("Conversation ID", 12, {}, True),
+        ("author_id", 12, {}, True),
+        ("patient", 12, {"group": "patient"}, False),
+        ("user", 60, {}, False),  # every row has its own
+        ("user", 3, {}, False),  # too few to divide
+        ("mood", 12, {}, False),
+        ("groups", 12, {}, False),
+    ],
+)
+def test_a_column_that_rows_may_be_divided_by(tmp_path, name, different, given, found):
+    rows = [{"text": f"t {i}", "label": AB[i % 2], name: f"u{i % different}"} for i in range(60)]
+    messages = [
+        one.message
+        for one in examine(write_table(tmp_path / "a.csv", rows), **given).findings
+        if one.code == "may-group"
+    ]
+    assert len(messages) == found
+    assert all(f"{name!r} has 12 different cells" in one for one in messages)
+
+
+def test_a_table_that_is_divided_already_is_not_to_be_divided_by_a_column(tmp_path):
+    rows = [{"text": f"t {i}", "label": AB[i % 2], "user": f"u{i % 9}", "split": "train"} for i in range(60)]
+    assert "may-group" not in [one.code for one in examine(write_table(tmp_path / "a.csv", rows)).findings]
+
+
 def test_a_text_that_is_named_may_be_ids(tmp_path):
     path = write_table(tmp_path / "a.csv", [ids(i) | {"label": AB[i % 2]} for i in range(60)])
     assert "one-word-texts" not in [one.code for one in examine(path, text="message").findings]

@@ -27,6 +27,62 @@ def test_true_and_false_in_several_ways(classes, apart):
 
 
 @pytest.mark.parametrize(
+    ("common", "rare", "found"),
+    [
+        ("positive", "postive", True),  # a letter too few
+        ("positive", "possitive", True),  # a letter too many
+        ("positive", "pasitive", True),  # another letter
+        ("positive", "poistive", True),  # two change places
+        ("very positive", "very postive", True),
+        ("account_closed", "acount_closed", True),
+        ("bug", "bugs", True),
+        ("positive", "negative", False),
+        ("positive", "psoitive!x", False),
+        ("moral", "amoral", False),  # the first letter makes another word
+        ("Positive", "positive", False),  # a spelling, which has a finding of its own
+        ("grade a", "grade b", False),
+        ("part ii", "part iii", False),
+        ("class 11", "class 12", False),
+        ("cat", "car", False),
+        ("is", "i", False),
+        ("lost card", "lost cash", False),
+    ],
+)
+def test_labels_that_differ_in_one_letter(common, rare, found):
+    names = [common] * 40 + [rare] * 10 + ["other"] * 20
+    said = labels.slips(names)
+    assert [one.counts["pairs"] for one in said] == [1] * found
+    if found:
+        assert f"'{rare}' (10 rows), '{common}' (40 rows)" in said[0].message
+
+
+def test_common_labels_may_differ_in_one_letter_but_not_in_an_s_alone():
+    assert labels.slips(["filter", "falter"] * 20) == []
+    assert labels.slips(["question", "questions"] * 20)
+    assert (
+        labels.slips([f"topic{'abcdefghij'[i % 10] * 5}{i}" for i in range(3000)]) == []
+    )  # too many to pair
+
+
+@pytest.mark.parametrize(
+    ("classes", "found"),
+    [
+        (["01-May", "02-May"], True),
+        (["May-01", "Jun-02"], True),
+        (["2024-05-01 00:00:00", "2024-05-02 00:00:00"], True),
+        (["1/5/2024", "2/5/24"], True),
+        (["1.5.2024", "2.5.2024"], True),
+        (["01-May", "good"], False),
+        (["1/5", "2/5"], False),
+        (["01-May"], False),
+        (["may 1a", "jun 2b"], False),
+    ],
+)
+def test_labels_that_a_spreadsheet_made_dates_of(classes, found):
+    assert [one.code for one in labels.dates(classes)] == ["date-labels"] * found
+
+
+@pytest.mark.parametrize(
     ("word", "named", "dropped"),
     [
         ("NULL", True, True),

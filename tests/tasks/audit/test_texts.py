@@ -19,3 +19,44 @@ from pats.tasks.audit.finding import Row
 def test_damaged_characters_are_found(text, damaged):
     found = texts.damaged([Row((f"it was {text}",), "a", "a", "line 2", None)])
     assert [one.code for one in found] == ["damaged-texts"] * damaged
+
+
+def rows_of(*written):
+    return [Row((text,), "a", "a", f"line {i}", None) for i, text in enumerate(written, 2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (r"one\nTwo", 10),
+        (r"one\n\n", 10),
+        (r"caf\u00e9", 10),
+        (r"caf\xe9", 10),
+        (r"in C:\new\things", 0),
+        ("one\ntwo", 0),
+        (r"a \user", 0),
+    ],
+)
+def test_escapes_are_found_that_nobody_undid(text, found):
+    findings = texts.escapes(rows_of(*[text] * 10, *["plain"] * 90))
+    assert [one.counts["rows"] for one in findings] == [found] * bool(found)
+
+
+def test_a_few_escapes_are_not_worth_a_word():
+    assert texts.escapes(rows_of(r"one\n", *["plain"] * 90)) == []
+    assert texts.escapes([]) == []
+
+
+@pytest.mark.parametrize(
+    ("lengths", "found"),
+    [
+        ([255] * 10 + [*range(60, 150)], 10),
+        ([255] * 4 + [*range(60, 150)], None),  # may be chance
+        ([255] * 10 + [256] + [*range(60, 149)], None),  # a longer one
+        ([60] * 10 + [*range(10, 60)] * 2, None),  # shorter than any limit
+    ],
+)
+def test_texts_that_a_limit_cut(lengths, found):
+    findings = texts.cut(rows_of(*["x" * length for length in lengths]))
+    assert [one.counts["rows"] for one in findings] == ([] if found is None else [found])
+    assert texts.cut([]) == []

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pats.tasks._text import shown
-from pats.tasks.audit.columns import blank_marks, left_out, one_word_texts, unused_splits
+from pats.tasks.audit.columns import blank_marks, left_out, may_group, one_word_texts, unused_splits
 from pats.tasks.audit.finding import ERROR, NOTE, WARNING, Finding, Row, by_weight
-from pats.tasks.audit.labels import many, missing_words, mixed_truth, spellings, uneven
+from pats.tasks.audit.labels import dates, many, missing_words, mixed_truth, slips, spellings, uneven
+from pats.tasks.audit.leaks import named_labels
 from pats.tasks.audit.notation import (
     ambiguous_numbers,
     has_decimal_commas,
@@ -24,7 +25,7 @@ from pats.tasks.audit.numbers import (
     stray_fractions,
     strays,
 )
-from pats.tasks.audit.texts import damaged, empty, markup, numeric, script
+from pats.tasks.audit.texts import cut, damaged, empty, escapes, markup, numeric, script
 from pats.tasks.audit.twins import across, swapped, twins, two_labels
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "has_decimal_commas",
     "left_out",
     "marked_numbers",
+    "may_group",
     "names_with_a_point",
     "one_word_texts",
     "row_numbers",
@@ -83,12 +85,15 @@ def audit(
     names = [name for _, name in named]
     return [
         *spellings([row for row, _ in named], names),
+        *slips(names),
         *many(classes),
+        *dates(classes),
         *mixed_truth(classes),
         *missing_words(names),
         *([] if sets else marks(names)),
         *([] if classes else [*far_scores(rows, values), *offset_scores(values), *constant_scores(values)]),
         *([] if sets else uneven(names)),
+        *([] if sets else named_labels([row for row, _ in named], names)),
         *twins(rows, divided),
         *two_labels(rows, values, regression=not classes),
         *swapped(rows, values),
@@ -96,5 +101,7 @@ def audit(
         *numeric(rows),
         *damaged(rows),
         *markup(rows),
+        *escapes(rows),
+        *cut(rows),
         *script(rows),
     ]

@@ -1,5 +1,6 @@
 """Columns that are not used."""
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +16,12 @@ _SPLITS = {"is_test", "is_train", "is_dev", "is_val", "is_validation", "istest",
 _TRUTH = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no"}
 _KAGGLE = {"public", "private"}
 _REFUSED = {"reject", "ignore"}  # what Prodigy writes beside "accept"
+_GROUP = re.compile(
+    r"(.*[_ ])?(user|author|writer|speaker|customer|client|patient|student|participant|respondent|subject"
+    r"|conversation|dialog|dialogue|thread|session|document|doc|article|case|product|book|movie|group)"
+    r"([_ ]?(id|name|no|number))?"
+)
+_GROUPS, _RECUR = 5, 0.8  # different cells of a column of groups: at least, and at most of its rows
 _FEW = 8  # different cells that a column of splits has at most
 _WORDS = 4  # of the mean cell of a column of texts
 
@@ -75,6 +82,22 @@ def unused_splits(table: Table, columns: Columns) -> list[Finding]:
             )
             found.append(Finding("splits", message, severity=WARNING))
     return found
+
+
+def may_group(table: Table, columns: Columns) -> list[Finding]:
+    """A column that says whose a row is or what it is of, by which nobody asked to divide the rows."""
+    for name in table.columns:
+        if name in columns.names or not _GROUP.fullmatch(usual(name)):
+            continue
+        cells = [str(cell).strip() for cell in table.column(name) if not blank(cell)]
+        if _GROUPS <= len(set(cells)) <= _RECUR * len(cells) and len(cells) > len(table) / 2:
+            groups = len(set(cells))
+            message = (
+                f"Column {name!r} has {groups} different cells: --group {shlex.quote(name)} keeps rows with "
+                "the same one together, so that test rows are of others than those that were learnt."
+            )
+            return [Finding("may-group", message, {"groups": groups})]
+    return []
 
 
 def one_word_texts(table: Table, columns: Columns) -> list[Finding]:

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from itertools import chain, islice
 
 from pats.tasks._text import shown
-from pats.tasks.audit.finding import ERROR, NOTE, WARNING, Finding, Row, count
+from pats.tasks.audit.finding import ERROR, NOTE, SHOWN, WARNING, Finding, Row, count
 from pats.tasks.audit.labels import LOST
 
 _MARKUP = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,6}|#x[0-9a-fA-F]{1,6});|</?[a-zA-Z][^<>]{0,200}>")
+_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\[nrt](?![a-z])")
 _NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)*\s*")
 _LETTERS = 20_000  # which show the script
 _FEW, _SOME, _MANY = 0.05, 0.1, 0.5  # shares of the rows: a warning, a warning, an error
+_CUT = 100  # characters of a text from which on a limit may have cut it
 _FOREIGN = 0.3  # the share of letters of another script that is worth a word
 
 
@@ -61,6 +63,35 @@ def markup(rows: Sequence[Row]) -> list[Finding]:
         "as text: remove it where it says nothing."
     )
     return [Finding("markup", message, {"rows": len(found)})]
+
+
+def escapes(rows: Sequence[Row]) -> list[Finding]:
+    """Texts with line ends or characters written as escapes of a programming language."""
+    found = [marks for row in rows if (marks := _ESCAPE.findall(" ".join(row.texts)))]
+    if len(found) < _FEW * len(rows) or not found:
+        return []
+    common = ", ".join(one for one, _ in Counter(sorted(chain.from_iterable(found))).most_common(3))
+    message = (
+        f"{count(len(found), 'text holds', 'texts hold')} escapes ({common}), which the model reads as they "
+        "are written: write the characters that they stand for."
+    )
+    return [Finding("escapes", message, {"rows": len(found)})]
+
+
+def cut(rows: Sequence[Row]) -> list[Finding]:
+    """Many texts of one length, than which none is longer: a program may have cut them."""
+    found = []
+    for place in range(len(rows[0].texts) if rows else 0):
+        lengths = Counter(len(row.texts[place]) for row in rows)
+        longest = max(lengths)
+        full = lengths[longest]
+        if longest >= _CUT and full >= max(SHOWN, _FEW * len(rows)):
+            message = (
+                f"{full} texts are {longest} characters long, and none is longer: a program may have cut "
+                "them, so look whether whole ones are to be had."
+            )
+            found.append(Finding("cut-texts", message, {"rows": full}))
+    return found
 
 
 def damaged(rows: Sequence[Row]) -> list[Finding]:
