@@ -268,9 +268,10 @@ def test_a_parquet_file_that_is_cut(tmp_path):
         ({}, ["no train table"]),
         ({"dev.csv": ROWS}, ["no train table"]),
         ({"train.csv": ROWS, "train.tsv": ROWS}, ["train.csv and train.tsv: keep one"]),
+        ({"train-1-of-2.csv": ROWS}, ["1 of 2 files such as train-1-of-2.csv: get the others"]),
         (
-            {"train-00000-of-00002.csv": ROWS, "train-00001-of-00002.csv": ROWS},
-            ["train-00001-of-00002.csv: join them"],
+            {"train-0-of-2.csv": ROWS, "train-1-of-2.csv": [{"words": "x", "label": "pos"}]},
+            ["train-0-of-2.csv", "train-1-of-2.csv", "other columns"],
         ),
         ({"dev.csv": ROWS, "valid.csv": ROWS, "train.csv": ROWS}, ["dev.csv and valid.csv"]),
         ({"train.csv": ROWS, "dev.csv": [{"words": "x", "label": "pos"}]}, ["dev.csv", "'text'", "words"]),

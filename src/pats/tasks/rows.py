@@ -11,18 +11,15 @@ from pats.tasks import audit, multilabel, unsupported
 from pats.tasks._task import Asked
 from pats.tasks._text import key
 from pats.tasks.audit import Finding, Row
-from pats.tasks.audit.finding import SHOWN
 from pats.tasks.audit.labels import lost
 from pats.tasks.columns import SPLIT_COLUMNS, Columns, names_of, usual
-from pats.tasks.reading import SUFFIXES, WARNING, Table, is_frame, open_table, readable, stem, text_folder
+from pats.tasks.reading import WARNING, Table, is_frame, open_table
 from pats.tasks.split_names import NAMES
+from pats.tasks.table_folder import tables_in
 from pats.tasks.times import times_of
 from pats.tasks.written import unwritten
 
-_TEXT = ".txt"  # which may be a table, but gives way to what surely is one
 _LIKE_A_SPLIT = re.compile(r"split|^((data|sub)?_?sets?|dataset_type|part|partition|phase)$")
-_ENDING = re.compile(r"[_. -]([a-z]+)$")
-_SHARD = re.compile(r"-\d+-of-\d+$")  # as the datasets library and the hub name files
 
 
 def tables_of(asked: Asked) -> dict[str | None, Table]:
@@ -49,31 +46,7 @@ def tables_of(asked: Asked) -> dict[str | None, Table]:
         }
     if is_frame(data) or not Path(data).is_dir():
         return {None: open_table(data, quoting=quoting, sheet=sheet)}
-    folder = Path(data)
-    files = _files(folder)
-    if "train" not in files:
-        by_class = text_folder.tables(folder)
-        if by_class:
-            return by_class
-        raise InputError(
-            f"{folder} has no train table: put train.csv there (or {', '.join(SUFFIXES)}), or a folder of "
-            "text files for each class, or name the task if this is a GLUE folder"
-        )
-    found: dict[str | None, Table] = {
-        split: open_table(files[split], quoting=quoting, sheet=sheet)
-        for split in ("train", "dev", "test")
-        if split in files
-    }
-    others = [
-        file.name
-        for file in sorted(folder.iterdir())
-        if file not in files.values() and file.suffix.lower() == files["train"].suffix.lower() != _TEXT
-    ]
-    if others and len(found) < len(named):
-        first = ", ".join(others[:SHOWN]) + (" ..." if len(others) > SHOWN else "")
-        note = f"{folder} also holds {first}, not read here: call it dev or test if it is one of these."
-        found["train"].notes.append(WARNING + note)
-    return {None: found["train"]} if len(found) == 1 else found
+    return tables_in(Path(data), quoting, sheet)
 
 
 def rows_of(
@@ -127,22 +100,6 @@ def _bare(rows: Sequence[Row], tests: Sequence[Row]) -> str | None:
     # As the test splits of public benchmarks are handed out.
     hidden = held <= {"-1", "-1.0"} and not any(row.label in held for row in rows if row.split != "test")
     return "the label -1 alone, which stands for hidden ones" if hidden else None
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """Files of splits: ``train.csv``, ``train-00000-of-00001.parquet``; else ``reviews_train.csv``."""
-    found = sorted(folder.iterdir(), key=lambda file: (file.suffix.lower() == _TEXT, file))
-    named = {file: _SHARD.sub("", stem(file).lower()) for file in found if readable(file)}
-    ends = {file: ending[1] for file, name in named.items() if (ending := _ENDING.search(name))}
-    files: dict[str, Path] = {}
-    for file, name in (named if any(name in NAMES for name in named.values()) else ends).items():
-        split = NAMES.get(name)
-        if split is not None and not (split in files and file.suffix.lower() == _TEXT):
-            if split in files:
-                mend = "join them" if _SHARD.search(stem(file)) else "keep one"
-                raise InputError(f"{folder} has {files[split].name} and {file.name}: {mend}")
-            files[split] = file
-    return files
 
 
 def _of_table(

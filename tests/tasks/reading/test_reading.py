@@ -43,6 +43,13 @@ def zipped(**files):
     return file.getvalue()
 
 
+def feather(stream=False, rows=RECORDS):
+    table, sink = pa.Table.from_pylist(rows), io.BytesIO()
+    with (pa.ipc.new_stream if stream else pa.ipc.new_file)(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
 def zstd(content):
     return pa.compress(content, "zstd", asbytes=True)
 
@@ -96,6 +103,10 @@ FORMATS = {
         "a viewer of data sets"),
     "list of lists": ("a.json", json.dumps([["text", "label"], *ROWS]), "list of lists"),
     "parquet": ("a.parquet", parquet(), None),
+    "feather": ("a.feather", feather(), None),
+    "a stream of Arrow": ("a.arrow", feather(stream=True), None),
+    "feather with another name": ("a.csv", feather(), None),
+    "feather in gzip": ("a.arrow.gz", gzip.compress(feather(stream=True)), None),
     "parquet with another name": ("a.csv", parquet(), None),
     "gzip": ("a.csv.gz", gzip.compress(CSV.encode()), None),
     "gzip without a name": ("a.csv", gzip.compress(CSV.encode()), None),
@@ -245,6 +256,9 @@ REFUSED = {
     "cut zip": ("a.zip", zipped(a__csv=CSV)[:-30], ["unpacked", "cut"]),
     "cut bzip2": ("a.csv.bz2", bz2.compress(CSV.encode())[:-20], ["a.csv.bz2", "cut"]),
     "damaged xz": ("a.csv.xz", lzma.compress(CSV.encode())[:40] + bytes(60), ["a.csv.xz", "damaged"]),
+    "cut feather": ("a.feather", feather()[:-20], ["a.feather", "as Arrow", "cut"]),
+    "cut stream of Arrow": ("a.arrow", feather(stream=True)[:60], ["a.arrow", "as Arrow", "cut"]),
+    "no stream of Arrow": ("a.arrow", CSV, ["a.arrow", "as Arrow"]),
     "cut zstd": ("a.csv.zst", zstd(CSV.encode() * 9)[:-9], ["a.csv.zst"]),
     "packed for ever": ("a.gz", reduce(lambda raw, _: gzip.compress(raw), range(4), b"x"), ["packed"]),
     "html": ("a.xls", "<html><table><tr><td>x", ["HTML", "CSV"]),
@@ -342,4 +356,4 @@ def test_batches_have_rows():
 
 
 def test_every_suffix_has_a_reader():
-    assert set(SUFFIXES.values()) == {"delimited", "json", "parquet", "excel"}
+    assert set(SUFFIXES.values()) == {"delimited", "json", "parquet", "arrow", "excel"}

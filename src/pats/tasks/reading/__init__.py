@@ -37,6 +37,7 @@ _KINDS = {
     "delimited": (".csv", ".tsv", ".tab", ".txt"),
     "json": (".jsonl", ".ndjson", ".json"),
     "parquet": (".parquet", ".pq"),
+    "arrow": (".arrow", ".feather"),
     "excel": (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"),
 }
 SUFFIXES = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes}
@@ -145,6 +146,8 @@ def _kind(source: Source) -> str:
     start = source.start(512)
     if start[:4] == b"PAR1":
         return "parquet"
+    if start[:6] == b"ARROW1":
+        return "arrow"
     if start[:4] in (b"PK\x03\x04", _OLE):
         return "excel"
     kind = SUFFIXES.get(source.suffix)
@@ -178,6 +181,8 @@ def _read(source: Source, kind: str, quoting: str | None, sheet: str | None) -> 
         return jsons.read(source)
     if kind == "parquet":
         return arrow.read(source)
+    if kind == "arrow":
+        return arrow.read_ipc(source)
     if kind == "excel":
         return excel.read(source, sheet)
     if kind == "fasttext":

@@ -1,4 +1,4 @@
-"""Parquet files, and tables that Python holds: of Arrow, pandas and whatever gives itself to Arrow."""
+"""Files of Parquet and Arrow, and tables of Python: Arrow's, pandas', and what gives itself to Arrow."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -33,6 +33,23 @@ def parquet(source: Source) -> Any:
         return _parquet(source).read(**_ALONE)
     except _errors() as error:
         raise _broken(source.name, error) from None
+
+
+def read_ipc(source: Source) -> Table:
+    """A whole file or stream of Arrow: Feather, or what ``datasets`` saves.
+
+    Raises:
+        InputError: The file is neither, or is damaged or cut.
+    """
+    ipc = try_import("pyarrow.ipc", "run")
+    file = seekable(source)
+    reader = ipc.open_file if file.read(6) == b"ARROW1" else ipc.open_stream
+    file.seek(0)
+    try:
+        found = reader(file, options=ipc.IpcReadOptions(**_ALONE)).read_all()
+    except _errors() as error:
+        raise _broken(source.name, error, "Arrow") from None
+    return of_arrow(found, source.name, source.notes)
 
 
 def stream(source: Source, size: int) -> Iterator[Table]:
@@ -126,8 +143,8 @@ def _of_a_cell() -> tuple[type[Exception], ...]:
     return (*_errors(), OverflowError, ValueError)
 
 
-def _broken(name: str, error: Exception) -> InputError:
-    return InputError(f"{name} cannot be read as Parquet ({_reason(error)}): {_DAMAGED}")
+def _broken(name: str, error: Exception, kind: str = "Parquet") -> InputError:
+    return InputError(f"{name} cannot be read as {kind} ({_reason(error)}): {_DAMAGED}")
 
 
 def _reason(error: Exception) -> str:
