@@ -70,6 +70,11 @@ def test_a_column_that_rows_may_be_divided_by(tmp_path, name, different, given, 
     assert all(f"{name!r} has 12 different cells" in one for one in messages)
 
 
+def test_texts_that_recur_are_no_groups(tmp_path):
+    rows = [{"text": f"t {i}", "label": AB[i % 2], "subject": f"Re: your mail of {i % 9}"} for i in range(60)]
+    assert "may-group" not in [one.code for one in examine(write_table(tmp_path / "a.csv", rows)).findings]
+
+
 def test_a_table_that_is_divided_already_is_not_to_be_divided_by_a_column(tmp_path):
     rows = [{"text": f"t {i}", "label": AB[i % 2], "user": f"u{i % 9}", "split": "train"} for i in range(60)]
     assert "may-group" not in [one.code for one in examine(write_table(tmp_path / "a.csv", rows)).findings]

@@ -90,7 +90,9 @@ def may_group(table: Table, columns: Columns) -> list[Finding]:
         if name in columns.names or not _GROUP.fullmatch(usual(name)):
             continue
         cells = [str(cell).strip() for cell in table.column(name) if not blank(cell)]
-        if _GROUPS <= len(set(cells)) <= _RECUR * len(cells) and len(cells) > len(table) / 2:
+        words = sum(map(len, map(str.split, cells)))  # of texts, such as the subject of a mail
+        recurring = _GROUPS <= len(set(cells)) <= _RECUR * len(cells) and len(cells) > len(table) / 2
+        if recurring and words < _WORDS * len(cells):
             groups = len(set(cells))
             message = (
                 f"Column {name!r} has {groups} different cells: --group {shlex.quote(name)} keeps rows with "
