@@ -62,6 +62,15 @@ def test_a_folder_for_each_split_with_one_table_in_it(tmp_path):
     assert {split: len(table) for split, table in tables_in(tmp_path).items()} == {"train": 30, "dev": 30}
 
 
+def test_the_only_table_of_a_folder(tmp_path):
+    write_table(tmp_path / "reviews.csv", ROWS)
+    (tmp_path / "README.txt").write_text("what this is")
+    assert {split: len(table) for split, table in tables_in(tmp_path).items()} == {None: 30}
+    write_table(tmp_path / "others.csv", ROWS)
+    with pytest.raises(InputError, match="no train table"):
+        tables_in(tmp_path)
+
+
 def test_two_tables_in_the_folder_of_a_split_are_none(tmp_path):
     (tmp_path / "train").mkdir()
     for name in ("a", "b"):

@@ -70,13 +70,14 @@ def _named(folder: Path) -> Files:
 
 
 def _by_folder(folder: Path) -> Files:
-    """The shards, or the one table, of folders that are named for splits; else the folder's own shards."""
+    """The shards, or the one table, of folders that are named for splits; else those of the folder itself."""
     files: Files = {}
     for part in sorted(folder.iterdir()):
         split = NAMES.get(part.name.lower())
         if split is not None and part.is_dir() and (own := _tables(part)):
             files[split] = own
-    return files or ({"train": own} if (own := [file for file in _tables(folder) if _is_shard(file)]) else {})
+    own = _tables(folder)
+    return files or ({"train": own} if own else {})
 
 
 def _tables(folder: Path) -> list[Path]:
