@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -68,6 +69,12 @@ def test_a_simple_row_within_one_standard_error_is_chosen(rows, error, label, ah
     assert (choice.label, choice.ahead) == (label, ahead)
     assert all(ours == "a" and theirs in ("tfidf", "frozen") for ours, theirs in asked)
     assert choose.choose(rows, "rte").label == ("tfidf" if rows[0].dev[0] < 80 else "a")
+
+
+def test_a_control_row_is_never_chosen():
+    control = replace(cell("a", [0.9]), control=True)
+    assert choose.choose([control, cell("bb", [0.5])], "rte").label == "bb"
+    assert choose.choose([control], "rte") is None
 
 
 def test_only_constants():

@@ -58,7 +58,9 @@ FAR = [70.0, 71.2, 70.4]
         ([("vanilla", PLAIN), ("tfidf", [60.0])], 4.0, ("vanilla", ("tfidf",), ())),
         ([("vanilla", PLAIN), ("tfidf", [95.0])], 4.0, ("tfidf", ("vanilla",), ())),
         ([("vanilla", PLAIN), ("tfidf", [79.9])], 4.0, ("tfidf", (), ("vanilla",))),  # within one error
-        ([("vanilla", PLAIN), ("tfidf", [76.0])], 4.0, ("vanilla", ("tfidf",), ())),
+        ([("vanilla", PLAIN), ("tfidf", [74.0])], 4.0, ("vanilla", ("tfidf",), ())),
+        ([("vanilla", PLAIN), ("tfidf", [76.2])], 4.0, None),  # beyond chance, perhaps not by one error
+        ([("vanilla", PLAIN), ("tfidf", [76.2])], 16.0, ("tfidf", (), ("vanilla",))),
         ([("vanilla", [50.0] * 3), ("pats", [50.0] * 3)], 0.0, ("vanilla", (), ("pats",))),
     ],
 )  # fmt: skip

@@ -71,6 +71,97 @@ def test_the_only_table_of_a_folder(tmp_path):
         tables_in(tmp_path)
 
 
+def lay(folder, names):
+    """Write small tables, and texts where a name ends in .txt, at these places."""
+    for name in names:
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.suffix == ".txt":
+            place.write_text(f"a text of {name}")
+        elif place.suffix == ".parquet":
+            of(ROWS[:3]).to_parquet(place)
+        else:
+            write_table(place, ROWS[:3])
+    return folder
+
+
+def texts(*folders):
+    return [f"{folder}/{i}.txt" for folder in folders for i in range(3)]
+
+
+# Files of a folder, and the rows of every split.
+READ = {
+    "a folder and a file": (["train/a.csv", "test.csv"], {"train": 3, "test": 3}),
+    "classes and a file": ([*texts("train/pos", "train/neg"), "test.csv"], {"train": 6, "test": 3}),
+    "splits in data and above it": (["data/train.csv", "test.csv"], {"train": 3, "test": 3}),
+    "classes in data": (texts("data/train/a", "data/train/b", "data/test/a"), {"train": 6, "test": 3}),
+    "a train table alone": (["train.csv", "data/other.csv"], {None: 3}),
+    "a test split of one class": (texts("train/a", "train/b", "test/a"), {"train": 6, "test": 3}),
+    "classes called as splits are": (texts("train", "bus", "tram"), {None: 9}),
+    "JSON that is the table": (["train/a.json"], {None: 3}),
+    "the only table is JSON": (["a.json"], {None: 3}),
+    "shards beside a cache": (["data-00000-of-00001.csv", "cache-12ab.csv", "state.json"], {None: 3}),
+    "what a Mac and Excel add": (["train.csv", "._train.csv", "~$train.csv", ".test.csv"], {None: 3}),
+    "one configuration of the hub": (["plain/train-0-of-1.csv", "plain/test.csv"], {"train": 3, "test": 3}),
+    "a name in capitals": (["TRAIN.csv", "Test/a.csv"], {"train": 3, "test": 3}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", READ)
+def test_what_a_folder_holds(tmp_path, case):
+    names, sizes = READ[case]
+    found = tables_in(lay(tmp_path, names))
+    assert {split: len(table) for split, table in found.items()} == sizes
+    assert not any("Warning" in note for table in found.values() for note in table.notes)
+
+
+# Files of a folder, and what is said of the part that is not read.
+WARNED = {
+    "texts without a class": ([*texts("train/a", "train/b"), *texts("test")], "test is named for a split"),
+    "an empty folder": (["train.csv", "test/sub/a.csv"], "test is named for a split"),
+    "a table beside classes": ([*texts("pos", "neg"), "names.csv"], "also holds names.csv"),
+}
+
+
+@pytest.mark.parametrize("case", WARNED)
+def test_what_is_not_read_is_warned_of(tmp_path, case):
+    names, part = WARNED[case]
+    (table,) = tables_in(lay(tmp_path, names)).values()
+    assert [part in note for note in table.notes if note.startswith("Warning")] == [True]
+
+
+# Files of a folder, and parts of the error.
+REFUSED = {
+    "two tables of a split": (["train.csv", "test/a.csv", "test/b.csv"], ["test holds a.csv, b.csv"]),
+    "a file and a folder": (["train.csv", "train/a.csv"], ["train.csv", "train/a.csv", "keep one"]),
+    "two folders of a split": (["train.csv", "val/a.csv", "valid/a.csv"], ["val/a.csv and valid/a.csv"]),
+    "two folders of classes": (texts("train/a", "train/b", "Train/a"), ["Train and train: keep one"]),
+    "here and in data": (["test.csv", "data/train.csv", "data/test.csv"], ["test.csv and data/test.csv"]),
+    "a shard twice": (
+        [f"train-00000-of-00002-{HASH}.csv", f"train-00000-of-00002-{HASH[::-1]}.csv"],
+        ["train-00000-of-00002", "keep one"],
+    ),
+    "shards of two formats": (
+        ["train-00000-of-00002.csv", "train-00001-of-00002.parquet"],
+        ["train-00000-of-00002.csv and train-00001-of-00002.parquet"],
+    ),
+    "shards of two sizes": (["train-0-of-2.csv", "train-1-of-3.csv"], ["-0-of-2.csv and train-1-of-3.csv"]),
+    "shards and the whole": (["train-0-of-2.csv", "train-1-of-2.csv", "train.csv"], ["train.csv and train-"]),
+    "a shard is missing": (["train-0-of-3.csv", "train-2-of-3.csv"], ["2 of 3 files"]),
+    "several configurations": (["en/train.csv", "de/train.csv"], ["several folders with splits (de, en)"]),
+    "two tables": (["a.csv", "b.csv"], ["no train table"]),
+    "nothing": ([], ["no train table"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_told_apart_is_refused(tmp_path, case):
+    names, parts = REFUSED[case]
+    with pytest.raises(InputError) as error:
+        tables_in(lay(tmp_path, names))
+    assert all(part in str(error.value) for part in parts), str(error.value)
+
+
 def test_two_tables_in_the_folder_of_a_split_are_none(tmp_path):
     (tmp_path / "train").mkdir()
     for name in ("a", "b"):

@@ -39,10 +39,30 @@ def test_marks_by_label_as_spacy_writes_them(tmp_path, marks):
     assert (data.labels, data.multilabel) == (("joy", "love"), False)
 
 
-def test_shares_by_label_are_refused(tmp_path):
-    rows = [{"text": f"text {i}", "cats": {"joy": 0.7, "love": 0.3}} for i in range(60)]
-    with pytest.raises(InputError, match="objects with parts of their own"):
+@pytest.mark.parametrize(
+    ("cats", "said"),
+    [
+        ({"joy": 0.7, "love": 0.3}, "a number for each label: .*; mark each label with 0 or 1"),
+        ({"joy": "1", "love": "0"}, "a number for each label: .*; mark each label with 0 or 1"),
+        ({"score": 1}, "a number for each label: .*; mark each label with 0 or 1"),
+        ({"joy": {"a": 1}}, "objects with parts of their own"),
+    ],
+)
+def test_other_objects_by_label_are_refused(tmp_path, cats, said):
+    rows = [{"text": f"text {i}", "cats": cats} for i in range(60)]
+    with pytest.raises(InputError, match=said):
         load(data=write_table(tmp_path / "a.jsonl", rows))
+
+
+def test_marks_of_some_rows_name_some_labels(tmp_path):
+    cats = [{"joy": 1, "love": None}, {"love": 1.0}, {}, {"joy": True, "love": 1}, {"love": 0, "joy": 0}]
+    rows = [{"text": f"text {i}", "cats": cats[i % 5]} for i in range(60)]
+    data = load(data=write_table(tmp_path / "a.jsonl", rows))
+    assert (data.labels, data.multilabel) == (("joy", "love"), True)
+    assert {len(one) for one in data.sets} == {0, 1, 2}
+    rows[0]["cats"] = "joy"
+    with pytest.raises(InputError, match="objects with parts of their own"):
+        load(data=write_table(tmp_path / "b.jsonl", rows))
 
 
 def test_numbers_as_numpy_prints_them_and_names_with_a_comma(tmp_path):

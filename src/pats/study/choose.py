@@ -46,9 +46,9 @@ def choose(
 
     Where the cells hold a part of the seeds, ``whole`` has all: its weights are those that were kept. A run
     that predicts one constant is chosen only where all do, and a fine-tuned row only where it is clearly
-    ahead of the simple ones; see ``pats.results.preferred``.
+    ahead of the simple ones; see ``pats.results.preferred``. A control row is never chosen.
     """
-    rows = [cell for cell in cells if cell.task == task]
+    rows = [cell for cell in cells if cell.task == task and not cell.control]
     best, ahead = preferred(rows, doubt), preferred(rows)
     if best is None or ahead is None:
         return None

@@ -127,7 +127,7 @@ class Keeper:
 
     def note(self, choice: Chosen) -> str:
         """What was exported of a task, in a sentence or two."""
-        if choice.ahead is None:
+        if choice.ahead is None or self.refuses(choice):
             return self._kept(choice)
         return (
             f"{self._kept(choice)} {choice.ahead} was ahead of it on dev by less than one standard error, "

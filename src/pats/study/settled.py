@@ -3,7 +3,8 @@
 Looked at after every round of seeds, from the third on. The row that would be chosen is compared with each
 other one, paired by seed, by a t interval of their difference. The other row is
 
-- *behind*, where the interval is all on the leader's side;
+- *behind*, where the interval is all on the leader's side; a simple row behind a fine-tuned one, where all of
+  it is beyond the standard error that the choice between them asks for;
 - *level*, where all of it is within what these dev rows leave open: 1.96 standard errors, over the dev rows,
   of the difference of the two first runs. More seeds would choose between models that the rows cannot
   tell apart.
@@ -93,10 +94,10 @@ def settled(cells: Sequence[Cell], planned: int, doubt: Doubt) -> Settled | None
         if cell is leader or len(cell.dev) < len(cell.outcomes):
             continue
         low, high = _gap(leader, cell, 1 - ALPHA / looks)
-        if low > 0:
+        error = doubt(leader, cell)
+        if low > (error or 0.0) * (cell.simple and not leader.simple):
             behind.append(cell.label)
             continue
-        error = doubt(leader, cell)
         half = None if error is None else HALF * error
         if half is None or not -half <= low <= high <= half:
             return None

@@ -1,7 +1,7 @@
 """Tables of tasks that PATS does not learn: recognised and refused."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from pats._errors import InputError
@@ -60,6 +60,8 @@ def check_label(table: Table, name: str) -> None:
         InputError: It is one.
     """
     cells = [cell for cell in table.column(name) if cell is not None and str(cell).strip()]
+    if cells and all(isinstance(cell, dict) and cell and _numbers(cell.values()) for cell in cells):
+        _refuse(table, name, "objects with a number for each label", "mark each label with 0 or 1")
     if any(isinstance(cell, dict) for cell in cells):
         _refuse(
             table, name, "objects with parts of their own", "name a column of plain labels, or flatten it"
@@ -100,6 +102,10 @@ def _vectors(lists: Sequence[Sequence[Any]]) -> bool:
     if {len(one) for one in lists} - {0} != {len(lists[0]) if lists else 0} or len(lists[0]) < 2:
         return False
     return all(number is not None and 0 <= number <= 1 for number in numbers)
+
+
+def _numbers(parts: Iterable[Any]) -> bool:
+    return all(_number(part) is not None for part in parts)
 
 
 def _number(part: Any) -> float | None:

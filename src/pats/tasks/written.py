@@ -17,10 +17,10 @@ _SPACED = re.compile(rf"\[\s*({_PART}(?:\s+{_PART})*)\s*\]")  # as numpy prints 
 def unwritten(table: Table, name: str, one: bool = False) -> Table:
     """The table with the lists that a column holds as text, in JSON's, Python's or numpy's form.
 
-    Of an object with one key, as Label Studio writes it, the list under that key is taken. An object that
-    marks each label with 0 or 1, as spaCy writes it, is the list of those with 1. A plain word beside lists
-    is a list of one, as Label Studio writes a single choice. A column of which any cell is something else
-    stays as it is.
+    Of an object with one key, as Label Studio writes it, the list under that key is taken. Objects that mark
+    labels with 0 or 1, as spaCy writes them, are lists of those with 1. A plain word beside lists is a list
+    of one, as Label Studio writes a single choice. A column of which any cell is something else stays as it
+    is.
 
     Args:
         table: The table.
@@ -28,7 +28,9 @@ def unwritten(table: Table, name: str, one: bool = False) -> Table:
         one: Rows have one label each: a column with a longer list stays as it is, too.
     """
     cells = table.column(name)
-    found = [None if blank(cell) else _list(cell) for cell in cells]
+    parsed = [None if blank(cell) else _parsed(cell) for cell in cells]
+    words = any(value is None and not blank(cell) for cell, value in zip(cells, parsed, strict=True))
+    found = (None if words else _marked(parsed)) or [_list(value) for value in parsed]
     pairs = list(zip(cells, found, strict=True))
     lists = [new for _, new in pairs if new is not None]
     if not any(lists):
@@ -46,22 +48,34 @@ def _is_word(cell: Any) -> bool:
     return isinstance(cell, str) and not blank(cell) and cell.strip()[0] not in _ENDS
 
 
+def _marked(values: Sequence[Any]) -> list[Sequence[Any] | None] | None:
+    """The lists of labels that objects mark with 1; None where a value is none, or all name one label."""
+    marks = [value for value in values if value is not None]
+    if not all(isinstance(value, dict) and all(map(_is_mark, value.values())) for value in marks):
+        return None
+    if len({name for value in marks for name in value}) < 2:
+        return None
+    return [None if value is None else [name for name, mark in value.items() if mark] for value in values]
+
+
 def _is_mark(value: Any) -> bool:
-    return isinstance(value, bool | int | float) and value in (0, 1)
+    # None is what Parquet makes of a label that an object does not name.
+    return value is None or (isinstance(value, bool | int | float) and value in (0, 1))
 
 
-def _list(cell: Any) -> Sequence[Any] | None:
-    """The list that a cell is, or holds as text or in an object; None for all else."""
-    if isinstance(cell, str):
-        return _read(cell.strip())
-    if isinstance(cell, dict) and cell and all(map(_is_mark, cell.values())):
-        return [name for name, one in cell.items() if one]
-    if isinstance(cell, dict) and len(cell) == 1:
-        cell = next(iter(cell.values()))
-    return list(cell) if isinstance(cell, list | tuple) else None
+def _parsed(cell: Any) -> Any:
+    """A cell, or what is written out in it; None for a text in which nothing is."""
+    return _read(cell.strip()) if isinstance(cell, str) else cell
 
 
-def _read(text: str) -> Sequence[Any] | None:
+def _list(value: Any) -> Sequence[Any] | None:
+    """The list that a value is, or holds under the only key of an object; None for all else."""
+    if isinstance(value, dict) and len(value) == 1:
+        value = next(iter(value.values()))
+    return list(value) if isinstance(value, list | tuple) else None
+
+
+def _read(text: str) -> Any:
     if _ENDS.get(text[:1]) != text[-1:]:
         return None
     spaced = _SPACED.fullmatch(text)
@@ -72,5 +86,5 @@ def _read(text: str) -> Sequence[Any] | None:
             value = read(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
-        return _list(sorted(value, key=str) if isinstance(value, set) else value) if value != text else None
+        return sorted(value, key=str) if isinstance(value, set) else value
     return None

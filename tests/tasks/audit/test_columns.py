@@ -55,7 +55,12 @@ def test_columns_that_may_mislead(tmp_path, case):
         ("patient", 12, {"group": "patient"}, False),
         ("user", 60, {}, False),  # every row has its own
         ("user", 3, {}, False),  # too few to divide
+        ("user-id", 12, {}, True),
         ("mood", 12, {}, False),
+        ("age_group", 12, {}, False),
+        ("use_case", 12, {}, False),
+        ("n_users", 12, {}, False),
+        ("num_user", 12, {}, False),
         ("groups", 12, {}, False),
     ],
 )

@@ -40,6 +40,17 @@ def test_numbers_letters_and_a_single_class_tell_nothing(classes):
     assert found([f"it is {name}" for name in names], names) == []
 
 
+def test_a_label_within_another_one_is_not_named_by_it():
+    names = ["toxic", "not toxic"] * 20
+    assert found([f"{name}: you are so" for name in names], names) == [40]
+
+
+def test_scripts_without_blanks_are_searched_as_they_are():
+    names = ["良い", "悪い"] * 20
+    assert found([f"これは{name}映画です" for name in names], names) == [40]
+    assert found(["これは映画です" for _ in names], names) == []
+
+
 def test_labels_of_several_words_are_found_whole():
     names = ["card lost", "card_stopped"] * 20
     assert found([f"{name}: what now?" for name in names], names) == [40]

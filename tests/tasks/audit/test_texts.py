@@ -29,10 +29,14 @@ def rows_of(*written):
     ("text", "found"),
     [
         (r"one\nTwo", 10),
+        (r"one\ntwo", 10),
         (r"one\n\n", 10),
         (r"caf\u00e9", 10),
         (r"caf\xe9", 10),
         (r"in C:\new\things", 0),
+        (r"\\server\x12", 0),
+        (r"\frac{a}{b}\nI", 0),
+        (r"\textbf{so}", 0),
         ("one\ntwo", 0),
         (r"a \user", 0),
     ],
@@ -47,16 +51,25 @@ def test_a_few_escapes_are_not_worth_a_word():
     assert texts.escapes([]) == []
 
 
+def long(length, i, blank=" "):
+    return f"{i}{blank}".ljust(length, "x")
+
+
+MIXED = [long(length, length) for length in range(60, 150)]
+
+
 @pytest.mark.parametrize(
-    ("lengths", "found"),
+    ("written", "found"),
     [
-        ([255] * 10 + [*range(60, 150)], 10),
-        ([255] * 4 + [*range(60, 150)], None),  # may be chance
-        ([255] * 10 + [256] + [*range(60, 149)], None),  # a longer one
-        ([60] * 10 + [*range(10, 60)] * 2, None),  # shorter than any limit
+        ([*MIXED, *(long(255, i) for i in range(10))], 10),
+        ([long(255, i) for i in range(50)], 50),
+        ([*MIXED, *(long(255, i) for i in range(4))], None),  # may be chance
+        ([*MIXED, long(256, 0), *(long(255, i) for i in range(10))], None),  # a longer one
+        ([*MIXED, *[long(255, 0)] * 10], None),  # one text, again and again
+        ([long(200, i, "") for i in range(50)], None),  # codes without words
+        ([long(60, i) for i in range(50)], None),  # shorter than any limit
     ],
 )
-def test_texts_that_a_limit_cut(lengths, found):
-    findings = texts.cut(rows_of(*["x" * length for length in lengths]))
-    assert [one.counts["rows"] for one in findings] == ([] if found is None else [found])
+def test_texts_that_a_limit_cut(written, found):
+    assert [one.counts["rows"] for one in texts.cut(rows_of(*written))] == ([] if found is None else [found])
     assert texts.cut([]) == []

@@ -21,6 +21,11 @@ def test_labels_are_found_anywhere_and_a_line_may_have_several_or_none(tmp_path)
     assert batch.cells == {"text": table.cells["text"], "label": ["a b", "c", ""]}
 
 
+def test_the_first_line_may_lack_a_label(tmp_path):
+    path = written(tmp_path, "a first, text\n" + "__label__a one\n" * 9)
+    assert open_table(path).cells["label"] == [None, *"a" * 9]
+
+
 def test_a_line_without_a_label_has_none(tmp_path):
     path = written(tmp_path, "__label__a one\ntwo\n")
     assert open_table(path).cells["label"] == ["a", None]

@@ -20,6 +20,7 @@ from pats.tasks.reading.jsons import of_values
         ("[[1, 2], [3, 4]]", ["no list of names"]),
         ("[" * 100_000, ["nested too deeply"]),
         ("true", ["no table"]),
+        ('{"features": [], "rows": []}', ["no rows"]),
         ('[{"a": 1' + "0" * 5000 + "}]", ["cannot be read", "write such a number as text"]),
     ],
 )
@@ -40,14 +41,28 @@ def test_nested_cells_stay_and_are_no_texts(tmp_path):
         table.texts("meta")
 
 
-@pytest.mark.parametrize(("total", "warned"), [(2, False), (900, True), (None, False)])
-def test_a_part_of_the_rows_that_a_viewer_shows_is_warned_of(tmp_path, total, warned):
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [
+        ({"num_rows_total": 2}, None),
+        ({"num_rows_total": None}, None),
+        ({"truncated": False}, None),
+        ({"num_rows_total": 900}, "2 of 900 rows"),
+        ({"truncated": True}, "2, and not all, rows"),
+        ({"cut": ["text"]}, "1 rows have cells that the viewer has cut"),
+    ],
+)
+def test_what_a_viewer_does_not_show_is_warned_of(tmp_path, more, warned):
+    cut = more.pop("cut", [])
     rows = [{"row_idx": i, "row": {"text": f"t {i}", "label": i}} for i in range(2)]
-    text = json.dumps({"features": [], "rows": rows, "num_rows_total": total})
-    (tmp_path / "a.json").write_text(text)
+    rows[1]["truncated_cells"] = cut
+    classes = {"name": "label", "type": {"names": ["no", "yes"], "_type": "ClassLabel"}}
+    features = [{"name": "text", "type": {"dtype": "string"}}, classes, "odd"]
+    (tmp_path / "a.json").write_text(json.dumps({"features": features, "rows": rows, **more}))
     table = open_table(tmp_path / "a.json")
-    assert list(table.rows()) == [{"text": "t 0", "label": 0}, {"text": "t 1", "label": 1}]
-    assert any("2 of 900 rows" in note for note in table.notes) is warned
+    assert list(table.rows()) == [{"text": "t 0", "label": "no"}, {"text": "t 1", "label": "yes"}]
+    warnings = [note for note in table.notes if note.startswith("Warning: ")]
+    assert [warned in note for note in warnings] == ([] if warned is None else [True])
 
 
 def test_records_may_lack_keys(tmp_path):

@@ -61,6 +61,7 @@ def indexed(values):
 CSV = delimited(",")
 LINES = "".join(json.dumps(row) + "\n" for row in RECORDS)
 FASTTEXT = "".join(f"__label__{label} {text}\n" for text, label in ROWS)
+BEHIND = "".join(f"{text} __label__{label}\n" for text, label in ROWS)
 COLUMNS = {"text": [row[0] for row in ROWS], "label": [row[1] for row in ROWS]}
 
 # Name and content, and a word of the note that says what was done; None where there is nothing to say.
@@ -123,6 +124,12 @@ FORMATS = {
     "fastText called a table": ("a.csv", FASTTEXT.replace("\n", "\r\n"), "as fastText writes them"),
     "fastText in bzip2": ("train.ft.txt.bz2", bz2.compress(FASTTEXT.encode()), "as fastText writes them"),
     "fastText in windows-1252": ("a.txt", FASTTEXT.encode("cp1252"), "Windows-1252"),
+    "text called Arrow": ("a.arrow", CSV, "spite of its name"),
+    "JSON called Feather": ("a.feather", LINES, "spite of its name"),
+    "fastText as it names its files": ("cooking.train", FASTTEXT, "as fastText writes them"),
+    "fastText in UTF-16": ("a.txt", FASTTEXT.encode("utf-16"), "UTF-16"),
+    "fastText of an old Mac": ("a.txt", FASTTEXT.replace("\n", "\r"), "as fastText writes them"),
+    "fastText with labels behind": ("a.txt", BEHIND, "as fastText writes them"),
     "text called a workbook": ("a.xls", delimited("\t"), "spite of its name"),
 }  # fmt: skip
 
@@ -254,11 +261,14 @@ REFUSED = {
     "none in a zip": ("a.zip", zipped(), ["holds no file"]),
     "cut gzip": ("a.csv.gz", gzip.compress(CSV.encode())[:-20], ["unpacked", "cut"]),
     "cut zip": ("a.zip", zipped(a__csv=CSV)[:-30], ["unpacked", "cut"]),
+    "bad bzip2": ("a.csv.bz2", b"BZh91AY&SYno stream", ["a.csv.bz2", "damaged"]),
+    "nothing in bzip2": ("a.csv.bz2", bz2.compress(b""), ["a.csv.bz2"]),
+    "feather of version 1": ("a.feather", b"FEA1" + bytes(60), ["a.feather", "version 1"]),
     "cut bzip2": ("a.csv.bz2", bz2.compress(CSV.encode())[:-20], ["a.csv.bz2", "cut"]),
     "damaged xz": ("a.csv.xz", lzma.compress(CSV.encode())[:40] + bytes(60), ["a.csv.xz", "damaged"]),
     "cut feather": ("a.feather", feather()[:-20], ["a.feather", "as Arrow", "cut"]),
     "cut stream of Arrow": ("a.arrow", feather(stream=True)[:60], ["a.arrow", "as Arrow", "cut"]),
-    "no stream of Arrow": ("a.arrow", CSV, ["a.arrow", "as Arrow"]),
+    "no stream of Arrow": ("a.arrow", bytes(range(200, 256)) * 4, ["a.arrow", "as Arrow"]),
     "cut zstd": ("a.csv.zst", zstd(CSV.encode() * 9)[:-9], ["a.csv.zst"]),
     "packed for ever": ("a.gz", reduce(lambda raw, _: gzip.compress(raw), range(4), b"x"), ["packed"]),
     "html": ("a.xls", "<html><table><tr><td>x", ["HTML", "CSV"]),

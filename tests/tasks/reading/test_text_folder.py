@@ -1,5 +1,7 @@
 """Folders of text files by class, as data sets."""
 
+from pathlib import Path
+
 import pytest
 
 from pats import InputError
@@ -35,7 +37,8 @@ def test_a_folder_for_each_class(tmp_path):
     assert table.cells["file"][0] == "neg/0.txt"
     found = inspect(Asked(tmp_path))
     assert found.kind == "classification"
-    assert not [one for one in found.findings if one.severity != "note"]
+    (warned,) = (one.message for one in found.findings if one.severity != "note")
+    assert warned.startswith("1 files beside the texts are not read")
 
 
 def test_splits_above_the_classes_and_texts_without_a_label(tmp_path):
@@ -57,14 +60,33 @@ def test_other_encodings_are_warned_of_and_what_is_no_text_is_refused(tmp_path):
     (table,) = tables_of(Asked(tmp_path)).values()
     assert table.cells["text"] == ["d\u00e9j\u00e0", "no", "caf\u00e9", "ja"]
     assert any(note.startswith("Warning: 1 texts are not UTF-8, such as 0.txt") for note in table.notes)
-    (tmp_path / "pos" / "1.txt").write_bytes(bytes(range(256)))
-    with pytest.raises(InputError, match=r"pos/1\.txt"):
+    for content in (bytes(range(256)), b"\xff\xfea", b"\xff\xfe\x00\x00a"):
+        (tmp_path / "pos" / "1.txt").write_bytes(content)
+        with pytest.raises(InputError, match=r"pos/1\.txt"):
+            tables_of(Asked(tmp_path))
+
+
+def test_files_that_are_named_for_their_number_or_content_are_texts(tmp_path):
+    for name in ("pos/00001.7c53336b37003a9286aba55d2945844c", "pos/msg.12", "neg/17", "neg/a.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (table,) = tables_of(Asked(tmp_path)).values()
+    assert sorted(table.cells["text"]) == sorted(table.cells["file"])
+    assert len(table) == 4
+
+
+def test_a_folder_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch):
+    lay(tmp_path, pos=GOOD, neg=BAD)
+    monkeypatch.setattr(
+        Path, "iterdir", lambda folder: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+    )
+    with pytest.raises(InputError, match="cannot be read: Permission denied"):
         tables_of(Asked(tmp_path))
 
 
 @pytest.mark.parametrize(
     "classes",
-    [{"pos": GOOD}, {"pos": GOOD, "unsup": BAD}, {"train": GOOD, "test": BAD}, {"train__pos": GOOD}],
+    [{"pos": GOOD}, {"pos": GOOD, "unsup": BAD}, {"train": GOOD, "test": BAD}, {"train__unsup": GOOD}],
 )
 def test_no_classes_are_no_table(tmp_path, classes):
     lay(tmp_path, **classes)

@@ -121,9 +121,10 @@ def _rival(chosen: Pick) -> str:
     if gap[1][0] <= 0 <= gap[1][1]:
         return f" These rows cannot tell {first.cell.label} from {second.cell.label}."
     told = f" {first.cell.label} is ahead of {second.cell.label} beyond the chance of these rows"
-    why = (
-        f"; dev chose {second.cell.label}, as a choice on {chosen.group.split} would flatter what it chooses"
-    )
+    flattered = f"as a choice on {chosen.group.split} would flatter what it chooses"
+    why = f"; dev chose {second.cell.label}, {flattered}"
+    if chosen.ahead is not None:
+        why = f"; it was not chosen for that, {flattered}"
     return f"{told}{why if not ahead and chosen.group.split == 'test' else ''}."
 
 
@@ -131,8 +132,8 @@ def _passed(chosen: Pick) -> str:
     if chosen.ahead is None or chosen.useless:
         return ""
     return (
-        f" On dev {chosen.ahead} was ahead of {chosen.line.cell.label} by less than one standard error; of "
-        "such two the simple model is used."
+        f" On dev {chosen.ahead} was ahead of {chosen.line.cell.label} by less than one standard error, too "
+        "little to prefer it to a simple model."
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pats.tasks._text import shown
 from pats.tasks.audit.columns import blank_marks, left_out, may_group, one_word_texts, unused_splits
 from pats.tasks.audit.finding import ERROR, NOTE, WARNING, Finding, Row, by_weight
-from pats.tasks.audit.labels import dates, many, missing_words, mixed_truth, slips, spellings, uneven
+from pats.tasks.audit.labels import dates, many, missing_words, mixed_truth, spellings, uneven
 from pats.tasks.audit.leaks import named_labels
 from pats.tasks.audit.notation import (
     ambiguous_numbers,
@@ -25,6 +25,7 @@ from pats.tasks.audit.numbers import (
     stray_fractions,
     strays,
 )
+from pats.tasks.audit.slips import slips
 from pats.tasks.audit.texts import cut, damaged, empty, escapes, markup, numeric, script
 from pats.tasks.audit.twins import across, swapped, twins, two_labels
 

@@ -17,9 +17,9 @@ _TRUTH = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no"}
 _KAGGLE = {"public", "private"}
 _REFUSED = {"reject", "ignore"}  # what Prodigy writes beside "accept"
 _GROUP = re.compile(
-    r"(.*[_ ])?(user|author|writer|speaker|customer|client|patient|student|participant|respondent|subject"
-    r"|conversation|dialog|dialogue|thread|session|document|doc|article|case|product|book|movie|group)"
-    r"([_ ]?(id|name|no|number))?"
+    r"((?!n[_ -]|num|no[_ -]).*[_ -])?(user|author|writer|speaker|customer|client|patient|student|participant"
+    r"|respondent|conversation|dialog|dialogue|thread|session|document|doc|article)([_ -]?(id|name|number))?"
+    r"|(subject|case|product|book|movie|group)([_ -]?(id|name|number))?"
 )
 _GROUPS, _RECUR = 5, 0.8  # different cells of a column of groups: at least, and at most of its rows
 _FEW = 8  # different cells that a column of splits has at most

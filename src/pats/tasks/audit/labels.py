@@ -4,7 +4,6 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 from pats.tasks._text import key, shown
 from pats.tasks.audit.finding import SHOWN, WARNING, Finding, Row, count
@@ -19,14 +18,9 @@ _ERRORS = {"#name?", "#ref!", "#value!", "#div/0!", "#num!", "#null!"}  # of a s
 LOST = {"nan", "null", "n/a", "n.a.", "<na>", "#n/a", r"\n", *_ERRORS}  # what programs write for none
 _UNDONE = {"todo", "tbd", "unlabeled", "unlabelled"}  # what people write where a label is still to come
 _DOUBTFUL = LOST | _UNDONE | {"none", "na", "nil", "missing", "?", "-", "."}  # and what may be a class, too
-_WORDS = re.compile(r"[^\W\d_]+|\d+")
 _MONTH = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
-_DATE = re.compile(
-    rf"\d\d?[- ]({_MONTH})|({_MONTH})[- ]\d\d|\d{{4}}-\d\d-\d\d([ T]00:00:00)?"
-    r"|\d\d?[/.]\d\d?[/.](\d\d){1,2}",
-    re.IGNORECASE | re.ASCII,
-)
-_WORD, _RARE = 5, 0.25  # letters of a word that may have a slip, and its rows as a share of the right one's
+_MADE = re.compile(rf"\d\d?[- ]({_MONTH})|({_MONTH})[- ]\d\d", re.IGNORECASE | re.ASCII)  # of 1/5 and 5-1
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]00:00:00)?|\d\d?/\d\d?/(\d\d){1,2}|\d\d?\.\d\d?\.\d{4}", re.ASCII)
 MANY = 200  # classes up to which PATS is tried
 _MOSTLY = 0.8  # the share of rows from which a class is called large
 
@@ -40,7 +34,7 @@ def spellings(rows: Sequence[Row], classes: Sequence[str]) -> list[Finding]:
     """
     groups: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
     for row, name in zip(rows, classes, strict=True):
-        groups[_alike(name)][name, row.cell] += 1
+        groups[alike(name)][name, row.cell] += 1
     lookalikes: list[str] = []
     apart = 0
     for group in groups.values():
@@ -61,69 +55,24 @@ def spellings(rows: Sequence[Row], classes: Sequence[str]) -> list[Finding]:
     return [Finding("label-spellings", message, {"groups": len(lookalikes), "apart": apart}, WARNING)]
 
 
-def slips(classes: Sequence[str]) -> list[Finding]:
-    """A rare label that is a common one but for one letter, and labels of which one is the other's plural.
-
-    Args:
-        classes: The class of every row.
-    """
-    counts = Counter(classes)
-    rarest = sorted(counts, key=lambda name: (counts[name], name))
-    pairs = [
-        (rare, common)
-        for rare, common in (combinations(rarest, 2) if len(rarest) <= MANY else ())
-        if _slipped(rare, common, counts[rare] <= _RARE * counts[common]) and _alike(rare) != _alike(common)
-    ]
-    if not pairs:
-        return []
-    listed = "; ".join(_listed({name: counts[name] for name in pair}) for pair in pairs[:SHOWN])
-    more = f"; and {len(pairs) - SHOWN} more such pairs" if len(pairs) > SHOWN else ""
-    message = (
-        f"Some labels differ in one letter: {listed}{more}. They stay classes of their own: where both mean "
-        "the same, write them alike."
-    )
-    return [Finding("label-slips", message, {"pairs": len(pairs)}, WARNING)]
-
-
-def _slipped(one: str, other: str, rare: bool) -> bool:
-    """Whether two labels differ in one word, and that in a letter or an s at its end."""
-    words, others = _WORDS.findall(key(one)), _WORDS.findall(key(other))
-    apart = [pair for pair in zip(words, others, strict=False) if pair[0] != pair[1]]
-    if len(words) != len(others) or len(apart) != 1:
-        return False
-    short, long = sorted(apart[0], key=len)
-    if len(short) >= len("bug") and long == f"{short}s":
-        return True
-    return rare and len(short) >= _WORD and short[0] == long[0] and _one_letter(short, long)
-
-
-def _one_letter(short: str, long: str) -> bool:
-    """Whether a word becomes another one by one letter more, another one, or two that change places."""
-    pairs = zip(short, long, strict=False)
-    start = next((place for place, (one, other) in enumerate(pairs) if one != other), len(short))
-    if len(short) < len(long):
-        return len(long) == len(short) + 1 and short[start:] == long[start + 1 :]
-    return short[start + 1 :] == long[start + 1 :] or (
-        short[start : start + 2] == long[start : start + 2][::-1] and short[start + 2 :] == long[start + 2 :]
-    )
-
-
 def dates(classes: Sequence[str]) -> list[Finding]:
     """Labels that are dates, as a spreadsheet makes of 1/5 or 5-1.
 
     Args:
         classes: The names of the classes.
     """
-    if len(classes) < 2 or not all(map(_DATE.fullmatch, classes)):
+    made = [name for name in classes if _MADE.fullmatch(name)]
+    dated = made if made or not all(map(_DATE.fullmatch, classes)) else list(classes)
+    if not dated or len(classes) < 2:
         return []
     message = (
-        f"The labels are dates, such as {shown(classes[0])}. A spreadsheet makes dates of labels such as 1/5 "
-        "or 5-1: look at the table that it was made from."
+        f"{count(len(dated), 'class is a date', 'classes are dates')}, such as {shown(dated[0])}. A "
+        "spreadsheet makes dates of labels such as 1/5 or 5-1: look at the table that it was made from."
     )
-    return [Finding("date-labels", message, {"classes": len(classes)}, WARNING)]
+    return [Finding("date-labels", message, {"classes": len(dated)}, WARNING)]
 
 
-def _alike(name: str) -> str:
+def alike(name: str) -> str:
     """What labels have in common that a reader takes for the same one."""
     folded = key(name).translate(_LETTERS).strip("'\"“”‘’")
     folded = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in folded)

@@ -8,7 +8,9 @@ from pats.tasks.audit.finding import WARNING, Finding, Row, percent
 
 _MOSTLY = 0.9  # the share of the rows whose text names its label and no other
 _LOOKED = 2000  # rows that are looked at
+_LONG = 4000  # characters of a text that are looked at
 _WORDS = re.compile(r"\w+")
+_UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")  # scripts without blanks between words
 
 
 def named_labels(rows: Sequence[Row], classes: Sequence[str]) -> list[Finding]:
@@ -18,7 +20,7 @@ def named_labels(rows: Sequence[Row], classes: Sequence[str]) -> list[Finding]:
         rows: The rows.
         classes: The class of every row.
     """
-    names = {name: _words(name) for name in classes}
+    names = {name: _words(name) for name in sorted(set(classes), key=len, reverse=True)}
     if len(names) < 2 or not all(re.search(r"[^\W\d_]{2}", name) for name in names):
         return []
     step = -(-len(rows) // _LOOKED)
@@ -35,8 +37,16 @@ def named_labels(rows: Sequence[Row], classes: Sequence[str]) -> list[Finding]:
 
 
 def _named(row: Row, names: dict[str, str]) -> set[str]:
-    text = _words(" ".join(row.texts))
-    return {name for name, words in names.items() if words in text}
+    text = " ".join(row.texts)[:_LONG]
+    spaced, found = _words(text), set()
+    for name, words in names.items():  # long ones first: 'not toxic' holds 'toxic'
+        if _UNSPACED.search(name):
+            found |= {name} if name in text else set()
+            text = text.replace(name, " ")
+        elif words in spaced:
+            found.add(name)
+            spaced = spaced.replace(words, "  ")
+    return found
 
 
 def _words(text: str) -> str:

@@ -11,7 +11,8 @@ from pats.tasks.audit.finding import ERROR, NOTE, SHOWN, WARNING, Finding, Row, 
 from pats.tasks.audit.labels import LOST
 
 _MARKUP = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,6}|#x[0-9a-fA-F]{1,6});|</?[a-zA-Z][^<>]{0,200}>")
-_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\[nrt](?![a-z])")
+_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\[nrt]")
+_COMMAND = re.compile(r"\\(?![nrtux])[A-Za-z]|\\[nrt][a-z]+\{|[A-Za-z]:\\|\\\\\w")  # of LaTeX, or a path
 _NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)*\s*")
 _LETTERS = 20_000  # which show the script
 _FEW, _SOME, _MANY = 0.05, 0.1, 0.5  # shares of the rows: a warning, a warning, an error
@@ -67,7 +68,8 @@ def markup(rows: Sequence[Row]) -> list[Finding]:
 
 def escapes(rows: Sequence[Row]) -> list[Finding]:
     """Texts with line ends or characters written as escapes of a programming language."""
-    found = [marks for row in rows if (marks := _ESCAPE.findall(" ".join(row.texts)))]
+    texts = (" ".join(row.texts) for row in rows)
+    found = [marks for text in texts if (marks := _ESCAPE.findall(text)) and not _COMMAND.search(text)]
     if len(found) < _FEW * len(rows) or not found:
         return []
     common = ", ".join(one for one, _ in Counter(sorted(chain.from_iterable(found))).most_common(3))
@@ -82,10 +84,11 @@ def cut(rows: Sequence[Row]) -> list[Finding]:
     """Many texts of one length, than which none is longer: a program may have cut them."""
     found = []
     for place in range(len(rows[0].texts) if rows else 0):
-        lengths = Counter(len(row.texts[place]) for row in rows)
-        longest = max(lengths)
-        full = lengths[longest]
-        if longest >= _CUT and full >= max(SHOWN, _FEW * len(rows)):
+        longest = max(len(row.texts[place]) for row in rows)
+        texts = [row.texts[place] for row in rows if len(row.texts[place]) == longest]
+        full, different = len(texts), {*texts}
+        several = len(different) >= SHOWN and sum(" " in text for text in different) > len(different) / 2
+        if longest >= _CUT and full >= _FEW * len(rows) and several:
             message = (
                 f"{full} texts are {longest} characters long, and none is longer: a program may have cut "
                 "them, so look whether whole ones are to be had."

@@ -151,6 +151,8 @@ def _kind(source: Source) -> str:
     if start[:4] in (b"PK\x03\x04", _OLE):
         return "excel"
     kind = SUFFIXES.get(source.suffix)
+    if kind in (None, "delimited") and fasttext.is_it(source.start(1 << 16)):
+        return "fasttext"
     if kind is None and source.suffix:
         raise InputError(f"{source.name} is no table that can be read: use {', '.join(SUFFIXES)}")
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -160,13 +162,14 @@ def _kind(source: Source) -> str:
         )
     if text[:4] in (b"%PDF", b"\x89PNG"):
         raise InputError(f"{source.name} is no table: save the table as CSV in UTF-8")
+    if kind == "arrow" and b"\0" not in start:
+        source.notes.append("The file is a text, and not of Arrow, in spite of its name.")
+        return "json" if text[:1] in (b"{", b"[") else "delimited"
     if kind == "excel" and text:
         source.notes.append("The file is a text, and no workbook, in spite of its name.")
         return "delimited"
     if source.suffix in ("", ".txt") and text[:1] in (b"{", b"["):
         return "json"
-    if kind in (None, "delimited") and fasttext.BEGINS.match(text):
-        return "fasttext"
     if kind == "delimited" and _JSON.match(text):
         source.notes.append("The file is JSON, in spite of its name.")
         return "json"

@@ -43,7 +43,10 @@ def read_ipc(source: Source) -> Table:
     """
     ipc = try_import("pyarrow.ipc", "run")
     file = seekable(source)
-    reader = ipc.open_file if file.read(6) == b"ARROW1" else ipc.open_stream
+    magic = file.read(6)
+    if magic[:4] == b"FEA1":
+        raise InputError(f"{source.name} is Feather of version 1: write it as version 2, or as Parquet")
+    reader = ipc.open_file if magic == b"ARROW1" else ipc.open_stream
     file.seek(0)
     try:
         found = reader(file, options=ipc.IpcReadOptions(**_ALONE)).read_all()
@@ -128,6 +131,21 @@ def class_names(schema: Any, column: str) -> tuple[str, ...] | None:
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
     return tuple(str(name) for name in names)
+
+
+def with_names(cells: Sequence[Any], features: Sequence[Any], column: str, name: str) -> list[Any]:
+    """Cells with the names of the classes for their numbers, where a list of features has names for a column.
+
+    Raises:
+        InputError: A number is none of a class.
+    """
+    for feature in features:
+        if isinstance(feature, dict) and feature.get("name") == column:
+            kind = feature.get("type")
+            classes = kind.get("names") if isinstance(kind, dict) else None
+            if isinstance(classes, list):
+                return [_named(cell, tuple(map(str, classes)), column, name) for cell in cells]
+    return list(cells)
 
 
 def _parquet(source: Source) -> Any:

@@ -10,9 +10,21 @@ from pats.tasks.reading.encoding import damaged, decode, detect
 from pats.tasks.reading.source import Source
 from pats.tasks.reading.table import Table
 
-BEGINS = re.compile(rb"__label__[^\s,;|]+[ \t]")
 _LABEL = re.compile(r"(?<!\S)__label__(\S+)[ \t]?")  # fastText finds them anywhere in a line
+_MARKED = re.compile(r"(^|[^\t]* )__label__[^\s,;|]+([ \t]|$)")
+_HALF, _MOSTLY = 0.5, 0.8  # the share of lines with a label, if the first one has it, and if not
+_LINES = 100  # that are looked at
+_WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _NOTE = "Each line is a text behind its labels, as fastText writes them."
+
+
+def is_it(sample: bytes) -> bool:
+    """Whether a file begins so: most of its lines have a label, in front of a text or behind one."""
+    codec = next((codec for mark, codec in _WIDE.items() if sample.startswith(mark)), "utf-8-sig")
+    lines = [line for line in sample.decode(codec, "ignore").splitlines()[:_LINES] if line.strip()]
+    marked = [_MARKED.match(line) is not None for line in lines]
+    least = (_HALF if marked[:1] == [True] else _MOSTLY) * len(lines)
+    return sum(marked) >= least > 0 and any(_LABEL.sub("", line).strip() for line in lines)
 
 
 def read(source: Source) -> Table:
@@ -22,7 +34,7 @@ def read(source: Source) -> Table:
         InputError: It is no text.
     """
     text, notes = decode(source.whole(), source.name)
-    lines = [(place, line) for place, line in enumerate(text.split("\n"), 1) if line.strip()]
+    lines = [(place, line) for place, line in enumerate(re.split(r"\r\n|\r|\n", text), 1) if line.strip()]
     table = _table(source, lines, [*source.notes, *notes, _NOTE])
     labels = table.cells["label"]
     if any(len(own) > 1 for own in labels):
@@ -31,15 +43,17 @@ def read(source: Source) -> Table:
 
 
 def stream(source: Source, size: int) -> Iterator[Table] | None:
-    """The table in batches; None where the encoding is not UTF-8, and the table has to be read whole.
+    """The table in batches; None where it has to be read whole: it is not UTF-8, or of an old Mac.
 
     Several labels of a text are one cell, apart from each other by blanks.
 
     Raises:
         InputError: A line is no text.
     """
-    codec = detect(source.start(1 << 16), source.name, partial=True).codec
-    return _batches(source, size) if codec in ("utf-8", "utf-8-sig") else None
+    sample = source.start(1 << 16)
+    codec = detect(sample, source.name, partial=True).codec
+    lines = b"\n" in sample or b"\r" not in sample
+    return _batches(source, size) if lines and codec in ("utf-8", "utf-8-sig") else None
 
 
 def _batches(source: Source, size: int) -> Iterator[Table]:

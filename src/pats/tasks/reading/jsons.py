@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from pats._errors import InputError
+from pats.tasks.reading import arrow
 from pats.tasks.reading.encoding import damaged, decode, detect
 from pats.tasks.reading.source import Source
 from pats.tasks.reading.table import WARNING, Table, framed
@@ -176,8 +178,8 @@ def _of_object(values: Mapping[Any, Any], name: str) -> Table:
         table = _framed([str(one) for one in columns], data, name, "record", 1)
         table.notes.append("The table has its columns and its rows apart (split orientation).")
         return table
-    shown = values.get("rows", ())
-    if _records(shown) and all(isinstance(one.get("row"), Mapping) for one in shown):
+    shown = values.get("rows")
+    if isinstance(shown, list) and isinstance(values.get("features"), list) and all(map(_is_viewed, shown)):
         return _of_viewer(values, name)
     inner = list(values.values())
     lists = [one for one in inner if isinstance(one, list | tuple)]
@@ -209,15 +211,24 @@ def _of_object(values: Mapping[Any, Any], name: str) -> Table:
     raise InputError(f"{name} is an object with the keys {', '.join(map(str, values))[:80]}: {_ADVICE}")
 
 
+def _is_viewed(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("row"), Mapping)
+
+
 def _of_viewer(values: Mapping[Any, Any], name: str) -> Table:
     """``{"features": ..., "rows": [{"row": record}, ...]}``, as the viewer of Hugging Face's hub answers."""
-    records = [one["row"] for one in values["rows"]]
-    table = _of_records(records, range(1, len(records) + 1), name, "record")
-    table.notes.append("The table is the rows that a viewer of data sets shows.")
+    shown, features = values["rows"], values["features"]
+    table = _of_records([one["row"] for one in shown], range(1, len(shown) + 1), name, "record")
+    cells = {column: arrow.with_names(own, features, column, name) for column, own in table.cells.items()}
+    notes = ["The table is the rows that a viewer of data sets shows."]
     total = values.get("num_rows_total")
-    if isinstance(total, int) and total > len(records):
-        table.notes.append(f"{WARNING}The file holds {len(records)} of {total} rows: get the others, too.")
-    return table
+    if (isinstance(total, int) and total > len(shown)) or values.get("truncated") is True:
+        of = f" of {total}" if isinstance(total, int) else ", and not all,"
+        notes.append(f"{WARNING}The file holds {len(shown)}{of} rows: get the others, too.")
+    cut = sum(bool(one.get("truncated_cells")) for one in shown)
+    if cut:
+        notes.append(f"{WARNING}{cut} rows have cells that the viewer has cut: get the data set itself.")
+    return replace(table, cells=cells, notes=notes)
 
 
 def _of_splits(values: Mapping[Any, Sequence[Mapping[Any, Any]]], name: str) -> Table:

@@ -24,7 +24,7 @@ LARGEST = 4 << 30  # bytes that are read at once; a packed file may claim any nu
 _ZIP, _EMPTY_ZIP, _ZSTD = b"PK\x03\x04", b"PK\x05\x06", b"\x28\xb5\x2f\xfd"
 _STREAMS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (  # pattern of the first bytes, and reader
     (rb"\x1f\x8b", gzip.open),
-    (rb"BZh[1-9]1AY&SY", bz2.open),
+    (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", bz2.open),
     (rb"\xfd7zXZ\x00", lzma.open),
 )
 _URL = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")  # with one slash where it went through a Path
@@ -90,10 +90,10 @@ def opened(path: str | Path) -> Iterator[Source]:
         *(EOFError, NotImplementedError, struct.error),
         *(zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile),
     ) as error:
-        raise InputError(
-            f"{name} cannot be unpacked ({_reason(error)}): the file is damaged or cut, get it again"
-        ) from None
+        raise _damaged(name, error) from None
     except OSError as error:
+        if error.errno is None:  # what bz2 raises
+            raise _damaged(name, error) from None
         raise InputError(f"{name} cannot be read: {error.strerror or _reason(error)}") from None
     finally:
         if not piped:
@@ -187,6 +187,12 @@ def _member(source: Source) -> Source:
     file = cast(io.RawIOBase, archive.open(names[0]))
     return Source(
         source.name, PurePath(names[0]).suffix.lower(), io.BufferedReader(file, 1 << 20), notes=notes
+    )
+
+
+def _damaged(name: str, error: BaseException) -> InputError:
+    return InputError(
+        f"{name} cannot be unpacked ({_reason(error)}): the file is damaged or cut, get it again"
     )
 
 

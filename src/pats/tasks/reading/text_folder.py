@@ -1,52 +1,62 @@
 """A folder of text files, one a text, in a folder for each class: as aclImdb and 20 Newsgroups are."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from pats.tasks.reading.encoding import detect
+from pats._errors import InputError
+from pats.tasks.reading.encoding import decode
 from pats.tasks.reading.table import WARNING, Table
 from pats.tasks.split_names import NAMES
 
-_SUFFIXES = (".txt", ".text", "")
+# A file that is numbered, or named for what is in it, has an ending that says nothing of its format.
+_TEXT = re.compile(r"|\.(txt|text|\d+|[0-9a-f]{16,})", re.IGNORECASE)
 _UNLABELLED = ("unsup", "unlabeled", "unlabelled")  # folders of texts that nobody labelled
 
 
-def tables(folder: Path) -> dict[str | None, Table]:
-    """The table of a folder, or those of its splits; none where it holds no text files by class.
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder, in order, without what is hidden.
 
-    Columns are ``file``, ``text`` and ``label``, which is the name of the folder of a class.
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        return sorted(part for part in folder.iterdir() if not part.name.startswith((".", "__")))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read: {error.strerror or error}") from None
+
+
+def holds_classes(folder: Path, least: int = 2) -> bool:
+    """Whether a folder holds folders of texts for so many classes that are not all called as splits are."""
+    classes = _classes(folder)
+    return len(classes) >= least and not {name.lower() for name in classes} <= {*NAMES}
+
+
+def table(folder: Path) -> Table:
+    """The texts of every class, in the columns ``file``, ``text`` and ``label``, which is the folder's name.
 
     Raises:
         InputError: A file is no text, or cannot be read.
     """
-    splits: dict[str | None, Path] = {
-        NAMES[part.name.lower()]: part for part in _folders(folder) if part.name.lower() in NAMES
-    }
-    found = {split: _table(part) for split, part in (splits if "train" in splits else {None: folder}).items()}
-    ordered = (None, "train", "dev", "test")
-    return {split: table for split in ordered if (table := found.get(split)) is not None}
-
-
-def _table(folder: Path) -> Table | None:
-    """The texts of every class; None where fewer than two classes have any."""
-    classes = {part.name: files for part in _folders(folder) if (files := list(_files(part)))}
-    known = {name: files for name, files in classes.items() if name.lower() not in _UNLABELLED}
-    if len(known) < 2:
-        return None
     cells: dict[str, list[str]] = {"file": [], "text": [], "label": []}
     odd: list[str] = []
-    for name, files in known.items():
+    classes = _classes(folder)
+    for name, files in classes.items():
         for file in files:
-            raw = file.read_bytes()
-            encoding = detect(raw, str(file))
-            odd += [file.name] if encoding.codec == "cp1252" else []
+            try:
+                text, said = decode(file.read_bytes(), str(file))
+            except OSError as error:
+                raise InputError(f"{file} cannot be read: {error.strerror or error}") from None
+            odd += [file.name] if any(note.startswith(WARNING) for note in said) else []
             cells["file"].append(f"{name}/{file.name}")
-            cells["text"].append(raw.decode(encoding.codec))
+            cells["text"].append(text)
             cells["label"].append(name)
     notes = ["Each text is a file, and its label the folder that it is in."]
-    notes += [
-        f"The folder {name!r} holds no class, and is not read." for name in classes if name not in known
-    ]
+    others = [place.name for place in entries(folder) if place.is_dir() and place.name not in classes]
+    notes += [f"The folder {name!r} holds no class, and is not read." for name in others]
+    left = sum(file.is_file() for name in classes for file in entries(folder / name)) - len(cells["text"])
+    if left:
+        notes.append(f"{WARNING}{left} files beside the texts are not read: call texts .txt, or nothing.")
     if odd:
         notes.append(
             f"{WARNING}{len(odd)} texts are not UTF-8, such as {odd[0]}, and are read as Windows-1252: look "
@@ -55,13 +65,11 @@ def _table(folder: Path) -> Table | None:
     return Table(str(folder), cells, range(1, len(cells["text"]) + 1), "text", notes)
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    return (
-        part for part in sorted(folder.iterdir()) if part.is_dir() and not part.name.startswith((".", "__"))
-    )
+def _classes(folder: Path) -> Mapping[str, list[Path]]:
+    """The text files of every class."""
+    places = [place for place in entries(folder) if place.is_dir() and place.name.lower() not in _UNLABELLED]
+    return {place.name: files for place in places if (files := _files(place))}
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for file in sorted(folder.iterdir()):
-        if file.is_file() and file.suffix.lower() in _SUFFIXES and not file.name.startswith("."):
-            yield file
+def _files(folder: Path) -> list[Path]:
+    return [file for file in entries(folder) if _TEXT.fullmatch(file.suffix) and file.is_file()]
