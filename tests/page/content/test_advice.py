@@ -1,5 +1,7 @@
 """The answer of a table: what to use, how sure that is, what it gets wrong, what to do next."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -116,6 +118,21 @@ def test_a_simple_model_that_dev_did_not_choose_but_test_prefers(theirs, clear):
     assert ("dev chose vanilla, as a choice on test would flatter what it chooses" in told) is clear
     assert ("To have tfidf in place of what is exported, compare with --methods tfidf" in told) is clear
     assert ("These rows cannot tell" in told) is not clear
+
+
+@pytest.mark.parametrize("error", [9.0, None])
+def test_a_fine_tuned_model_that_was_a_little_ahead_on_dev_and_far_on_test(error):
+    cells = row("vanilla", 0.95, dev=0.8), row("tfidf", 0.55, dev=0.75), MAJORITY
+    wrong = {"vanilla": [0, 1], "tfidf": list(range(18)), "majority": list(range(0, SIZE, 2))}
+    groups, read = study(*cells, wrong=wrong)
+    read = {place: replace(one, doubt=lambda *_: error) for place, one in read.items()}
+    beside = advice.lines(groups, read)[1]
+    kept = (
+        "vanilla is ahead of tfidf beyond the chance of these rows; it was not chosen for that, as a choice"
+    )
+    assert (kept in beside) is (error is not None)
+    assert ("too little to prefer it to a simple model" in beside) is (error is not None)
+    assert "dev chose" not in beside
 
 
 def test_a_class_that_is_hardly_found():

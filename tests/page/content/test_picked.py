@@ -38,7 +38,6 @@ def test_a_fine_tuned_row_needs_one_standard_error_on_dev(error, label, ahead):
     first, beside = advice.lines(groups, read(error))[:2]
     kept = "On dev vanilla was ahead of tfidf by less than one standard error"
     assert ("Use tfidf" in first, kept in beside) == (ahead is not None, ahead is not None)
-    assert ("dev chose tfidf" in beside) is False
     (said,) = simpler(groups, read(error))
     assert said.startswith("Use the simple model tfidf" if ahead else "Fine-tuning did not pay beside")
 
