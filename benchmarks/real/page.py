@@ -27,7 +27,8 @@ difference paired by split, or if it recommended a simple model on every split.
 
 <!-- results: rivals.json -->
 Means over the splits × 100, ± standard deviation. A cell is empty where a system was not measured, and has
-words where it failed, or has no such task.
+words where it failed, or has no such task. Of a system that has fewer than {splits} splits the number is in
+brackets: its mean is of other splits than PATS's.
 
 {scores}
 
@@ -37,6 +38,17 @@ words where it failed, or has no such task.
 Mean minutes of a split, and the largest memory of all its processes together in GB.
 
 {costs}
+
+## What each system is
+
+{about}
+
+## What each system tells
+
+<!-- results: rivals.json -->
+The last lines of what a user of each sees, on one split of one table.
+
+{told}
 
 ## The tables
 
@@ -57,7 +69,8 @@ def _cell(rows: Sequence[Mapping[str, Any]]) -> str:
         return rows[0]["status"] if rows else ""
     spread = f" ± {stdev(done):.1f}" if len(done) > 1 else ""
     failed = f" ({len(rows) - len(done)} failed)" if len(done) < len(rows) else ""
-    return f"{fmean(done):.1f}{spread}{failed}"
+    part = f" ({len(rows)})" if len(rows) < accept.SPLITS else ""
+    return f"{fmean(done):.1f}{spread}{part}{failed}"
 
 
 def _cost(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -65,6 +78,27 @@ def _cost(rows: Sequence[Mapping[str, Any]]) -> str:
         return ""
     minutes = fmean(row["seconds"] for row in rows) / 60
     return f"{minutes:.1f}, {max(row['peak_gb'] for row in rows):.1f} GB"
+
+
+ABOUT = {
+    "pats": "`pats compare`; the model that it recommends, which learned from the train rows",
+    "majority": "the most frequent label, or the mean score",
+    "tfidf": "TF-IDF of words and characters with logistic or ridge regression, its strength chosen on dev",
+    "frozen": "MiniLM's embeddings as they are with logistic or ridge regression, its strength chosen on dev",
+    "setfit": "SetFit on MiniLM with its authors' settings (20 pairs a row, at most 1,000 steps of 16 pairs)"
+    ". It chooses nothing on dev, so it learns from the train and dev rows",
+    "autogluon": "AutoGluon's tabular predictor at its defaults: n-grams of texts. It learns from the "
+    "train and dev rows",
+}
+LINES, WIDTH = 9, 200  # of what a system tells
+
+
+def _told(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What a system tells at its end, of its first split that it ended."""
+    row = next((row for row in rows if row["status"] == "done"), rows[0])
+    lines = [line.strip() for line in row["told"].splitlines() if line.strip()][-LINES:]
+    shown = "\n".join(line[:WIDTH] + (" ..." if len(line) > WIDTH else "") for line in lines)
+    return f"**{row['system']}**, {row['table']}, split {row['split']}:\n\n```text\n{shown}\n```"
 
 
 def _flags(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -106,5 +140,8 @@ def page(rows: Sequence[Mapping[str, Any]], tables: Sequence[Mapping[str, Any]])
         costs=tabled(
             ["table", *systems], [[name, *(_cost(of(name, one)) for one in systems)] for name in names]
         ),
+        splits=accept.SPLITS,
+        about=tabled(["system", "what it is"], [[one, ABOUT[one]] for one in systems]),
+        told="\n\n".join(_told([row for row in rows if row["system"] == one]) for one in systems),
         tables=tabled(about, [["" if t[key] is None else t[key] for key in about] for t in tables]),
     )

@@ -189,6 +189,7 @@ def rows(**found):
                 "seconds": 60.0 * (split + 1),
                 "peak_gb": 1.5,
                 "flags": [],
+                "told": f"first of {system}\n" + "line\n" * 8 + f"last of {split}, {'x' * 300}",
             }
 
 
@@ -238,6 +239,11 @@ def test_the_page_shows_the_verdict_the_scores_and_failures():
     assert "| fruit | 90.0 ± 0.0 | 80.0 ± 0.0 | 80.0 ± 0.0 | out of time |" in text
     assert "| fruit | accuracy | +10.0 ± 0.0 | +10.0 ± 0.0 | pats 5 | 5 | yes | yes |" in text
     assert "<!-- results: rivals.json -->" in text
+    assert "| setfit | SetFit on MiniLM" in text
+    assert "**pats**, fruit, split 0:" in text
+    assert "first of" not in text  # the last lines alone, and each of a width that fits
+    assert "last of 0, " in text
+    assert max(map(len, text.split("```text")[1].split("```")[0].splitlines())) < 210
 
 
 def test_a_page_tells_how_far_it_is_and_what_pats_was_given():
@@ -246,6 +252,7 @@ def test_a_page_tells_how_far_it_is_and_what_pats_was_given():
     text = page(found, [{**dataclasses.asdict(CLASSES), "classes": 2}])
     assert "on 0 of 0 tables measured in full. So far every table has 2 of 5 splits or more." in text
     assert "had `--data` and `--time-limit 5min`" in text
+    assert "| fruit | 90.0 ± 0.0 (2) | 80.0 ± 0.0 | 80.0 ± 0.0 |" in text
 
 
 @pytest.mark.parametrize("path", docs.WHOLE, ids=lambda path: path.name)
