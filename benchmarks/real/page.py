@@ -85,12 +85,19 @@ ABOUT = {
     "majority": "the most frequent label, or the mean score",
     "tfidf": "TF-IDF of words and characters with logistic or ridge regression, its strength chosen on dev",
     "frozen": "MiniLM's embeddings as they are with logistic or ridge regression, its strength chosen on dev",
-    "setfit": "SetFit on MiniLM with its authors' settings (20 pairs a row, at most 1,000 steps of 16 pairs)"
-    ". It chooses nothing on dev, so it learns from the train and dev rows",
+    "setfit": "SetFit on MiniLM with its authors' settings (20 pairs a row, 16 pairs a step), and as many steps "
+    "as its time allows, at most 1,000. It chooses nothing on dev, so it learns from the train and dev rows",
     "autogluon": "AutoGluon's tabular predictor at its defaults: n-grams of texts. It learns from the "
     "train and dev rows",
 }
 LINES, WIDTH = 9, 200  # of what a system tells
+
+
+def _limits(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Minutes after which a system was ended; of PATS those that it was told."""
+    ours = {"20" if not row["flags"] else row["flags"][-1].removesuffix("min") for row in rows}
+    theirs = {f"{row['limit'] / 60:g}" for row in rows}
+    return ", ".join(sorted(ours if rows[0]["system"] == accept.OURS else theirs, key=float))
 
 
 def _told(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -141,7 +148,10 @@ def page(rows: Sequence[Mapping[str, Any]], tables: Sequence[Mapping[str, Any]])
             ["table", *systems], [[name, *(_cost(of(name, one)) for one in systems)] for name in names]
         ),
         splits=accept.SPLITS,
-        about=tabled(["system", "what it is"], [[one, ABOUT[one]] for one in systems]),
+        about=tabled(
+            ["system", "what it is", "time limit in minutes"],
+            [[one, ABOUT[one], _limits([row for row in rows if row["system"] == one])] for one in systems],
+        ),
         told="\n\n".join(_told([row for row in rows if row["system"] == one]) for one in systems),
         tables=tabled(about, [["" if t[key] is None else t[key] for key in about] for t in tables]),
     )

@@ -10,6 +10,7 @@ import importlib.util
 import shutil
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ from sklearn.preprocessing import MultiLabelBinarizer
 SEPARATOR = ", "
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # the inverse of the regularisation
 ITERATIONS, MOST_STEPS = 20, 1000  # SetFit: pairs a row as its authors set, and a bound on steps
+TIMED, TRAINED = 12, 0.75  # its steps that are timed, and the share of the time left in which it trains
+BEGAN = time.monotonic()
 REFUSED = 3  # exit code: the system has no such task
 
 
@@ -150,7 +153,10 @@ def frozen(asked: Asked, parts: Parts) -> list[str]:
 
 
 def setfit(asked: Asked, parts: Parts) -> list[str]:
-    """SetFit on MiniLM with its authors' settings, on train and dev rows, since it chooses nothing on dev."""
+    """SetFit on MiniLM with its authors' settings, on train and dev rows, since it chooses nothing on dev.
+
+    It knows no time limit: some steps are timed, and as many are made as the time allows.
+    """
     if asked.kind == "scores":
         print("SetFit has no regression")
         raise SystemExit(REFUSED)
@@ -162,24 +168,51 @@ def setfit(asked: Asked, parts: Parts) -> list[str]:
     own: list[Any] = list(labels)
     if several:
         own = [[int(name in label.split(SEPARATOR)) for name in names] for label in labels]
-    model = library.SetFitModel.from_pretrained(weights(), **several)
-    with tempfile.TemporaryDirectory() as folder:
+    data = datasets.Dataset.from_dict({"text": joined, "label": own})
+
+    def trainer(folder: str, steps: int, *callbacks: Any) -> Any:
         arguments = library.TrainingArguments(
             output_dir=folder,
             batch_size=16,
             num_iterations=asked.iterations,
-            max_steps=asked.steps,
+            max_steps=steps,
             seed=asked.seed,
             report_to="none",
             save_strategy="no",
         )
-        data = datasets.Dataset.from_dict({"text": joined, "label": own})
-        library.Trainer(model=model, args=arguments, train_dataset=data).train()
+        model = library.SetFitModel.from_pretrained(weights(), **several)
+        return library.Trainer(model=model, args=arguments, train_dataset=data, callbacks=list(callbacks))
+
+    with tempfile.TemporaryDirectory() as folder:
+        steps = asked.steps
+        if steps > TIMED:
+            clock = _clock()
+            timed = trainer(folder, TIMED, clock)
+            timed.train_embeddings(*timed.dataset_to_parameters(data), args=timed.args)
+            each = (clock.ends[-1] - clock.ends[0]) / (len(clock.ends) - 1)
+            steps = min(steps, int(TRAINED * (asked.seconds - (time.monotonic() - BEGAN)) / each))
+        fitted = trainer(folder, steps)
+        fitted.train()
+        model = fitted.model
+    print(f"{steps} steps of training, of at most {asked.steps}")
     found = model.predict([" [SEP] ".join(both) for both in parts["test"].texts])
     if several:
         chosen = np.asarray(found)
         return [SEPARATOR.join(name for name, on in zip(names, row, strict=True) if on) for row in chosen]
     return [str(label) for label in found]
+
+
+def _clock() -> Any:
+    """A callback of transformers that knows when every step ended."""
+
+    class Clock(importlib.import_module("transformers").TrainerCallback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.ends: list[float] = []
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            self.ends.append(time.monotonic())
+
+    return Clock()
 
 
 def autogluon(asked: Asked, parts: Parts) -> list[str]:

@@ -189,6 +189,7 @@ def rows(**found):
                 "seconds": 60.0 * (split + 1),
                 "peak_gb": 1.5,
                 "flags": [],
+                "limit": 300.0,
                 "told": f"first of {system}\n" + "line\n" * 8 + f"last of {split}, {'x' * 300}",
             }
 
@@ -240,6 +241,8 @@ def test_the_page_shows_the_verdict_the_scores_and_failures():
     assert "| fruit | accuracy | +10.0 ± 0.0 | +10.0 ± 0.0 | pats 5 | 5 | yes | yes |" in text
     assert "<!-- results: rivals.json -->" in text
     assert "| setfit | SetFit on MiniLM" in text
+    assert "the train and dev rows | 5 |" in text
+    assert "which learned from the train rows | 20 |" in text
     assert "**pats**, fruit, split 0:" in text
     assert "first of" not in text  # the last lines alone, and each of a width that fits
     assert "last of 0, " in text
