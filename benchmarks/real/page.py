@@ -41,6 +41,7 @@ Mean minutes of a split, and the largest memory of all its processes together in
 
 ## What each system is
 
+<!-- results: rivals.json -->
 {about}
 
 ## What each system tells
@@ -85,8 +86,9 @@ ABOUT = {
     "majority": "the most frequent label, or the mean score",
     "tfidf": "TF-IDF of words and characters with logistic or ridge regression, its strength chosen on dev",
     "frozen": "MiniLM's embeddings as they are with logistic or ridge regression, its strength chosen on dev",
-    "setfit": "SetFit on MiniLM with its authors' settings (20 pairs a row, 16 pairs a step), and as many steps "
-    "as its time allows, at most 1,000. It chooses nothing on dev, so it learns from the train and dev rows",
+    "setfit": "SetFit on MiniLM with its authors' settings (20 pairs a row, 16 pairs a step), and as many "
+    "steps as its time allows, at most 1,000. It chooses nothing on dev, so it learns from the train and dev "
+    "rows",
     "autogluon": "AutoGluon's tabular predictor at its defaults: n-grams of texts. It learns from the "
     "train and dev rows",
 }
