@@ -122,16 +122,24 @@ def _judged(table: str, rows: Sequence[Mapping[str, Any]], splits: int) -> Judge
     )
 
 
+def told(found: Gap | None) -> str:
+    """A difference × 100 with its standard error; empty where there is none."""
+    error = "" if found is None or found.error is None else f" ± {100 * found.error:.1f}"
+    return "" if found is None else f"{100 * found.mean:+.1f}{error}"
+
+
+def scores_of(rows: Iterable[Mapping[str, Any]], table: str, system: str) -> dict[int, float]:
+    """The scores of a system on a table, by split."""
+    own = (row for row in rows if (row["table"], row["system"], row["status"]) == (table, system, "done"))
+    return {row["split"]: row["scores"][row["metric"]] for row in own}
+
+
 WORDS = {True: "yes", False: "NO", None: ""}
 
 
 def cells(judged: Judged) -> list[str]:
     """A line of the table of verdicts."""
-    gaps = []
-    for name in SIMPLE:
-        one = judged.gaps.get(name)
-        error = "" if one is None or one.error is None else f" ± {100 * one.error:.1f}"
-        gaps.append("" if one is None else f"{100 * one.mean:+.1f}{error}")
+    gaps = [told(judged.gaps.get(name)) for name in SIMPLE]
     names = dict.fromkeys(judged.recommended)
     often = ", ".join(f"{name} {judged.recommended.count(name)}" for name in names)
     minutes = "" if judged.minutes is None else f"{judged.minutes:.0f}"

@@ -28,9 +28,17 @@ difference paired by split, or if it recommended a simple model on every split.
 <!-- results: rivals.json -->
 Means over the splits × 100, ± standard deviation. A cell is empty where a system was not measured, and has
 words where it failed, or has no such task. Of a system that has fewer than {splits} splits the number is in
-brackets: its mean is of other splits than PATS's.
+brackets.
 
 {scores}
+
+## Beside whole systems
+
+<!-- results: rivals.json -->
+PATS's score × 100 less that of another system, on the splits that both have, ± the standard error over these
+splits; and their number.
+
+{beside}
 
 ## Time and memory
 
@@ -139,7 +147,18 @@ def page(rows: Sequence[Mapping[str, Any]], tables: Sequence[Mapping[str, Any]])
         ours = {name: of(name, accept.OURS) for name in names}
         least = min(map(len, ours.values()))
         summary += f" So far every table has {least} of {accept.SPLITS} splits or more."
+    whole = [one for one in systems if one not in (accept.OURS, *accept.SIMPLE)]
+
+    def beside(table: str, system: str) -> str:
+        ours, theirs = (accept.scores_of(rows, table, one) for one in (accept.OURS, system))
+        found = accept.gap(ours, theirs)
+        return "" if found is None else f"{accept.told(found)} ({found.splits})"
+
     return PAGE.format(
+        beside=tabled(
+            ["table", *(f"PATS − {one}" for one in whole)],
+            [[name, *(beside(name, one) for one in whole)] for name in names],
+        ),
         summary=summary,
         flags=_flags(rows),
         verdicts=tabled(accept.HEADS, [accept.cells(one) for one in judged]),

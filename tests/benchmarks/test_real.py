@@ -258,6 +258,13 @@ def test_a_page_tells_how_far_it_is_and_what_pats_was_given():
     assert "| fruit | 90.0 ± 0.0 (2) | 80.0 ± 0.0 | 80.0 ± 0.0 |" in text
 
 
+def test_a_page_compares_with_whole_systems_on_the_splits_that_both_have():
+    found = rows(pats=[0.9, 0.8, 0.7], tfidf=FLAT, frozen=FLAT, setfit=[0.8, 0.6], autogluon=[None] * 2)
+    text = page(list(found), [{**dataclasses.asdict(CLASSES), "classes": 2}])
+    assert "| table | PATS − setfit | PATS − autogluon |" in text
+    assert "| fruit | +15.0 ± 5.0 (2) |  |" in text
+
+
 @pytest.mark.parametrize("path", docs.WHOLE, ids=lambda path: path.name)
 def test_a_page_made_as_a_whole_stands_if_its_results_do(path):
     assert path.exists() == (record.read(docs.WHOLE[path][0]) is not None)
