@@ -16,6 +16,7 @@ from benchmarks import real_tables, record, rivals
 from benchmarks.real import fetch, rival, score, systems, table
 from benchmarks.real.sources import SOURCES, entries
 from benchmarks.real.table import About, Example
+from support.rival_rows import rows
 
 CLASSES = About("fruit", "classes", "made here", "none", "2 classes", "made", 100)
 SCORES = dataclasses.replace(CLASSES, kind="scores")

@@ -8,30 +8,9 @@ from benchmarks import docs, record
 from benchmarks.real import accept
 from benchmarks.real.page import page
 from benchmarks.real.table import About
+from support.rival_rows import rows
 
 CLASSES = About("fruit", "classes", "made here", "none", "2 classes", "made", 100)
-
-
-def rows(**found):
-    """Rows of a table: of each system its scores by split, and what PATS recommended."""
-    for system, values in found.items():
-        for split, value in enumerate(values):
-            advised, value = value if isinstance(value, tuple) else (system, value)
-            yield {
-                "table": "fruit",
-                "split": split,
-                "system": system,
-                "metric": "accuracy",
-                "rows": 900,
-                "status": "done" if value is not None else "out of time",
-                "recommended": advised,
-                "scores": {} if value is None else {"accuracy": value},
-                "seconds": 60.0 * (split + 1),
-                "peak_gb": 1.5,
-                "flags": [],
-                "limit": 300.0,
-                "told": f"first of {system}\n" + "line\n" * 8 + f"last of {split}, {'x' * 300}",
-            }
 
 
 FLAT = [0.8] * 5
