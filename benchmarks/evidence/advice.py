@@ -209,8 +209,8 @@ def _cost(known: Evidence) -> str:
 
 
 def _open(plan: Plan, known: Evidence) -> str:
-    done = {row["stage"] for row in known.plan_rows}
-    open_stages = [name for name in plan.stages if name not in done]
+    so_far = Known(plan, known.plan_rows)
+    open_stages = [name for name, stage in plan.stages.items() if not so_far.ended(stage)]
     rest = f"what the stages {', '.join(open_stages)} of the plan will show; " if open_stages else ""
     return (
         f"**Not known**: {rest}models above base size, tasks other than GLUE's four here, and languages "

@@ -146,6 +146,13 @@ class Known:
             ] + jobs
         return [job for job in jobs if job not in self.scores]
 
+    def ended(self, stage: Stage) -> bool:
+        """Whether nothing of a stage is left to run."""
+        try:
+            return all(job in self.failures for job in self.todo(stage))
+        except Unfinished:  # a stage before it has not ended
+            return False
+
     def spent(self) -> float:
         """Hours of one core that the runs took."""
         return sum(row["seconds"] or 0.0 for row in self.rows) / 3600

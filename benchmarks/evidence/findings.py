@@ -120,7 +120,11 @@ def small_study(results: Results) -> list[Compared]:
 def of_stage(plan: Plan, known: Known, stage: Stage) -> list[Compared]:
     """The arms of a stage of the plan as far as it has been run; a dropped one on what it has."""
     scores: dict[str, dict[Score, float]] = {}
-    for arm in plan.arms:
+    try:
+        arms = known.arms(stage)  # others may share seeds with it, from a stage before
+    except Unfinished:
+        arms = [*plan.arms]
+    for arm in arms:
         try:
             jobs = known.jobs(arm, stage)
         except Unfinished:
