@@ -161,7 +161,10 @@ def test_stages_follow_one_another_and_runs_are_made_once():
     assert [(job.arm, job.seed) for job in final] == [("plain", 3), ("b", 3)]  # seeds 1 and 2 are known
     with pytest.raises(Unfinished, match="stage final has not ended: a run of b is missing"):
         Known(SMALL, rows).arms(SMALL.stages["confirmation"])
+    ended = {name: Known(SMALL, rows).ended(stage) for name, stage in SMALL.stages.items()}
+    assert ended == {"tuning": True, "screening": True, "final": False, "confirmation": False}
     rows = with_gaps(rows, "final", {})
+    assert Known(SMALL, rows).ended(SMALL.stages["final"])
     assert Known(SMALL, rows).arms(SMALL.stages["confirmation"]) == ["plain", "b", "c"]
     assert Known(SMALL, rows).spent() == len(rows)
 
@@ -342,7 +345,8 @@ def test_a_partial_result_file_is_shown_as_far_as_it_goes():
     assert [one.pairs for one in found] == [4, 2, 2]
     assert {one.tried for one in found} == {2}
     assert found[-1].note == "dropped: -6.0 after 1 seed, below -5.0"
-    assert findings.of_stage(SMALL, Known(SMALL, rows), SMALL.stages["final"])  # seeds that it shares
+    shared = findings.of_stage(SMALL, Known(SMALL, rows), SMALL.stages["final"])  # seeds that it shares
+    assert [one.arm for one in shared] == ["b"]  # of its own arms alone
 
 
 def test_a_stage_is_shown_once_it_has_begun():
