@@ -1,6 +1,7 @@
 """Which encoding the bytes of a text are in."""
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +77,20 @@ def decode(raw: bytes, name: str) -> tuple[str, list[str]]:
     except UnicodeDecodeError as error:
         raise damaged(_line(raw, error.start), name, encoding.codec) from None
     return text, [encoding.note] if encoding.note else []
+
+
+def numbered_lines(file: Iterable[bytes], name: str) -> Iterator[tuple[int, str]]:
+    """The lines of a file in UTF-8 that hold anything, with their numbers, as they are asked for.
+
+    Raises:
+        InputError: A line is not UTF-8.
+    """
+    for place, raw in enumerate(file, 1):
+        if raw.strip():
+            try:
+                yield place, raw.decode("utf-8-sig" if place == 1 else "utf-8")
+            except UnicodeDecodeError:
+                raise damaged(place, name, "utf-8") from None
 
 
 def damaged(line: int, name: str, codec: str) -> InputError:

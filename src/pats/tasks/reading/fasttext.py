@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from pats.tasks.reading.encoding import damaged, decode, detect
+from pats.tasks.reading.encoding import decode, detect, numbered_lines
 from pats.tasks.reading.source import Source
 from pats.tasks.reading.table import Table
 
@@ -21,10 +21,10 @@ _NOTE = "Each line is a text behind its labels, as fastText writes them."
 def is_it(sample: bytes) -> bool:
     """Whether a file begins so: most of its lines have a label, in front of a text or behind one."""
     codec = next((codec for mark, codec in _WIDE.items() if sample.startswith(mark)), "utf-8-sig")
-    lines = [line for line in sample.decode(codec, "ignore").splitlines()[:_LINES] if line.strip()]
-    marked = [_MARKED.match(line) is not None for line in lines]
-    least = (_HALF if marked[:1] == [True] else _MOSTLY) * len(lines)
-    return sum(marked) >= least > 0 and any(_LABEL.sub("", line).strip() for line in lines)
+    looked = [line for line in sample.decode(codec, "ignore").splitlines()[:_LINES] if line.strip()]
+    marked = [_MARKED.match(line) is not None for line in looked]
+    least = (_HALF if marked[:1] == [True] else _MOSTLY) * len(looked)
+    return sum(marked) >= least > 0 and any(_LABEL.sub("", line).strip() for line in looked)
 
 
 def read(source: Source) -> Table:
@@ -34,8 +34,10 @@ def read(source: Source) -> Table:
         InputError: It is no text.
     """
     text, notes = decode(source.whole(), source.name)
-    lines = [(place, line) for place, line in enumerate(re.split(r"\r\n|\r|\n", text), 1) if line.strip()]
-    table = _table(source, lines, [*source.notes, *notes, _NOTE])
+    every = enumerate(re.split(r"\r\n|\r|\n", text), 1)
+    table = _table(
+        source, [(place, line) for place, line in every if line.strip()], [*source.notes, *notes, _NOTE]
+    )
     labels = table.cells["label"]
     if any(len(own) > 1 for own in labels):
         return table
@@ -52,30 +54,23 @@ def stream(source: Source, size: int) -> Iterator[Table] | None:
     """
     sample = source.start(1 << 16)
     codec = detect(sample, source.name, partial=True).codec
-    lines = b"\n" in sample or b"\r" not in sample
-    return _batches(source, size) if lines and codec in ("utf-8", "utf-8-sig") else None
+    feeds = b"\n" in sample or b"\r" not in sample
+    return _batches(source, size) if feeds and codec in ("utf-8", "utf-8-sig") else None
 
 
 def _batches(source: Source, size: int) -> Iterator[Table]:
-    full = ((place, line) for place, line in enumerate(source.file, 1) if line.strip())
+    full = numbered_lines(source.file, source.name)
     notes = [*source.notes, _NOTE]
     while batch := list(islice(full, size)):
-        table = _table(source, [(place, _decoded(line, place, source.name)) for place, line in batch], notes)
+        table = _table(source, batch, notes)
         yield replace(table, cells={**table.cells, "label": [" ".join(own) for own in table.cells["label"]]})
         notes = []
 
 
-def _decoded(line: bytes, place: int, name: str) -> str:
-    try:
-        return line.decode("utf-8-sig" if place == 1 else "utf-8")
-    except UnicodeDecodeError:
-        raise damaged(place, name, "utf-8") from None
-
-
-def _table(source: Source, lines: Sequence[tuple[int, str]], notes: list[str]) -> Table:
+def _table(source: Source, numbered: Sequence[tuple[int, str]], notes: list[str]) -> Table:
     texts: list[Any] = []
     labels: list[Any] = []
-    for _, line in lines:
+    for _, line in numbered:
         texts.append(_LABEL.sub("", line).strip())
         labels.append(_LABEL.findall(line))
-    return Table(source.name, {"text": texts, "label": labels}, [place for place, _ in lines], notes=notes)
+    return Table(source.name, {"text": texts, "label": labels}, [place for place, _ in numbered], notes=notes)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pats._errors import InputError
 from pats.tasks.reading import arrow
-from pats.tasks.reading.encoding import damaged, decode, detect
+from pats.tasks.reading.encoding import decode, detect, numbered_lines
 from pats.tasks.reading.source import Source
 from pats.tasks.reading.table import WARNING, Table, framed
 from pats.tasks.split_names import NAMES
@@ -271,18 +271,11 @@ def _framed(header: Sequence[str], rows: Sequence[Sequence[Any]], name: str, uni
 
 def _batches(source: Source, size: int) -> Iterator[Table]:
     names: dict[str, None] = {}
-    full = ((place, line) for place, line in enumerate(source.file, 1) if line.strip())
+    full = numbered_lines(source.file, source.name)
     notes = list(source.notes)
     while batch := list(islice(full, size)):
-        records = [_record(_decoded(line, place, source.name), place, source.name) for place, line in batch]
+        records = [_record(line, place, source.name) for place, line in batch]
         names |= dict.fromkeys(key for record in records for key in record)
         cells = {name: [record.get(name) for record in records] for name in names}
         yield Table(source.name, cells, [place for place, _ in batch], notes=notes)
         notes = []
-
-
-def _decoded(line: bytes, place: int, name: str) -> str:
-    try:
-        return line.decode("utf-8-sig" if place == 1 else "utf-8")
-    except UnicodeDecodeError:
-        raise damaged(place, name, "utf-8") from None
