@@ -23,7 +23,7 @@ from benchmarks import record
 from benchmarks.real_tables import OUT as TABLES
 from benchmarks.release import pinned, run
 from pats.baselines import is_simple
-from pats.run.model.exported import read_card
+from pats.run.model.exported import read_mark
 from pats.run.result import Result
 
 NAME = "newcomer"
@@ -70,7 +70,7 @@ def found(work: Path) -> dict[str, Any]:
     """What the comparison trained, and what it chose."""
     (model,) = work.glob("out/*/model")
     results = [Result.from_json(path.read_text("utf-8")) for path in work.glob("out/*/runs/*/result.json")]
-    run_id = (read_card(model) or {}).get("run_id")
+    run_id = (read_mark(model) or {}).get("run_id")
     (chosen,) = [result for result in results if result.run_id == run_id]
     return {
         "fine_tuned_runs": len([result for result in results if not is_simple(result.run.method)]),

@@ -5,7 +5,7 @@ import pytest
 
 from pats import Run, Study, compare
 from pats.cli import main
-from pats.run.model.exported import read_card
+from pats.run.model.exported import read_mark
 from pats.study.store import results as stores
 from support.inline_placer import InlinePlacer
 from support.tiny_bert import make_table, make_tiny_bert
@@ -53,7 +53,7 @@ def test_report(finished, capsys):
     )
     assert row.count("[") == 1
     card = (finished / "model" / "README.md").read_text()
-    assert read_card(finished / "model")["run_id"] in card
+    assert read_mark(finished / "model")["run_id"] in card
     assert "{" not in (finished / "report.csv").read_text()
 
 

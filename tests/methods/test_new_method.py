@@ -8,7 +8,7 @@ from benchmarks import docs
 from pats import Run, Study, compare
 from pats.cli import main
 from pats.page.formats import card
-from pats.run.model.exported import read_card
+from pats.run.model.exported import read_mark
 from pats.study.plan import space
 from support.added_file import added
 from support.inline_placer import InlinePlacer
@@ -97,5 +97,5 @@ def test_a_study_goes_through_and_its_results_say_what_it_is(tiny_bert, reviews,
         "Jain et al. 2023) and Halved (a smaller loss, Nobody 2026)"
     )
     assert both.about_method["changes"] == ["embeddings", "loss"]
-    told = card.card(read_card(tmp_path / "out" / "model"), found.groups)
+    told = card.card(read_mark(tmp_path / "out" / "model"), found.groups)
     assert "Halved (a smaller loss, Nobody 2026)" in told

@@ -11,7 +11,7 @@ from rich.console import Console
 from pats import InputError, Run, Study, compare, finetune, report
 from pats.measure.predict import predict
 from pats.run.folder import owned
-from pats.run.model.exported import read_card
+from pats.run.model.exported import read_mark
 from pats.study.prepare import load_tasks
 from pats.study.store.results import Store
 from support.inline_placer import InlinePlacer
@@ -100,7 +100,7 @@ def test_files(finished):
 
 def test_only_the_chosen_model_stays(finished):
     (choice,) = finished.chosen.values()
-    assert read_card(finished.out / "model")["run_id"] == choice.run_id
+    assert read_mark(finished.out / "model")["run_id"] == choice.run_id
     assert weights(finished.out) == []
 
 
@@ -125,7 +125,7 @@ def test_models_of_one_constant_are_exported_by_force_alone(study, tmp_path):
     assert refused.page.verdict[0].startswith("Nothing was learned: the only run predicts one constant")
     assert refused.page.verdict[0] in (tmp_path / "table1.md").read_text()
     forced = compare(alone, tmp_path, engine=InlinePlacer(), force=True)
-    assert read_card(tmp_path / "model")["run_id"] == forced.chosen["texts"].run_id
+    assert read_mark(tmp_path / "model")["run_id"] == forced.chosen["texts"].run_id
     assert any(note.endswith("; it predicts one constant.") for note in forced.page.notes)
     held = compare(alone, tmp_path, engine=InlinePlacer())  # what was asked for once stays, and is named
     assert held.page.notes == forced.page.notes
@@ -204,7 +204,7 @@ def test_use_the_simple_one_is_a_verdict_and_a_model(with_baselines):
     assert said[1].startswith(f"Use the simple model {with_baselines.chosen['texts'].label}: it scores ")
     assert "Never predicted" not in said[2]
     assert with_baselines.chosen["texts"].label == "tfidf"
-    assert read_card(out / "model")["run_id"] == with_baselines.chosen["texts"].run_id
+    assert read_mark(out / "model")["run_id"] == with_baselines.chosen["texts"].run_id
     assert any("tfidf, refitted on all labelled rows" in note for note in with_baselines.page.notes)
     assert predict(out / "model", with_baselines.study.run.data)[0].label in ("good", "bad")
     report(out)

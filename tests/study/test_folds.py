@@ -13,11 +13,11 @@ import pytest
 from pats import InputError, Run, Study, Sweep, compare, report, sweep
 from pats.cli import main
 from pats.run.data import load_data
-from pats.run.model.exported import read_card
+from pats.run.model.exported import read_mark
 from pats.study.cells import with_results
 from pats.study.command import command
 from pats.study.data_size import data_size
-from pats.study.folds import whole
+from pats.study.folds import on_all_rows
 from pats.study.limit import Limit
 from pats.study.plan.agenda import agenda
 from pats.study.store.results import Store
@@ -112,7 +112,7 @@ def test_what_is_said_is_of_folds(done):
 def test_the_exported_model_is_of_all_rows(done, study):
     result, _, out = done
     (chosen,) = result.chosen.values()
-    card = read_card(out / "model")
+    card = read_mark(out / "model")
     assert card["run_id"] == chosen.run_id
     exported = Store(out).result(chosen.run_id)
     assert (exported.run.fold, exported.run.folds, exported.test) == (None, FOLDS, None)
@@ -182,8 +182,8 @@ def test_each_fold_finds_its_own_rate(study):
     known = agenda(tuned, {}, larger_in_odd_folds)
     (cell,) = [one for one in known.cells if one.method == "vanilla"]
     assert [(run.fold, run.lr) for run in cell.runs] == [(1, 1e-2), (2, 1e-4), (3, 1e-2)]
-    assert cell.lr == whole(cell.runs).lr == 1e-2
-    assert (whole(cell.runs).fold, known.coming) == (None, 0)
+    assert cell.lr == on_all_rows(cell.runs).lr == 1e-2
+    assert (on_all_rows(cell.runs).fold, known.coming) == (None, 0)
 
 
 def test_no_test_row_of_a_fold_has_a_say_in_its_rate(study):
@@ -222,14 +222,14 @@ def test_where_no_time_is_left_the_model_of_one_fold_is_exported(study, tmp_path
     assert [fold for _, _, fold in engine.made] == [1, 2, 3]  # 20 s are left for a model that takes 100
     (chosen,) = result.chosen.values()
     assert "There was no time for a model of all rows" in " ".join(result.page.notes)
-    card = read_card(out / "model")
+    card = read_mark(out / "model")
     store = Store(out)
     best = max(store.cells()[0].runs, key=lambda run: store.result(run.id).best)
     assert card["run_id"] in {run.id for run in store.cells()[0].runs} - {chosen.run_id}
     assert store.result(card["run_id"]).best == store.result(best.id).best
     again = compare(alone, out, engine=engine, force=True)
     assert [fold for _, _, fold in engine.made] == [1, 2, 3, None]
-    assert read_card(out / "model")["run_id"] == chosen.run_id
+    assert read_mark(out / "model")["run_id"] == chosen.run_id
     assert "no time" not in " ".join(again.page.notes)
 
 

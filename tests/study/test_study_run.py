@@ -12,7 +12,7 @@ from rich.console import Console
 
 import pats
 from pats import InputError, Run, Study, _schema
-from pats.run.model.exported import read_card
+from pats.run.model.exported import read_mark
 from pats.study.store.results import Store
 from support.inline_placer import InlinePlacer
 from support.tiny_bert import make_table
@@ -53,10 +53,10 @@ def test_a_second_table_does_not_replace_the_first_ones_model(study, first, tmp_
 
 def test_other_settings_keep_the_first_model_under_another_name(study, first):
     out = first[0].out
-    before = read_card(out / "model")["run_id"]
+    before = read_mark(out / "model")["run_id"]
     second = compare(replace(study, lr=1e-4), out, engine=InlinePlacer())
     (choice,) = second.chosen.values()
-    assert read_card(out / "model")["run_id"] == choice.run_id != before
+    assert read_mark(out / "model")["run_id"] == choice.run_id != before
     aside = out / f"model-{before}"
     assert digest(aside) == first[1]
     assert any(str(aside) in note for note in second.page.notes)
@@ -66,7 +66,7 @@ def test_a_study_that_grows_replaces_its_own_model_alone(study, first):
     out = first[0].out
     grown = compare(replace(study, seeds=2), out, engine=InlinePlacer())
     (choice,) = grown.chosen.values()
-    assert read_card(out / "model")["run_id"] == choice.run_id
+    assert read_mark(out / "model")["run_id"] == choice.run_id
     assert sorted(path.name for path in out.glob("model*")) == ["model"]
 
 

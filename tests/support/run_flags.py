@@ -8,7 +8,7 @@ def run_of(*argv: str) -> Run:
     """The run that these flags ask for."""
     parser = _parser.Parser("run", "", "")
     parser.add_argument("--method")
-    parser.add_argument("--seed", type=_flags.whole)
+    parser.add_argument("--seed", type=_flags.integer)
     parser.add_argument("--option", action="extend", nargs="+")
     parser.add_argument("--config")
     _flags.add_run(parser)

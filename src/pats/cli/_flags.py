@@ -31,7 +31,7 @@ def number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
-def whole(text: str) -> int:
+def integer(text: str) -> int:
     """A whole number."""
     try:
         return int(text)
@@ -113,19 +113,24 @@ def add_engine(parser: Parser) -> None:
     names = [f"{name} (the default)" if name == place.DEFAULT else name for name in place.registry()]
     engines = f"{', '.join(names[:-1])} or {names[-1]}; my_module:MyEngine for a class of your own"
     add("--engine", metavar="NAME", help=engines)
-    add("--workers", type=whole, metavar="N", help="runs at a time (default: what fits)")
-    add("--cpus", type=whole, metavar="N", help="cores a run (default: what fits; on ray, slurm 1 a process)")
+    add("--workers", type=integer, metavar="N", help="runs at a time (default: what fits)")
+    add(
+        "--cpus",
+        type=integer,
+        metavar="N",
+        help="cores a run (default: what fits; on ray, slurm 1 a process)",
+    )
     add(
         "--gpus",
         type=number,
         metavar="X",
         help="GPUs a run: a whole number, a share such as 0.5, or 0 (default: what a GPU holds)",
     )
-    add("--processes", type=whole, metavar="N", help="processes that share a run's batches (one a GPU)")
+    add("--processes", type=integer, metavar="N", help="processes that share a run's batches (one a GPU)")
     for flag in _of_engines():
         many: dict[str, Any] = {"action": "extend", "nargs": "+"} if flag.pairs else {}
         add(flag.name, metavar=flag.metavar, help=flag.help, **many)
-    add("--retries", type=whole, metavar="N", help="lost attempts before giving up a run (default: 3)")
+    add("--retries", type=integer, metavar="N", help="lost attempts before giving up a run (default: 3)")
 
 
 def engine(values: dict[str, Any], out: str) -> place.Placer | None:
@@ -234,7 +239,7 @@ def _add_fields(
 _CONVERTERS: dict[type, tuple[Any, str]] = {
     bool: (truth, "true|false"),
     float: (number, "X"),
-    int: (whole, "N"),
+    int: (integer, "N"),
 }
 
 

@@ -56,10 +56,10 @@ def add_grid(parser: _parser.Parser, out: str) -> None:
     sentence = _flags.methods_help("or LABEL=NAME for a variant")
     add("--methods", "--method", nargs="+", metavar="NAME", help=sentence)
     enough = "a number of seeds, or the seeds (default: 5, on one task as many as can show a difference)"
-    add("--seeds", nargs="+", type=_flags.whole, metavar="N", help=enough)
+    add("--seeds", nargs="+", type=_flags.integer, metavar="N", help=enough)
     add(
         "--tuning-seed",
-        type=_flags.whole,
+        type=_flags.integer,
         metavar="N",
         help="seed of the tuning runs, which are not reported",
     )

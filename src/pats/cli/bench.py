@@ -29,8 +29,10 @@ def main(argv: Sequence[str]) -> int:
     add("--model", dest="name", metavar="TEXT", help="minilm (the default), a folder, or a name on the hub")
     add("--revision", metavar="TEXT", help="revision of the model on the hub")
     add("--scope", metavar="TEXT", help="parameters to perturb (encoder)")
-    add("--threads", nargs="+", type=_flags.whole, metavar="N", help="threads, one or several (torch's own)")
-    add("--rounds", type=_flags.whole, metavar="N", help="turns that every step takes (11)")
+    add(
+        "--threads", nargs="+", type=_flags.integer, metavar="N", help="threads, one or several (torch's own)"
+    )
+    add("--rounds", type=_flags.integer, metavar="N", help="turns that every step takes (11)")
     values = parser.read(argv)
     as_json, quiet = values.pop("json", False), values.pop("quiet", False)
     with Console(stderr=True, quiet=quiet).status("loading the model") as status:

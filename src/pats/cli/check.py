@@ -20,8 +20,8 @@ def main(argv: Sequence[str]) -> int:
         "check", "Measure a few batches, and compare the noise of a PATS run with its weights.", EXAMPLE
     )
     _flags.add_shared(parser)
-    parser.add_argument("--seed", type=_flags.whole, metavar="N", help="sets all three seeds")
-    parser.add_argument("--batches", type=_flags.whole, metavar="N", help="batches to measure (8)")
+    parser.add_argument("--seed", type=_flags.integer, metavar="N", help="sets all three seeds")
+    parser.add_argument("--batches", type=_flags.integer, metavar="N", help="batches to measure (8)")
     _flags.add_run(parser)
     _flags.add_noise(parser)
     values = parser.read(argv)

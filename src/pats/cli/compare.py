@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     sentence = f"rows that are no fine-tuning ({simple}), or none; default: all on a table and on GLUE"
     add("--baselines", nargs="+", metavar="NAME", help=sentence)
     sentence = "shorten the trials of --lr-grid: keep the best 1/N at every step of length (table: 3)"
-    add("--halving", type=_flags.whole, metavar="N", help=sentence)
+    add("--halving", type=_flags.integer, metavar="N", help=sentence)
     sentence = "plain fine-tuning at the rate of PATS, too, where the rates differ (default: yes; table: no)"
     add("--control", action="store_true", help=sentence)
     add("--no-control", dest="control", action="store_false", help="leave that row out")
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     add("--time-limit", type=_flags.seconds, metavar="TIME", help=sentence)
     sentence = "run all seeds, even if more cannot change the choice (default: if --seeds is given)"
     add("--all-seeds", action="store_true", help=sentence)
-    add("--folds", type=_flags.whole, metavar="K", help=FOLDS)
+    add("--folds", type=_flags.integer, metavar="K", help=FOLDS)
     _study.add_rest(parser)
     return _study.perform(_settings.with_preset(parser.read(argv)), _study.build, _do)
 

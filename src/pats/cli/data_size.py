@@ -32,7 +32,9 @@ def main(argv: Sequence[str]) -> int:
     add = parser.add_argument
     shares = " ".join(f"{share:g}" for share in FRACTIONS)
     add("--fractions", nargs="+", type=_flags.number, metavar="X", help=f"parts of the data ({shares})")
-    add("--batches", type=_flags.whole, metavar="N", help=f"batches to measure sensitivities on ({BATCHES})")
+    add(
+        "--batches", type=_flags.integer, metavar="N", help=f"batches to measure sensitivities on ({BATCHES})"
+    )
     add("--lr-grid", nargs="+", type=_flags.number, metavar="X", help="rates to tune over, at every size")
     _study.add_rest(parser, ["fraction"])
     values = parser.read(argv)

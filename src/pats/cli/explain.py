@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     add("--text", metavar="TEXT", help="the text itself")
     add("--text-pair", metavar="TEXT", help="the second text itself, for a model of pairs")
     add("--table", metavar="FILE", help="take a row of this table, from the training's columns")
-    add("--row", type=_flags.whole, metavar="N", help="which row, counted from 1 (default: 1)")
+    add("--row", type=_flags.integer, metavar="N", help="which row, counted from 1 (default: 1)")
     add("--column", nargs="+", metavar="COL", help="column of the first text, or several that are joined "
         "(default: the training's)")  # fmt: skip
     add("--column-pair", metavar="COL", help="column of the second text (as for --column)")

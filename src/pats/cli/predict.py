@@ -53,8 +53,8 @@ def main(argv: Sequence[str]) -> int:
     add("--text", nargs="+", metavar="COL", help="column of the first text, or several that are joined "
         "(default: the training's)")  # fmt: skip
     add("--text-pair", metavar="COL", help="column of the second text (as for --text)")
-    add("--top-k", type=_flags.whole, metavar="K", help="write the K most probable classes in place of all")
-    add("--batch-size", type=_flags.whole, metavar="N", help="rows at a time (32)")
+    add("--top-k", type=_flags.integer, metavar="K", help="write the K most probable classes in place of all")
+    add("--batch-size", type=_flags.integer, metavar="N", help="rows at a time (32)")
     add("--force", action="store_true", help="replace FILE where it exists")
     add("--defuse-formulas", action="store_true", help="put an apostrophe before cells that a spreadsheet "
         "would run")  # fmt: skip

@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser.Parser("run", "Fine-tune one model with one method; resumes what was stopped.", EXAMPLE)
     _flags.add_shared(parser, "folder for the result and the model (required)")
     parser.add_argument("--method", metavar="NAME", help=_flags.methods_help())
-    parser.add_argument("--seed", type=_flags.whole, metavar="N", help="sets all three seeds")
+    parser.add_argument("--seed", type=_flags.integer, metavar="N", help="sets all three seeds")
     parser.add_argument(
         "--option", action="extend", nargs="+", metavar="KEY=VALUE", help="option of the method"
     )
@@ -34,7 +34,10 @@ def main(argv: Sequence[str]) -> int:
     _flags.add_run(parser)
     _flags.add_methods(parser)
     parser.add_argument(
-        "--save-steps", type=_flags.whole, metavar="N", help="checkpoint every N steps (default: every epoch)"
+        "--save-steps",
+        type=_flags.integer,
+        metavar="N",
+        help="checkpoint every N steps (default: every epoch)",
     )
     values = parser.read(argv)
     out, as_json, quiet = values.pop("out", None), values.pop("json", False), values.pop("quiet", False)

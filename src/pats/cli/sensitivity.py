@@ -55,15 +55,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("models", nargs="*", metavar="[LABEL=]MODEL", help="folders of fine-tuned models")
     _flags.add_shared(parser, "folder for sensitivity.json and the page (required)")
     add = parser.add_argument
-    add("--batches", type=_flags.whole, metavar="N", help="batches to measure (the whole training set)")
+    add("--batches", type=_flags.integer, metavar="N", help="batches to measure (the whole training set)")
     add(
         "--reduce",
         choices=["batch", "gradient"],
         help="mean over batches of |θ·∂L/∂θ| (batch, the default), or |θ·∂L/∂θ| of the mean loss",
     )
     add("--scope", metavar="TEXT", help="parameters to measure (encoder)")
-    add("--max-length", type=_flags.whole, metavar="N", help="tokens (what the model was trained with)")
-    add("--seed", type=_flags.whole, metavar="N", help="order of the training set (0)")
+    add("--max-length", type=_flags.integer, metavar="N", help="tokens (what the model was trained with)")
+    add("--seed", type=_flags.integer, metavar="N", help="order of the training set (0)")
     group = parser.add_argument_group("the data that the models were trained on")
     others = [f.name for f in fields(Run) if f.name not in OF_DATA]
     _flags._add_fields(group, Run, "", others, sentences={"task": _flags.tasks_help()})

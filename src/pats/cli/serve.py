@@ -30,15 +30,18 @@ def main(argv: Sequence[str]) -> int:
     add = parser.add_argument
     add("model", metavar="MODEL", help="folder of a fine-tuned model, or of the comparison that chose it")
     add(
-        "--port", type=_flags.whole, metavar="N", help="port to listen on; 0 takes a free one (default: 8000)"
+        "--port",
+        type=_flags.integer,
+        metavar="N",
+        help="port to listen on; 0 takes a free one (default: 8000)",
     )
     add("--host", metavar="ADDRESS", help="address to listen on, of this machine alone (default: 127.0.0.1)")
     add("--allow-other-machines", action="store_true", help="allow a --host that other machines reach")
-    add("--max-texts", type=_flags.whole, metavar="N", help=f"texts a request (default: {default.texts})")
-    add("--max-body", type=_flags.whole, metavar="N", help=f"bytes a request (default: {default.body})")
-    add("--max-length", type=_flags.whole, metavar="N",
+    add("--max-texts", type=_flags.integer, metavar="N", help=f"texts a request (default: {default.texts})")
+    add("--max-body", type=_flags.integer, metavar="N", help=f"bytes a request (default: {default.body})")
+    add("--max-length", type=_flags.integer, metavar="N",
         help=f"characters a text (default: {default.length})")  # fmt: skip
-    add("--max-requests", type=_flags.whole, metavar="N",
+    add("--max-requests", type=_flags.integer, metavar="N",
         help=f"requests at a time (default: {default.requests})")  # fmt: skip
     add("--timeout", type=_flags.number, metavar="S",
         help=f"seconds for a request to arrive, and to wait (default: {default.seconds:g})")  # fmt: skip

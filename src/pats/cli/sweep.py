@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     _study.add_grid(parser, "folder of the sweep (default: out)")
     group = parser.add_argument_group("the search")
     add = group.add_argument
-    add("--trials", type=_flags.whole, metavar="N", help="trials for every method, task and model (20)")
+    add("--trials", type=_flags.integer, metavar="N", help="trials for every method, task and model (20)")
     add("--proposer", metavar="NAME", help="tpe (the default), random or grid")
     add(
         "--space",
@@ -38,9 +38,9 @@ def main(argv: Sequence[str]) -> int:
         metavar="[ROW.]KEY=VALUES",
         help="what to search: 1e-5,1e-4 or a range 1e-5..1e-3, for one row or for all that have the key",
     )
-    add("--batch", type=_flags.whole, metavar="N", help="trials proposed at a time (5)")
-    add("--halving", type=_flags.whole, metavar="N", help="promote the best 1/N to N times the epochs")
-    add("--search-seed", type=_flags.whole, metavar="N", help="seed of the proposals (0)")
+    add("--batch", type=_flags.integer, metavar="N", help="trials proposed at a time (5)")
+    add("--halving", type=_flags.integer, metavar="N", help="promote the best 1/N to N times the epochs")
+    add("--search-seed", type=_flags.integer, metavar="N", help="seed of the proposals (0)")
     _study.add_rest(parser)
     return _study.perform(parser.read(argv), build, _do)
 

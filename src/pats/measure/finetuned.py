@@ -110,14 +110,14 @@ def measure(
             f"the model {name!r} was trained for {_classes(trained)}, but the task {data.name!r} has "
             f"{_classes(data.labels)}: name the task that it was trained on"
         )
-    card = exported.read_card(Path(name)) or {}
-    length = min(max_length or int(card.get("max_length", MAX_LENGTH)), loaded.max_length)
+    mark = exported.read_mark(Path(name)) or {}
+    length = min(max_length or int(mark.get("max_length", MAX_LENGTH)), loaded.max_length)
     train = data.splits["train"]
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed)).tolist()
     full = max(len(train) // batch_size, 1)
     total = min(count or full, full)
     rows = train.take(order[: total * batch_size])
-    learned = targets.of_card(card)
+    learned = targets.of_model(mark)
     learned.out_of_(loaded.model)  # the loss is that of its training, whatever the unit of the scores
     features = batches.encode_of(loaded.tokenizer, data, learned.learned(rows), length)
     collate = batches.collator(loaded.tokenizer)

@@ -230,7 +230,7 @@ class Labelling:
         Returns:
             How often each class, or each of several labels, was predicted.
         """
-        with owned.writing(out), written.whole(out) as file:
+        with owned.writing(out), written.atomic(out) as file:
             return self.write(file, written.format_of(out), defuse, on_piece)
 
     def write(

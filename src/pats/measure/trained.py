@@ -132,7 +132,7 @@ def load_model(folder: str | Path) -> Trained:
     if not simple.is_simple(name):
         return load_encoder(name)
     model = simple.load_simple(name)
-    about = exported.read_card(Path(name)) or {}
+    about = exported.read_mark(Path(name)) or {}
     facts = replace(
         _facts(name, model.labels, about, sys.maxsize),
         temperature=model.temperature,
@@ -155,7 +155,7 @@ def load_encoder(folder: str | Path) -> Encoder:
             "export: use pats predict or pats serve, which read it as any other"
         )
     loaded = classifier.load_trained(name)
-    about = exported.read_card(Path(name)) or {}
+    about = exported.read_mark(Path(name)) or {}
     labels = classifier.labels_of(loaded.model)
     if len(set(labels)) < len(labels):
         raise InputError(f"config.json of the model {name!r} names two classes alike: give each its own name")

@@ -64,7 +64,7 @@ def check(path: Path, force: bool) -> None:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
+def atomic(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which gets its name when the block ends without an exception."""
     clean(path.parent, [path.name], before=time.time() - _ABANDONED)
     temporary = beside(path)

@@ -1,4 +1,4 @@
-"""Plain fine-tuning: the paper's baseline."""
+"""Plain fine-tuning: what the paper compares with."""
 
 from pats.methods._method import Method
 from pats.methods._options import NoOptions

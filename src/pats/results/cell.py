@@ -10,6 +10,8 @@ from pats.run.result import Result
 from pats.run.spec import of_now
 from pats.tasks.metric_names import sign
 
+PLAIN = "vanilla"  # plain fine-tuning, which every method is compared with
+
 
 @dataclass(frozen=True)
 class Outcome:

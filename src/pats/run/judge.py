@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from transformers import TrainerState
 
 from pats import methods, setups, tasks
-from pats.run import batches, outcome, ranks, simple
+from pats.run import baseline, batches, outcome, ranks
 from pats.run.batches import Collate, Feature
 from pats.run.folder import checkpoint
 from pats.run.folder.checkpoint import Progress
@@ -93,7 +93,7 @@ class Judge:
         if improved:
             self.progress.best = len(epochs) - 1
             with self.timings.part("save"):
-                self._export(epoch.step, simple.temperature(self.data, outputs), limits)
+                self._export(epoch.step, baseline.temperature(self.data, outputs), limits)
         self.journal.emit(
             "epoch",
             epoch=round(epoch.epoch, 4),
@@ -121,13 +121,13 @@ class Judge:
 
     def _export(self, step: int, temperature: float, limits: Sequence[float]) -> None:
         loaded = self.loaded
-        card = exported.card(self.run, self.data, step, loaded.max_length, temperature, limits)
-        card |= {} if self.targets.raw else {"targets": asdict(self.targets)}
+        mark = exported.mark(self.run, self.data, step, loaded.max_length, temperature, limits)
+        mark |= {} if self.targets.raw else {"targets": asdict(self.targets)}
         weights = self.setup.exported(loaded.model, exported.whole_weights(loaded.model))
         weights = self.targets.exported(loaded.model, weights)
         if ranks.is_first():
             self.checkpoints.mkdir(exist_ok=True)
             folder = self.checkpoints / f"best-{step}"
-            exported.export(loaded.model, loaded.tokenizer, card, folder, weights)
+            exported.export(loaded.model, loaded.tokenizer, mark, folder, weights)
             checkpoint.seal(folder)
         ranks.wait()

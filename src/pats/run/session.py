@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, set_seed
 
 from pats import baselines, methods, setups, tasks
 from pats._errors import InputError
-from pats.run import batches, environment, outcome, ranks, simple, targets, trackers, weighting
+from pats.run import baseline, batches, environment, outcome, ranks, targets, trackers, weighting
 from pats.run.data import load_data, settled
 from pats.run.folder import checkpoint, owned, resume
 from pats.run.folder.checkpoint import Progress
@@ -96,10 +96,10 @@ def finetune(
         ranks.join(environment.device())
         made = None if out else stack.enter_context(TemporaryDirectory(prefix="pats-"))
         folder = Path(ranks.first(lambda: str(out or made)))
-        baseline = baselines.is_simple(run.method)
-        if baseline:
+        simple = baselines.is_simple(run.method)
+        if simple:
             baselines.check_options(run.method, run.options)
-        method = methods.create("vanilla" if baseline else run.method, run.options)
+        method = methods.create("vanilla" if simple else run.method, run.options)
         data = load_data(run)
         run = ranks.first(partial(identified, settled(run, data), data.fingerprint, folder))
         finished = ranks.first(lambda: resume.finished(folder, run, keep_model))
@@ -113,8 +113,8 @@ def finetune(
         stack.enter_context(own_generators())
         stack.enter_context(owned.full_disk_as_oserror(folder))
         resumable, notes = out is not None, (*damages, *data.notes)
-        if baseline:
-            fit = partial(simple.perform, run, data, folder, journal, notes, keep_model)
+        if simple:
+            fit = partial(baseline.perform, run, data, folder, journal, notes, keep_model)
             return ranks.first(fit)
         session = _Session(
             run, method, data, folder, progress, journal, notes, resumable, save_steps, tuple(report_to), stop

@@ -94,9 +94,9 @@ def of(scores: Sequence[float], centred: bool = True) -> Targets:
     return Targets(mean, float(np.sqrt(np.mean((values - mean) ** 2))) or 1.0)
 
 
-def of_card(card: Mapping[str, Any] | None) -> Targets:
+def of_model(mark: Mapping[str, Any] | None) -> Targets:
     """What an exported model had learned of the scores, as the file beside its weights says."""
-    told = (card or {}).get("targets")
+    told = (mark or {}).get("targets")
     return Targets(**told) if isinstance(told, dict) else Targets()
 
 
@@ -124,7 +124,7 @@ def begin_(run: Run, data: TaskData, loaded: Loaded, train: Split) -> Targets:
     if run.targets != STANDARDIZED:
         return Targets()
     if not fresh:
-        of_card(exported.read_card(Path(run.model))).out_of_(loaded.model)
+        of_model(exported.read_mark(Path(run.model))).out_of_(loaded.model)
     return of(train.label or (), layer.bias is not None)
 
 

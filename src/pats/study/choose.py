@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pats.results import Cell, Doubt, preferred
 from pats.run.folder.files import remove
-from pats.run.model.exported import read_card
+from pats.run.model.exported import read_mark
 from pats.study.store.files import link_tree
 from pats.study.store.results import Store
 from pats.tasks.metrics import sign
@@ -82,8 +82,8 @@ def ranked(store: Store, run_ids: Sequence[str]) -> list[str]:
 
 def exported(target: Path, run_id: str) -> bool:
     """Whether a folder holds a run's model."""
-    card = read_card(target)
-    return card is not None and card.get("run_id") == run_id
+    mark = read_mark(target)
+    return mark is not None and mark.get("run_id") == run_id
 
 
 def export(source: Path, target: Path) -> None:

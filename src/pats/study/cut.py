@@ -69,7 +69,7 @@ class Decided:
     Args:
         seconds: The time limit.
         cut: What was left out.
-        of: What the cut depends on of the whole study, see ``whole``.
+        of: What the cut depends on of the whole study, see ``basis``.
     """
 
     seconds: float
@@ -78,7 +78,7 @@ class Decided:
 
     def holds(self, study: Study, limit: float) -> bool:
         """Whether it is this study's, and there is no more time than there was."""
-        return self.of == whole(study) and limit <= self.seconds
+        return self.of == basis(study) and limit <= self.seconds
 
 
 def decided(content: Mapping[str, Any]) -> Decided | None:
@@ -90,7 +90,7 @@ def decided(content: Mapping[str, Any]) -> Decided | None:
     return found
 
 
-def whole(study: Study) -> dict[str, Any]:
+def basis(study: Study) -> dict[str, Any]:
     """What a cut changes, and what it depends on, in plain values."""
     plain = {"lr_grid": study.lr_grid, "halving": study.halving, "run": study.run.to_dict()}
     found: dict[str, Any] = json.loads(json.dumps(plain))

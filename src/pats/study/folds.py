@@ -15,7 +15,7 @@ from pats.study.store.results import Store
 from pats.tasks import Split, multilabel
 
 
-def whole(runs: Sequence[Run]) -> Run:
+def on_all_rows(runs: Sequence[Run]) -> Run:
     """The run on all rows: it has the scores of the runs of all folds, and its model is exported.
 
     Its learning rate is the median of theirs, the lower one of two: each fold may have found another.
@@ -29,7 +29,7 @@ def pooled(store: Store, parts: Sequence[Outcome], runs: Sequence[Run]) -> Outco
     Test scores are of all rows together, those on dev the mean over folds. As long as a fold is missing there
     is no outcome, and where one has failed there is no score.
     """
-    run = whole(runs)
+    run = on_all_rows(runs)
     for part, one in zip(parts, runs, strict=True):
         if part.failure is not None and not part.missing:
             why = f"fold {one.fold} of {one.folds} failed: {part.failure}"

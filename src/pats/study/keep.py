@@ -8,10 +8,10 @@ from pathlib import Path
 from pats.baselines import is_simple
 from pats.page.content.words import CURE
 from pats.run.folder.files import MARK, MODEL, remove
-from pats.run.model.exported import damage, read_card
+from pats.run.model.exported import damage, read_mark
 from pats.study import choose
 from pats.study.choose import Chosen
-from pats.study.folds import whole
+from pats.study.folds import on_all_rows
 from pats.study.options import Options
 from pats.study.place.coordinator import execute
 from pats.study.place.protocol import Placer
@@ -51,9 +51,8 @@ class Keeper:
             choice.run_id: task for task, choice in chosen.items() if not self._stands(task, choice.run_id)
         }
         runs = {run.id: run for cell in cells for run in cell.runs}
-        finals = {
-            whole(own).id: whole(own) for cell in cells for own in cell.rounds if own[0].folds is not None
-        }
+        of_folds = (on_all_rows(own) for cell in cells for own in cell.rounds if own[0].folds is not None)
+        finals = {run.id: run for run in of_folds}
         runs |= finals
         for run_id, task in missing.items():
             if run_id in finals and self._weights(run_id) is None:
@@ -101,19 +100,19 @@ class Keeper:
     def _divide(self) -> None:
         """Move the model of an earlier study with one task to where it goes now that there are several."""
         folder = self.store.root / MODEL
-        card = read_card(folder)
-        if len(self.study.task_list) == 1 or card is None:
+        mark = read_mark(folder)
+        if len(self.study.task_list) == 1 or mark is None:
             return
         aside = folder.with_name(f".{MODEL}.new")
         remove(aside)
         folder.rename(aside)
         folder.mkdir()
-        aside.rename(folder / str(card.get("task", card.get("run_id"))))
+        aside.rename(folder / str(mark.get("task", mark.get("run_id"))))
 
     def _set_aside(self, target: Path, planned: Collection[str]) -> None:
         """Keep a model that is of none of the study's runs: nothing could make it again."""
-        card = read_card(target) or {}
-        run_id = card.get("run_id", uuid.uuid4().hex[:8])
+        mark = read_mark(target) or {}
+        run_id = mark.get("run_id", uuid.uuid4().hex[:8])
         aside = target.with_name(f"{target.name}-{run_id}")
         if run_id in planned or aside.exists() or not _holds_weights(target):
             return
@@ -143,8 +142,8 @@ class Keeper:
         target = self._target(choice.task)
         folds = self.study.run.folds
         if not choose.exported(target, choice.run_id):
-            card = read_card(target) if folds else None
-            if card is not None and card.get("task") == choice.task:
+            mark = read_mark(target) if folds else None
+            if mark is not None and mark.get("task") == choice.task:
                 return (
                     f"Chosen on dev for {choice.task}: {choice.label}. There was no time for a model of all "
                     f"rows: in {target} is that of one fold; the same command makes the other."

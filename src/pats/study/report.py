@@ -192,12 +192,12 @@ def _write_cards(store: Store, groups: Sequence[tables.Group], cells: Sequence[r
     """A model card in every exported model of the study."""
     if not (store.root / MODEL).is_dir():
         return []
-    from pats.run.model.exported import read_card  # which brings transformers, and that takes seconds
+    from pats.run.model.exported import read_mark  # which brings transformers, and that takes seconds
 
     written = []
     read = reading.read(groups, predictions(store, cells))
     for folder in [store.root / MODEL, *sorted((store.root / MODEL).glob("*/"))]:
-        about = read_card(folder)
+        about = read_mark(folder)
         text = about and card.card(about, groups, read)
         file = folder / CARD
         ours = not file.exists() or b"pats-finetune" in file.read_bytes()  # else somebody wrote their own

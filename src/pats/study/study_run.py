@@ -16,7 +16,7 @@ from pats.run.folder.files import write_atomic
 from pats.run.spec import Run
 from pats.study import choose, folds, noise, partial, prepare
 from pats.study.cells import outcome, predictions, row_file, with_results
-from pats.study.cut import Cut, Decided, cut, decided, whole
+from pats.study.cut import Cut, Decided, basis, cut, decided
 from pats.study.estimate import FORK, Estimate
 from pats.study.keep import Keeper
 from pats.study.options import Options
@@ -166,7 +166,7 @@ class StudyRun:
                 return
             self.study = found.of(study)
             if alone is None:  # where nothing fits, nothing is decided: the machine may be faster next time
-                self.decided = Decided(limit.seconds, found, whole(study))
+                self.decided = Decided(limit.seconds, found, basis(study))
         sentence = found.told(study, limit.seconds, full, alone)
         self.say(sentence)
         self.notes.append(sentence)

@@ -288,7 +288,7 @@ def test_a_pipe_in_place_of_a_file_is_damage_and_not_waited_for(out, run, tiny_b
     pipe(model / "model.safetensors")
     assert exported.damage(model) == "model/model.safetensors is cut"
     os.mkfifo(model / "pats.json")
-    assert exported.read_card(model) is None
+    assert exported.read_mark(model) is None
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def without_training() -> Iterator[None]:
         put("pats.cli.serve._until_stopped", _served)
         put("pats.run.session._Session.__post_init__", lambda session: None)
         put("pats.run.session._Session.perform", _performed)
-        put("pats.run.simple.perform", _begins)
+        put("pats.run.baseline.perform", _begins)
         put("pats.study.study_run.execute", _begins)
         put("pats.study.noise._measured", lambda *_: "not measured")
         yield

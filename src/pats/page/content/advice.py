@@ -16,6 +16,7 @@ from pats.page.numbers import judged
 from pats.page.numbers.reading import Readings
 from pats.page.numbers.rows import Rows
 from pats.page.numbers.tables import CONSTANT, Group, Line
+from pats.results import PLAIN
 
 FEW = 400  # test rows below which more of them are what would make a score surer
 UNSURE = 4.0  # points to either side from which on a score is called uncertain
@@ -84,7 +85,7 @@ def _better(group: Group, mean: float | None, other: float | None) -> bool:
 def about(line: Line, group: Group) -> str:
     """What a row is, in a few words."""
     if not line.cell.simple:
-        plain = "plain fine-tuning" if line.cell.method == "vanilla" else "fine-tuning"
+        plain = "plain fine-tuning" if line.cell.method == PLAIN else "fine-tuning"
         return f"{plain} of {name_of(group.model)}"
     summary = baselines.registry()[line.cell.method].summary
     classes = any(result.labels for result in line.cell.results.values())

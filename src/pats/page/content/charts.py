@@ -66,7 +66,7 @@ def seeds(group: Group, labels: Sequence[str], title: str) -> Chart:
 
 def differences(group: Group, labels: Sequence[str], title: str) -> Chart | None:
     """Every seed's difference to plain fine-tuning on the same seed; None where there is none."""
-    plain = group.baseline
+    plain = group.plain
     if plain is None:
         return None
     lines = [line for line in group.lines if line.difference is not None]

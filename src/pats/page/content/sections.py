@@ -152,7 +152,7 @@ def costs(groups: Sequence[Group]) -> Section | None:
     """Time and memory, each method beside plain fine-tuning."""
     rows = []
     for group in groups:
-        plain = group.baseline
+        plain = group.plain
         base = _seconds(plain) if plain is not None else {}
         for line in group.lines:
             own = _seconds(line)

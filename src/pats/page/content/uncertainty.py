@@ -26,11 +26,11 @@ def uncertainty(groups: Sequence[Group], read: Readings) -> Section:
             "no better than a constant",
         ),
     )
-    ordered = any(_ordered(line, group.baseline) for group in groups for line in group.lines)
+    ordered = any(_ordered(line, group.plain) for group in groups for line in group.lines)
     heads += ("ε_min",) if ordered else ()
     grids = []
     for group in groups:
-        plain = group.baseline
+        plain = group.plain
         rows = []
         for line in group.lines:
             values = list(line.scores.values())

@@ -130,10 +130,10 @@ def _failed(groups: Sequence[Group]) -> list[str]:
     for group, line in lines:
         if (
             line.cell.simple
-            or line is group.baseline
+            or line is group.plain
             or not line.scores
-            or group.baseline is None
-            or not group.baseline.scores
+            or group.plain is None
+            or not group.plain.scores
         ):
             continue
         n = 0 if line.difference is None else line.difference.n
@@ -184,7 +184,7 @@ def _what(groups: Sequence[Group]) -> str:
 
 def _outcome(groups: Sequence[Group], read: Readings) -> str:
     if len(groups) == 1:
-        plain, constant = groups[0].baseline, majority(groups[0], read)
+        plain, constant = groups[0].plain, majority(groups[0], read)
         parts = [
             f"{line.cell.label} {number(line.mean)}"
             + (f" ({_mean_of(line.difference)})" if line.difference else "")
@@ -228,10 +228,10 @@ def _shown(groups: Sequence[Group], over: Sequence[Overall]) -> str:
     if not pairs:
         if not any(group.tuned for group in groups):
             return "No fine-tuning was run beside the baselines."
-        alone = all(line is group.baseline for group in groups for line in group.tuned)
+        alone = all(line is group.plain for group in groups for line in group.tuned)
         why = "no method has a seed with a score beside plain fine-tuning's"
         return f"There is no difference to judge: {'only plain fine-tuning was run' if alone else why}."
-    if not any(learned(line) or learned(group.baseline) for group, line, _ in pairs):
+    if not any(learned(line) or learned(group.plain) for group, line, _ in pairs):
         return "There is no difference to judge: no model learned anything."
     equal = [(group, line) for group, line, difference in pairs if difference.equal]
     if len(equal) == len(pairs):

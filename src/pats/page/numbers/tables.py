@@ -12,10 +12,10 @@ import numpy as np
 
 from pats import paper
 from pats.page.numbers import statistics
-from pats.results.cell import Cell, Outcome
+from pats.results.cell import PLAIN, Cell, Outcome
 from pats.tasks import metrics
 
-BASELINE, CONSTANT = "vanilla", "majority"
+CONSTANT = "majority"
 
 
 def limits_of(metric: str | None) -> tuple[float, float] | None:
@@ -93,9 +93,9 @@ class Group:
     lines: tuple[Line, ...]
 
     @property
-    def baseline(self) -> Line | None:
+    def plain(self) -> Line | None:
         """Plain fine-tuning; None where the study has none."""
-        return next((line for line in self.lines if line.cell.label == BASELINE), None)
+        return next((line for line in self.lines if line.cell.label == PLAIN), None)
 
     @property
     def sign(self) -> int:
@@ -174,11 +174,11 @@ def _group(task: str, model: str, cells: Sequence[Cell]) -> Group:
     scored = [cell for cell in cells if cell.results]
     tested = bool(scored) and all(len(cell.test) == len(cell.results) for cell in scored)
     scores = [cell.test if tested else cell.dev for cell in cells]
-    plain = next((s for cell, s in zip(cells, scores, strict=True) if cell.label == BASELINE), {})
-    family = sum(not (cell.control or cell.simple) and cell.label != BASELINE for cell in cells)
+    plain = next((s for cell, s in zip(cells, scores, strict=True) if cell.label == PLAIN), {})
+    family = sum(not (cell.control or cell.simple) and cell.label != PLAIN for cell in cells)
     differences = [
         None
-        if cell.label == BASELINE
+        if cell.label == PLAIN
         else _of_one(own, plain)
         if cell.simple
         else _difference(own, plain, family, limits_of(cell.metric))
@@ -257,10 +257,10 @@ def overall(tables: Sequence[Group]) -> list[Overall]:
         rows = []
         for label, cell in labels.items():
             everywhere = all(label in scores[group.task] for group in own)
-            plain = everywhere and all(BASELINE in scores[group.task] for group in own)
+            plain = everywhere and all(PLAIN in scores[group.task] for group in own)
             chances = [
-                statistics.probability_of_improvement(methods[label], methods[BASELINE])
-                for methods in (filled.values() if plain and label != BASELINE else ())
+                statistics.probability_of_improvement(methods[label], methods[PLAIN])
+                for methods in (filled.values() if plain and label != PLAIN else ())
             ]
             rows.append(
                 Overall(
@@ -274,7 +274,7 @@ def overall(tables: Sequence[Group]) -> list[Overall]:
                     paper.score("avg", model, cell.in_print)
                     if {group.task for group in own} == set(paper.TASKS)
                     else None,
-                    _across(own, label) if plain and label != BASELINE else None,
+                    _across(own, label) if plain and label != PLAIN else None,
                 )
             )
         rows_of_all += _adjusted(rows)
@@ -284,7 +284,7 @@ def overall(tables: Sequence[Group]) -> list[Overall]:
 def _across(tables: Sequence[Group], label: str) -> statistics.Paired | None:
     gaps = []
     for group in tables:
-        plain = group.baseline
+        plain = group.plain
         line = next(line for line in group.lines if line.cell.label == label)
         assert plain is not None
         seeds = common(line.scores, plain.scores)
@@ -296,13 +296,13 @@ def _across(tables: Sequence[Group], label: str) -> statistics.Paired | None:
 
 def _adjusted(rows: Sequence[Overall]) -> list[Overall]:
     """The rows with Holm's p over all methods; one without a p-value counts as 1."""
-    family = sum(row.label != BASELINE for row in rows)
+    family = sum(row.label != PLAIN for row in rows)
     raw = [row.difference.p if row.difference and row.difference.p is not None else 1.0 for row in rows]
-    others = [p for row, p in zip(rows, raw, strict=True) if row.label != BASELINE]
+    others = [p for row, p in zip(rows, raw, strict=True) if row.label != PLAIN]
     adjusted = iter(statistics.holm(others))
     adjusted_rows = []
     for row in rows:
-        p = None if row.label == BASELINE else next(adjusted)
+        p = None if row.label == PLAIN else next(adjusted)
         if row.difference is None or row.difference.p is None or p is None:
             adjusted_rows.append(row)
             continue

@@ -58,9 +58,9 @@ def begin(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
             "folder for the run"
         )
     owned.claim(folder, owned.RUN)
-    card = exported.read_card(folder / MODEL)
-    if card is not None and "run_id" in card:
-        _refuse_other(folder, run, str(card["run_id"]))
+    mark = exported.read_mark(folder / MODEL)
+    if mark is not None and "run_id" in mark:
+        _refuse_other(folder, run, str(mark["run_id"]))
     elif (folder / MODEL).exists():
         raise InputError(
             f"{folder / MODEL} is not of PATS's making, and this run would replace it: move it, or choose "
@@ -69,7 +69,7 @@ def begin(folder: Path, run: Run) -> tuple[Progress, tuple[str, ...]]:
     clean(folder, (MARK, RESULT, PREDICTIONS, EVENTS))
     clean(folder / CHECKPOINT, (PROGRESS,))
     progress, notes = _continue(folder, run)
-    flaw = exported.damage(folder / MODEL) if card is not None and progress.checkpoint is None else None
+    flaw = exported.damage(folder / MODEL) if mark is not None and progress.checkpoint is None else None
     return progress, (*notes, *((f"In {folder}, {flaw}: the run is made again.",) if flaw else ()))
 
 
@@ -113,8 +113,8 @@ def _damage_notes(damages: list[str], where: str) -> tuple[str, ...]:
 def best_weights(folder: Path, step: int | None) -> Path | None:
     """Where the weights of the best epoch are: with the checkpoints, at the end in ``model``."""
     for candidate in (folder / CHECKPOINT / f"best-{step}", folder / MODEL):
-        card = exported.read_card(candidate)
-        if card is not None and card.get("step") == step:
+        mark = exported.read_mark(candidate)
+        if mark is not None and mark.get("step") == step:
             return candidate
     return None
 

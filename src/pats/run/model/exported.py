@@ -1,4 +1,4 @@
-"""A model folder that a run exports: written in one move, its card, and what it lacks."""
+"""A model folder that a run exports: written in one move, what is noted of it, and what it lacks."""
 
 import json
 from collections.abc import Sequence
@@ -17,10 +17,8 @@ from pats.run.spec import Run
 from pats.step.shard import is_sharded
 from pats.tasks import TaskData
 
-CARD = MARK  # what predict must know, beside the exported weights
 
-
-def card(
+def mark(
     run: Run,
     data: TaskData,
     step: int,
@@ -56,7 +54,7 @@ def whole_weights(model: nn.Module) -> dict[str, Any] | None:
 def export(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    card: dict[str, Any],
+    mark: dict[str, Any],
     folder: Path,
     weights: dict[str, Any] | None = None,
 ) -> None:
@@ -65,7 +63,7 @@ def export(
     Args:
         model: The model.
         tokenizer: Its tokenizer.
-        card: What ``pats.json`` says.
+        mark: What ``pats.json`` says.
         folder: Where to; replaced where it exists.
         weights: From ``whole_weights``; None takes the model's own.
     """
@@ -74,18 +72,18 @@ def export(
     with quiet():
         model.save_pretrained(temporary, state_dict=weights)
         tokenizer.save_pretrained(temporary)
-    (temporary / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    (temporary / MARK).write_text(json.dumps(mark, indent=1, ensure_ascii=False) + "\n", "utf-8")
     remove(folder)
     temporary.rename(folder)
 
 
-def read_card(folder: Path) -> dict[str, Any] | None:
+def read_mark(folder: Path) -> dict[str, Any] | None:
     """What ``pats.json`` in a model folder says; None where there is none."""
     try:
-        card = json.loads(_schema.read(folder / CARD))
+        mark = json.loads(_schema.read(folder / MARK))
     except (OSError, ValueError, RecursionError):
         return None
-    return card if isinstance(card, dict) else None
+    return mark if isinstance(mark, dict) else None
 
 
 def damage(folder: Path) -> str | None:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pats.baselines import is_simple
+from pats.results.cell import PLAIN
 from pats.run.spec import Run
-from pats.study.plan.grid import BASELINE, Fingerprints, Rate, Study
+from pats.study.plan.grid import Fingerprints, Rate, Study
 from pats.study.plan.planned import Place, PlannedCell
 
 # Of runs that have ended, from best to worst on dev, those without a score left out; None while one has not.
@@ -99,7 +100,7 @@ def rank(label: str, method: str, control: bool = False) -> int:
     """When a row's run comes within its round."""
     if control:
         return 3
-    return 0 if is_simple(method) else 1 if label == BASELINE else 2
+    return 0 if is_simple(method) else 1 if label == PLAIN else 2
 
 
 def tuning_of(label: str) -> str:

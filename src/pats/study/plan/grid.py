@@ -9,10 +9,10 @@ from typing import Any
 
 from pats import baselines, methods, paper, setups, tasks
 from pats._errors import InputError, did_you_mean
+from pats.results.cell import PLAIN
 from pats.run.spec import RECORD, Run, Value, of_now
 from pats.study.plan.planned import Place, PlannedCell
 
-BASELINE = "vanilla"
 TUNING_SEED = 1_000_003
 
 Fingerprints = Mapping[tuple[str, int], str]  # by task and data seed
@@ -63,7 +63,7 @@ class Study:
 
     tasks: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
-    methods: tuple[str, ...] = (BASELINE, "noisytune", "sage", "pats", "pats-paper")
+    methods: tuple[str, ...] = (PLAIN, "noisytune", "sage", "pats", "pats-paper")
     seeds: int | tuple[int, ...] | None = None
     run: Run = field(default_factory=Run)
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
@@ -132,7 +132,7 @@ class Study:
     def family(self) -> int:
         """Methods that are compared with plain fine-tuning."""
         labels = [label for label, method in self.rows if not baselines.is_simple(method)]
-        return len(labels) - 1 if BASELINE in labels else 0
+        return len(labels) - 1 if PLAIN in labels else 0
 
     def enough_seeds(self) -> int:
         """The number of seeds where none is given: pairs of several tasks are also tested together."""
@@ -259,7 +259,7 @@ class Study:
         cell = paper.learning_rate(task, model, method) if adamax else None
         if cell is not None or self.lr_grid:
             return cell
-        plain = paper.learning_rate(task, model, BASELINE) if adamax else None
+        plain = paper.learning_rate(task, model, PLAIN) if adamax else None
         return self.run.lr if plain is None else plain
 
     @property
@@ -305,7 +305,7 @@ class Study:
             if place not in rates:
                 continue
             cells.append(self._cell(place, method, rates[place], fingerprints))
-            if self.control and place[2] == BASELINE:
+            if self.control and place[2] == PLAIN:
                 cells += self._controls(place, rates, fingerprints)
         return cells
 
@@ -363,8 +363,8 @@ class Study:
             rate = rates.get((*plain[:2], label))
             if rate is not None and method in noisy and rate not in seen:
                 seen.add(rate)
-                name = f"{BASELINE} at {label}'s rate"
-                controls.append(self._cell(plain, BASELINE, rate, fingerprints, control=name))
+                name = f"{PLAIN} at {label}'s rate"
+                controls.append(self._cell(plain, PLAIN, rate, fingerprints, control=name))
         return controls
 
     def to_dict(self) -> dict[str, Any]:

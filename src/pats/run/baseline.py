@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pats import baselines
 from pats.run import batches, environment, outcome
 from pats.run.folder.events import Journal
-from pats.run.folder.files import MODEL, PREDICTIONS, RESULT, remove, write_atomic
+from pats.run.folder.files import MARK, MODEL, PREDICTIONS, RESULT, remove, write_atomic
 from pats.run.model import exported, simple
 from pats.run.model.embeddings import Embedder
 from pats.run.result import Epoch, Result
@@ -164,16 +164,16 @@ def _export(
     remove(temporary)
     temporary.mkdir(parents=True)
     longest = run.max_length if embed is None else embed.max_length
-    card = exported.card(run, data, STEP, longest, temperature, limits)
+    mark = exported.mark(run, data, STEP, longest, temperature, limits)
     encoder = None if embed is None else simple.encoder(run.model, run.revision, embed.max_length)
     about = {
         "labels": list(data.labels),
-        "pair": card["pair"],
+        "pair": mark["pair"],
         "temperature": temperature,
         "encoder": encoder,
         **({"thresholds": list(limits)} if data.multilabel else {}),
     }
     simple.save(fitted, about, temporary)
-    (temporary / exported.CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    (temporary / MARK).write_text(json.dumps(mark, indent=1, ensure_ascii=False) + "\n", "utf-8")
     remove(folder)
     temporary.rename(folder)
