@@ -72,12 +72,14 @@ def test_the_only_table_of_a_folder(tmp_path):
 
 
 def lay(folder, names):
-    """Write small tables, and texts where a name ends in .txt, at these places."""
+    """Write small tables at these places: texts where a name ends in .txt or .md, fastText's by a split's."""
     for name in names:
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        if place.suffix == ".txt":
+        if place.suffix in (".txt", ".md"):
             place.write_text(f"a text of {name}")
+        elif place.suffix in (".fit", ".train", ".valid", ".test"):
+            place.write_text("__label__a one\n__label__b two\n__label__a three\n")
         elif place.suffix == ".parquet":
             of(ROWS[:3]).to_parquet(place)
         else:
@@ -103,6 +105,8 @@ READ = {
     "shards beside a cache": (["data-00000-of-00001.csv", "cache-12ab.csv", "state.json"], {None: 3}),
     "what a Mac and Excel add": (["train.csv", "._train.csv", "~$train.csv", ".test.csv"], {None: 3}),
     "one configuration of the hub": (["plain/train-0-of-1.csv", "plain/test.csv"], {"train": 3, "test": 3}),
+    "fastText's files": (["cooking.train", "cooking.valid", "cooking.fit"], {"train": 3, "dev": 3}),
+    "documents by class": (["a/1.md", "a/2.MD", "b/1.md", "README.md"], {None: 3}),
     "a name in capitals": (["TRAIN.csv", "Test/a.csv"], {"train": 3, "test": 3}),
 }  # fmt: skip
 
@@ -119,6 +123,7 @@ def test_what_a_folder_holds(tmp_path, case):
 WARNED = {
     "texts without a class": ([*texts("train/a", "train/b"), *texts("test")], "test is named for a split"),
     "an empty folder": (["train.csv", "test/sub/a.csv"], "test is named for a split"),
+    "a document beside texts": ([*texts("a", "b"), "b/README.md"], "1 files beside the texts are not read"),
     "a table beside classes": ([*texts("pos", "neg"), "names.csv"], "also holds names.csv"),
 }
 

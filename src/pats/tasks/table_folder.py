@@ -108,10 +108,11 @@ def _two(folder: Path, one: Path, other: Path) -> InputError:
 
 
 def _named(folder: Path) -> dict[str, Part]:
-    """Files that are named for splits: ``train.csv`` and its shards; else ``reviews_train.csv``."""
+    """Files that are named for splits: ``train.csv`` and its shards; else ``reviews_train.csv``, ``x.train``."""
     found = sorted(_readable(folder), key=lambda file: file.suffix.lower() == _TEXT)
     named = {file: _SHARD.sub("", stem(file).lower()) for file in found}
     ends = {file: ending[1] for file, name in named.items() if (ending := _ENDING.search(name))}
+    ends |= {file: ending for file in found if (ending := file.suffix[1:].lower()) in NAMES}
     parts: dict[str, Part] = {}
     for file, name in (named if any(name in NAMES for name in named.values()) else ends).items():
         split = NAMES.get(name)
@@ -135,11 +136,13 @@ def _tables(folder: Path) -> Part:
 
 
 def _readable(folder: Path) -> Iterator[Path]:
-    """Tables by their names, without what Macs and Excel put beside them."""
+    """Tables by their names, and fastText's by a split's, without what Macs and Excel put beside them."""
     return (
         file
         for file in entries(folder)
-        if not file.name.startswith("~$") and file.is_file() and readable(file)
+        if not file.name.startswith("~$")
+        and file.is_file()
+        and (readable(file) or file.suffix[1:].lower() in NAMES)
     )
 
 

@@ -11,6 +11,9 @@ from pats.tasks.split_names import NAMES
 
 # A file that is numbered, or named for what is in it, has an ending that says nothing of its format.
 _TEXT = re.compile(r"|\.(txt|text|\d+|[0-9a-f]{16,})", re.IGNORECASE)
+_DOCUMENT = re.compile(
+    r"\.(md|markdown|rst|html?|xhtml|eml)", re.IGNORECASE
+)  # beside texts it may be a README
 _UNLABELLED = ("unsup", "unlabeled", "unlabelled")  # folders of texts that nobody labelled
 
 
@@ -66,10 +69,11 @@ def table(folder: Path) -> Table:
 
 
 def _classes(folder: Path) -> Mapping[str, list[Path]]:
-    """The text files of every class."""
+    """The text files of every class; documents as they are where none has any."""
     places = [place for place in entries(folder) if place.is_dir() and place.name.lower() not in _UNLABELLED]
-    return {place.name: files for place in places if (files := _files(place))}
+    texts = {place.name: files for place in places if (files := _files(place, _TEXT))}
+    return texts or {place.name: files for place in places if (files := _files(place, _DOCUMENT))}
 
 
-def _files(folder: Path) -> list[Path]:
-    return [file for file in entries(folder) if _TEXT.fullmatch(file.suffix) and file.is_file()]
+def _files(folder: Path, ending: re.Pattern[str]) -> list[Path]:
+    return [file for file in entries(folder) if ending.fullmatch(file.suffix) and file.is_file()]
