@@ -108,7 +108,7 @@ def _two(folder: Path, one: Path, other: Path) -> InputError:
 
 
 def _named(folder: Path) -> dict[str, Part]:
-    """Files that are named for splits: ``train.csv`` and its shards; else ``reviews_train.csv``, ``x.train``."""
+    """Files named for splits: ``train.csv`` and its shards; else ``reviews_train.csv`` or ``x.train``."""
     found = sorted(_readable(folder), key=lambda file: file.suffix.lower() == _TEXT)
     named = {file: _SHARD.sub("", stem(file).lower()) for file in found}
     ends = {file: ending[1] for file, name in named.items() if (ending := _ENDING.search(name))}
