@@ -2,6 +2,7 @@
 
     python -m benchmarks.evidence --stage tuning --data GLUE      # then screening, final, confirmation, base
     python -m benchmarks.evidence --stage all --data GLUE --workers 2 --folder mpnet-base=DIR
+    python -m benchmarks.evidence --stage confirmation --arms plain pats --data GLUE     # these arms first
     python -m benchmarks.evidence --cost                          # hours that the plan takes, and has taken
     python -m benchmarks.evidence --again 5 --data GLUE           # runs drawn by chance give the same again
     python -m benchmarks.evidence --page                          # docs/evidence.md, from the results
@@ -79,18 +80,25 @@ def command(*words: str) -> str:
     return " ".join(["python -m benchmarks.evidence", *words, "--data GLUE"])
 
 
-def perform(plan: Plan, name: str, make: Maker, engine: Placer) -> None:
-    """Bring a stage to its end.
+def perform(plan: Plan, name: str, make: Maker, engine: Placer, only: Sequence[str] | None = None) -> None:
+    """Bring a stage to its end, or some of its arms; the others wait for a later call.
 
     Raises:
         Unfinished: It needs another stage's results, which are not all there.
+        SystemExit: An arm of these is not of the stage.
     """
     stage, about, failed = plan.stages[name], registered(plan, [name]), set[str]()
-    check_arms(plan, Known(plan, rows()).arms(stage))
+    arms = Known(plan, rows()).arms(stage)
+    check_arms(plan, arms)
+    if stray := {*(only or ())} - {*arms}:
+        raise SystemExit(f"stage {name} has no arm {', '.join(sorted(stray))}: it has {', '.join(arms)}")
+
+    def left() -> list[Job]:
+        jobs = Known(plan, rows()).todo(stage, failed)
+        return [job for job in jobs if only is None or job.arm in only]
 
     def todo() -> list[Job]:
-        known = Known(plan, rows())
-        return [] if known.spent() >= plan.hours else known.todo(stage, failed)
+        return [] if Known(plan, rows()).spent() >= plan.hours else left()
 
     def ended(job: Job, result: Result | None, error: str | None) -> None:
         found = {"stage": name, **row(job, result, error), **about}
@@ -114,7 +122,7 @@ def perform(plan: Plan, name: str, make: Maker, engine: Placer) -> None:
     known = Known(plan, rows())
     for arm, why in known.dropped(stage).items():
         print(f"stage {name}: {arm} was dropped: {why}")
-    if known.todo(stage, failed):
+    if left():
         raise Unfinished(f"{plan.hours:g} hours of a core are spent: stage {name} stops here")
 
 
@@ -152,6 +160,7 @@ def asked_for() -> argparse.Namespace:
     what.add_argument("--page", action="store_true", help="make docs/evidence.md from the results")
     what.add_argument("--tiny", action="store_true", help="a trial of all stages, with next to no training")
     parser.add_argument("--data", metavar="FOLDER", help="folder of GLUE")
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help="of --stage, these alone; others can follow")
     parser.add_argument("--workers", type=int, default=1, help="runs at a time, each on a core (1)")
     parser.add_argument("--folder", nargs="+", default=[], metavar="MODEL=DIR", help="where weights lie")
     parser.add_argument("--draw", type=int, help="seed of --again's draw (default: by chance)")
@@ -203,7 +212,7 @@ def _with(asked: argparse.Namespace, plan: Plan, store: Store, folders: Mapping[
             if plan.models[model].folder and model not in folders:
                 raise SystemExit(f"stage {name} needs the weights of {model}: --folder {model}=DIR")
         for name in names:
-            perform(plan, name, make, engine)
+            perform(plan, name, make, engine, asked.arms)
     return 0
 
 

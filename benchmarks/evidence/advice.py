@@ -101,11 +101,14 @@ def _confirmed(plan: Plan, known: Evidence) -> list[Compared]:
 
 
 def _first(plan: Plan, known: Evidence) -> str:
-    better = [one for one in _confirmed(plan, known) if one.better]
-    if better:
+    found = _confirmed(plan, known)
+    ended = Known(plan, known.plan_rows).ended(plan.stages["confirmation"])
+    better = [one for one in found if one.better]
+    if better and ended:  # before, p-values are adjusted for fewer arms than there are
         names = "; ".join(f"`{one.arm}` {difference(one)}, {one.tried} settings tried" for one in better)
         return f"**Beside plain fine-tuning, try what was confirmed on fresh seeds**: {names}."
-    done = "" if _confirmed(plan, known) else " The confirmation on fresh seeds has not been run."
+    so_far = "ended" if found else "been run"
+    done = "" if ended else f" The confirmation on fresh seeds has not {so_far}."
     return f"**Begin with plain fine-tuning.** Nothing here is confirmed to beat it.{done}"
 
 

@@ -11,6 +11,7 @@ from benchmarks.evidence.plan import PATH, Plan, read
 from benchmarks.paper import hours
 from benchmarks.tables import table
 
+UNENDED = "This stage has not ended. Its p-values are adjusted for the rows that are here."
 PAGE = record.ROOT / "docs" / "evidence.md"
 NAMED = {"cola": "CoLA", "mrpc": "MRPC", "rte": "RTE", "stsb": "STS-B"}
 
@@ -65,9 +66,11 @@ def _planned(plan: Plan, known: advice.Evidence) -> str:
         # Rows of an earlier stage count for a later one, but do not begin it.
         if stage.tunes or all(row["stage"] != name for row in known.plan_rows):
             continue
-        found = findings.of_stage(plan, Known(plan, known.plan_rows), stage)
+        so_far = Known(plan, known.plan_rows)
+        found = findings.of_stage(plan, so_far, stage)
         if found:
             parts += [f"### {name.capitalize()}", "<!-- results: evidence.json -->", compared(found)]
+            parts += [] if so_far.ended(stage) else [UNENDED]
     if known.plan_rows:
         parts += [_simple(plan, known), _again(known)]
     return "\n\n".join(part for part in parts if part)

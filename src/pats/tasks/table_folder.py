@@ -112,7 +112,7 @@ def _named(folder: Path) -> dict[str, Part]:
     found = sorted(_readable(folder), key=lambda file: file.suffix.lower() == _TEXT)
     named = {file: _SHARD.sub("", stem(file).lower()) for file in found}
     ends = {file: ending[1] for file, name in named.items() if (ending := _ENDING.search(name))}
-    ends |= {file: ending for file in found if (ending := file.suffix[1:].lower()) in NAMES}
+    ends |= {file: end for file in found if (end := file.suffix[1:].lower()) in NAMES}
     parts: dict[str, Part] = {}
     for file, name in (named if any(name in NAMES for name in named.values()) else ends).items():
         split = NAMES.get(name)
