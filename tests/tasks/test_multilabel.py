@@ -39,7 +39,20 @@ FORMS = {
     "lists in Parquet": ("a.parquet", lambda i: {"labels": list(SETS[i % 6])}, {}),
     **{
         f"separated by {one}": ("a.tsv", lambda i, one=one: {"label": one.join(SETS[i % 6]) or "[]"}, {})
-        for one in (",", ";", "|")
+        for one in (",", ";", "|", "\n")
+    },
+    "in angle brackets": (
+        "a.csv",
+        lambda i: {"label": "".join(f"<{name}>" for name in SETS[i % 6]) or "[]"},
+        {},
+    ),
+    **{
+        f"by {one!r}, as said": (
+            "a.tsv",
+            lambda i, one=one: {"label": one.join(SETS[i % 6]) or "[]"},
+            {"kind": "multilabel"},
+        )
+        for one in ("#", "/", " & ", "+", " and ", "_", "-", " ")
     },
     "lists written out": ("a.csv", lambda i: {"label": str(list(SETS[i % 6]))}, {}),
     "lists written out, as said": (
@@ -90,6 +103,36 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, cells, given, said):
     with pytest.raises(InputError, match=said) as error:
         finetune(Run(data=str(path), method="majority", **given))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("between", ["#", "/", " / ", " & ", "+", " and ", "_", "-", " "])
+def test_what_may_be_several_labels_is_asked(tmp_path, between):
+    path = table(tmp_path / "a.csv", lambda i: {"label": between.join(SETS[i % 6]) or "rude"})
+    with pytest.raises(
+        InputError, match=r": 40 labels are made of others with .* between them, such as 'rude"
+    ):
+        load(data=path)
+    assert len(load(data=path, kind="classification").labels) == 5
+    assert load(data=path, kind="multilabel").labels == NAMES
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("New York", "Los Angeles", "New Orleans", "San Diego", "Los Gatos"),
+        ("FOOD#PRICES", "FOOD#QUALITY", "SERVICE#GENERAL", "DRINKS#PRICES"),
+        ("positive", "negative", "very positive", "very negative"),
+        ("arts", "food & drink", "style & beauty", "style"),
+        ("1/5", "2/5", "5/5"),
+        ("01/02", "02/01", "01/03", "03/02"),  # dates
+        ("C#", "F#", "C"),
+        ("sci.med", "sci.space", "talk.religion"),
+    ],
+)
+def test_names_of_several_words_stay_classes(tmp_path, names):
+    path = table(tmp_path / "a.csv", lambda i: {"label": names[i % len(names)]})
+    data = load(data=path)
+    assert (data.labels, data.multilabel) == (tuple(sorted(names)), False)
 
 
 def test_one_label_a_row_in_columns_or_lists_is_classification(tmp_path):

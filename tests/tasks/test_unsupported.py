@@ -22,6 +22,8 @@ def text(i):
         ("a.csv", lambda i: {"text": text(i), "label": "O B-PER I-PER O"}, "a label for each token"),
         ("a.jsonl", lambda i: {"text": text(i), "label": [0, 1, 0, 0, i % 2]}, "a label for each token"),
         ("a.jsonl", lambda i: {"text": text(i), "label": [{"start": 0, "end": 4}]}, "lists of spans"),
+        ("a.csv", lambda i: {"text": text(i), "label": "01"[i % 2] + " 0 1"}, "a number for each label"),
+        ("a.csv", lambda i: {"text": text(i), "label": f"[0 {i % 2} 1]"}, "a number for each label"),
         ("a.parquet", lambda i: {"text": text(i), "label": [[0, 4]]}, "lists of spans"),
         (
             "a.jsonl",

@@ -152,7 +152,7 @@ def _separated(names: Sequence[str], kind: str | None) -> tuple[Labels | None, l
         found = None if doubts else multilabel.separated(names)
         separator = found and found.separator
         if found is None or separator is None:
-            return None, []
+            return None, [] if doubts else _perhaps(names)
         if found.one_name:  # as of 'Brown, John'
             parts = len(multilabel.parts_of(found.example, separator))
             message = (
@@ -169,6 +169,20 @@ def _separated(names: Sequence[str], kind: str | None) -> tuple[Labels | None, l
                 "or |, list them, or give each label a column of 0 and 1 and name all of these with --label"
             )
     return _several([multilabel.parts_of(name, separator) for name in names], f"separated by {separator!r}")
+
+
+def _perhaps(names: Sequence[str]) -> list[Finding]:
+    """A question where cells may hold several labels, or one whose name has several words."""
+    found = multilabel.perhaps_separated(names)
+    if found is None:
+        return []
+    between = "a blank" if found.separator == " " else repr(found.separator.strip())
+    message = (
+        f"{counted(found.rows, 'label is', 'labels are')} made of others with {between} between them, such "
+        f"as {shown(found.example)}: say --kind multilabel if these rows have several labels, or --kind "
+        "classification if each is the name of a class"
+    )
+    return [Finding("kind", message, {"rows": found.rows}, ERROR)]
 
 
 def _several(rows: Sequence[Sequence[str]], how: str) -> tuple[Labels, list[Finding]]:

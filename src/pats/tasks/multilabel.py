@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # numpy comes with the extra ``run``; the task names and ``pa
 KIND = "multilabel"
 NOTHING = "(none)"  # how a row that has none of the labels is shown
 
-_SEPARATORS = (",", ";", "|")
+_SEPARATORS = (",", ";", "|", "\n", "><")
+_ALSO_IN_NAMES = ("#", "/", "&", "+", " and ", "_", "-", " ")  # between labels, but also within one
 _YES, NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
 _NO_OR_BLANK = {"", *NO}
 _AFFIRMED = {"yes", "y", "x", "t", "wahr", "ja", "oui", "vrai", "sí", "si", "tak"}
@@ -87,8 +88,7 @@ def marked(table: Table, names: Sequence[str]) -> list[tuple[str, ...] | None]:
             if cell not in _MARKS:
                 raise InputError(
                     f"{table.line(row)} has {cell!r} in column {name!r}: several columns of labels hold 0 "
-                    f"and "
-                    "1 alone, one column for each label"
+                    "and 1 alone, one column for each label"
                 )
         chosen = tuple(name for name, cell in zip(names, cells, strict=True) if cell in _YES)
         found.append(chosen if any(cells) else None)
@@ -125,9 +125,30 @@ def separated(labels: Sequence[str]) -> Separated | None:
     return None
 
 
+def perhaps_separated(labels: Sequence[str]) -> Separated | None:
+    """Cells that may hold several labels each, such as ``a/b`` beside ``a`` and ``b``; None if none do.
+
+    A label that is free of the others is alone in a cell, or not always at the same place in it. The parts of
+    most such cells are, where those of names such as New York and FOOD#PRICES are not.
+    """
+    for separator in _ALSO_IN_NAMES:
+        parts = {label: parts_of(label, separator) for label in set(labels)}
+        joint = [label for label in labels if len(parts[label]) > 1]
+        places: dict[str, set[int]] = {}
+        for pieces in parts.values():
+            for place, part in enumerate(pieces):
+                places.setdefault(part, set()).add(-1 if len(pieces) == 1 else place)
+        free = {part for part, own in places.items() if -1 in own or len(own) > 1}
+        if separator != " " and not any(map(str.isalpha, "".join(free))):
+            continue  # a date, or so many out of so many
+        if len({*joint}) > 1 and sum(free >= {*parts[label]} for label in joint) >= len(joint) * 2 / 3:
+            return Separated(len(joint), joint[0], separator)
+    return None
+
+
 def separator_of(labels: Sequence[str]) -> str | None:
     """What separates the labels of cells that hold several, as the user knows; None if nothing does."""
-    found = separated(labels)
+    found = separated(labels) or perhaps_separated(labels)
     if found is not None:
         return found.separator
     rows = {one: sum(one in label for label in labels) for one in _SEPARATORS}
@@ -137,7 +158,7 @@ def separator_of(labels: Sequence[str]) -> str | None:
 
 def parts_of(label: str, separator: str) -> tuple[str, ...]:
     """The labels of a cell, each once."""
-    bare = re.sub(r"^[\[({]|[\])}]$", "", label)  # of a list that was written out
+    bare = re.sub(r"^[\[({<]|[\])}>]$", "", label)  # of a list that was written out
     return tuple(part for part in dict.fromkeys(one.strip(" '\"") for one in bare.split(separator)) if part)
 
 

@@ -12,6 +12,7 @@ from pats.tasks.reading import Table
 _MOST = 0.9  # the share of the cells that must look so
 _LONG = 12  # words of an answer that somebody wrote
 _TAG = re.compile(r"[BIOESLU](-[A-Z][A-Z_]*)?")
+_ZEROS_AND_ONES = re.compile(r"[\[(]?\s*[01]([\s,;|]+[01]){2,}\s*[\])]?")
 _IMAGE = re.compile(
     r"(?!https?:)\S+\.(png|jpe?g|gif|bmp|webp|tiff?|wav|mp3|flac|mp4|pdf|docx?|html?|txt)", re.IGNORECASE
 )
@@ -69,18 +70,19 @@ def check_label(table: Table, name: str) -> None:
     lists = [cell for cell in cells if isinstance(cell, list | tuple)]
     if any(isinstance(part, dict | list | tuple) for cell in lists for part in cell):
         _refuse(table, name, "lists of spans or of objects", "give each row one label or a list of names")
-    if _vectors(lists):
+    words = [cell for cell in cells if isinstance(cell, str)]
+    if _vectors(lists) or _most(words, lambda cell: bool(_ZEROS_AND_ONES.fullmatch(cell.strip()))):
+        first = lists[0] if lists else words[0]
         _refuse(
             table,
             name,
-            f"a label for each token, or a number for each label without its name, such as {lists[0]!r:.40}",
+            f"a label for each token, or a number for each label without its name, such as {first!r:.40}",
             "list the names that a row has, or give each label a column of 0 and 1",
         )
     if lists and _most(
         lists, lambda cell: len(cell) > len(set(map(str, cell))) or _tags(list(map(str, cell)))
     ):
         _refuse(table, name, "a label for each token", "give each row one label")
-    words = [cell for cell in cells if isinstance(cell, str)]
     if _most(words, lambda cell: _tags(cell.split())):
         _refuse(table, name, "a label for each token", "give each row one label")
     if len(set(words)) > _MOST * len(words) and _most(words, lambda cell: len(cell.split()) >= _LONG):
