@@ -1,8 +1,10 @@
 """Three lines of Python: from a table, in a file or in memory, to its study and its folder."""
 
+import io
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from subprocess import run as start
 
@@ -11,8 +13,8 @@ import pyarrow
 import pytest
 
 import pats
-from pats import InputError
-from pats.study.from_table import study_of
+from pats import InputError, Run, Study
+from pats.study.from_table import study_of, with_piped
 from support.inline_placer import InlinePlacer
 from support.tiny_bert import make_table
 
@@ -43,6 +45,24 @@ def test_what_python_holds_is_kept_in_the_folder(table, kind):
     assert rows == pandas.read_csv(table).to_dict("records")
     assert study.task_list == ("table",)
     assert study_of(FRAMES["pandas"](table), "out/table", {})[0].run.data == study.run.data
+
+
+@pytest.mark.parametrize("door", ["a study", "data"])
+def test_standard_input_is_kept_in_the_folder_as_it_came(table, tmp_path, monkeypatch, door):
+    content = table.read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    if door == "data":
+        study, *_ = study_of("-", "x", {"label": "label"})
+        assert len(Path(study.run.data).read_text().splitlines()) == 80
+        return
+    study = Study(run=Run(data="-", label="label"), seeds=1)
+    kept = Path(with_piped(study, "x").run.data)
+    assert kept.read_bytes() == content
+    assert kept.parent.parent == Path("x/data")
+    assert with_piped(replace(study, run=replace(study.run, data=str(table))), "x").run.data == str(table)
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match="standard input is closed"):
+        with_piped(study, "x")
 
 
 @pytest.mark.parametrize("kind", ["pandas", "path"])

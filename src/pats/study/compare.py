@@ -12,7 +12,7 @@ from pats._errors import InputError
 from pats.run import ranks
 from pats.study.cells import outcome
 from pats.study.conduct import conduct
-from pats.study.from_table import study_of
+from pats.study.from_table import study_of, with_piped
 from pats.study.limit import Limit
 from pats.study.options import Options
 from pats.study.place.protocol import Placer
@@ -108,7 +108,7 @@ def compare(
     searched = [study.tuning_seed] if study.lr_grid else []
     out = "out" if out is None else out
     try:
-        return conduct(study, out, searched, _compare, engine, workers, how)
+        return conduct(with_piped(study, out), out, searched, _compare, engine, workers, how)
     except KeyboardInterrupt:
         # Python shows where, and this what it means; the command line has a sentence of its own.
         raise KeyboardInterrupt(f"stopped; the same call goes on where this one was, in {out}") from None

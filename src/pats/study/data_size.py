@@ -22,6 +22,7 @@ from pats.run import Run, ranks
 from pats.run.folder import owned
 from pats.study import Study
 from pats.study.compare import compare
+from pats.study.from_table import with_piped
 from pats.study.plan.tuned import without_baselines
 from pats.study.result import StudyResult
 from pats.study.store.files import read_json, write
@@ -94,6 +95,7 @@ def data_size(
         raise InputError(f"fractions are {list(fractions)}, but each must be above 0 and at most 1")
     if ranks.is_first():
         _take_folder(Path(out), study.task_list[0])
+    study = with_piped(study, out)
     points: list[Point] = []
     failures: dict[str, str] = {}
     for share in shares:

@@ -1,6 +1,7 @@
 """From a table, in a file or held by Python, to a study of it and to the folder that it goes to."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from hashlib import blake2b
@@ -12,11 +13,11 @@ from pats import setups
 from pats._errors import InputError, did_you_mean
 from pats.run import ranks
 from pats.run.folder import owned
+from pats.run.folder.files import write_atomic
 from pats.run.spec import Run
 from pats.study.plan.grid import Study
-from pats.study.store.files import write
 from pats.study.store.results import Store
-from pats.tasks.reading import is_frame, open_table
+from pats.tasks.reading import STDIN, is_frame, open_table
 
 OUT = Path("out")  # where folders are made that nobody names
 KEPT = "data"  # folder of a study's folder for a table that Python holds
@@ -50,6 +51,8 @@ def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> 
     Raises:
         InputError: A setting is unknown or out of its range, or the table cannot be used.
     """
+    if isinstance(data, str) and data == STDIN:  # which can be read once
+        data = list(open_table(STDIN).rows())
     known = (_OF_STUDY | _OF_RUN | {"preset"}) - _OWN
     settings = _with_lists(settings)
     preset = _preset(settings)
@@ -81,6 +84,21 @@ def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> 
     folder = _free(loaded.name, loaded.fingerprint) if out is None else Path(out)
     study = made(lambda table: _kept(table, folder) if is_frame(table) else table)
     return Planned(study, folder, *how)
+
+
+def with_piped(study: Study, folder: str | Path) -> Study:
+    """The study with the table that standard input holds in a file of its folder, which can be read again.
+
+    Raises:
+        InputError: Standard input is closed, several processes share it, or the folder cannot be used.
+    """
+    if study.run.data != STDIN:
+        return study
+    if sys.stdin is None or ranks.count() > 1:
+        raise InputError("standard input is closed, or shared by several processes: name a file")
+    return replace(
+        study, run=replace(study.run, data=str(_stored(sys.stdin.buffer.read(), Path(folder), "")))
+    )
 
 
 def _with_lists(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,9 +138,14 @@ def _kept(frame: Any, folder: Path) -> Path:
     """The file of a table that Python holds, under a name of its content: it replaces no other one."""
     rows = open_table(frame).rows()
     lines = "".join(f"{json.dumps(row, ensure_ascii=False, default=str)}\n" for row in rows)
-    digest = blake2b(lines.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-    path = folder / KEPT / digest / "table.jsonl"
+    return _stored(lines.encode("utf-8", "replace"), folder, ".jsonl")
+
+
+def _stored(content: bytes, folder: Path, suffix: str) -> Path:
+    digest = blake2b(content, digest_size=8).hexdigest()
+    path = folder / KEPT / digest / f"table{suffix}"
     owned.claim(folder, owned.STUDY)
     if not path.exists() and ranks.is_first():
-        write(path, lines)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, content)
     return path

@@ -14,6 +14,7 @@ from rich.console import Console
 from pats._errors import InputError
 from pats.run.spec import Run
 from pats.study.conduct import conduct
+from pats.study.from_table import with_piped
 from pats.study.options import Options
 from pats.study.place.protocol import Placer
 from pats.study.plan import propose
@@ -206,7 +207,8 @@ def sweep(
         InputError: Something cannot be used, found before the first run starts where possible; or
             another process works in ``out``, or ``out`` holds another study or what is not PATS's.
     """
-    study = plan.study
+    study = with_piped(plan.study, out)
+    plan = replace(plan, study=study)
     searched = range(study.tuning_seed, study.tuning_seed + plan.trials)
     both = [seed for seed in study.seed_list if seed in searched]
     if both:

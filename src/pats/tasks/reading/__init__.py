@@ -5,7 +5,7 @@ format, or its content where that cannot be mistaken. Cells of text files stay a
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,6 +13,7 @@ from pats._errors import InputError
 from pats.tasks._text import encodable
 from pats.tasks.reading import arrow, delimited, excel, fasttext, jsons
 from pats.tasks.reading.dialect import QUOTINGS
+from pats.tasks.reading.held import is_frame, is_pandas, of_python
 from pats.tasks.reading.source import STDIN, Source, bare, opened
 from pats.tasks.reading.table import JOINT, WARNING, Table, blank
 
@@ -59,7 +60,7 @@ def open_table(data: Any, *, quoting: str | None = None, sheet: str | None = Non
         InputError: It is missing, empty, damaged or cut, no table, or names a column twice.
     """
     if not isinstance(data, str | Path):
-        table = _of_python(data)
+        table = of_python(data)
     else:
         with opened(data) as source:
             table = _read(source, _kind(source), quoting, sheet)
@@ -107,16 +108,6 @@ def stream(
             first = False
 
 
-def is_frame(data: Any) -> bool:
-    """Whether data are a table that Python holds, and no path."""
-    return data is not None and not isinstance(data, str | PurePath)
-
-
-def is_pandas(data: Any) -> bool:
-    """Whether data are a frame or series of pandas, which need not be installed."""
-    return type(data).__module__.partition(".")[0] == "pandas"
-
-
 def readable(path: PurePath) -> bool:
     """Whether a file's name says that it is a table."""
     return bare(path).suffix.lower() in SUFFIXES
@@ -126,19 +117,6 @@ def stem(path: str | PurePath) -> str:
     """A file's name without its endings: ``reviews`` of ``reviews.csv.gz``."""
     inner = bare(path)
     return inner.stem if inner != PurePath(path) else PurePath(path).stem
-
-
-def _of_python(data: Any) -> Table:
-    if is_pandas(data) and hasattr(data, "to_frame"):  # a series
-        data = data.to_frame("text" if data.name is None else data.name)
-    if hasattr(data, "__arrow_c_stream__") or is_pandas(data):
-        return arrow.of_frame(data, "the table")
-    if isinstance(data, Mapping | list | tuple):
-        return jsons.of_values(data, "the table")
-    raise InputError(
-        f"data is a {type(data).__name__}: pass a path, a frame of pandas, a table of Arrow, a list of "
-        "records or a mapping of columns"
-    )
 
 
 def _kind(source: Source) -> str:

@@ -107,10 +107,37 @@ def of_frame(frame: Any, name: str) -> Table:
     header = unique([str(one) for one in frame.columns], name)
     cells = {}
     for i, one in enumerate(header):
-        column = frame.iloc[:, i]
-        values = column.astype(object).where(column.notna(), None).tolist()
-        cells[one] = [value.tolist() if getattr(value, "ndim", 0) else value for value in values]
+        cells[one] = cells_of(frame.iloc[:, i])
     return Table(name, cells, range(1, len(frame) + 1), "row")
+
+
+def cells_of(column: Any) -> Any:
+    """The cells of a series of pandas, an array of NumPy or Arrow, or a tensor; what else it is, as it is."""
+    if type(column).__module__.partition(".")[0] == "pandas":
+        column = (
+            try_import("pandas", "notebook").Series(column).astype(object)
+        )  # of an index, or of categories
+        column = column.where(column.notna(), None)
+    for turn in ("to_pylist", "tolist", "to_list"):
+        if hasattr(column, turn):
+            cells = getattr(column, turn)()
+            break
+    else:
+        return column
+    return [cell.tolist() if getattr(cell, "ndim", 0) else cell for cell in cells]
+
+
+def of_dataset(data: Any, name: str) -> Table:
+    """The table of a ``datasets.Dataset``, with the names of its classes.
+
+    Raises:
+        InputError: One column cannot be read, or it is streamed and has no rows yet.
+    """
+    if not hasattr(data, "num_rows"):
+        raise InputError(f"{name} is a stream of Hugging Face: load it whole, without streaming=True")
+    found = data.with_format("arrow")[:]
+    schema = data.features.arrow_schema.metadata
+    return of_arrow(found.replace_schema_metadata(schema), name, [])
 
 
 def class_names(schema: Any, column: str) -> tuple[str, ...] | None:
