@@ -1,7 +1,7 @@
 """Small workbooks, written by hand."""
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,9 @@ def _sheet(rows: Sequence[Sequence[Any]]) -> str:
     return f"<worksheet {_MAIN}><sheetData>{''.join(lines)}</sheetData></worksheet>"
 
 
-def write_workbook(path: Path, sheets: Mapping[str, Sequence[Sequence[Any]]]) -> Path:
+def write_workbook(
+    path: Path, sheets: Mapping[str, Sequence[Sequence[Any]]], hidden: Collection[str] = ()
+) -> Path:
     """A workbook; rows count from 1, and an empty list is a row without cells."""
     numbered = list(enumerate(sheets, 1))
     parts = "".join(
@@ -49,7 +51,12 @@ def write_workbook(path: Path, sheets: Mapping[str, Sequence[Sequence[Any]]]) ->
         "_rels/.rels": f'<Relationships xmlns="{types}/relationships"><Relationship Id="r1" Type="{_REL}/'
         'officeDocument" Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook {_MAIN} xmlns:r="{_REL}"><sheets>'
-        + "".join(f'<sheet name="{name}" sheetId="{n}" r:id="s{n}"/>' for n, name in numbered)
+        + "".join(
+            f'<sheet name="{name}" sheetId="{n}" r:id="s{n}"{" state=" * (name in hidden)}'
+            + '"hidden"' * (name in hidden)
+            + "/>"
+            for n, name in numbered
+        )
         + "</sheets></workbook>",
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{types}/relationships">'
         + "".join(

@@ -116,6 +116,17 @@ def test_what_may_be_several_labels_is_asked(tmp_path, between):
     assert load(data=path, kind="multilabel").labels == NAMES
 
 
+@pytest.mark.parametrize("between", [";", ",", "|", "\n"])
+def test_votes_in_one_cell_are_asked_about(tmp_path, between):
+    cells = [("good", "good", "bad"), ("bad", "good", "bad"), ("good",) * 3, ("bad", "so-so", "good")]
+    path = table(tmp_path / "a.csv", lambda i: {"label": between.join(cells[i % 4])})
+    with pytest.raises(
+        InputError, match=r"90 labels name one twice, such as .* as the votes of several people"
+    ):
+        load(data=path)
+    assert load(data=path, kind="multilabel").labels == ("bad", "good", "so-so")
+
+
 @pytest.mark.parametrize(
     "names",
     [

@@ -117,3 +117,36 @@ def test_a_column_is_read_as_the_split_by_its_name_and_its_content(tmp_path, nam
         rows = [{**row, name: f"{row[name]}{i % 9}"} for i, row in enumerate(rows)]
     data = load(data=write_table(tmp_path / "a.csv", rows), **options)
     assert any(f"The splits are those of column '{name}'" in note for note in data.notes) is read
+
+
+@pytest.mark.parametrize(("name", "again"), [("label", 2), ("score", 1)])
+def test_a_header_that_is_repeated_is_no_row(tmp_path, name, again):
+    lines = [f"text {i},{i % 2}" for i in range(60)]
+    header = f"text,{name}"
+    for i in range(again):
+        lines.insert(20 * (i + 1), header)
+    (tmp_path / "a.csv").write_text("\n".join([header, *lines]))
+    data = load(data=tmp_path / "a.csv")
+    assert sum(map(len, data.splits.values())) == 60
+    more = ", and so 1 more does" if again > 1 else ""
+    place = f"line 22 of {tmp_path / 'a.csv'}"
+    assert f"Warning: {place} repeats the names of the columns{more}: such rows are skipped." in data.notes
+
+
+@pytest.mark.parametrize(("filled", "said"), [(6, True), (2, False)])
+def test_labels_of_merged_cells_are_to_be_filled_down(tmp_path, filled, said):
+    rows = [
+        {"text": f"text {i}", "label": "ab"[i // filled % 2] if i % filled == 0 else ""} for i in range(240)
+    ]
+    with pytest.raises(InputError) as error:
+        load(data=write_table(tmp_path / "a.csv", rows))
+    assert ("fill it down" in str(error.value)) is said
+
+
+@pytest.mark.parametrize(("third", "classes"), [("c", ("a", "b", "c")), ("+", ("+", "-", "a", "b"))])
+def test_a_minus_is_a_missing_label_where_there_is_no_plus(tmp_path, third, classes):
+    rows = [{"text": f"text {i}", "label": ["a", "b", third, "-"][i % 4]} for i in range(80)]
+    path = write_table(tmp_path / "a.csv", rows)
+    assert load(data=path, drop_unlabelled=True).labels == classes
+    warned = any("--drop-unlabelled leaves out the rows of '-'" in note for note in load(data=path).notes)
+    assert warned is (third == "c")

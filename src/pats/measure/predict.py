@@ -17,7 +17,7 @@ from pats.measure.trained import Facts, Scores, Trained, load_model
 from pats.run.folder import owned
 from pats.tasks import multilabel, unsupported
 from pats.tasks.columns import Text, choose, names_of, spoken
-from pats.tasks.reading import STDIN, Table, is_frame, is_pandas, stream
+from pats.tasks.reading import STDIN, WARNING, Table, is_frame, is_pandas, stream
 
 PIECE = 1024  # rows that are held at a time
 
@@ -146,17 +146,21 @@ class Labelling:
         notes: list[str] = []
         table: dict[str, None] = {}
         types: dict[str, Any] = {}
-        count = 0
+        count = bare = 0
         for piece in _pieces(path):
             if not names:
                 names, notes = _columns(piece, text, text_pair, facts)
                 notes = [*piece.notes, *notes]
             for name in names:
                 unsupported.check_whole(_filled(piece, [name]), name)
+            seen = zip(*(_filled(piece, [name]).texts(name) for name in names), strict=True)
+            bare += sum(not any(map(str.strip, texts)) for texts in seen)
             for name, cells in piece.cells.items():
                 types[name] = written.arrow_type(cells, types.get(name))
             table |= dict.fromkeys(piece.columns)
             count += len(piece)
+        if bare:
+            notes.append(f"{WARNING}{bare} of {count} rows have no text, and get an answer all the same.")
         return cls(model, path, tuple(table), names, count, types, tuple(notes), top_k, batch_size)
 
     @property

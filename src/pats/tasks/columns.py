@@ -1,13 +1,13 @@
 """Which columns of a table are the texts and the label."""
 
 import re
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pats._errors import InputError
-from pats.tasks import multilabel
+from pats.tasks import label_columns
 from pats.tasks._text import key
+from pats.tasks.label_columns import LABELS, filled, recurring
 from pats.tasks.reading import Table
 
 SPLIT_COLUMNS = ("split", "fold")
@@ -15,25 +15,22 @@ SPLIT_COLUMNS = ("split", "fold")
 _PAIRS = (
     *(("text", "text_pair"), ("text1", "text2"), ("text_a", "text_b")),
     *(("sentence1", "sentence2"), ("question1", "question2"), ("premise", "hypothesis")),
-    *(("question", "sentence"), ("question", "answer"), ("question", "context")),
+    *(("question", "sentence"), ("question", "answer"), ("question", "context"), ("question", "passage")),
+    *(("question", "response"), ("prompt", "response"), ("reference_answer", "student_answer")),
     *(("claim", "evidence"), ("query", "document"), ("query", "passage"), ("sentence_a", "sentence_b")),
 )
 TEXTS = ("text", "sentence", "review", "content", "comment", "message", "tweet", "body", "question", "title")
-LABELS = (
-    *("label", "labels", "class", "category", "score", "rating", "stars", "y"),
-    *("sentiment", "intent", "emotion", "topic", "polarity", "stance", "cats"),
-    "target",  # last, as beside another one it is what a stance or a sentiment is of
-)
 
 
 Text = str | tuple[str, ...]  # a column, or several whose cells are joined
 
 _A_NAME, _WORDS = 40, 5  # characters and blanks that hardly a name of a column has
-_FLAGS = ("is_", "has_", "was_", "is ", "has ", "was ")  # how the names of facts about a row begin
 _AN_ID = re.compile(  # a number, a date, a hash, an address
     r"[+-]?[\d.,]+|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d\d?:\d\d.*)?|(?=.*\d)[\da-fA-F-]{8,}"
     r"|\S+@\S+\.\S+|https?://\S+"
 )
+_BETWEEN = re.compile(r"[\W_]+")
+_OF_PEOPLE = re.compile("annotator|rater|confidence", re.IGNORECASE)  # of each one, or how sure they are
 _MOSTLY = 0.9
 _SHOWN = 30  # columns that a message lists
 
@@ -118,31 +115,25 @@ def choose(
         name = next((name for name in usual if name in free), None)
         if name is None:
             raise InputError(
-                f"{table.name} has no column with a usual name for its {what}: name one with "
-                f"{flag}{_proposal(table, list(free.values()), flag)}; its columns are {_listed(table)}"
+                f"{table.name} has no column with a usual name for its {what}: name one with {flag}"
+                f"{_proposal(table, list(free.values()), flag)}; its columns are {_listed(table.columns)}"
             )
         notes.append(f"The {what} is column {free[name]!r}, by its name.")
         return free.pop(name)
 
     if label is None and labelled:
-        others = [] if any(name in free for name in LABELS) else [n for n in free if n not in SPLIT_COLUMNS]
-        marks = multilabel.mark_columns(table, [free[name] for name in others])
-        nearly = multilabel.nearly_marks(table, [free[name] for name in others])
-        if nearly is not None:
-            raise InputError(
-                f"{table.name} has no column with a usual name for its label; {', '.join(nearly[0])} look "
-                f"like columns of labels, but {nearly[1]}: write 0 and 1 alone in them, or name the label "
-                "with --label"
-            )
+        usual_ones = [free[name] for name in LABELS if name in free]
+        others = [] if usual_ones else [column for name, column in free.items() if name not in SPLIT_COLUMNS]
+        texts = (*names_of(text), *(name for name in others if usual(name) in TEXTS))
+        marks = label_columns.marks(table, others, texts, kind)
         if marks:
-            if kind != multilabel.KIND:
-                _check_marks(table, marks, [free[name] for name in others if free[name] not in marks], text)
             label = tuple(marks)
             free = {name: column for name, column in free.items() if column not in marks}
             listed = ", ".join(map(repr, marks))
             notes.append(f"The labels are the columns {listed}, which hold 0 and 1 alone.")
         else:
-            label = detect("label", LABELS, "--label")
+            best = usual(label_columns.by_name(table, usual_ones, kind)) if usual_ones else ""
+            label = detect("label", [best] if best else [], "--label")
     if text is None:
         pair = next((pair for pair in _PAIRS if pair[0] in free and pair[1] in free), None)
         rest = [name for name in free if name not in SPLIT_COLUMNS]
@@ -166,41 +157,14 @@ def usual(name: str) -> str:
     return key(name)
 
 
-def _check_marks(table: Table, marks: Sequence[str], rest: Sequence[str], text: Text | None) -> None:
-    """Ask where columns of 0 and 1 may be facts about a row beside its label.
-
-    Raises:
-        InputError: They may.
-    """
-    flags = [name for name in marks if usual(name).startswith(_FLAGS)]
-    mixed = flags if len(flags) < len(marks) else []
-    texts = (*names_of(text), *(name for name in rest if usual(name) in TEXTS))
-    # Beside three columns and more, as of a list of emotions, another that recurs is an author or a date.
-    rest = [name for name in rest if len(marks) == 2 and name not in texts]
-    recurring = _recurring({name: _filled(table, name) for name in rest})
-    if mixed or recurring:
-        every = " ".join(map(shlex.quote, marks))
-        doubt = (
-            f"{recurring[0]!r} may be the label, too (--label {shlex.quote(recurring[0])})"
-            if recurring
-            else f"{', '.join(map(repr, mixed))} may be no label"
-        )
-        raise InputError(
-            f"{table.name} has no column with a usual name for its label, and several of 0 and 1 alone "
-            f"({', '.join(marks)}), but {doubt}: name the label with --label, or the columns that are "
-            f"labels, such as --label {every}"
-        )
-
-
-def _listed(table: Table) -> str:
-    names = table.columns
+def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
 
 def _ids(table: Table, name: str) -> bool:
     """Whether a column holds one number, id, date or address in nearly every row."""
-    cells = _filled(table, name)
+    cells = filled(table, name)
     return sum(map(bool, map(_AN_ID.fullmatch, cells))) >= _MOSTLY * len(cells) > 0
 
 
@@ -222,9 +186,9 @@ def _check_header(table: Table) -> None:
         cells = _cells(table, name)
         recurring = bool(name.strip()) and cells.count(name.strip()) > 1 and len(set(cells)) <= len(cells) / 2
         number = _is_number(name) and all(map(_is_number, filter(None, cells)))
-        sentence = len(name) > _A_NAME and name.count(" ") >= _WORDS
+        sentence = len(name) > _A_NAME and name.count(" ") >= _WORDS and not name.rstrip().endswith("?")
         if recurring or number or sentence:
-            first = ", ".join(repr(one[:_A_NAME]) for one in table.columns)
+            first = _listed([repr(one[:_A_NAME]) for one in table.columns])
             names = "; if these are the names, say which with --text and --label" if sentence else ""
             raise InputError(
                 f"{table.name} seems to have no header: its first row is {first}, which looks like data; "
@@ -242,27 +206,15 @@ def _is_number(text: str) -> bool:
 
 def _proposal(table: Table, names: Sequence[str], flag: str) -> str:
     """A column that looks right by its content, in words; empty where none does."""
-    cells = {name: _filled(table, name) for name in names if name}
-    recurring = _recurring(cells)
+    cells = {name: filled(table, name) for name in names if name}
+    labels = recurring(cells)
     if flag == "--label":
-        best = next(iter(recurring), None)
+        called = [name for name in labels if {*_BETWEEN.split(usual(name))} & {*LABELS}]
+        best = next((name for name in (*called, *labels) if not _OF_PEOPLE.search(name)), None)
     else:
-        others = [name for name in cells if name not in recurring]
+        others = [name for name in cells if name not in labels]
         best = max(others, key=lambda name: sum(map(len, cells[name])), default=None)
     return "" if best is None else f", perhaps {best!r}"
-
-
-def _recurring(cells: Mapping[str, Sequence[str]]) -> list[str]:
-    """Columns whose cells recur as those of a label do, of the fewest different ones first."""
-    values = {name: len(set(filled)) for name, filled in cells.items()}
-    return sorted(
-        (name for name, filled in cells.items() if 2 <= values[name] <= len(filled) / 3),
-        key=values.__getitem__,
-    )
-
-
-def _filled(table: Table, name: str) -> list[str]:
-    return [cell for cell in _cells(table, name) if cell]
 
 
 def _cells(table: Table, name: str) -> list[str]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pats._errors import InputError
+from pats.tasks._text import shown
 from pats.tasks.audit import Finding
 from pats.tasks.metric_names import ABOUT, about
 
@@ -40,11 +41,12 @@ def chosen(
         return metrics, []
     counts = Counter(values).most_common()
     (most, many), (least, few) = counts[0], counts[-1]
+    names = [name if name.isprintable() else shown(name) for name in classes]
     if many < UNEVEN * few:
         return metrics, []
     message = (
-        f"The classes are uneven ({classes[int(most)]} has {many} rows, {classes[int(least)]} {few}; always "
-        f"answering {classes[int(most)]} would be right in {100 * many / len(values):.3g} % of them): macro "
+        f"The classes are uneven ({names[int(most)]} has {many} rows, {names[int(least)]} {few}; always "
+        f"answering {names[int(most)]} would be right in {100 * many / len(values):.3g} % of them): macro "
         "F1 decides, in which every class counts alike, unless --metric names another."
     )
     finding = Finding("uneven", message, {"most": many, "fewest": few})

@@ -24,7 +24,7 @@ RARELY = 1.5  # rows a number below which numbers do not recur
 _CODE = re.compile(r"[+-]?(0\d|\d{16})", re.ASCII)
 
 
-_LISTED = "listed"
+_LISTED, _VOTES = "listed", "votes"
 _FEW = 0.2  # the share of rows without any label up to which they may be unlabelled
 
 
@@ -148,9 +148,11 @@ def _listed(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Finding
 def _separated(names: Sequence[str], kind: str | None) -> tuple[Labels | None, list[Finding]]:
     """What cells mean that hold several labels each; None where they hold one."""
     if kind is None:
-        doubts = audit.ambiguous_numbers(names)
+        doubts = audit.ambiguous_numbers(names) or audit.marked_numbers(names) or _votes(names)
         found = None if doubts else multilabel.separated(names)
         separator = found and found.separator
+        if doubts and doubts[0].code == _VOTES:
+            return None, doubts
         if found is None or separator is None:
             return None, [] if doubts else _perhaps(names)
         if found.one_name:  # as of 'Brown, John'
@@ -169,6 +171,19 @@ def _separated(names: Sequence[str], kind: str | None) -> tuple[Labels | None, l
                 "or |, list them, or give each label a column of 0 and 1 and name all of these with --label"
             )
     return _several([multilabel.parts_of(name, separator) for name in names], f"separated by {separator!r}")
+
+
+def _votes(names: Sequence[str]) -> list[Finding]:
+    """A question where cells name a label twice."""
+    found = multilabel.votes(names)
+    if found is None:
+        return []
+    message = (
+        f"{counted(found.rows, 'label names', 'labels name')} one twice, such as {shown(found.example)}, as "
+        "the votes of several people do: write one label of each row, such as the majority's, or say --kind "
+        "multilabel if what a cell names are its labels"
+    )
+    return [Finding(_VOTES, message, {"rows": found.rows}, ERROR)]
 
 
 def _perhaps(names: Sequence[str]) -> list[Finding]:

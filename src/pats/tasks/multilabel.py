@@ -17,12 +17,13 @@ NOTHING = "(none)"  # how a row that has none of the labels is shown
 
 _SEPARATORS = (",", ";", "|", "\n", "><")
 _ALSO_IN_NAMES = ("#", "/", "&", "+", " and ", "_", "-", " ")  # between labels, but also within one
-_YES, NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
+YES, NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
 _NO_OR_BLANK = {"", *NO}
 _AFFIRMED = {"yes", "y", "x", "t", "wahr", "ja", "oui", "vrai", "sí", "si", "tak"}
 _DENIED = {"no", "n", "f", "falsch", "nein", "non", "faux", "nie", "-", "-1"}
+_TWICE = 0.1  # the share of cells that name a label twice from which on they are votes
 _MOSTLY = 0.95  # the share of such cells from which a column nearly marks a label
-_MARKS = {*_YES, *_NO_OR_BLANK}  # cells of a column that marks one label of many
+_MARKS = {*YES, *_NO_OR_BLANK}  # cells of a column that marks one label of many
 
 
 class Separated(NamedTuple):
@@ -45,7 +46,7 @@ def mark_columns(table: Table, names: Sequence[str]) -> list[str]:
     """Columns of 0 and 1, both of them, one for every label; none where there are fewer than two of them."""
     cells = {name: set(map(_mark, table.column(name))) for name in names}
     marks = [
-        name for name, values in cells.items() if values <= _MARKS and values & _YES and values & _NO_OR_BLANK
+        name for name, values in cells.items() if values <= _MARKS and values & YES and values & _NO_OR_BLANK
     ]
     return marks if len(marks) > 1 else []
 
@@ -55,7 +56,7 @@ def nearly_marks(table: Table, names: Sequence[str]) -> tuple[list[str], str] | 
 
     None where there are fewer than three of them, or none lacks anything.
     """
-    for yes, no in ((_YES, NO), (_YES | _AFFIRMED, NO | _DENIED)):
+    for yes, no in ((YES, NO), (YES | _AFFIRMED, NO | _DENIED)):
         cells = {name: list(map(_mark, table.column(name))) for name in names}
         found = [name for name, column in cells.items() if _mostly(column, yes, no)]
         for name in found if len(found) > 2 else ():
@@ -90,7 +91,7 @@ def marked(table: Table, names: Sequence[str]) -> list[tuple[str, ...] | None]:
                     f"{table.line(row)} has {cell!r} in column {name!r}: several columns of labels hold 0 "
                     "and 1 alone, one column for each label"
                 )
-        chosen = tuple(name for name, cell in zip(names, cells, strict=True) if cell in _YES)
+        chosen = tuple(name for name, cell in zip(names, cells, strict=True) if cell in YES)
         found.append(chosen if any(cells) else None)
     return found
 
@@ -122,6 +123,16 @@ def separated(labels: Sequence[str]) -> Separated | None:
             one_name = len({len(parts[label]) for label in joint}) == 1 and not used & alone
             one_name = one_name and sum(map(len, placed)) == len(used)
             return Separated(len(joint), joint[0], separator, one_name)
+    return None
+
+
+def votes(labels: Sequence[str]) -> Separated | None:
+    """Cells that name a label twice, as votes of several people do, such as ``a;b;a``; None if none do."""
+    for separator in _SEPARATORS:
+        pieces = {label: [part.strip(" '\"") for part in label.split(separator)] for label in {*labels}}
+        voted = [one for one in labels if len(pieces[one]) > len({*pieces[one]}) and all(pieces[one])]
+        if len(voted) > _TWICE * len(labels):
+            return Separated(len(voted), voted[0], separator)
     return None
 
 

@@ -11,7 +11,8 @@ from pats.tasks import audit, multilabel, unsupported
 from pats.tasks._task import Asked
 from pats.tasks._text import key
 from pats.tasks.audit import Finding, Row
-from pats.tasks.audit.labels import lost
+from pats.tasks.audit.finding import count
+from pats.tasks.audit.labels import NO_GOLD, lost
 from pats.tasks.columns import SPLIT_COLUMNS, Columns, names_of, usual
 from pats.tasks.reading import WARNING, Table, is_frame, open_table
 from pats.tasks.split_names import NAMES
@@ -69,6 +70,8 @@ def rows_of(
         findings += [reading_note(note) for note in whole.notes]
         table = whole.without_blank_rows()
         blank += len(whole) - len(table)
+        table, repeated = _without_header(table, columns)
+        findings += repeated
         splits: Sequence[str | None] = [file_split] * len(table)
         if file_split is None:
             splits = _split_column(table, columns, findings, asked) or splits
@@ -76,7 +79,7 @@ def rows_of(
             others = split_columns(table) if file_split is None else []
             others += [name for name in (asked.group, asked.time) if name]
             findings += audit.left_out(table, columns, others, named=asked.label is not None)
-            findings += audit.one_word_texts(table, columns) if asked.text is None else []
+            findings += audit.other_texts(table, columns) if asked.text is None else []
             undivided = asked.group is None and asked.time is None and not any(splits)
             findings += audit.may_group(table, columns) if undivided else []
         if len(names_of(columns.label)) > 1 and set(names_of(columns.label)) <= set(table.columns):
@@ -90,6 +93,19 @@ def rows_of(
         message = f"The test split has {bare}: its {len(tests)} rows are left out."
         findings.append(Finding("test-without-labels", message, {"rows": len(tests)}))
     return _labelled(rows, findings, asked.drop_unlabelled, asked.kind)
+
+
+def _without_header(table: Table, columns: Columns) -> tuple[Table, list[Finding]]:
+    """The table without rows that repeat the names of its columns, as of files that were put together."""
+    names = [name for name in columns.names if name in table.columns]
+    rows = zip(*map(table.column, names), strict=True)
+    again = [i for i, row in enumerate(rows) if len(names) > 1 and list(row) == names]
+    if not again:
+        return table, []
+    more = f", and so {count(len(again) - 1, 'more does', 'more do')}" if len(again) > 1 else ""
+    message = f"{table.line(again[0])} repeats the names of the columns{more}: such rows are skipped."
+    found = Finding("repeated-header", message, {"rows": len(again)}, audit.WARNING)
+    return table.without({*again}), [found]
 
 
 def _bare(rows: Sequence[Row], tests: Sequence[Row]) -> str | None:
@@ -148,8 +164,11 @@ def _of_table(
 
 
 def _labelled(rows: list[Row], findings: list[Finding], drop: bool, kind: str | None) -> list[Row]:
+    signs = any(row.label == "+" for row in rows)  # beside which a minus is a label
+
     def lacks(row: Row) -> bool:
-        return not row.label or (kind == "classification" and row.labels == ()) or (drop and lost(row.label))
+        gone = lost(row.label) or (row.label == NO_GOLD and not signs)
+        return not row.label or (kind == "classification" and row.labels == ()) or (drop and gone)
 
     missing = [row for row in rows if lacks(row)]
     if not missing:
@@ -164,6 +183,8 @@ def _labelled(rows: list[Row], findings: list[Finding], drop: bool, kind: str | 
             f"{missing[0].place} has no label{more}: give it one, or leave such rows out with "
             "--drop-unlabelled"
         )
+        if len(missing) > len(kept) > 1 and not lacks(rows[0]):  # as of cells that were merged
+            message += "; if a label is also that of the rows below it, fill it down"
         findings.append(Finding("unlabelled", message, {"rows": len(missing)}, audit.ERROR))
     return kept
 

@@ -68,14 +68,15 @@ def load(asked: Asked) -> TaskData:
     columns, rows, labels, findings = examine_asked(asked)
     classes, values, sets = labels
     name = called(asked.data)
-    if len(rows) < MIN_ROWS:
+    errors = [finding for finding in findings if finding.severity == audit.ERROR]
+    if len(rows) < MIN_ROWS and not any(finding.code == "unlabelled" for finding in errors):
         raise InputError(f"{name} has {len(rows)} labelled rows: add some, {MIN_ROWS} are needed")
-    for finding in findings:
-        if finding.severity == audit.ERROR:
-            raise InputError(f"{name} cannot be learnt: {finding.message}")
+    if errors:
+        raise InputError(f"{name} cannot be learnt: {errors[0].message}")
     if len(set(values)) < 2:
         raise InputError(
-            f"{name} has one label only, {rows[0].label!r}: there is nothing to learn, add rows of another"
+            f"{name} has one label only, {rows[0].label!r}: there is nothing to learn, add rows of another, "
+            "or name another column with --label"
         )
     parts, divided, of_folds = division(rows, labels, asked, name)
     check(parts, labels, name)

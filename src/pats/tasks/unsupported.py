@@ -82,7 +82,9 @@ def check_label(table: Table, name: str) -> None:
     if lists and _most(
         lists, lambda cell: len(cell) > len(set(map(str, cell))) or _tags(list(map(str, cell)))
     ):
-        _refuse(table, name, "a label for each token", "give each row one label")
+        _refuse(
+            table, name, "a label for each token, or the votes of several people", "give each row one label"
+        )
     if _most(words, lambda cell: _tags(cell.split())):
         _refuse(table, name, "a label for each token", "give each row one label")
     if len(set(words)) > _MOST * len(words) and _most(words, lambda cell: len(cell.split()) >= _LONG):

@@ -31,6 +31,31 @@ CASES = {
         "one-word-texts",
         None,
     ),
+    "titles are read": (
+        lambda i: {"title": f"film {i}", "plot": f"a long story of {i} " * 3, "label": AB[i % 2]},
+        "other-texts",
+        "--text plot reads that one, --text title plot both",
+    ),
+    "a question recurs": (
+        lambda i: {"question": f"what is {i % 3}", "reply": f"it may be {i}", "label": AB[i % 2]},
+        "other-texts",
+        "in 3 different cells, and column 'reply' holds 4 in 60",
+    ),
+    "texts of like length": (
+        lambda i: {"text": f"it may be {i}", "title": f"it is so {i}", "label": AB[i % 2]},
+        "other-texts",
+        None,
+    ),
+    "a split of fastai": (
+        lambda i: {"text": f"t {i}", "label": AB[i % 2], "is_valid": str(i % 5 == 0)},
+        "splits",
+        "Column 'is_valid' seems to tell",
+    ),
+    "usage of Kaggle": (
+        lambda i: {"text": f"t {i}", "label": AB[i % 2], "Usage": ("Training", "PublicTest")[i % 5 == 0]},
+        "splits",
+        "Column 'Usage' seems to tell",
+    ),
     "blanks beside 0": (marks, "blank-marks", "Column 'fear' has 20 blank cells beside 0 and 1: they count"),
     "blanks beside 1 alone": (lambda i: marks(i) | {"fear": ("", 1)[i % 2]}, "blank-marks", None),
     "splits of another name": (splits, "splits", "Column 'tvt' seems to tell which rows are for test"),

@@ -35,6 +35,22 @@ def test_a_sheet_is_chosen_and_said(tmp_path, sheet, text):
     assert sheet or "'first' is read, and not 'second'" in table.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("hidden", "text", "said"),
+    [
+        (("first",), "b", "Hidden sheets are not read: 'first'; --sheet names one."),
+        (("second",), "a", "Hidden sheets are not read: 'second'; --sheet names one."),
+        (("empty", "remark", "first", "second"), "a", "Warning: The sheet 'first' is read, and not 'second'"),
+    ],
+)
+def test_hidden_sheets_are_read_only_where_all_are(tmp_path, hidden, text, said):
+    path = write_workbook(tmp_path / "a.xlsx", SHEETS, hidden=hidden)
+    table = open_table(path)
+    assert table.cells["text"] == [text]
+    assert any(note.startswith(said) for note in table.notes)
+    assert open_table(path, sheet=hidden[-1]).cells["text"] == [{"first": "a", "second": "b"}[hidden[-1]]]
+
+
 def test_a_sheet_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="no sheet 'third': its sheets are empty, remark, first, second"):
         open_table(write_workbook(tmp_path / "a.xlsx", SHEETS), sheet="third")

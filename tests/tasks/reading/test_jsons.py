@@ -138,3 +138,15 @@ def test_the_content_counts_more_than_a_wrong_name(tmp_path, name, text, note):
 def test_a_cell_with_a_brace_makes_no_json(tmp_path):
     (tmp_path / "a.csv").write_text("{text},label\nt,a\n")
     assert open_table(tmp_path / "a.csv").columns == ["{text}", "label"]
+
+
+def test_an_object_of_texts_and_labels_is_a_table(tmp_path):
+    entries = {f"text {i}": "ab"[i % 2] for i in range(30)}
+    (tmp_path / "a.json").write_text(json.dumps(entries))
+    table = open_table(tmp_path / "a.json")
+    assert table.cells == {"text": [*entries], "label": [*entries.values()]}
+    assert table.line(2).startswith("entry 3 of")
+    wide = {f"column_{i}": i % 2 for i in range(30)}
+    for record in (dict(list(entries.items())[:19]), wide):
+        (tmp_path / "a.json").write_text(json.dumps(record))
+        assert len(open_table(tmp_path / "a.json")) == 1

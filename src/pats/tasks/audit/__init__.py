@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pats.tasks._text import shown
-from pats.tasks.audit.columns import blank_marks, left_out, may_group, one_word_texts, unused_splits
+from pats.tasks.audit.columns import blank_marks, left_out, may_group, other_texts, unused_splits
 from pats.tasks.audit.finding import ERROR, NOTE, WARNING, Finding, Row, by_weight
 from pats.tasks.audit.labels import dates, many, missing_words, mixed_truth, spellings, uneven
 from pats.tasks.audit.leaks import named_labels
@@ -45,7 +45,7 @@ __all__ = [
     "marked_numbers",
     "may_group",
     "names_with_a_point",
-    "one_word_texts",
+    "other_texts",
     "row_numbers",
     "shown",
     "spellings",

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from pats.tasks import multilabel
 from pats.tasks._text import shown
 from pats.tasks.audit.finding import NOTE, WARNING, Finding, count
-from pats.tasks.columns import LABELS, TEXTS, Columns, usual
+from pats.tasks.columns import TEXTS, Columns, usual
+from pats.tasks.label_columns import LABELS
 from pats.tasks.reading import Table, blank
 from pats.tasks.split_names import NAMES
 
-_SPLITS = {"is_test", "is_train", "is_dev", "is_val", "is_validation", "istest", "istrain", "test", "train"}
+_PARTS = ("test", "train", "dev", "val", "valid", "validation")
+_SPLITS = {"test", "train", "val", "valid", *(f"is{one}" for one in _PARTS), *(f"is_{one}" for one in _PARTS)}
 _TRUTH = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no"}
-_KAGGLE = {"public", "private"}
+_KAGGLE = {"training", "public", "private", "publictest", "privatetest"}
 _REFUSED = {"reject", "ignore"}  # what Prodigy writes beside "accept"
 _GROUP = re.compile(
     r"((?!n[_ -]|num|no[_ -]).*[_ -])?(user|author|writer|speaker|customer|client|patient|student|participant"
@@ -22,6 +24,8 @@ _GROUP = re.compile(
     r"|(subject|case|product|book|movie|group)([_ -]?(id|name|number))?"
 )
 _GROUPS, _RECUR = 5, 0.8  # different cells of a column of groups: at least, and at most of its rows
+_LISTED = 30  # columns that a sentence names
+_LONGER, _DIFFERENT = 3, 3  # times as many words or different cells as the column that is read
 _FEW = 8  # different cells that a column of splits has at most
 _WORDS = 4  # of the mean cell of a column of texts
 
@@ -41,7 +45,8 @@ def left_out(
     rest = [name for name in table.columns if name not in (*used, *others)]
     if not rest:
         return []
-    listed = ", ".join(repr(name) if name.strip() else "one without a name" for name in rest)
+    listed = ", ".join(repr(name) if name.strip() else "one without a name" for name in rest[:_LISTED])
+    listed += f" and {len(rest) - _LISTED} more" if len(rest) > _LISTED else ""
     message = f"{'Columns' if len(rest) > 1 else 'Column'} left out: {listed}."
     taken = {usual(name): name for name in used}
     alike = [name for name in rest if usual(name) in taken]
@@ -58,7 +63,7 @@ def left_out(
         joined = " ".join(
             map(shlex.quote, (name for name in table.columns if name in (*columns.parts, *texts)))
         )
-        message += f" To read them too, join the columns: --text {joined}."
+        message += f" To read {'them' if len(texts) > 1 else 'it'}, too, join the columns: --text {joined}."
     severity = WARNING if alike or labels else NOTE
     return [
         *(() if named else _refused(table, rest)),
@@ -102,20 +107,43 @@ def may_group(table: Table, columns: Columns) -> list[Finding]:
     return []
 
 
-def one_word_texts(table: Table, columns: Columns) -> list[Finding]:
-    """A column that is read for its name and holds a word a row, as ids are, beside one that holds texts."""
+def other_texts(table: Table, columns: Columns) -> list[Finding]:
+    """A column that is read for its name, beside one that rather holds the texts.
+
+    It has a word a row, as ids are, or titles; or its cells recur, as a question does with many answers.
+    """
     if not isinstance(columns.text, str):
         return []
-    cells = [cell for cell in table.column(columns.text) if isinstance(cell, str) and cell.strip()]
+    cells = _strings(table, columns.text)
     others = [name for name in table.columns if name not in columns.names and _holds_texts(table, name)]
-    words = sum(len(cell.split()) > 1 or not cell.isascii() for cell in cells)  # some scripts have no blanks
-    if not cells or not others or words > len(cells) / 10:
+    if not cells or not others:
         return []
+    words = sum(len(cell.split()) > 1 or not cell.isascii() for cell in cells)  # some scripts have no blanks
+    if words > len(cells) / 10:
+        return _better_texts(table, columns.text, others) if columns.text_pair is None else []
     message = (
         f"Column {columns.text!r}, which is read, holds one word a row, such as {shown(cells[0][:40])}, and "
         f"column {others[0]!r} holds texts: --text {shlex.quote(others[0])} reads that one."
     )
     return [Finding("one-word-texts", message, {"rows": len(cells)}, WARNING)]
+
+
+def _better_texts(table: Table, read: str, others: Sequence[str]) -> list[Finding]:
+    """The column of the longest texts, where what is read is far shorter, or far fewer different ones."""
+    cells = {name: _strings(table, name) for name in (read, *others)}
+    length = {name: sum(len(cell.split()) for cell in own) / len(own) for name, own in cells.items()}
+    best = max(others, key=length.__getitem__)
+    few = _DIFFERENT * len({*cells[read]}) <= len({*cells[best]})
+    if not few and length[best] < _LONGER * length[read]:
+        return []
+    what = f"{length[read]:.0f} words a row in {len({*cells[read]})} different cells"
+    other = f"{length[best]:.0f} in {len({*cells[best]})}"
+    both = " ".join(shlex.quote(name) for name in table.columns if name in (read, best))
+    message = (
+        f"Column {read!r}, which is read, holds {what}, and column {best!r} holds {other}: --text "
+        f"{shlex.quote(best)} reads that one, --text {both} both."
+    )
+    return [Finding("other-texts", message, {"words": round(length[best])}, WARNING)]
 
 
 def blank_marks(table: Table, names: Sequence[str]) -> list[Finding]:
@@ -152,6 +180,11 @@ def _refused(table: Table, names: Sequence[str]) -> list[Finding]:
 
 def _holds_texts(table: Table, name: str) -> bool:
     """Whether most cells of a column are texts of several words, each another."""
-    cells = [cell for cell in table.column(name) if isinstance(cell, str) and cell.strip()]
+    cells = _strings(table, name)
     several = len({*cells}) > len(cells) / 2 > len(table) / 4
     return several and sum(map(len, map(str.split, cells))) >= _WORDS * len(cells)
+
+
+def _strings(table: Table, name: str) -> list[str]:
+    """The cells of a column that hold text."""
+    return [cell for cell in table.column(name) if isinstance(cell, str) and cell.strip()]

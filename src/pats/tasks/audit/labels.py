@@ -17,6 +17,7 @@ _TRUTH = ({"true", "1", "yes", "t", "y"}, {"false", "0", "no", "f", "n"})
 _ERRORS = {"#name?", "#ref!", "#value!", "#div/0!", "#num!", "#null!"}  # of a spreadsheet's formulas
 LOST = {"nan", "null", "n/a", "n.a.", "<na>", "#n/a", r"\n", *_ERRORS}  # what programs write for none
 _UNDONE = {"todo", "tbd", "unlabeled", "unlabelled"}  # what people write where a label is still to come
+NO_GOLD = "-"  # what SNLI has where its annotators do not agree
 _DOUBTFUL = LOST | _UNDONE | {"none", "na", "nil", "missing", "?", "-", "."}  # and what may be a class, too
 _MONTH = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _MADE = re.compile(rf"\d\d?[- ]({_MONTH})|({_MONTH})[- ]\d\d", re.IGNORECASE | re.ASCII)  # of 1/5 and 5-1
@@ -124,7 +125,7 @@ def missing_words(classes: Sequence[str]) -> list[Finding]:
     if not named or len(named) == len(set(classes)):
         return []
     listed = ", ".join(f"{shown(name)} ({count(rows, 'row', 'rows')})" for name, rows in named.items())
-    dropped = [shown(name) for name in named if lost(name)]
+    dropped = [shown(name) for name in named if lost(name) or name == NO_GOLD]
     message = f"Read as a class of its own, but perhaps a missing label: {listed}."
     if dropped:
         message += f" --drop-unlabelled leaves out the rows of {', '.join(dropped)}."

@@ -20,7 +20,8 @@ def read(source: Source, sheet: str | None = None) -> Table:
     calamine: Any = try_import("python_calamine", "excel")
     try:
         book = calamine.CalamineWorkbook.from_filelike(seekable(source))
-        sheets = {name: book.get_sheet_by_name(name) for name in _worksheets(book, calamine)}
+        shown = _worksheets(book, calamine)
+        sheets = {name: book.get_sheet_by_name(name) for name in shown}
     except (calamine.CalamineError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise InputError(
@@ -32,7 +33,7 @@ def read(source: Source, sheet: str | None = None) -> Table:
     heights = {name: one.height for name, one in sheets.items()}
     # One row is a remark, and no table.
     filled = [name for name in heights if heights[name] > 1] or [name for name in heights if heights[name]]
-    filled = filled or list(sheets)
+    filled = [name for name in filled if shown[name]] or filled or list(sheets)
     if not filled:
         raise InputError(f"{source.name} has no sheet: check that this is the file you mean")
     table = _sheet(sheets[sheet or filled[0]], source.name)
@@ -42,11 +43,17 @@ def read(source: Source, sheet: str | None = None) -> Table:
         table.notes.append(
             f"{WARNING}The sheet {filled[0]!r} is read, and not {', '.join(others)}: --sheet names another."
         )
+    hidden = [repr(name) for name in heights if heights[name] and not shown[name] and name not in filled]
+    if sheet is None and hidden:
+        table.notes.append(f"Hidden sheets are not read: {', '.join(hidden)}; --sheet names one.")
     return table
 
 
-def _worksheets(book: Any, calamine: Any) -> list[str]:
-    return [one.name for one in book.sheets_metadata if one.typ == calamine.SheetTypeEnum.WorkSheet]
+def _worksheets(book: Any, calamine: Any) -> dict[str, bool]:
+    """The names of the sheets with cells, and whether each is visible."""
+    visible = calamine.SheetVisibleEnum.Visible
+    every = [one for one in book.sheets_metadata if one.typ == calamine.SheetTypeEnum.WorkSheet]
+    return {one.name: one.visible == visible for one in every}
 
 
 def _sheet(sheet: Any, name: str) -> Table:

@@ -25,7 +25,7 @@ def of_python(data: Any) -> Table:
 
     Args:
         data: A frame of pandas or one of its columns, a table of Arrow or of anything that gives itself to
-            Arrow, a list of records, a mapping of columns, or a data set of Hugging Face, or several by split.
+            Arrow, a list of records, a mapping of columns, a data set of Hugging Face, or several by split.
 
     Raises:
         InputError: It is none of these, or no table.

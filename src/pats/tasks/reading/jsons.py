@@ -14,6 +14,7 @@ from pats.tasks.reading.table import WARNING, Table, framed
 from pats.tasks.split_names import NAMES
 
 _WRAPPERS = ("data", "rows", "records", "examples", "items")  # keys of the list in an object that holds one
+_ENTRIES = 20  # of an object of texts and labels; a record has fewer
 _ADVICE = 'write a list of records, such as [{"text": "...", "label": "..."}], or a record a line'
 
 
@@ -118,7 +119,15 @@ def _oriented(text: str) -> bool:
     wrapped = any(
         isinstance(one, list) and one and all(isinstance(row, dict) for row in one) for one in inner
     )
-    return wrapped or all(isinstance(one, list | dict) for one in inner)
+    return wrapped or all(isinstance(one, list | dict) for one in inner) or _texts_and_labels(value)
+
+
+def _texts_and_labels(values: Mapping[Any, Any]) -> bool:
+    """Whether the keys of an object are texts, and its values labels that recur; a wide record is none."""
+    plain = all(isinstance(one, str | int | float) for one in values.values())
+    if len(values) < _ENTRIES or not plain or len({*values.values()}) > len(values) / 2:
+        return False
+    return sum(" " in str(key).strip() for key in values) > len(values) / 2
 
 
 def _concatenated(text: str) -> tuple[list[dict[str, Any]], list[int]] | None:
@@ -193,7 +202,8 @@ def _of_object(values: Mapping[Any, Any], name: str) -> Table:
         sizes = {len(one) for one in inner}
         if len(sizes) > 1:
             raise InputError(
-                f"{name} has columns of different lengths ({', '.join(map(str, sorted(sizes)))}): mend it"
+                f"{name} is an object of lists of different lengths ({', '.join(map(str, sorted(sizes)))}), "
+                f"which are no columns: {_ADVICE}"
             )
         cells = {str(key): list(value) for key, value in values.items()}
         note = "The table is an object of columns."
@@ -206,6 +216,9 @@ def _of_object(values: Mapping[Any, Any], name: str) -> Table:
         table = of_values(values[key], name)
         table.notes.append(f"The table is the list under the key {str(key)!r}.")
         return table
+    if _texts_and_labels(values):
+        note = "The table is an object whose keys are the texts, and whose values the labels."
+        return Table(name, {"text": [*values], "label": inner}, range(1, len(inner) + 1), "entry", [note])
     if values and not lists:
         return _of_records([values], [1], name, "record")
     raise InputError(f"{name} is an object with the keys {', '.join(map(str, values))[:80]}: {_ADVICE}")

@@ -1,7 +1,7 @@
 """A table as it was read: raw cells by column, and the place of every row for messages."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any
@@ -10,6 +10,7 @@ from pats._errors import InputError, did_you_mean
 from pats.tasks._text import encodable
 
 ABOVE = 5  # rows among which the names of the columns are, remarks left out
+_SPILT = 0.1  # the share of rows that hold something in columns without a name
 _NAME, _LOOKED = 60, 200  # characters of a name at most; rows below it that are looked at
 JOINT = "\n"  # between the cells of several columns that make one text
 WARNING = "Warning: "  # how a note begins that results may depend on
@@ -62,10 +63,15 @@ class Table:
     def without_blank_rows(self) -> "Table":
         """The table without the rows in which every cell is empty or blank."""
         filled = [any(not blank(cell) for cell in row) for row in zip(*self.cells.values(), strict=True)]
-        if all(filled):
-            return self
-        cells = {name: list(compress(column, filled)) for name, column in self.cells.items()}
-        return Table(self.name, cells, list(compress(self.places, filled)), self.unit, self.notes)
+        return self if all(filled) else self._with(filled)
+
+    def without(self, rows: Collection[int]) -> "Table":
+        """The table without some rows, which count from 0."""
+        return self._with([row not in rows for row in range(len(self))])
+
+    def _with(self, kept: Sequence[bool]) -> "Table":
+        cells = {name: list(compress(column, kept)) for name, column in self.cells.items()}
+        return Table(self.name, cells, list(compress(self.places, kept)), self.unit, self.notes)
 
     def column(self, name: str) -> Sequence[Any]:
         """The cells of a column.
@@ -97,7 +103,7 @@ class Table:
             if isinstance(cell, list | dict | bytes):
                 raise InputError(
                     f"{self.line(row)} has no text in column {name!r} but a "
-                    f"{type(cell).__name__}: name a column of plain texts"
+                    f"{type(cell).__name__}: name a column of plain texts, or write what is in it as columns"
                 )
         return ["" if cell is None else str(cell) for cell in cells]
 
@@ -112,13 +118,22 @@ def framed(
 ) -> Table:
     """The table of a header and rows of its length.
 
-    Several last columns without a name and without a cell are left out, as spreadsheets write them.
+    Several last columns without a name and without a cell are left out, as spreadsheets write them; with a
+    warning those that hold a few cells, into which rows spill over.
 
     Raises:
         InputError: Two columns have the same name.
     """
-    header = unique(trimmed(header, rows), name)
-    return Table(name, {one: [row[i] for row in rows] for i, one in enumerate(header)}, places, unit)
+    header = trimmed(header, rows)
+    header, spilt = _unspilt(header, rows)
+    try:
+        unique(header, name)
+    except InputError as error:
+        if rows and len(rows[0]) >= len(header) and are_names(rows[0], rows[1:]):
+            raise InputError(f"{error}; or keep one row of names, if there are two") from None
+        raise
+    cells = {one: [row[i] for row in rows] for i, one in enumerate(header)}
+    return Table(name, cells, places, unit, spilt)
 
 
 def title_rows(rows: Sequence[Sequence[Any]], most: int | None = None) -> int:
@@ -162,6 +177,20 @@ def trimmed(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Sequence[st
     while width and not header[width - 1].strip() and all(blank(row[width - 1]) for row in rows):
         width -= 1
     return header if len(header) - width < 2 else header[:width]
+
+
+def _unspilt(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[Sequence[str], list[str]]:
+    """The header without its last columns, where several have no name and few cells, and what they hold."""
+    width = len(header)
+    while width and not header[width - 1].strip():
+        width -= 1
+    held = sum(any(not blank(cell) for cell in row[width : len(header)]) for row in rows)
+    if width == 0 or len(header) - width < 2 or held > _SPILT * len(rows):
+        return header, []
+    return header[:width], [
+        f"{WARNING}{len(header) - width} columns without a name are not read: {held} rows hold something "
+        "there; look whether their texts are cut, as where a quote is missing."
+    ]
 
 
 def unique(header: Sequence[str], name: str) -> Sequence[str]:
