@@ -49,7 +49,10 @@ def test_a_pipe(trained, monkeypatch, capsys, kind):
         rows = list(csv.DictReader(io.StringIO(told.out), delimiter="," if kind == "csv" else "\t"))
     assert [list(row) for row in rows] == 2 * [["id", "text", "row", "prediction", "p"]]
     assert [str(row["id"]) for row in rows] == ["7", "8"]
-    assert told.err.splitlines()[-2] == "The text is column 'text', as in training."
+    assert told.err.splitlines()[-3:-1] == [
+        "The text is column 'text', as in training.",
+        "Warning: 1 of 2 rows have no text, and get an answer all the same.",
+    ]
     assert told.err.splitlines()[-1].startswith("2 rows written: ")
 
 

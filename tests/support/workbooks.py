@@ -38,6 +38,7 @@ def write_workbook(
 ) -> Path:
     """A workbook; rows count from 1, and an empty list is a row without cells."""
     numbered = list(enumerate(sheets, 1))
+    state = {name: "hidden" if name in hidden else "visible" for name in sheets}
     parts = "".join(
         f'<Override PartName="/xl/worksheets/sheet{n}.xml" ContentType="{_TYPE}.worksheet+xml"/>'
         for n, _ in numbered
@@ -52,10 +53,7 @@ def write_workbook(
         'officeDocument" Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook {_MAIN} xmlns:r="{_REL}"><sheets>'
         + "".join(
-            f'<sheet name="{name}" sheetId="{n}" r:id="s{n}"{" state=" * (name in hidden)}'
-            + '"hidden"' * (name in hidden)
-            + "/>"
-            for n, name in numbered
+            f'<sheet name="{name}" sheetId="{n}" state="{state[name]}" r:id="s{n}"/>' for n, name in numbered
         )
         + "</sheets></workbook>",
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{types}/relationships">'
