@@ -9,7 +9,7 @@ from pats._errors import InputError
 from pats.tasks.reading import dialect as dialects
 from pats.tasks.reading.encoding import damaged, decode, detect
 from pats.tasks.reading.source import Source
-from pats.tasks.reading.table import Table, framed, trimmed, unique
+from pats.tasks.reading.table import Table, framed, named
 
 SAMPLE = 1 << 23  # bytes which show the encoding and dialect of a stream
 
@@ -24,7 +24,7 @@ def read(source: Source, quoting: str | None = None) -> Table:
     found, said = dialects.detect(text, source.name, source.suffix, quoting)
     header, *rows = found.records or [dialects.Record(1, 1, [])]
     table = framed(source.name, header.cells, [row.cells for row in rows], [row.start for row in rows])
-    table.notes[:] = [*source.notes, *notes, *said]
+    table.notes[:0] = [*source.notes, *notes, *said]
     return table
 
 
@@ -44,7 +44,7 @@ def stream(source: Source, size: int, quoting: str | None = None) -> Iterator[Ta
     notes = [*source.notes, *([encoding.note] if encoding.note else []), *said]
     records = found.dialect.records(io.TextIOWrapper(source.file, encoding.codec, newline=""))
     header: list[str] = []
-    line, first = 1, True
+    line, width, first = 1, 0, True
     while True:
         batch: list[dialects.Record] = []
         try:
@@ -52,10 +52,11 @@ def stream(source: Source, size: int, quoting: str | None = None) -> Iterator[Ta
                 for record in islice(records, size + (not header)):
                     line = record.end + 1
                     if header:
-                        batch.append(dialects.fitted(record, len(header), source.name))
+                        batch.append(dialects.fitted(record, width, source.name))
                     else:
                         below = [row.cells for row in found.records[1:]]
-                        header = list(unique(trimmed(record.cells, below), source.name))
+                        names, left_out = named(record.cells, below, source.name)
+                        header, width, notes = list(names), len(record.cells), [*notes, *left_out]
         except csv.Error as error:
             raise InputError(dialects.broken(line, source.name, error)) from None
         except UnicodeDecodeError:

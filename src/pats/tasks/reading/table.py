@@ -116,24 +116,14 @@ def blank(cell: Any) -> bool:
 def framed(
     name: str, header: Sequence[str], rows: Sequence[Sequence[Any]], places: Sequence[int], unit: str = "line"
 ) -> Table:
-    """The table of a header and rows of its length.
-
-    Several last columns without a name and without a cell are left out, as spreadsheets write them; with a
-    warning those that hold a few cells, into which rows spill over.
+    """The table of a header and rows of its length; see ``named`` for what is left out.
 
     Raises:
         InputError: Two columns have the same name.
     """
-    header = trimmed(header, rows)
-    header, spilt = _unspilt(header, rows)
-    try:
-        unique(header, name)
-    except InputError as error:
-        if rows and len(rows[0]) >= len(header) and are_names(rows[0], rows[1:]):
-            raise InputError(f"{error}; or keep one row of names, if there are two") from None
-        raise
+    header, notes = named(header, rows, name)
     cells = {one: [row[i] for row in rows] for i, one in enumerate(header)}
-    return Table(name, cells, places, unit, spilt)
+    return Table(name, cells, places, unit, notes)
 
 
 def title_rows(rows: Sequence[Sequence[Any]], most: int | None = None) -> int:
@@ -171,26 +161,34 @@ def are_names(row: Sequence[Any], below: Sequence[Sequence[Any]]) -> bool:
     return not any(cell in column for cell, column in zip(row, columns, strict=False) if not blank(cell))
 
 
-def trimmed(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Sequence[str]:
-    """The header without its last columns, where several have no name and no cell."""
-    width = len(header)
-    while width and not header[width - 1].strip() and all(blank(row[width - 1]) for row in rows):
-        width -= 1
-    return header if len(header) - width < 2 else header[:width]
+def named(header: Sequence[str], rows: Sequence[Sequence[Any]], name: str) -> tuple[Sequence[str], list[str]]:
+    """The names of the columns, and notes about what is left out.
 
+    Several last columns without a name are left out where few rows hold something there, as spreadsheets and
+    rows that spill over write them.
 
-def _unspilt(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[Sequence[str], list[str]]:
-    """The header without its last columns, where several have no name and few cells, and what they hold."""
+    Raises:
+        InputError: Two columns have the same name.
+    """
     width = len(header)
     while width and not header[width - 1].strip():
         width -= 1
+    beyond = len(header) - width
     held = sum(any(not blank(cell) for cell in row[width : len(header)]) for row in rows)
-    if width == 0 or len(header) - width < 2 or held > _SPILT * len(rows):
-        return header, []
-    return header[:width], [
-        f"{WARNING}{len(header) - width} columns without a name are not read: {held} rows hold something "
-        "there; look whether their texts are cut, as where a quote is missing."
-    ]
+    notes: list[str] = []
+    if beyond > 1 and held <= _SPILT * len(rows):
+        header = header[:width]
+    if held and len(header) == width:
+        notes.append(
+            f"{WARNING}{beyond} columns without a name are not read: {held} rows hold something there; look "
+            "whether their texts are cut, as where a quote is missing."
+        )
+    try:
+        return unique(header, name), notes
+    except InputError as error:
+        if rows and len(rows[0]) >= len(header) and are_names(rows[0], rows[1:]):
+            raise InputError(f"{error}; or keep one row of names, if there are two") from None
+        raise
 
 
 def unique(header: Sequence[str], name: str) -> Sequence[str]:
