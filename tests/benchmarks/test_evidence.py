@@ -268,5 +268,7 @@ def test_what_is_confirmed_leads_the_advice(missing):
     assert lines[0].startswith(leads) is not bool(missing)
     assert (f"{len(PLAN.rates)} settings tried" in lines[0]) is not bool(missing)
     assert ("has not ended" in lines[0]) is bool(missing)
+    soup = [row | {"best": row["best"] + 0.02} if row["arm"] == "soup" else row for row in rows]
+    assert "`soup`" not in advice.lines(only, dataclasses.replace(known, plan_rows=tuple(soup)))[0]
     assert lines[3].startswith("**The default (`pats`) loses less than a point**: +1.1 [")
     assert json.dumps(lines) != json.dumps(advice.lines(PLAN, known))

@@ -11,6 +11,7 @@ from pats.run.spec import of_now
 from pats.tasks.metric_names import sign
 
 PLAIN = "vanilla"  # plain fine-tuning, which every method is compared with
+ON_DEV = "soup"  # takes the best weights of a plain run on dev, so it is never below plain fine-tuning there
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ class Cell:
     def simple(self) -> bool:
         """It is a baseline that is no fine-tuning: one run, whose score is the same whatever the seed."""
         return is_simple(self.method)
+
+    @property
+    def favoured(self) -> bool:
+        """Its dev score is at least plain fine-tuning's by construction: test scores alone compare them."""
+        return ON_DEV in self.method.split("+")
 
     @property
     def in_print(self) -> str:

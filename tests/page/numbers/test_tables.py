@@ -53,6 +53,31 @@ def test_holm_goes_over_the_methods_and_leaves_controls_out():
     assert group.lines[1].difference.mean == pytest.approx(10.0)
 
 
+@pytest.mark.parametrize("method", ["soup", "ema+soup"])
+def test_what_is_chosen_on_dev_is_not_tested_on_dev(method):
+    cells = [
+        make_cell("vanilla", [0.5] * 6),
+        make_cell("s", [0.6] * 6, method=method),
+        make_cell("pats", [0.6] * 6),
+    ]
+    (group,) = tables.groups(cells)
+    assert (group.family, [line.p for line in group.lines]) == (1, [None, None, 2 / 2**6])
+    assert group.lines[1].difference.mean == pytest.approx(10.0)
+    told = summarised(cells)
+    assert any(note.startswith("s chooses its weights on dev, so a dev score below") for note in told.notes)
+    assert "no other difference" not in " ".join(told.verdict)
+    alone = summarised(cells[:2]).verdict
+    assert "the other rows have dev scores alone, which they were chosen by" in alone[2]
+    both = [
+        make_cell(cell.label, [0.5 + 0.1 * (cell.label != "vanilla")] * 6, task=task, method=cell.method)
+        for task in ("cola", "rte")
+        for cell in cells
+    ]
+    over = {row.label: row for row in tables.overall(tables.groups(both))}
+    assert (over["s"].p, over["s"].significant) == (None, False)
+    assert over["pats"].significant
+
+
 def test_a_method_whose_runs_all_failed_still_counts_in_the_family():
     cells = [make_cell("vanilla", [0.5] * 6), make_cell("pats", [0.6] * 6), make_cell("sage", [None] * 6)]
     (group,) = tables.groups(cells)

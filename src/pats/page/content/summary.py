@@ -10,7 +10,7 @@ from pats.page.content.blocks import Grid
 from pats.page.content.names import always, metric_of
 from pats.page.content.picked import on_a_table
 from pats.page.content.verdict import gap, verdict
-from pats.page.content.words import count, name_of, number
+from pats.page.content.words import count, listed, name_of, number
 from pats.page.numbers import statistics, tables
 from pats.page.numbers.reading import Readings
 from pats.page.numbers.tables import Group, Line, Overall
@@ -200,6 +200,15 @@ def _notes(groups: Sequence[Group], over: Sequence[Overall]) -> list[str]:
         notes.append(
             "Scores on dev at an epoch chosen on dev (the paper's protocol) are optimistic, for all "
             "methods alike; the column 'last epoch' is without that choice."
+        )
+    favoured = dict.fromkeys(
+        line.cell.label for g in groups if g.split == "dev" for line in g.lines if line.cell.favoured
+    )
+    if favoured:
+        verb = "chooses its" if len(favoured) == 1 else "choose their"
+        notes.append(
+            f"{listed([*favoured])} {verb} weights on dev, so a dev score below plain fine-tuning's is not "
+            "possible, and is not tested: compare test scores."
         )
     if any(line.cell.simple for group in groups for line in group.lines):
         notes.append(

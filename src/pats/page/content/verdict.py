@@ -230,6 +230,8 @@ def _shown(groups: Sequence[Group], over: Sequence[Overall]) -> str:
             return "No fine-tuning was run beside the baselines."
         alone = all(line is group.plain for group in groups for line in group.tuned)
         why = "no method has a seed with a score beside plain fine-tuning's"
+        if any(line.cell.favoured and line.scores for group in groups for line in group.tuned):
+            why = "the other rows have dev scores alone, which they were chosen by"
         return f"There is no difference to judge: {'only plain fine-tuning was run' if alone else why}."
     if not any(learned(line) or learned(group.plain) for group, line, _ in pairs):
         return "There is no difference to judge: no model learned anything."

@@ -34,7 +34,8 @@ class Line:
         difference: Against plain fine-tuning, paired by seed; of a baseline, which has no seeds, its one
             score against the mean of plain fine-tuning. None for plain fine-tuning itself and where no pair
             has scores.
-        p: Holm-adjusted sign-flip p-value; None for controls and below two pairs.
+        p: Holm-adjusted sign-flip p-value; None for controls, below two pairs, and on dev for a method that
+            chooses its weights there.
         significant: p ≤ 0.05, and the number of pairs allows it (2/2ⁿ ≤ α/m).
         paper: The paper's score of the same cell.
     """
@@ -131,7 +132,7 @@ class Group:
     @property
     def tested(self) -> list[Line]:
         """The rows that are tested against plain fine-tuning and have at least one pair."""
-        lines = [line for line in self.tuned if not line.cell.control]
+        lines = [line for line in self.tuned if not (line.cell.control or _favoured(line.cell, self.split))]
         return [line for line in lines if line.difference is not None]
 
 
@@ -175,7 +176,9 @@ def _group(task: str, model: str, cells: Sequence[Cell]) -> Group:
     tested = bool(scored) and all(len(cell.test) == len(cell.results) for cell in scored)
     scores = [cell.test if tested else cell.dev for cell in cells]
     plain = next((s for cell, s in zip(cells, scores, strict=True) if cell.label == PLAIN), {})
-    family = sum(not (cell.control or cell.simple) and cell.label != PLAIN for cell in cells)
+    split = "test" if tested else "dev"
+    compared = [cell for cell in cells if not (cell.control or cell.simple or _favoured(cell, split))]
+    family = sum(cell.label != PLAIN for cell in compared)
     differences = [
         None
         if cell.label == PLAIN
@@ -187,7 +190,7 @@ def _group(task: str, model: str, cells: Sequence[Cell]) -> Group:
     raw = {
         index: difference.p
         for index, (cell, difference) in enumerate(zip(cells, differences, strict=True))
-        if difference is not None and difference.p is not None and not cell.control
+        if difference is not None and difference.p is not None and cell in compared
     }
     # A method whose runs failed still counts in the family: missing p-values are 1.
     padded = [*raw.values(), *[1.0] * (family - len(raw))]
@@ -206,7 +209,12 @@ def _group(task: str, model: str, cells: Sequence[Cell]) -> Group:
                 None if tested else paper.score(task, model, cell.in_print),
             )
         )
-    return Group(task, model, "test" if tested else "dev", family, tuple(lines))
+    return Group(task, model, split, family, tuple(lines))
+
+
+def _favoured(cell: Cell, split: str) -> bool:
+    """Whether a row cannot be below plain fine-tuning on the split that its scores are about."""
+    return split == "dev" and cell.favoured
 
 
 def _difference(
@@ -282,7 +290,7 @@ def overall(tables: Sequence[Group]) -> list[Overall]:
 
 
 def _across(tables: Sequence[Group], label: str) -> statistics.Paired | None:
-    gaps = []
+    gaps, favoured = [], False
     for group in tables:
         plain = group.plain
         line = next(line for line in group.lines if line.cell.label == label)
@@ -291,7 +299,9 @@ def _across(tables: Sequence[Group], label: str) -> statistics.Paired | None:
         if not seeds:
             return None
         gaps.append(statistics.differences([line.scores[s] for s in seeds], [plain.scores[s] for s in seeds]))
-    return statistics.across(gaps)
+        favoured |= _favoured(line.cell, group.split)
+    found = statistics.across(gaps)
+    return replace(found, p=None) if found is not None and favoured else found
 
 
 def _adjusted(rows: Sequence[Overall]) -> list[Overall]:
