@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from subprocess import run as start
 
+import datasets
 import pandas
 import pyarrow
 import pytest
@@ -53,7 +54,7 @@ def test_standard_input_is_kept_in_the_folder_as_it_came(table, tmp_path, monkey
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     if door == "data":
         study, *_ = study_of("-", "x", {"label": "label"})
-        assert len(Path(study.run.data).read_text().splitlines()) == 80
+        assert Path(study.run.data).read_bytes() == content
         return
     study = Study(run=Run(data="-", label="label"), seeds=1)
     kept = Path(with_piped(study, "x").run.data)
@@ -81,6 +82,15 @@ def test_splits_may_be_tables_of_their_own(table, tmp_path, kind):
     assert study_of(data, folder, {"label": "label", **parts})[0] == study
 
 
+def test_what_is_lost_of_a_table_that_python_holds_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = {"text": [f"text {i}" for i in range(60)], "label": list("ab") * 30}
+    splits = {name: datasets.Dataset.from_dict(rows) for name in ("train", "unsupervised")}
+    planned = study_of(datasets.DatasetDict(splits), "x", {"label": "label"})
+    assert [note[:44] for note in planned.notes] == ["Warning: The split 'unsupervised' is not rea"]
+    assert study_of(rows, "y", {"label": "label"}).notes == ()
+
+
 def test_cells_that_json_has_no_word_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     days = pandas.date_range("2024-02-29", periods=60)
@@ -101,7 +111,7 @@ def test_settings_go_where_they_belong(table):
         "steps": 7,
         "seeds": (4, 5),
     }
-    study, folder, limit, every = study_of(table, "here", given)
+    study, folder, limit, every, _ = study_of(table, "here", given)
     assert (study.model_list, study.simple, study.seed_list) == (("bert",), ("tfidf",), (4, 5))
     assert (study.run.data, study.run.label, study.run.steps, study.lr) == (str(table), "label", 7, 1e-3)
     assert (folder, limit, every) == (Path("here"), 20 * 60, True)
@@ -109,11 +119,11 @@ def test_settings_go_where_they_belong(table):
 
 
 def test_the_preset_is_that_of_tables(table):
-    usual, _, _, every = study_of(table, "here", {})
+    usual, _, _, every, _ = study_of(table, "here", {})
     assert not every
     assert len(usual.lr_grid) == 3
     assert usual.run.min_steps == 150
-    paper, _, limit, every = study_of(table, "here", {"preset": "paper"})
+    paper, _, limit, every, _ = study_of(table, "here", {"preset": "paper"})
     assert (paper.lr_grid, paper.run.min_steps, limit, every) == ((), None, None, True)
     epochs, *_ = study_of(table, "here", {"epochs": 2})
     assert (epochs.run.epochs, epochs.run.min_steps) == (2, None)

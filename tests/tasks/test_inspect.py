@@ -63,7 +63,7 @@ FOUND = {
     ),
     "left out": (
         [{"id": i, **row, "title": "x"} for i, row in enumerate(texts("film {}"))],
-        {"left-out": ("note", "'id', 'title'. To read it, too, join the columns: --text text title.")},
+        {"left-out": ("note", "'id', 'title'. To read 'title', too, join the columns: --text text title.")},
     ),
     "unlabelled": (
         labelled_rows([*AB * 20, "", " "]),

@@ -10,7 +10,7 @@ from pats.tasks.reading import open_table
 from support.tables import write_table
 
 DRAW = random.Random(0)
-MOODS = ["good", "bad"]
+MOODS, BOOKS = ["good", "bad"], ["book", "film"]
 
 
 def label_of(folder, row, rows=60, **given):
@@ -44,24 +44,34 @@ def test_of_usual_names_the_likely_one_is_taken(tmp_path, row, given, label):
     [
         (
             lambda i: {"score": i % 9, "sentiment": MOODS[i % 2]},
-            "'score', 'sentiment'",
+            ("score", "sentiment"),
         ),  # as of votes for a post
+        (lambda i: {"category": BOOKS[i % 3 % 2], "sentiment": MOODS[i % 2]}, ("category", "sentiment")),
         (
-            lambda i: {"category": ["book", "film"][i % 2], "sentiment": MOODS[i % 2]},
-            "'category', 'sentiment'",
-        ),
-        (lambda i: {"target": i / 60, "rating": ["approved", "rejected"][i % 2]}, "may be its label"),
+            lambda i: {"target": i / 60, "rating": MOODS[i % 2]},
+            ("rating", "target"),
+        ),  # below a half of two: no
+        (lambda i: {"emotion": MOODS[i % 2], "score": i / 60}, ("score", "emotion")),  # confidence
     ],
 )
 def test_several_that_are_likely_are_asked_about(tmp_path, row, named):
-    if "target" in row(0):  # a share beside words may be how sure somebody was
-        assert label_of(tmp_path, row) == "rating"
-        return
+    listed = ", ".join(map(repr, named))
     with pytest.raises(
-        InputError, match=f"several columns that may be its label, {named}: name one with --label"
+        InputError, match=f"several columns that may be its label, {listed}: name one with --label"
     ):
         label_of(tmp_path, row)
-    assert label_of(tmp_path, row, label="sentiment") == "sentiment"
+    assert label_of(tmp_path, row, label=named[1]) == named[1]
+
+
+@pytest.mark.parametrize(
+    ("row", "label"),
+    [
+        (lambda i: {"category": BOOKS[i % 2], "target": i % 2}, "category"),
+        (lambda i: {"score": i % 2, "sentiment": MOODS[i % 2]}, "sentiment"),
+    ],
+)
+def test_a_name_is_taken_before_its_number(tmp_path, row, label):
+    assert label_of(tmp_path, row) == label
 
 
 def votes(names, agree):
@@ -78,9 +88,12 @@ def votes(names, agree):
     [
         (("rater1", "rater2", "rater3"), 0.9, True),
         (("Annotator A", "Annotator B"), 0.1, True),  # their names say it
+        (("annotator_alice", "annotator_bob"), 0.1, True),
+        (("rater_1_label", "rater_2_label"), 0.1, True),
         (("a1", "a2", "a3", "a4"), 0.95, True),
         (("topic_1", "topic_2", "topic_3"), 0.0, False),
         (("rude", "threat", "spam"), 0.95, False),
+        (tuple(f"code_{i}" for i in range(12)), 0.95, False),  # so many do not vote
     ],
 )
 def test_the_votes_of_several_people_are_no_labels(tmp_path, names, agree, asked):
@@ -88,24 +101,43 @@ def test_the_votes_of_several_people_are_no_labels(tmp_path, names, agree, asked
     if not asked:
         assert label_of(tmp_path, row) == names
         return
-    with pytest.raises(
-        InputError, match="look like what several people said of the same row: write one label"
-    ):
+    every = " ".join(f"'{name}'" if " " in name else name for name in names)
+    with pytest.raises(InputError, match=f"look like what several people said .* or say --label {every} if"):
         label_of(tmp_path, row)
     assert label_of(tmp_path, row, label=names) == names
     assert label_of(tmp_path, row, kind="multilabel") == names
 
 
 def test_words_that_several_people_said_are_no_labels_either(tmp_path):
-    with pytest.raises(InputError, match="coder_1, coder_2 look like what several people said"):
+    with pytest.raises(
+        InputError, match=r"coder_1, coder_2 look like what .* or say --label coder_1 if one of"
+    ):
         label_of(tmp_path, lambda i: {"coder_1": MOODS[i % 2], "coder_2": MOODS[i % 3 % 2]})
+
+
+@pytest.mark.parametrize(
+    "people", [("worker_id", "annotator_id"), ("annotator", "reviewer"), ("judge_name", "expert_name")]
+)
+def test_who_said_it_is_no_vote(tmp_path, people):
+    def row(i):
+        return {
+            people[0]: f"w{i % 4}",
+            people[1]: f"a{i % 5}",
+            "joy": i % 2,
+            "fear": i // 2 % 2,
+            "rage": i // 3 % 2,
+        }
+
+    assert label_of(tmp_path, row) == ("joy", "fear", "rage")
 
 
 def test_a_fact_in_another_notation_is_asked_about(tmp_path):
     def row(i):
         return {"unclear": bool(i % 2), "joy": i % 2, "fear": int(i % 3 == 0), "anger": int(i % 5 == 0)}
 
-    with pytest.raises(InputError, match="but 'unclear' may be no label"):
+    with pytest.raises(
+        InputError, match=r"but 'unclear' may be no label: .* such as --label joy fear anger$"
+    ):
         label_of(tmp_path, row)
     assert label_of(tmp_path, row, label=("joy", "fear")) == ("joy", "fear")
 

@@ -39,7 +39,7 @@ FORMS = {
     "lists in Parquet": ("a.parquet", lambda i: {"labels": list(SETS[i % 6])}, {}),
     **{
         f"separated by {one}": ("a.tsv", lambda i, one=one: {"label": one.join(SETS[i % 6]) or "[]"}, {})
-        for one in (",", ";", "|", "\n")
+        for one in (",", ";", "|", "\n", "\r\n", "\uff0c")
     },
     "in angle brackets": (
         "a.csv",
@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, cells, given, said):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("between", ["#", "/", " / ", " & ", "+", " and ", "_", "-", " "])
+@pytest.mark.parametrize("between", ["#", "/", " / ", " & ", "+", " and ", " und ", "::", " "])
 def test_what_may_be_several_labels_is_asked(tmp_path, between):
     path = table(tmp_path / "a.csv", lambda i: {"label": between.join(SETS[i % 6]) or "rude"})
     with pytest.raises(
@@ -116,15 +116,15 @@ def test_what_may_be_several_labels_is_asked(tmp_path, between):
     assert load(data=path, kind="multilabel").labels == NAMES
 
 
-@pytest.mark.parametrize("between", [";", ",", "|", "\n"])
+@pytest.mark.parametrize("between", [";", ",", "|", "\n", "\r\n", "/", " - ", "\u3001"])
 def test_votes_in_one_cell_are_asked_about(tmp_path, between):
-    cells = [("good", "good", "bad"), ("bad", "good", "bad"), ("good",) * 3, ("bad", "so-so", "good")]
+    cells = [("good", "good", "bad"), ("bad", "good", "bad"), ("good",) * 3, ("bad", "fair", "good")]
     path = table(tmp_path / "a.csv", lambda i: {"label": between.join(cells[i % 4])})
     with pytest.raises(
         InputError, match=r"90 labels name one twice, such as .* as the votes of several people"
     ):
         load(data=path)
-    assert load(data=path, kind="multilabel").labels == ("bad", "good", "so-so")
+    assert load(data=path, kind="multilabel").labels == ("bad", "fair", "good")
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,8 @@ def test_votes_in_one_cell_are_asked_about(tmp_path, between):
         ("1/5", "2/5", "5/5"),
         ("01/02", "02/01", "01/03", "03/02"),  # dates
         ("C#", "F#", "C"),
+        ("north", "east", "north-east", "north_east"),  # as in many names
+        ("1/5", "1/1", "5/5"),
         ("sci.med", "sci.space", "talk.religion"),
     ],
 )

@@ -128,7 +128,7 @@ def test_a_header_that_is_repeated_is_no_row(tmp_path, name, again):
     (tmp_path / "a.csv").write_text("\n".join([header, *lines]))
     data = load(data=tmp_path / "a.csv")
     assert sum(map(len, data.splits.values())) == 60
-    more = ", and so 1 more does" if again > 1 else ""
+    more = ", and so 1 other row does" if again > 1 else ""
     place = f"line 22 of {tmp_path / 'a.csv'}"
     assert f"Warning: {place} repeats the names of the columns{more}: such rows are skipped." in data.notes
 

@@ -93,11 +93,12 @@ def compare(
     if not isinstance(study, Study):
         if (study is None) == (data is None):
             raise InputError("there is nothing to compare on: pass one of a pats.Study, a table, and data=")
-        study, out, usual, every = study_of(data if study is None else study, out, settings)
+        study, out, usual, every, lost = study_of(data if study is None else study, out, settings)
         time_limit = usual if time_limit is None else time_limit
         all_seeds = every if all_seeds is None else all_seeds
         if told is not None:
-            told.print(f"The study is in {out}.", style="dim", markup=False, highlight=False, soft_wrap=True)
+            for line in (*lost, f"The study is in {out}."):
+                told.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
     elif data is not None or settings:
         name = next(iter(settings), "data")
         raise InputError(f"{name} is for a table: put it into the pats.Study, or leave that out")

@@ -17,7 +17,7 @@ from pats.run.folder.files import write_atomic
 from pats.run.spec import Run
 from pats.study.plan.grid import Study
 from pats.study.store.results import Store
-from pats.tasks.reading import STDIN, is_frame, open_table
+from pats.tasks.reading import STDIN, WARNING, is_frame, open_table
 
 OUT = Path("out")  # where folders are made that nobody names
 KEPT = "data"  # folder of a study's folder for a table that Python holds
@@ -29,12 +29,13 @@ _LISTS = ("tasks", "models", "methods", "lr_grid", "baselines")
 
 
 class Planned(NamedTuple):
-    """A study of a table, its folder, and of its preset the time and whether all seeds are made."""
+    """A study of a table, its folder, of its preset the time and whether all seeds are made, and warnings."""
 
     study: Study
     folder: Path
     time_limit: float | None
     all_seeds: bool = True
+    notes: tuple[str, ...] = ()  # of reading what Python holds, which its file does not show again
 
 
 def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> Planned:
@@ -52,7 +53,8 @@ def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> 
         InputError: A setting is unknown or out of its range, or the table cannot be used.
     """
     if isinstance(data, str) and data == STDIN:  # which can be read once
-        data = list(open_table(STDIN).rows())
+        out = OUT / "stdin" if out is None else out
+        data = str(_piped(Path(out)))
     known = (_OF_STUDY | _OF_RUN | {"preset"}) - _OWN
     settings = _with_lists(settings)
     preset = _preset(settings)
@@ -83,7 +85,8 @@ def study_of(data: Any, out: str | Path | None, settings: Mapping[str, Any]) -> 
     loaded = load_data(replace(study.run, **held))
     folder = _free(loaded.name, loaded.fingerprint) if out is None else Path(out)
     study = made(lambda table: _kept(table, folder) if is_frame(table) else table)
-    return Planned(study, folder, *how)
+    read = [note for table in held.values() for note in open_table(table).notes]
+    return Planned(study, folder, *how, tuple(note for note in read if note.startswith(WARNING)))
 
 
 def with_piped(study: Study, folder: str | Path) -> Study:
@@ -94,11 +97,13 @@ def with_piped(study: Study, folder: str | Path) -> Study:
     """
     if study.run.data != STDIN:
         return study
+    return replace(study, run=replace(study.run, data=str(_piped(Path(folder)))))
+
+
+def _piped(folder: Path) -> Path:
     if sys.stdin is None or ranks.count() > 1:
         raise InputError("standard input is closed, or shared by several processes: name a file")
-    return replace(
-        study, run=replace(study.run, data=str(_stored(sys.stdin.buffer.read(), Path(folder), "")))
-    )
+    return _stored(sys.stdin.buffer.read(), folder, "")
 
 
 def _with_lists(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from statistics import correlation, fmean
+from statistics import StatisticsError, correlation, fmean
 
 from pats._errors import InputError
 from pats.tasks import multilabel
@@ -19,16 +19,21 @@ LABELS = (
 )
 
 _FLAGS = ("is_", "has_", "was_", "is ", "has ", "was ")  # how the names of facts about a row begin
-_PERSON = re.compile(r"(rater|annotator|coder|judge|worker|expert|reviewer|labell?er)s?[ _-]*\w{0,3}")
+_PERSON = re.compile(r"(rater|annotator|coder|judge|worker|expert|reviewer|labell?er)s?([ _-]*\w+)?")
+_WHO = re.compile(
+    r".*(id|name|e?mail|count|time|date|notes?|comments?)"
+)  # of a person, and not what they said
 _NUMBERED = re.compile(r"(.*?)[ _-]*(\d+|(?<![a-z])[a-z])")  # what is before a number or a single letter
 _AGREE = 0.5  # the correlation from which on columns are one judgement of several people
+_VOTERS, _ROWS = 9, 1000  # of columns that are compared: at most, and their first rows
+_VALUES, _SHARED = 20, 0.5  # different things that people say: at most, and the share that all of them say
 
 
 def by_name(table: Table, names: Sequence[str], kind: str | None) -> str:
     """The label among columns with usual names, the most usual one first.
 
-    A constant, a name or a number for nearly every row, and fractions of 1 beside words (how sure somebody or
-    some model was) give way to others.
+    A constant, a name for nearly every row, how sure a model was of a name beside it, and the number of such
+    a name give way to others.
 
     Raises:
         InputError: Several may be the label.
@@ -36,16 +41,20 @@ def by_name(table: Table, names: Sequence[str], kind: str | None) -> str:
     if len(names) == 1 or key(names[0]) in CERTAIN:
         return names[0]
     cells = {name: filled(table, name) for name in names}
-    words = recurring({name: own for name, own in cells.items() if not _numbers(own)})
-    likely = [name for name in names if name in words or (_varies(cells[name]) and _numbers(cells[name]))]
-    if words:
-        likely = [name for name in likely if not _fractions(cells[name])]
+    numbers = [name for name in names if _numbers(cells[name])]
+    words = [name for name in names if name not in numbers and _recurs(cells[name])]
+    likely = words + [name for name in numbers if len({*cells[name]}) > 1]
+    for word in words:
+        likely = [name for name in likely if not _confidence(cells[name], len({*cells[word]}))]
     if kind == "regression":
         likely = [name for name in likely if name not in words] or likely
-    if len(likely) > 1 and key(likely[-1]) == "target" and likely[-1] in words:
-        likely.pop()
+    if len(likely) > 1 and "target" in map(key, words):
+        likely = [name for name in likely if key(name) != "target"]
+    likely = [
+        name for i, name in enumerate(likely) if not any(_alike(table, name, one) for one in likely[:i])
+    ]
     if len(likely) > 1:
-        listed = ", ".join(map(repr, likely))
+        listed = ", ".join(repr(name) for name in names if name in likely)
         raise InputError(
             f"{table.name} has several columns that may be its label, {listed}: name one with --label, such "
             f"as --label {shlex.quote(likely[0])}"
@@ -101,24 +110,37 @@ def _check_votes(table: Table, names: Sequence[str], found: Sequence[str]) -> No
     Raises:
         InputError: They may be.
     """
-    cells = {name: filled(table, name) for name in names if _PERSON.fullmatch(key(name))}
-    people = recurring(cells)
+    called = [name for name in names if _PERSON.fullmatch(key(name)) and not _WHO.fullmatch(key(name))]
+    people = called if len(called) > 1 and _same_words(table, called) else []
     stems = [match and match[1] for match in map(_NUMBERED.fullmatch, map(key, found))]
-    numbered = len(set(stems)) == 1 and None not in stems
-    if len(people) < 2 and not (numbered and _agreement(table, found) >= _AGREE):
-        return
-    several = people if len(people) > 1 else found
-    raise InputError(
-        f"{table.name} has no column with a usual name for its label, and {', '.join(several)} look "
-        "like what several people said of the same row: write one label of each row, such as the majority's, "
-        "or name with --label the columns that are labels, each by itself"
-    )
+    numbered = len(set(stems)) == 1 and None not in stems and len(found) <= _VOTERS
+    several = people or (found if numbered and _agreement(table, found) >= _AGREE else [])
+    if several:
+        every = several if {*several} <= {*found} else several[:1]
+        as_labels = "they are labels" if len(every) > 1 else "one of them is enough"
+        raise InputError(
+            f"{table.name} has no column with a usual name for its label, and {', '.join(several)} look like "
+            "what several people said of the same row: write one label of each row, such as the majority's, "
+            f"or say --label {' '.join(map(shlex.quote, every))} if {as_labels}"
+        )
+
+
+def _same_words(table: Table, names: Sequence[str]) -> bool:
+    """Whether columns hold the same few things."""
+    said = [{*filled(table, name)} for name in names]
+    every = set().union(*said)
+    return 2 <= len(every) <= _VALUES and len(set.intersection(*said)) >= _SHARED * len(every)
 
 
 def _agreement(table: Table, names: Sequence[str]) -> float:
-    """The mean correlation of two of the columns."""
-    cells = [[str(cell).strip().lower() in multilabel.YES for cell in table.column(name)] for name in names]
-    return fmean(correlation(one, other) for one, other in combinations(cells, 2))
+    """The mean correlation of two of the columns in the first rows; 0 where one is constant there."""
+    cells = [
+        [str(cell).strip().lower() in multilabel.YES for cell in table.column(name)[:_ROWS]] for name in names
+    ]
+    try:
+        return fmean(correlation(one, other) for one, other in combinations(cells, 2))
+    except StatisticsError:
+        return 0.0
 
 
 def _check_facts(table: Table, found: Sequence[str], rest: Sequence[str]) -> None:
@@ -127,14 +149,15 @@ def _check_facts(table: Table, found: Sequence[str], rest: Sequence[str]) -> Non
     Raises:
         InputError: They may.
     """
-    notation = {name: frozenset(map(str.lower, filled(table, name))) <= {"true", "false"} for name in found}
-    spelled = [name for name in found if notation[name]]
-    facts = [name for name in found if key(name).startswith(_FLAGS)] or spelled
+    notation = {name: {*map(str.lower, filled(table, name))} <= {"true", "false"} for name in found}
+    facts = [name for name in found if key(name).startswith(_FLAGS)] or [
+        one for one in found if notation[one]
+    ]
     facts = facts if len(facts) < len(found) else []
     # Beside three columns and more, as of a list of emotions, another that recurs is an author or a date.
     others = recurring({name: filled(table, name) for name in rest if len(found) == 2})
     if facts or others:
-        every = " ".join(map(shlex.quote, found))
+        every = " ".join(shlex.quote(name) for name in found if name not in facts)
         doubt = (
             f"{others[0]!r} may be the label, too (--label {shlex.quote(others[0])})"
             if others
@@ -147,19 +170,25 @@ def _check_facts(table: Table, found: Sequence[str], rest: Sequence[str]) -> Non
         )
 
 
-def _varies(cells: Sequence[str]) -> bool:
-    return len({*cells}) > 1
+def _recurs(cells: Sequence[str]) -> bool:
+    return 2 <= len({*cells}) <= len(cells) / 2
 
 
 def _numbers(cells: Sequence[str]) -> bool:
     return bool(cells) and all(number is not None for number in _parsed(cells))
 
 
-def _fractions(cells: Sequence[str]) -> bool:
-    """Whether cells are numbers from 0 to 1, and not only these two."""
+def _confidence(cells: Sequence[str], classes: int) -> bool:
+    """Whether cells are fractions that the likeliest of so many classes may have: at least its share."""
     numbers = list(_parsed(cells))
-    inside = [number for number in numbers if number is not None and 0 <= number <= 1]
-    return len(inside) == len(numbers) and any(0 < number < 1 for number in inside)
+    inside = [number for number in numbers if number is not None and 1 / classes - 0.01 <= number <= 1]
+    return len(inside) == len(numbers) and any(number < 1 for number in inside)
+
+
+def _alike(table: Table, one: str, other: str) -> bool:
+    """Whether columns are one label in two notations, such as a name and its number."""
+    cells = [list(map(str, table.column(name))) for name in (one, other)]
+    return len({*cells[0]}) == len({*cells[1]}) == len({*zip(*cells, strict=True)})
 
 
 def _parsed(cells: Sequence[str]) -> Iterator[float | None]:

@@ -181,7 +181,7 @@ def _votes(names: Sequence[str]) -> list[Finding]:
     message = (
         f"{counted(found.rows, 'label names', 'labels name')} one twice, such as {shown(found.example)}, as "
         "the votes of several people do: write one label of each row, such as the majority's, or say --kind "
-        "multilabel if what a cell names are its labels"
+        "multilabel if what a cell names are its labels, --kind classification if each cell is a name"
     )
     return [Finding(_VOTES, message, {"rows": found.rows}, ERROR)]
 

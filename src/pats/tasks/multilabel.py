@@ -15,8 +15,20 @@ if TYPE_CHECKING:  # numpy comes with the extra ``run``; the task names and ``pa
 KIND = "multilabel"
 NOTHING = "(none)"  # how a row that has none of the labels is shown
 
-_SEPARATORS = (",", ";", "|", "\n", "><")
-_ALSO_IN_NAMES = ("#", "/", "&", "+", " and ", "_", "-", " ")  # between labels, but also within one
+_SEPARATORS = (
+    ",",
+    ";",
+    "|",
+    "\n",
+    "\t",
+    "><",
+    "\uff0c",
+    "\uff1b",
+    "\u3001",
+)  # the last ones of Chinese and Japanese
+_ASKED = ("#", "/", "&", "+", " and ", " AND ", " und ", " et ", "::", "~", "\\", " ")  # also within a name
+_ALSO_IN_NAMES = (*_ASKED, "_", "-")
+_AROUND = " \t\r\n'\""  # what is around a label and no part of it
 YES, NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
 _NO_OR_BLANK = {"", *NO}
 _AFFIRMED = {"yes", "y", "x", "t", "wahr", "ja", "oui", "vrai", "sí", "si", "tak"}
@@ -128,38 +140,49 @@ def separated(labels: Sequence[str]) -> Separated | None:
 
 def votes(labels: Sequence[str]) -> Separated | None:
     """Cells that name a label twice, as votes of several people do, such as ``a;b;a``; None if none do."""
-    for separator in _SEPARATORS:
-        pieces = {label: [part.strip(" '\"") for part in label.split(separator)] for label in {*labels}}
-        voted = [one for one in labels if len(pieces[one]) > len({*pieces[one]}) and all(pieces[one])]
-        if len(voted) > _TWICE * len(labels):
-            return Separated(len(voted), voted[0], separator)
+    rows = Counter(labels)
+    for separator in (*_SEPARATORS, *_ALSO_IN_NAMES):
+        if separator == " ":
+            continue  # a sentence may say a word twice
+        among = (label for label in rows if separator in label)
+        pieces = {label: [part.strip(_AROUND) for part in label.split(separator)] for label in among}
+        voted = [one for one, own in pieces.items() if len(own) > len({*own}) and all(own)]
+        many = sum(map(rows.__getitem__, voted))
+        if many > _TWICE * len(labels) and any(map(str.isalpha, "".join(voted))):
+            return Separated(many, voted[0], separator)
     return None
 
 
-def perhaps_separated(labels: Sequence[str]) -> Separated | None:
+def perhaps_separated(labels: Sequence[str], separators: Sequence[str] = _ASKED) -> Separated | None:
     """Cells that may hold several labels each, such as ``a/b`` beside ``a`` and ``b``; None if none do.
 
     A label that is free of the others is alone in a cell, or not always at the same place in it. The parts of
     most such cells are, where those of names such as New York and FOOD#PRICES are not.
     """
-    for separator in _ALSO_IN_NAMES:
-        parts = {label: parts_of(label, separator) for label in set(labels)}
-        joint = [label for label in labels if len(parts[label]) > 1]
+    rows = Counter(labels)
+    for separator in separators:
+        if not any(separator in label for label in rows):
+            continue
+        parts = {label: parts_of(label, separator) for label in rows}
+        joint = [label for label, pieces in parts.items() if len(pieces) > 1]
+        alone = {part for pieces in parts.values() if len(pieces) == 1 for part in pieces}
         places: dict[str, set[int]] = {}
         for pieces in parts.values():
             for place, part in enumerate(pieces):
-                places.setdefault(part, set()).add(-1 if len(pieces) == 1 else place)
-        free = {part for part, own in places.items() if -1 in own or len(own) > 1}
+                places.setdefault(part, set()).add(place)
+        free = alone | {part for part, own in places.items() if len(own) > 1}
         if separator != " " and not any(map(str.isalpha, "".join(free))):
             continue  # a date, or so many out of so many
-        if len({*joint}) > 1 and sum(free >= {*parts[label]} for label in joint) >= len(joint) * 2 / 3:
-            return Separated(len(joint), joint[0], separator)
+        many = sum(map(rows.__getitem__, joint))
+        own = sum(rows[label] for label in joint if free >= {*parts[label]})
+        if own >= many * 2 / 3 and (len(joint) > 1 or any(alone >= {*parts[label]} for label in joint)):
+            return Separated(many, joint[0], separator)
     return None
 
 
 def separator_of(labels: Sequence[str]) -> str | None:
     """What separates the labels of cells that hold several, as the user knows; None if nothing does."""
-    found = separated(labels) or perhaps_separated(labels)
+    found = separated(labels) or perhaps_separated(labels, _ALSO_IN_NAMES)
     if found is not None:
         return found.separator
     rows = {one: sum(one in label for label in labels) for one in _SEPARATORS}
@@ -170,7 +193,7 @@ def separator_of(labels: Sequence[str]) -> str | None:
 def parts_of(label: str, separator: str) -> tuple[str, ...]:
     """The labels of a cell, each once."""
     bare = re.sub(r"^[\[({<]|[\])}>]$", "", label)  # of a list that was written out
-    return tuple(part for part in dict.fromkeys(one.strip(" '\"") for one in bare.split(separator)) if part)
+    return tuple(part for part in dict.fromkeys(one.strip(_AROUND) for one in bare.split(separator)) if part)
 
 
 def joined(labels: Sequence[str], names: Iterable[str]) -> str:

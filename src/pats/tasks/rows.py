@@ -70,8 +70,6 @@ def rows_of(
         findings += [reading_note(note) for note in whole.notes]
         table = whole.without_blank_rows()
         blank += len(whole) - len(table)
-        table, repeated = _without_header(table, columns)
-        findings += repeated
         splits: Sequence[str | None] = [file_split] * len(table)
         if file_split is None:
             splits = _split_column(table, columns, findings, asked) or splits
@@ -93,19 +91,6 @@ def rows_of(
         message = f"The test split has {bare}: its {len(tests)} rows are left out."
         findings.append(Finding("test-without-labels", message, {"rows": len(tests)}))
     return _labelled(rows, findings, asked.drop_unlabelled, asked.kind)
-
-
-def _without_header(table: Table, columns: Columns) -> tuple[Table, list[Finding]]:
-    """The table without rows that repeat the names of its columns, as of files that were put together."""
-    names = [name for name in columns.names if name in table.columns]
-    rows = zip(*map(table.column, names), strict=True)
-    again = [i for i, row in enumerate(rows) if len(names) > 1 and list(row) == names]
-    if not again:
-        return table, []
-    more = f", and so {count(len(again) - 1, 'more does', 'more do')}" if len(again) > 1 else ""
-    message = f"{table.line(again[0])} repeats the names of the columns{more}: such rows are skipped."
-    found = Finding("repeated-header", message, {"rows": len(again)}, audit.WARNING)
-    return table.without({*again}), [found]
 
 
 def _bare(rows: Sequence[Row], tests: Sequence[Row]) -> str | None:
@@ -187,6 +172,18 @@ def _labelled(rows: list[Row], findings: list[Finding], drop: bool, kind: str | 
             message += "; if a label is also that of the rows below it, fill it down"
         findings.append(Finding("unlabelled", message, {"rows": len(missing)}, audit.ERROR))
     return kept
+
+
+def without_header(table: Table) -> tuple[Table, list[Finding]]:
+    """The table without rows that repeat the names of its columns, as of files that were put together."""
+    rows = zip(*table.cells.values(), strict=True)
+    again = [i for i, row in enumerate(rows) if len(row) > 1 and list(row) == table.columns]
+    if not again:
+        return table, []
+    more = f", and so {count(len(again) - 1, 'other row does', 'other rows do')}" if len(again) > 1 else ""
+    message = f"{table.line(again[0])} repeats the names of the columns{more}: such rows are skipped."
+    found = Finding("repeated-header", message, {"rows": len(again)}, audit.WARNING)
+    return table.without({*again}), [found]
 
 
 def reading_note(note: str) -> Finding:

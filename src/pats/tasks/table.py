@@ -14,7 +14,7 @@ from pats.tasks.folds import folded
 from pats.tasks.groups import SCORED
 from pats.tasks.labels import Labels, interpret
 from pats.tasks.reading import STDIN, Table, is_frame, stem
-from pats.tasks.rows import rows_of, tables_of
+from pats.tasks.rows import rows_of, tables_of, without_header
 from pats.tasks.splits import check, parts_of, without_rare
 
 MIN_ROWS = 20  # three parts of fewer rows measure nothing
@@ -145,7 +145,10 @@ def examine_asked(asked: Asked) -> Examined:
 
 def examine_tables(tables: Mapping[str | None, Table], asked: Asked) -> Examined:
     """What ``examine`` returns, of tables that were read."""
+    plain = {split: without_header(table) for split, table in tables.items()}
+    tables = {split: table for split, (table, _) in plain.items()}
     columns, findings = choose_columns(next(iter(tables.values())), asked)
+    findings += [finding for _, repeated in plain.values() for finding in repeated]
     rows = rows_of(tables, columns, findings, asked)
     if not rows:
         if any(finding.severity == audit.ERROR for finding in findings):

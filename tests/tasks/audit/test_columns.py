@@ -41,6 +41,11 @@ CASES = {
         "other-texts",
         "in 3 different cells, and column 'reply' holds 4 in 60",
     ),
+    "a reason for each": (
+        lambda i: {"sentence": f"film {i}", "explanation": f"since it is {i} " * 9, "label": AB[i % 2]},
+        "other-texts",
+        None,
+    ),
     "texts of like length": (
         lambda i: {"text": f"it may be {i}", "title": f"it is so {i}", "label": AB[i % 2]},
         "other-texts",

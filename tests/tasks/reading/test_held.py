@@ -23,6 +23,7 @@ COLUMNS = {
     "categories": pandas.Categorical,
     "Arrow": pyarrow.array,
     "tuples": tuple,
+    "a column of a data set": lambda cells: datasets.Dataset.from_dict({"a": list(cells)})["a"],
 }
 
 

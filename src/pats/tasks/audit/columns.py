@@ -24,6 +24,7 @@ _GROUP = re.compile(
     r"|(subject|case|product|book|movie|group)([_ -]?(id|name|number))?"
 )
 _GROUPS, _RECUR = 5, 0.8  # different cells of a column of groups: at least, and at most of its rows
+_SHORT = ("title", "question")  # names of texts that others may be about
 _LISTED = 30  # columns that a sentence names
 _LONGER, _DIFFERENT = 3, 3  # times as many words or different cells as the column that is read
 _FEW = 8  # different cells that a column of splits has at most
@@ -63,7 +64,9 @@ def left_out(
         joined = " ".join(
             map(shlex.quote, (name for name in table.columns if name in (*columns.parts, *texts)))
         )
-        message += f" To read {'them' if len(texts) > 1 else 'it'}, too, join the columns: --text {joined}."
+        message += (
+            f" To read {', '.join(map(repr, texts[:_LISTED]))}, too, join the columns: --text {joined}."
+        )
     severity = WARNING if alike or labels else NOTE
     return [
         *(() if named else _refused(table, rest)),
@@ -134,7 +137,7 @@ def _better_texts(table: Table, read: str, others: Sequence[str]) -> list[Findin
     length = {name: sum(len(cell.split()) for cell in own) / len(own) for name, own in cells.items()}
     best = max(others, key=length.__getitem__)
     few = _DIFFERENT * len({*cells[read]}) <= len({*cells[best]})
-    if not few and length[best] < _LONGER * length[read]:
+    if not few and (usual(read) not in _SHORT or length[best] < _LONGER * length[read]):
         return []
     what = f"{length[read]:.0f} words a row in {len({*cells[read]})} different cells"
     other = f"{length[best]:.0f} in {len({*cells[best]})}"

@@ -113,6 +113,8 @@ def of_frame(frame: Any, name: str) -> Table:
 
 def cells_of(column: Any) -> Any:
     """The cells of a series of pandas, an array of NumPy or Arrow, or a tensor; what else it is, as it is."""
+    if type(column).__module__.partition(".")[0] == "datasets":
+        return list(column)
     if type(column).__module__.partition(".")[0] == "pandas":
         column = (
             try_import("pandas", "notebook").Series(column).astype(object)

@@ -50,7 +50,8 @@ def of_python(data: Any) -> Table:
 
 def _is_dataset(data: Any) -> bool:
     """Whether data are a ``datasets.Dataset``, whose library need not be installed."""
-    return type(data).__module__.partition(".")[0] == "datasets" and hasattr(data, "features")
+    kind = type(data)
+    return kind.__module__.partition(".")[0] == "datasets" and kind.__name__ in ("Dataset", "IterableDataset")
 
 
 def _of_splits(splits: Mapping[Any, Any]) -> Table:

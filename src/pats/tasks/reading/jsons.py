@@ -124,7 +124,7 @@ def _oriented(text: str) -> bool:
 
 def _texts_and_labels(values: Mapping[Any, Any]) -> bool:
     """Whether the keys of an object are texts, and its values labels that recur; a wide record is none."""
-    plain = all(isinstance(one, str | int | float) for one in values.values())
+    plain = all(one is None or isinstance(one, str | int | float) for one in values.values())
     if len(values) < _ENTRIES or not plain or len({*values.values()}) > len(values) / 2:
         return False
     return sum(" " in str(key).strip() for key in values) > len(values) / 2

@@ -180,8 +180,8 @@ def named(header: Sequence[str], rows: Sequence[Sequence[Any]], name: str) -> tu
         header = header[:width]
     if held and len(header) == width:
         notes.append(
-            f"{WARNING}{beyond} columns without a name are not read: {held} rows hold something there; look "
-            "whether their texts are cut, as where a quote is missing."
+            f"{WARNING}{beyond} columns without a name are not read, into which {held} of {len(rows)} rows "
+            "reach: look whether their texts are cut, as where a quote is missing."
         )
     try:
         return unique(header, name), notes
