@@ -141,13 +141,15 @@ def _default(plan: Plan, known: Evidence) -> str:
     own = next((one for one in _confirmed(plan, known) if one.arm == "pats"), None)
     if own is None or own.all.interval is None:
         return (
-            "**The default (`pats`, a budget of 0.04) is sized to do no harm**; whether it loses less than "
-            "a point "
-            "is a question of the planned search, whose confirmation has not been run."
+            "**The default (`pats`, a budget of 0.04) is bounded**; whether it loses less than a point is a "
+            "question of the planned search, whose confirmation has not been run."
         )
     low = own.all.interval[0]
     held = "loses less than a point" if low > -1 else "is not shown to lose less than a point"
-    return f"**The default (`pats`) {held}**: {difference(own)} over {own.pairs} pairs on fresh seeds."
+    found = f"**The default (`pats`) {held}**: {difference(own)} over {own.pairs} pairs on fresh seeds."
+    if low > -1:
+        return found
+    return f"{found} The plan asks for more than that: a smaller budget is to be confirmed on other seeds."
 
 
 def _best(known: Evidence) -> str:

@@ -52,8 +52,8 @@ PRESENT = 0.02
 class Noise:
     """How much noise PATS adds, and how it reads what the paper leaves open.
 
-    The default is calibrated to do no harm: over a whole run, the noise moves each matrix by 0.04 of the
-    spread of its weights. ``Noise.paper()`` is the paper's literal reading.
+    The default is bounded: over a whole run, the noise moves each matrix by 0.04 of the spread of its
+    weights. ``Noise.paper()`` is the paper's literal reading.
 
     Source: Eq. 1-5 of the paper; its options are PATS's own; ``langevin`` is of Welling and Teh 2011.
 

@@ -1,6 +1,6 @@
 """PATS: noise at every step, larger where a parameter is less sensitive than its matrix's average.
 
-``pats`` sizes the noise by a budget that does no harm; ``pats-paper`` is the paper's literal reading.
+``pats`` bounds the noise of a run by a budget; ``pats-paper`` is the paper's literal reading.
 """
 
 from collections.abc import Mapping
