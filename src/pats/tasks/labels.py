@@ -24,7 +24,7 @@ RARELY = 1.5  # rows a number below which numbers do not recur
 _CODE = re.compile(r"[+-]?(0\d|\d{16})", re.ASCII)
 
 
-_LISTED, _VOTES = "listed", "votes"
+_LISTED = "listed"
 _FEW = 0.2  # the share of rows without any label up to which they may be unlabelled
 
 
@@ -148,13 +148,13 @@ def _listed(rows: Sequence[Row], kind: str | None) -> tuple[Labels, list[Finding
 def _separated(names: Sequence[str], kind: str | None) -> tuple[Labels | None, list[Finding]]:
     """What cells mean that hold several labels each; None where they hold one."""
     if kind is None:
-        doubts = audit.ambiguous_numbers(names) or audit.marked_numbers(names) or _votes(names)
-        found = None if doubts else multilabel.separated(names)
-        separator = found and found.separator
-        if doubts and doubts[0].code == _VOTES:
-            return None, doubts
-        if found is None or separator is None:
-            return None, [] if doubts else _perhaps(names)
+        if audit.ambiguous_numbers(names) or audit.marked_numbers(names):
+            return None, []
+        found = multilabel.separated(names)
+        asked = _votes(names) or ([] if found else _perhaps(names))
+        if found is None or asked:
+            return None, asked
+        separator = found.separator
         if found.one_name:  # as of 'Brown, John'
             parts = len(multilabel.parts_of(found.example, separator))
             message = (
@@ -164,12 +164,13 @@ def _separated(names: Sequence[str], kind: str | None) -> tuple[Labels | None, l
             )
             return None, [Finding("kind", message, {"rows": found.rows}, ERROR)]
     else:
-        separator = multilabel.separator_of(names)
-        if separator is None:
+        known = multilabel.separator_of(names)
+        if known is None:
             raise InputError(
                 "kind is multilabel, but no row has several labels: separate them by a comma, a semicolon "
                 "or |, list them, or give each label a column of 0 and 1 and name all of these with --label"
             )
+        separator = known
     return _several([multilabel.parts_of(name, separator) for name in names], f"separated by {separator!r}")
 
 
@@ -183,7 +184,7 @@ def _votes(names: Sequence[str]) -> list[Finding]:
         "the votes of several people do: write one label of each row, such as the majority's, or say --kind "
         "multilabel if what a cell names are its labels, --kind classification if each cell is a name"
     )
-    return [Finding(_VOTES, message, {"rows": found.rows}, ERROR)]
+    return [Finding("kind", message, {"rows": found.rows}, ERROR)]
 
 
 def _perhaps(names: Sequence[str]) -> list[Finding]:
