@@ -26,6 +26,7 @@ def label_of(folder, row, rows=60, **given):
             {},
             "sentiment",
         ),  # how sure a model was
+        (lambda i: {"score": 0.1 + i / 80, "intent": f"intent {i % 35}"}, {}, "intent"),
         (lambda i: {"score": i % 5, "label": MOODS[i % 2]}, {}, "label"),
         (lambda i: {"category": "book", "sentiment": MOODS[i % 2]}, {}, "sentiment"),
         (lambda i: {"category": f"number {i}", "rating": i % 5}, {}, "rating"),

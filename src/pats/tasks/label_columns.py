@@ -26,6 +26,7 @@ _WHO = re.compile(
 _NUMBERED = re.compile(r"(.*?)[ _-]*(\d+|(?<![a-z])[a-z])")  # what is before a number or a single letter
 _AGREE = 0.5  # the correlation from which on columns are one judgement of several people
 _VOTERS, _ROWS = 9, 1000  # of columns that are compared: at most, and their first rows
+_MANY = 0.8  # different cells a row that names have at most which recur
 _VALUES, _SHARED = 20, 0.5  # different things that people say: at most, and the share that all of them say
 
 
@@ -171,7 +172,7 @@ def _check_facts(table: Table, found: Sequence[str], rest: Sequence[str]) -> Non
 
 
 def _recurs(cells: Sequence[str]) -> bool:
-    return 2 <= len({*cells}) <= len(cells) / 2
+    return 2 <= len({*cells}) <= _MANY * len(cells)
 
 
 def _numbers(cells: Sequence[str]) -> bool:
