@@ -107,8 +107,8 @@ def _first(plan: Plan, known: Evidence) -> str:
     if better and ended:  # before, p-values are adjusted for fewer arms than there are
         names = "; ".join(f"`{one.arm}` {difference(one)}, {one.tried} settings tried" for one in better)
         return f"**Beside plain fine-tuning, try what was confirmed on fresh seeds**: {names}."
-    so_far = "ended" if found else "been run"
-    done = "" if ended else f" The confirmation on fresh seeds has not {so_far}."
+    so_far = "has not ended: what follows of it is of the runs so far" if found else "has not been run"
+    done = "" if ended else f" The confirmation on fresh seeds {so_far}."
     return f"**Begin with plain fine-tuning.** Nothing here is confirmed to beat it.{done}"
 
 
@@ -116,24 +116,25 @@ def _literal(known: Evidence) -> str:
     base = next(one for one in known.at_base if one.arm == "literal")
     small = next(one for one in known.of_small if one.arm == findings.LITERAL)
     tasks = [fmean(gaps) for gaps in base.gaps.values()]
-    below = f"below plain fine-tuning on {sum(gap < 0 for gap in tasks)} of {len(tasks)} tasks"
+    below = f"below it on {sum(gap < 0 for gap in tasks)} of {len(tasks)} tasks"
     return (
-        "**Leave the paper's literal reading (`pats-paper`) to reproductions.** On MPNet-base it is "
-        f"{below}, by {difference(base)} on average ({base.pairs} pairs); on MiniLM with little data by "
-        f"{difference(small)} ({small.pairs} pairs)."
+        "**Leave the paper's literal reading (`pats-paper`) to reproductions.** Beside plain fine-tuning "
+        f"it scores {difference(base)} on MPNet-base ({base.pairs} pairs), {below}, and {difference(small)} "
+        f"on MiniLM with little data ({small.pairs} pairs)."
     )
 
 
 def _amount(known: Evidence) -> str:
     arms = {one.arm: one for one in known.at_base}
     order = [arms[f"lr-scaled, kappa {kappa}"] for kappa in (1, 5, 14)]
-    shown = ", ".join(f"κ = {kappa}: {difference(one)}" for kappa, one in zip((1, 5, 14), order, strict=True))
+    shown = ", ".join(map(difference, order))
     means = [one.all.mean for one in order]
     falls = (
         "The score falls as the noise grows" if means == sorted(means, reverse=True) else "The order is mixed"
     )
     return (
-        f"**If you add noise, add little.** {falls} (MPNet-base, {shown}). `pats check` reports the amount."
+        f"**If you add noise, add little.** {falls}: {shown} on MPNet-base, with 1, 5 and 14 times the "
+        "learning rate as noise (`--scale lr --kappa`). `pats check` reports the amount."
     )
 
 
@@ -149,7 +150,9 @@ def _default(plan: Plan, known: Evidence) -> str:
     found = f"**The default (`pats`) {held}**: {difference(own)} over {own.pairs} pairs on fresh seeds."
     if low > -1:
         return found
-    return f"{found} The plan asks for more than that: a smaller budget is to be confirmed on other seeds."
+    return (
+        f"{found} By the plan the interval must lie above -1 point, so a smaller budget is to be tested next."
+    )
 
 
 def _best(known: Evidence) -> str:
@@ -157,8 +160,8 @@ def _best(known: Evidence) -> str:
     above = sum(one.all.mean > 0 for one in known.of_readings)
     many = len(known.of_readings)
     return (
-        f"**Do not search among the readings.** On MiniLM {above} of {many} are above plain fine-tuning, "
-        "each on "
+        f"**Do not try one reading of the paper after the other.** On MiniLM {above} of {many} are above "
+        "plain fine-tuning, each on "
         f'few seeds; the best of the {many}, "{best.arm}", is at {difference(best)}. The best of many '
         "settings is partly luck."
     )
@@ -209,14 +212,15 @@ def _cost(known: Evidence) -> str:
     names = ", ".join(f"`{name}` {time:.1f}" for time, name in dear)
     return (
         "**Before you pay for an expensive method, run more seeds of plain fine-tuning.** Times of a step, "
-        f"beside plain fine-tuning's: {names}; `pats` {own:.1f}."
+        f"beside plain fine-tuning's: {names}; `pats` {own:.1f}, as its kernel also makes the update."
     )
 
 
 def _open(plan: Plan, known: Evidence) -> str:
     so_far = Known(plan, known.plan_rows)
     open_stages = [name for name, stage in plan.stages.items() if not so_far.ended(stage)]
-    rest = f"what the stages {', '.join(open_stages)} of the plan will show; " if open_stages else ""
+    stages = " and ".join(f"`{name}`" for name in open_stages)
+    rest = f"the results of the plan's stages {stages}; " if open_stages else ""
     return (
         f"**Not known**: {rest}models above base size, tasks other than GLUE's four here, and languages "
         "other than "

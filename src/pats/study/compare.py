@@ -102,7 +102,7 @@ def compare(
     elif data is not None or settings:
         name = next(iter(settings), "data")
         raise InputError(f"{name} is for a table: put it into the pats.Study, or leave that out")
-    if time_limit is not None and not time_limit > 0:
+    if time_limit is not None and not (isinstance(time_limit, int | float) and time_limit > 0):
         raise InputError(f"time_limit is {time_limit!r}, but must be a number of seconds above 0")
     limit = Limit(math.inf if time_limit is None else time_limit)
     how = Options(retries, keep_models, told, report_to, force, limit, all_seeds is not False)
