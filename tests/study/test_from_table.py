@@ -190,6 +190,10 @@ def test_a_script_needs_no_guard(table, study_inputs):
         ({"study": "a.csv", "data": "b.csv"}, "pass one of a pats.Study, a table, and data="),
         ({"study": pats.Study(tasks=("rte",)), "label": "x"}, "label is for a table"),
         ({"study": pats.Study(tasks=("rte",)), "time_limit": -math.inf}, "time_limit is -inf"),
+        (
+            {"study": pats.Study(tasks=("rte",)), "time_limit": "3min"},
+            "time_limit is .3min., but must be a number",
+        ),
     ],
 )
 def test_what_to_compare_on_is_named_once(arguments, said):
