@@ -140,7 +140,7 @@ def careless(task):
 
 
 def test_a_fault_in_the_package_is_found_at_its_door(door, monkeypatch):
-    monkeypatch.setattr("pats.tasks.folder._label_reader", careless)
+    monkeypatch.setattr("pats.tasks.glue_files._label_reader", careless)
     with pytest.raises((KeyError, ValueError, ExceptionGroup)) as found:
         test_glue.test_a_glue_folder_is_read_or_refused(door)
     assert not isinstance(found.value, InputError)

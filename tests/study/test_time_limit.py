@@ -111,7 +111,7 @@ def test_a_time_limit_ends_with_what_every_row_has(study, engine, tmp_path, limi
 def timed(engine, monkeypatch):
     """The engine where every step was seen to take a second before the first run."""
     engine.threads = 1
-    monkeypatch.setattr("pats.study.calibrate.seconds_of", lambda *_: 1.0)
+    monkeypatch.setattr("pats.study.step_time.seconds_of", lambda *_: 1.0)
     return engine
 
 
@@ -168,7 +168,7 @@ def test_one_run_at_a_time_comes_before_anything_is_left_out(
         return True
 
     timed.one_at_a_time = one_at_a_time
-    monkeypatch.setattr("pats.study.calibrate.seconds_of", lambda *_: step if alone and alone[-1] else 1.0)
+    monkeypatch.setattr("pats.study.step_time.seconds_of", lambda *_: step if alone and alone[-1] else 1.0)
     compare(study, tmp_path, engine=timed, time_limit=190)
     assert alone == [True, False]  # in the end the engine divides the cores as it did
     assert timed.made[0] == ("vanilla", "trial" if sooner else 0)
@@ -186,7 +186,7 @@ def test_a_limit_too_short_for_any_run_trains_nothing_and_says_so(study, timed, 
 def test_what_a_limit_left_out_stays_out_until_there_is_more_time(study, timed, tmp_path, monkeypatch):
     compare(study, tmp_path, engine=timed, time_limit=190)
     # The machine is ten times as fast now: one command must not change its mind on the way.
-    monkeypatch.setattr("pats.study.calibrate.seconds_of", lambda *_: 0.1)
+    monkeypatch.setattr("pats.study.step_time.seconds_of", lambda *_: 0.1)
     compare(study, tmp_path, engine=timed, time_limit=190)
     assert "trial" not in [seed for _, seed in timed.made]
     assert decided(Store(tmp_path).study()).seconds == 190.0

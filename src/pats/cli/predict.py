@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from pats._errors import InputError
 from pats.cli import _flags, _parser
-from pats.measure import written
+from pats.measure import table_writer
 from pats.measure.predict import Labelling, check_out, source
 from pats.measure.prediction import Prediction
 from pats.measure.trained import load_model
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
     add("--force", action="store_true", help="replace FILE where it exists")
     add("--defuse-formulas", action="store_true", help="put an apostrophe before cells that a spreadsheet "
         "would run")  # fmt: skip
-    add("--format", choices=written.FORMATS, help="format on standard output (default: csv)")
+    add("--format", choices=table_writer.FORMATS, help="format on standard output (default: csv)")
     add("--json", action="store_true", help="write the predictions as JSON on stdout")
     add("--quiet", action="store_true", help="show no progress")
     values = parser.read(argv)

@@ -11,7 +11,7 @@ from shutil import copyfileobj
 from typing import Any, BinaryIO
 
 from pats._errors import InputError
-from pats.measure import written
+from pats.measure import table_writer
 from pats.measure.prediction import Prediction, Predictions
 from pats.measure.trained import Facts, Scores, Trained, load_model
 from pats.run.folder import owned
@@ -156,7 +156,7 @@ class Labelling:
             seen = zip(*(_filled(piece, [name]).texts(name) for name in names), strict=True)
             bare += sum(not any(map(str.strip, texts)) for texts in seen)
             for name, cells in piece.cells.items():
-                types[name] = written.arrow_type(cells, types.get(name))
+                types[name] = table_writer.arrow_type(cells, types.get(name))
             table |= dict.fromkeys(piece.columns)
             count += len(piece)
         if bare:
@@ -234,8 +234,8 @@ class Labelling:
         Returns:
             How often each class, or each of several labels, was predicted.
         """
-        with owned.writing(out), written.atomic(out) as file:
-            return self.write(file, written.format_of(out), defuse, on_piece)
+        with owned.writing(out), table_writer.atomic(out) as file:
+            return self.write(file, table_writer.format_of(out), defuse, on_piece)
 
     def write(
         self,
@@ -244,9 +244,9 @@ class Labelling:
         defuse: bool = False,
         on_piece: Callable[[list[Prediction]], None] = lambda piece: None,
     ) -> Counter[str]:
-        """Write the labelled table to an open file, in one of ``written.FORMATS``; else as ``write_file``."""
+        """Write the labelled table to an open file, in one of the writer's formats; else as ``write_file``."""
         counts: Counter[str] = Counter()
-        writer = written.writer(file, kind, defuse, self.types)
+        writer = table_writer.writer(file, kind, defuse, self.types)
         done = 0
         for rows, said in self.pieces():
             ours = [_told(one, self.top_k is not None) for one in said]
@@ -358,5 +358,5 @@ def check_out(out: Path, table: Path | None, folder: Path, force: bool = False) 
         inputs = [*([] if table is None else [table]), *(one for one in folder.rglob("*") if one.is_file())]
         if out.exists() and any(out.samefile(file) for file in inputs if file.exists()):
             raise InputError(f"{out} is the table or a file of the model: name another file with --out")
-    written.format_of(out)
-    written.check(out, force)
+    table_writer.format_of(out)
+    table_writer.check(out, force)

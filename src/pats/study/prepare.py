@@ -162,7 +162,7 @@ def check_models(
     """
     from pats.run.model import classifier
     from pats.run.seeds import own_generators
-    from pats.study.calibrate import seconds_of
+    from pats.study.step_time import seconds_of
 
     seconds: dict[tuple[str, str], float] = {}
     classes, needs = next(iter(labels.values())), []

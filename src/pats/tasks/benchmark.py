@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pats.tasks import folder, hub
+from pats.tasks import glue_files, hub
 from pats.tasks._data import TaskData
 from pats.tasks._task import Asked, Task
 from pats.tasks.glue import GLUE, GlueTask
@@ -34,7 +34,7 @@ class Glue(Task):
     def folder(self, asked: Asked) -> TaskData:
         """The official files."""
         assert asked.data is not None
-        return folder.load(self.official, asked.data, asked.need)
+        return glue_files.load(self.official, asked.data, asked.need)
 
     def hub(self, asked: Asked) -> TaskData:
         """The data set on the hub."""

@@ -13,12 +13,12 @@ from pats.tasks._text import key
 from pats.tasks.audit import Finding, Row
 from pats.tasks.audit.finding import count
 from pats.tasks.audit.labels import NO_GOLD, lost
+from pats.tasks.cell_lists import unwritten
 from pats.tasks.columns import SPLIT_COLUMNS, Columns, names_of, usual
 from pats.tasks.reading import WARNING, Table, is_frame, open_table
 from pats.tasks.split_names import NAMES
 from pats.tasks.table_folder import tables_in
 from pats.tasks.times import times_of
-from pats.tasks.written import unwritten
 
 _LIKE_A_SPLIT = re.compile(r"split|^((data|sub)?_?sets?|dataset_type|part|partition|phase)$")
 

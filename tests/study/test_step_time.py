@@ -9,8 +9,8 @@ from pats.run.model import classifier
 from pats.run.spec import Run
 from pats.run.trainer import Order
 from pats.study import Study
-from pats.study.calibrate import seconds_of, usual
 from pats.study.prepare import check_models
+from pats.study.step_time import seconds_of, usual
 from pats.tasks import Split, load
 from support.tables import labelled_rows, write_table
 
