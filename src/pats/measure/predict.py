@@ -244,7 +244,7 @@ class Labelling:
         defuse: bool = False,
         on_piece: Callable[[list[Prediction]], None] = lambda piece: None,
     ) -> Counter[str]:
-        """Write the labelled table to an open file, in one of the writer's formats; else as ``write_file``."""
+        """Write the labelled table to an open file, in one of the formats; else as ``write_file``."""
         counts: Counter[str] = Counter()
         writer = table_writer.writer(file, kind, defuse, self.types)
         done = 0
