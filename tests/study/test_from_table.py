@@ -1,5 +1,6 @@
 """Three lines of Python: from a table, in a file or in memory, to its study and its folder."""
 
+import importlib
 import io
 import json
 import math
@@ -64,6 +65,33 @@ def test_standard_input_is_kept_in_the_folder_as_it_came(table, tmp_path, monkey
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(InputError, match="standard input is closed"):
         with_piped(study, "x")
+
+
+@pytest.mark.parametrize("door", ["compare", "sweep", "data_size"])
+def test_every_study_reads_standard_input_once(table, tmp_path, monkeypatch, door):
+    """Each hands on a study whose data are in a file of its folder."""
+    content, handed_on = table.read_bytes(), []
+
+    class Handed(Exception):
+        pass
+
+    def hand_on(study, *_, **__):
+        handed_on.append(study)
+        raise Handed
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    inner = "compare" if door == "data_size" else "conduct"
+    monkeypatch.setattr(importlib.import_module(f"pats.study.{door}"), inner, hand_on)
+    study = Study(run=Run(data="-", label="label"), seeds=1, models=("m",))
+    start = {
+        "compare": lambda: pats.compare(study, "x"),
+        "sweep": lambda: pats.sweep(pats.Sweep(study), "x"),
+        "data_size": lambda: importlib.import_module("pats.study.data_size").data_size(study, out="x"),
+    }[door]
+    with pytest.raises(Handed):
+        start()
+    assert Path(handed_on[0].run.data).read_bytes() == content
+    assert handed_on[0].run.data.startswith("x/data/")
 
 
 @pytest.mark.parametrize("kind", ["pandas", "path"])

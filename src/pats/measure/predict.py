@@ -151,9 +151,10 @@ class Labelling:
             if not names:
                 names, notes = _columns(piece, text, text_pair, facts)
                 notes = [*piece.notes, *notes]
+            read = _filled(piece, names)
             for name in names:
-                unsupported.check_whole(_filled(piece, [name]), name)
-            seen = zip(*(_filled(piece, [name]).texts(name) for name in names), strict=True)
+                unsupported.check_whole(read, name)
+            seen = zip(*map(read.texts, names), strict=True)
             bare += sum(not any(map(str.strip, texts)) for texts in seen)
             for name, cells in piece.cells.items():
                 types[name] = table_writer.arrow_type(cells, types.get(name))

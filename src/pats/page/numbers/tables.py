@@ -177,8 +177,8 @@ def _group(task: str, model: str, cells: Sequence[Cell]) -> Group:
     scores = [cell.test if tested else cell.dev for cell in cells]
     plain = next((s for cell, s in zip(cells, scores, strict=True) if cell.label == PLAIN), {})
     split = "test" if tested else "dev"
-    compared = [cell for cell in cells if not (cell.control or cell.simple or _favoured(cell, split))]
-    family = sum(cell.label != PLAIN for cell in compared)
+    compared = [not (cell.control or cell.simple or _favoured(cell, split)) for cell in cells]
+    family = sum(one and cell.label != PLAIN for one, cell in zip(compared, cells, strict=True))
     differences = [
         None
         if cell.label == PLAIN
@@ -189,8 +189,8 @@ def _group(task: str, model: str, cells: Sequence[Cell]) -> Group:
     ]
     raw = {
         index: difference.p
-        for index, (cell, difference) in enumerate(zip(cells, differences, strict=True))
-        if difference is not None and difference.p is not None and cell in compared
+        for index, difference in enumerate(differences)
+        if difference is not None and difference.p is not None and compared[index]
     }
     # A method whose runs failed still counts in the family: missing p-values are 1.
     padded = [*raw.values(), *[1.0] * (family - len(raw))]

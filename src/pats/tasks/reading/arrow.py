@@ -113,12 +113,11 @@ def of_frame(frame: Any, name: str) -> Table:
 
 def cells_of(column: Any) -> Any:
     """The cells of a series of pandas, an array of NumPy or Arrow, or a tensor; what else it is, as it is."""
-    if type(column).__module__.partition(".")[0] == "datasets":
+    package = type(column).__module__.partition(".")[0]
+    if package == "datasets":
         return list(column)
-    if type(column).__module__.partition(".")[0] == "pandas":
-        column = (
-            try_import("pandas", "notebook").Series(column).astype(object)
-        )  # of an index, or of categories
+    if package == "pandas":  # also an index, or categories
+        column = try_import("pandas", "notebook").Series(column).astype(object)
         column = column.where(column.notna(), None)
     for turn in ("to_pylist", "tolist", "to_list"):
         if hasattr(column, turn):
