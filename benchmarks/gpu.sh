@@ -53,7 +53,7 @@ fi
 }
 for method in vanilla pats; do
     rm -rf "$OUT/$method"
-    part "run_$method" 50 sh -c "$PYTHON -m pats.cli run --task grammar --model minilm --method $method --steps $steps \
+    part "run_$method" 50 sh -c "$PYTHON -m pats run --task grammar --model minilm --method $method --steps $steps \
         --quiet --json --out '$OUT/$method' >'$OUT/run_$method.json'"
     rm -rf "$OUT/$method"
 done

@@ -26,7 +26,7 @@ STOREYS = (
     "results",
     "page",
     "study",
-    "cli",
+    "cli __main__",
 )
 HEIGHT = {room: height for height, storey in enumerate(STOREYS) for room in storey.split()}
 MODELS = {"run", "measure", "study"}  # what a page does not know: it reads results

@@ -312,7 +312,7 @@ def test_what_lines_and_files_of_a_block_are():
     [
         ("pats run --lr 1", ["run", "--lr", "1"]),
         ("zcat a | pats predict M - > out", ["predict", "M", "-"]),
-        ("torchrun --nproc-per-node 2 -m pats.cli run --lr 1", ["run", "--lr", "1"]),
+        ("torchrun --nproc-per-node 2 -m pats run --lr 1", ["run", "--lr", "1"]),
         ("make test", None),
     ],
 )

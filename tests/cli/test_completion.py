@@ -28,7 +28,7 @@ done
 @pytest.fixture(scope="module")
 def script(tmp_path_factory):
     path = tmp_path_factory.mktemp("completion") / "pats.bash"
-    command = [sys.executable, "-m", "pats.cli", "completion", "bash"]
+    command = [sys.executable, "-m", "pats", "completion", "bash"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     path.write_text(done.stdout)
     return path

@@ -73,7 +73,7 @@ def argv_of(line: str) -> list[str] | None:
         if words[:1] == ["pats"]:
             return words[1:]
         if words[:1] == ["torchrun"] or words[:2] == ["accelerate", "launch"]:
-            return words[words.index("pats.cli") + 1 :]
+            return words[words.index("pats") + 1 :]
     return None
 
 

@@ -92,6 +92,11 @@ def votes(names, agree):
         (("annotator_alice", "annotator_bob"), 0.1, True),
         (("rater_1_label", "rater_2_label"), 0.1, True),
         (("a1", "a2", "a3", "a4"), 0.95, True),
+        (("label_ann", "label_bob"), 0.9, True),
+        (("Ann view", "Bob view", "Carol view"), 0.9, True),
+        (("gold", "pred"), 0.9, True),
+        (("label_joy", "label_fear", "label_rage"), 0.1, False),
+        (("gold", "silver"), 0.1, False),
         (("topic_1", "topic_2", "topic_3"), 0.0, False),
         (("rude", "threat", "spam"), 0.95, False),
         (tuple(f"code_{i}" for i in range(12)), 0.95, False),  # so many do not vote
@@ -103,7 +108,9 @@ def test_the_votes_of_several_people_are_no_labels(tmp_path, names, agree, asked
         assert label_of(tmp_path, row) == names
         return
     every = " ".join(f"'{name}'" if " " in name else name for name in names)
-    with pytest.raises(InputError, match=f"look like what several people said .* or say --label {every} if"):
+    with pytest.raises(
+        InputError, match=f"look like what several people or programs said .* or say --label {every} if"
+    ):
         label_of(tmp_path, row)
     assert label_of(tmp_path, row, label=names) == names
     assert label_of(tmp_path, row, kind="multilabel") == names

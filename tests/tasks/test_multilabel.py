@@ -116,6 +116,24 @@ def test_what_may_be_several_labels_is_asked(tmp_path, between):
     assert load(data=path, kind="multilabel").labels == NAMES
 
 
+@pytest.mark.parametrize(
+    ("last", "given"), [(" and ", {}), (", and ", {}), (" & ", {}), (" und ", {"kind": "multilabel"})]
+)
+def test_the_last_of_a_list_in_a_sentence_is_a_label_of_its_own(tmp_path, last, given):
+    cells = ["rude", f"rude, spam{last}threat", "spam, threat", f"rude{last.strip(',')}spam", "threat"]
+    path = table(tmp_path / "a.csv", lambda i: {"label": cells[i % 5]})
+    data = load(data=path, **given)
+    assert data.labels == NAMES
+    assert any("separated by ',' and a word such as 'and'" in note for note in data.notes)
+    assert sum(data.marks(split.label).sum() for split in data.splits.values()) == 120 * 9 / 5
+
+
+def test_a_name_with_and_stays_one_label(tmp_path):
+    cells = ["food", "food, arts and crafts", "crafts", "arts and crafts, crafts"]
+    path = table(tmp_path / "a.csv", lambda i: {"label": cells[i % 4]})
+    assert load(data=path).labels == ("arts and crafts", "crafts", "food")
+
+
 @pytest.mark.parametrize("between", [";", ",", "|", "\n", "\r\n", "/", " - ", "\u3001"])
 def test_votes_in_one_cell_are_asked_about(tmp_path, between):
     cells = [("good", "good", "bad"), ("bad", "good", "bad"), ("good",) * 3, ("bad", "fair", "good")]

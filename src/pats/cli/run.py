@@ -17,7 +17,7 @@ from pats.run import Result, Run, finetune, ranks
 EXAMPLE = """
 pats run --task rte --data glue/ --model bert-base-uncased --method pats --lr 3e-4 --out out/rte
 pats run --data reviews.csv --text review --label stars --model minilm --method pats --out out/reviews
-torchrun --nproc-per-node 2 -m pats.cli run --task rte --data glue/ --model minilm --out out/rte2
+torchrun --nproc-per-node 2 -m pats run --task rte --data glue/ --model minilm --out out/rte2
 """
 
 

@@ -24,6 +24,7 @@ _WHO = re.compile(
     r".*(id|name|e?mail|count|time|date|notes?|comments?)"
 )  # of a person, and not what they said
 _NUMBERED = re.compile(r"(.*?)[ _-]*(\d+|(?<![a-z])[a-z])")  # what is before a number or a single letter
+_JUDGEMENTS = {"gold", "truth", "pred", "predicted", "prediction", "manual", "auto", "human", "machine"}
 _AGREE = 0.5  # the correlation from which on columns are one judgement of several people
 _VOTERS, _ROWS = 9, 1000  # of columns that are compared: at most, and their first rows
 _MANY = 0.8  # different cells a row that names have at most which recur
@@ -114,16 +115,29 @@ def _check_votes(table: Table, names: Sequence[str], found: Sequence[str]) -> No
     called = [name for name in names if _PERSON.fullmatch(key(name)) and not _WHO.fullmatch(key(name))]
     people = called if len(called) > 1 and _same_words(table, called) else []
     stems = [match and match[1] for match in map(_NUMBERED.fullmatch, map(key, found))]
-    numbered = len(set(stems)) == 1 and None not in stems and len(found) <= _VOTERS
-    several = people or (found if numbered and _agreement(table, found) >= _AGREE else [])
+    numbered = len(set(stems)) == 1 and None not in stems
+    judged = numbered or _shared_word(found) or any({*_words(name)} & _JUDGEMENTS for name in found)
+    judged = judged and len(found) <= _VOTERS
+    several = people or (found if judged and _agreement(table, found) >= _AGREE else [])
     if several:
         every = several if {*several} <= {*found} else several[:1]
         as_labels = "they are labels" if len(every) > 1 else "one of them is enough"
         raise InputError(
             f"{table.name} has no column with a usual name for its label, and {', '.join(several)} look like "
-            "what several people said of the same row: write one label of each row, such as the majority's, "
-            f"or say --label {' '.join(map(shlex.quote, every))} if {as_labels}"
+            "what several people or programs said of the same row: write one label of each row, such as the "
+            f"majority's, or say --label {' '.join(map(shlex.quote, every))} if {as_labels}"
         )
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W_]+", key(name))
+
+
+def _shared_word(names: Sequence[str]) -> bool:
+    """Whether all names share their first or last word and have others, as label_ann and label_bob."""
+    words = [_words(name) for name in names]
+    several = bool(words) and min(map(len, words)) > 1
+    return several and any(len({own[place] for own in words}) == 1 for place in (0, -1))
 
 
 def _same_words(table: Table, names: Sequence[str]) -> bool:

@@ -171,7 +171,11 @@ def _separated(names: Sequence[str], kind: str | None) -> tuple[Labels | None, l
                 "or |, list them, or give each label a column of 0 and 1 and name all of these with --label"
             )
         separator = known
-    return _several([multilabel.parts_of(name, separator) for name in names], f"separated by {separator!r}")
+    rows = multilabel.parts_of_all(names, separator)
+    also = any(
+        len(row) > len(multilabel.parts_of(name, separator)) for name, row in zip(names, rows, strict=True)
+    )
+    return _several(rows, f"separated by {separator!r}" + " and a word such as 'and'" * also)
 
 
 def _votes(names: Sequence[str]) -> list[Finding]:

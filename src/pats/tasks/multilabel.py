@@ -28,6 +28,9 @@ _SEPARATORS = (
 )  # the last ones of Chinese and Japanese
 _ASKED = ("#", "/", "&", "+", " and ", " AND ", " und ", " et ", "::", "~", "\\", " ")  # also within a name
 _ALSO_IN_NAMES = (*_ASKED, "_", "-")
+_AND = re.compile(
+    r"(?:(.+?)\s+)?(?:and|und|et|y|e|och|en|&)\s+(.+)", re.IGNORECASE
+)  # the end of "a, b and c"
 _AROUND = " \t\r\n'\""  # what is around a label and no part of it
 YES, NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
 _NO_OR_BLANK = {"", *NO}
@@ -124,9 +127,10 @@ def lists(table: Table, name: str) -> list[tuple[str, ...] | None] | None:
 def separated(labels: Sequence[str]) -> Separated | None:
     """The cells that hold several labels each, such as ``a,b`` beside ``a`` and ``b``; None if none do."""
     for separator in _SEPARATORS:
-        parts = {label: parts_of(label, separator) for label in set(labels)}
+        unique = sorted(set(labels))
+        parts = dict(zip(unique, parts_of_all(unique, separator), strict=True))
         seen = Counter(part for pieces in parts.values() for part in pieces)
-        joint = [label for label in labels if len(parts[label]) > 1]
+        joint = [label for label in labels if separator in label and len(parts[label]) > 1]
         used = {part for label in joint for part in parts[label]}
         # The parts of "Paris, France" and "Lyon, France" hardly recur, those of lists of labels do.
         if joint and sum(seen[part] > 1 for part in used) >= len(used) * 2 / 3:
@@ -194,6 +198,19 @@ def parts_of(label: str, separator: str) -> tuple[str, ...]:
     """The labels of a cell, each once."""
     bare = re.sub(r"^[\[({<]|[\])}>]$", "", label)  # of a list that was written out
     return tuple(part for part in dict.fromkeys(one.strip(_AROUND) for one in bare.split(separator)) if part)
+
+
+def parts_of_all(labels: Sequence[str], separator: str) -> list[tuple[str, ...]]:
+    """The labels of every cell; ``b and c`` in ``a, b and c`` is two, where both are labels elsewhere."""
+    rows = [parts_of(label, separator) for label in labels]
+    known = {part for parts in rows for part in parts}
+    return [_without_and(parts, known) for parts in rows]
+
+
+def _without_and(parts: tuple[str, ...], known: set[str]) -> tuple[str, ...]:
+    match = _AND.fullmatch(parts[-1]) if parts else None
+    last = [part for part in match.groups() if part] if match else []
+    return tuple(dict.fromkeys([*parts[:-1], *last])) if last and known >= {*last} else parts
 
 
 def joined(labels: Sequence[str], names: Iterable[str]) -> str:

@@ -1,0 +1,7 @@
+"""``python -m pats`` is the command ``pats``."""
+
+import sys
+
+from pats.cli import main
+
+sys.exit(main())
