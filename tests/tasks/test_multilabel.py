@@ -134,6 +134,14 @@ def test_a_name_with_and_stays_one_label(tmp_path):
     assert load(data=path).labels == ("arts and crafts", "crafts", "food")
 
 
+def test_numbers_that_are_labels_of_their_own_are_asked_about(tmp_path):
+    cells = ["1", "2", "1/2", "3", "2/3"]
+    path = table(tmp_path / "a.csv", lambda i: {"label": cells[i % 5]})
+    with pytest.raises(InputError, match=r": 48 labels are made of others with '/' between them"):
+        load(data=path)
+    assert load(data=path, kind="multilabel").labels == ("1", "2", "3")
+
+
 @pytest.mark.parametrize("between", [";", ",", "|", "\n", "\r\n", "/", " - ", "\u3001"])
 def test_votes_in_one_cell_are_asked_about(tmp_path, between):
     cells = [("good", "good", "bad"), ("bad", "good", "bad"), ("good",) * 3, ("bad", "fair", "good")]

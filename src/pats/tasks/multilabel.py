@@ -175,7 +175,8 @@ def perhaps_separated(labels: Sequence[str], separators: Sequence[str] = _ASKED)
             for place, part in enumerate(pieces):
                 places.setdefault(part, set()).add(place)
         free = alone | {part for part, own in places.items() if len(own) > 1}
-        if separator != " " and not any(map(str.isalpha, "".join(free))):
+        numbers = separator != " " and not any(map(str.isalpha, "".join(free)))
+        if numbers and not all({*rows} >= {*parts[label]} for label in joint):
             continue  # a date, or so many out of so many
         many = sum(map(rows.__getitem__, joint))
         own = sum(rows[label] for label in joint if free >= {*parts[label]})
