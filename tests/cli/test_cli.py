@@ -1,9 +1,11 @@
 """The command as a whole: help, exit codes, and what it does with an error that reaches it."""
 
 import io
+import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,11 @@ def test_help(argv, capsys):
     assert main(argv) == 0
     out = capsys.readouterr().out
     assert all(verb in out for verb in VERBS)
+
+
+def test_the_page_of_commands_has_every_verb_once():
+    page = Path(__file__).parents[2].joinpath("docs", "commands.md").read_text("utf-8")
+    assert sorted(re.findall(r"^\| .+ \| `pats ([a-z-]+)` \| ", page, re.MULTILINE)) == sorted(VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -35,6 +35,11 @@ def test_every_method_was_measured():
         assert {row["method"] for row in record.read(name).rows} | {"vanilla"} == set(registry())
 
 
+def test_the_page_on_choosing_names_every_method():
+    page = (ROOT / "docs" / "which-method.md").read_text("utf-8")
+    assert set(registry()) <= set(re.findall(r"`([a-z0-9-]+)`", page))
+
+
 def test_the_example_is_about_twenty_lines_and_computes_what_it_says(folder):
     assert len(EXAMPLE.strip().splitlines()) <= 22
     method = create("rdrop:RDrop", {"weight": 0.7})
