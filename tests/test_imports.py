@@ -29,6 +29,15 @@ def test_torch_waits_until_it_is_needed(script):
     assert subprocess.run([sys.executable, "-c", script], stdout=subprocess.DEVNULL).returncode == 0
 
 
+def test_transformers_waits_until_a_model_is_needed():
+    """It takes seconds, and a study that is done, its page, and what its runs are need none."""
+    script = (
+        "import sys, pats.study.compare, pats.study.sweep, pats.cli.report, pats.cli.watch, pats.cli.export"
+    )
+    script += "; sys.exit('transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
 @pytest.mark.parametrize("name", ["hf", "kernels", "measure", "methods", "optim", "philox", "step"])
 def test_importing_pats_brings_its_modules(name):
     script = f"import pats; assert pats.{name}.__name__ == 'pats.{name}'"

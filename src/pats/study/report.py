@@ -17,6 +17,7 @@ from pats.page.numbers import reading, tables
 from pats.results.shapes import SHAPES
 from pats.run.folder import owned
 from pats.run.folder.files import MODEL, write_atomic
+from pats.run.model.exported import read_mark
 from pats.study import partial
 from pats.study.cells import predictions, row_files, with_results
 from pats.study.command import command
@@ -192,8 +193,6 @@ def _write_cards(store: Store, groups: Sequence[tables.Group], cells: Sequence[r
     """A model card in every exported model of the study."""
     if not (store.root / MODEL).is_dir():
         return []
-    from pats.run.model.exported import read_mark  # which brings transformers, and that takes seconds
-
     written = []
     read = reading.read(groups, predictions(store, cells))
     for folder in [store.root / MODEL, *sorted((store.root / MODEL).glob("*/"))]:

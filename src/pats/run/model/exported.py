@@ -3,19 +3,20 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pats import _schema
 from pats.run.folder import checkpoint
 from pats.run.folder.files import MARK, remove
 from pats.run.model import simple, vet
-from pats.run.model.classifier import quiet
 from pats.run.spec import Run
 from pats.step.shard import is_sharded
 from pats.tasks import TaskData
+
+if TYPE_CHECKING:  # a study reads marks, and transformers takes seconds
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def mark(
@@ -52,8 +53,8 @@ def whole_weights(model: nn.Module) -> dict[str, Any] | None:
 
 
 def export(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
     mark: dict[str, Any],
     folder: Path,
     weights: dict[str, Any] | None = None,
@@ -67,6 +68,8 @@ def export(
         folder: Where to; replaced where it exists.
         weights: From ``whole_weights``; None takes the model's own.
     """
+    from pats.run.model.classifier import quiet
+
     temporary = folder.with_name(f".{folder.name}.new")
     remove(temporary)
     with quiet():

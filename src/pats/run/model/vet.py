@@ -11,12 +11,14 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, PreTrainedConfig
 
 from pats._errors import InputError
+
+if TYPE_CHECKING:  # a study looks at files alone, and transformers takes seconds
+    from transformers import PreTrainedConfig
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -183,7 +185,7 @@ def _counts(key: str) -> bool:
     return bool(_COUNT.search(key)) and not _NO_COUNT.search(key)
 
 
-def config(name: str, built: PreTrainedConfig, weights: Weights) -> None:
+def config(name: str, built: "PreTrainedConfig", weights: Weights) -> None:
     """Check that a configuration describes a model of about the size of its weights.
 
     Raises:
@@ -208,8 +210,10 @@ def config(name: str, built: PreTrainedConfig, weights: Weights) -> None:
         )
 
 
-def _size(name: str, built: PreTrainedConfig) -> int:
+def _size(name: str, built: "PreTrainedConfig") -> int:
     """Entries of all parameters and buffers."""
+    from transformers import AutoModelForSequenceClassification
+
     try:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
