@@ -20,14 +20,6 @@ def test_rows_begin_with_what_is_tested_least():
     ]
 
 
-def test_statements_are_counted_where_they_run(tmp_path):
-    code, files = coverage.counted(["tests/test_philox.py"], tmp_path / "counts")
-    percent = {row["module"]: row["percent"] for row in coverage.rows_of(files)}
-    assert code == 0
-    assert percent["philox.py"] > 90
-    assert percent["baselines/tfidf.py"] == 0  # which nothing there imports
-
-
 def test_what_failed_is_run_again_and_counted_with_the_rest(tmp_path):
     """Two tests of one file; the second fails, and passes when the mark that it asks for is there."""
     mark, tests = tmp_path / "mark", tmp_path / "test_two.py"
