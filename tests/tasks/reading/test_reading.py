@@ -339,6 +339,18 @@ def test_a_stream_reads_no_further_than_it_must(tmp_path):
         list(batches)
 
 
+@pytest.mark.parametrize(("codec", "notes"), [("utf-8", 0), ("cp1252", 1)])
+def test_a_long_table_whose_first_accent_comes_late_is_read(tmp_path, codec, notes):
+    row = f"{'word ' * 400},x\n"
+    rows = 3 * SAMPLE // len(row)
+    path = write(tmp_path / "a.csv", f"text,label\n{row * rows}caf\u00e9 noir,y\n".encode(codec))
+    batches = list(stream(path, rows=1000))
+    assert list(batches[-1].rows())[-1] == {"text": "caf\u00e9 noir", "label": "y"}
+    assert [f"(line {rows + 2}), and is read as Windows-1252" in note for note in batches[0].notes] == [
+        True
+    ] * notes
+
+
 def test_a_stream_in_another_encoding_fails_at_its_line(tmp_path):
     path = write(tmp_path / "a.csv", ("text,label\n" + f"{'word ' * 400}é,x\n" * 2000).encode() + b"\xe9,x\n")
     with pytest.raises(InputError, match=r"line \d+ .* UTF-8"):

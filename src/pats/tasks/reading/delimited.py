@@ -7,7 +7,7 @@ from itertools import islice
 
 from pats._errors import InputError
 from pats.tasks.reading import dialect as dialects
-from pats.tasks.reading.encoding import damaged, decode, detect
+from pats.tasks.reading.encoding import Encoding, damaged, decode, detect
 from pats.tasks.reading.source import Source
 from pats.tasks.reading.table import Table, framed, named
 
@@ -37,6 +37,8 @@ def stream(source: Source, size: int, quoting: str | None = None) -> Iterator[Ta
     sample = source.start(SAMPLE)
     partial = len(sample) == SAMPLE
     encoding = detect(sample, source.name, partial)
+    if partial and source.plain and encoding.codec == "utf-8" and sample.isascii():
+        encoding = _further_on(source) or encoding
     beginning = sample.decode(encoding.codec, "ignore" if partial else "strict")
     if partial:
         beginning = beginning[: max(beginning.rfind("\n"), beginning.rfind("\r")) + 1] or beginning
@@ -68,3 +70,16 @@ def stream(source: Source, size: int, quoting: str | None = None) -> Iterator[Ta
         if len(batch) < size:
             return
         first = False
+
+
+def _further_on(source: Source) -> Encoding | None:
+    """The encoding by the first part of a file that is not ASCII; None where none is."""
+    lines = 0
+    try:
+        while part := source.file.read(SAMPLE):
+            if not part.isascii():
+                return detect(part, source.name, partial=True, before=lines)
+            lines += part.count(b"\n")
+    finally:
+        source.file.seek(0)
+    return None

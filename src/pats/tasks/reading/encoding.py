@@ -40,13 +40,14 @@ class Encoding:
     note: str | None = None
 
 
-def detect(raw: bytes, name: str, partial: bool = False) -> Encoding:
+def detect(raw: bytes, name: str, partial: bool = False, before: int = 0) -> Encoding:
     """The encoding of a text: a byte order mark says it, else UTF-8, UTF-16 by its zeros, Windows-1252.
 
     Args:
         raw: The text, or its beginning.
         name: What messages call it.
-        partial: It is the beginning alone, which may end within a character.
+        partial: It is a part alone, which may end within a character.
+        before: Lines before it.
 
     Raises:
         InputError: It is no text, in none of these encodings, or damaged.
@@ -58,7 +59,7 @@ def detect(raw: bytes, name: str, partial: bool = False) -> Encoding:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
         if not (partial and error.reason == "unexpected end of data"):
-            return _other(raw, name, error)
+            return _other(raw, name, error, before)
     zeros = _zeros(raw)
     if zeros is not None:
         return Encoding(zeros, "The text is in UTF-16, without a byte order mark.")
@@ -115,7 +116,7 @@ def _zeros(raw: bytes) -> str | None:
     return "utf-16-be" if even > 0.4 * half and odd < 0.1 * half else None
 
 
-def _other(raw: bytes, name: str, error: UnicodeDecodeError) -> Encoding:
+def _other(raw: bytes, name: str, error: UnicodeDecodeError, before: int) -> Encoding:
     zeros = _zeros(raw)
     if zeros is not None:
         return Encoding(zeros, "The text is in UTF-16, without a byte order mark.")
@@ -126,9 +127,9 @@ def _other(raw: bytes, name: str, error: UnicodeDecodeError) -> Encoding:
         )
     high = sum(byte > 127 for byte in sample)
     if 2 * sum(map(len, _UTF8.findall(sample))) > high:
-        raise damaged(_line(raw, error.start), name, "utf-8")
+        raise damaged(before + _line(raw, error.start), name, "utf-8")
     text = sample.decode("cp1252", "replace").replace("\ufffd", "\x81")
-    line = _line(raw, error.start)
+    line = before + _line(raw, error.start)
     letters = [one for one in text if one.isalpha()]
     foreign = sum(not one.isascii() for one in letters)
     if _ODD.search(text) or foreign > _LETTERS * len(letters):
