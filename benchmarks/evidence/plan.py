@@ -25,12 +25,14 @@ class Arm:
         options: Its options; missing ones take their defaults.
         times: Factor of all rates, for an optimizer whose rate means another thing.
         passes: What a step costs beside plain fine-tuning's, where it has not been measured.
+        late: It came after arms were tuned and chosen, and is in those stages alone that name it.
     """
 
     method: str
     options: Mapping[str, Value] = field(default_factory=dict)
     times: float = 1.0
     passes: float = 1.0
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,9 @@ class Plan:
                     raise ValueError(f"stage {name} names {min(unknown)}, which the plan does not have")
             if stage.arms and not {*stage.arms.also} <= {*self.arms}:
                 raise ValueError(f"stage {name} names an arm that the plan does not have")
+            late = [arm for arm in (stage.arms.also if stage.arms else ()) if self.arms[arm].late]
+            if late and stage.rate is None:
+                raise ValueError(f"stage {name} names no rate, and {late[0]} was not tuned")
             if stage.arms and stage.arms.of not in [*self.stages][: [*self.stages].index(name)]:
                 raise ValueError(f"stage {name} chooses of {stage.arms.of}, which does not come before it")
         if self.plain not in self.arms:
@@ -155,13 +160,17 @@ class Plan:
     @property
     def digest(self) -> str:
         """Hash of what it says, whatever its comments."""
-        content = json.dumps(asdict(self), sort_keys=False, default=str)
+        said = asdict(self)
+        for arm in said["arms"].values():
+            if not arm["late"]:
+                del arm["late"]  # a plan has the hash that it had before there were late arms
+        content = json.dumps(said, sort_keys=False, default=str)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @property
     def others(self) -> list[str]:
-        """All arms but plain fine-tuning."""
-        return [arm for arm in self.arms if arm != self.plain]
+        """All arms but plain fine-tuning and late ones."""
+        return [name for name, arm in self.arms.items() if name != self.plain and not arm.late]
 
 
 def read(path: Path = PATH) -> Plan:

@@ -167,6 +167,24 @@ def test_stages_follow_one_another_and_runs_are_made_once():
     assert Known(SMALL, rows).spent() == len(rows)
 
 
+def test_a_late_arm_is_in_the_stage_that_names_it_alone():
+    late = dataclasses.replace(PLAN.arms["pats"], options={"budget": 0.02}, late=True)
+    named = Stage(("rte",), (21,), arms=Choice("confirmation", 0, ("d",)), rate=3.0)
+    more = dataclasses.replace(SMALL, arms=SMALL.arms | {"d": late}, stages=SMALL.stages | {"half": named})
+    rows = tuned(RATES)
+    for stage in ("screening", "final", "confirmation"):
+        rows = with_gaps(rows, stage, {"a": 1.0})
+    known = Known(more, rows)
+    assert all(known.ended(stage) for stage in SMALL.stages.values())
+    assert [(job.arm, job.seed, job.rate) for job in known.todo(named)] == [
+        ("plain", 21, 3.0),
+        ("d", 21, 3.0),
+    ]
+    assert not known.ended(named)
+    with pytest.raises(ValueError, match="stage half names no rate, and d was not tuned"):
+        dataclasses.replace(more, stages=SMALL.stages | {"half": dataclasses.replace(named, rate=None)})
+
+
 def test_an_arm_whose_run_failed_is_not_chosen_and_a_rate_that_failed_is_not_taken():
     rows = with_gaps(tuned(RATES), "screening", {"a": 1.0, "b": 2.0, "c": -1.0})
     broken = [
