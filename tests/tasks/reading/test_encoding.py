@@ -4,6 +4,9 @@ from pats._errors import InputError
 from pats.tasks.reading.encoding import decode, detect
 
 PLAIN = "text,label\n" + "nothing but plain letters,x\n" * 20
+RUSSIAN = "текст,метка\r\n" + "поезд и сад 7,да\r\n" * 20
+ARABIC = "text,label\n" + "مرحبا بالعالم,إيجابي\n" * 20
+CHINESE = "text,label\n" + "今天天气很好上上上,好\n" * 20
 
 
 @pytest.mark.parametrize(
@@ -13,6 +16,8 @@ PLAIN = "text,label\n" + "nothing but plain letters,x\n" * 20
         (PLAIN + "naïve café ☕,x\n", "utf-8", None),
         ("\ufeff" + PLAIN, "utf-8", None),
         (PLAIN + "null\x00inside,x\n", "utf-8", None),
+        ("text,label\nnull\x00inside,x\n", "utf-8", None),
+        ("text,label\na\x00b,x\n" * 3, "utf-8", None),
         ("привет мир\n" * 9, "utf-8", None),
         (PLAIN + "naïve café, “so” it’s 5 € – œuvre,x\n", "cp1252", "line 22"),
         ("größer, süß und schön\n" * 9, "cp1252", "line 1"),
@@ -20,6 +25,13 @@ PLAIN = "text,label\n" + "nothing but plain letters,x\n" * 20
         ("straße £5 ½ ©\n", "latin-1", "Windows-1252"),
         (PLAIN + "café", "utf-16", "UTF-16"),
         (PLAIN, "utf-16-le", "without a byte order mark"),
+        (PLAIN, "utf-32-le", "UTF-32, without a byte order mark"),
+        (RUSSIAN, "utf-16-le", "UTF-16, without a byte order mark"),
+        (RUSSIAN, "utf-16-be", "UTF-16, without a byte order mark"),
+        (RUSSIAN.strip(), "utf-16-le", "UTF-16, without a byte order mark"),
+        (ARABIC, "utf-16-be", "UTF-16, without a byte order mark"),
+        (CHINESE, "utf-16-le", "UTF-16, without a byte order mark"),
+        (CHINESE, "utf-32-be", "UTF-32, without a byte order mark"),
         (PLAIN + "café", "utf-16-be", "without a byte order mark"),
         (PLAIN, "utf-32", "UTF-32"),
         ("", "ascii", None),

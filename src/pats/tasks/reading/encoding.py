@@ -1,6 +1,8 @@
 """Which encoding the bytes of a text are in."""
 
+import codecs
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +18,15 @@ _MARKS = (
     (b"\xff\xfe", "utf-16", "UTF-16"),
     (b"\xfe\xff", "utf-16", "UTF-16"),
 )
+_WIDE = {"utf-32-le": "UTF-32", "utf-32-be": "UTF-32", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
 _SAMPLE = 1 << 16
+_NULS, _MOST = 0.002, 0.1  # shares of zero bytes: of a narrow text at most, and in any case
+_ENDS, _PLAIN = (
+    0.1,
+    0.3,
+)  # shares of a wide text: of bytes as of line ends that are some, and of ASCII without any
+
+_NO_TEXT = ("Cc", "Cn", "Co", "Cs")  # Unicode's categories: control, unassigned, private, half of a pair
 
 # A character of several bytes in UTF-8; in Windows-1252 these would be pairs such as "Ã©".
 _UTF8 = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
@@ -41,7 +51,7 @@ class Encoding:
 
 
 def detect(raw: bytes, name: str, partial: bool = False, before: int = 0) -> Encoding:
-    """The encoding of a text: a byte order mark says it, else UTF-8, UTF-16 by its zeros, Windows-1252.
+    """The encoding of a text: a byte order mark says it, else wide ones by their zeros, UTF-8, Windows-1252.
 
     Args:
         raw: The text, or its beginning.
@@ -55,14 +65,14 @@ def detect(raw: bytes, name: str, partial: bool = False, before: int = 0) -> Enc
     for mark, codec, title in _MARKS:
         if raw.startswith(mark):
             return Encoding(codec, title and f"The text is in {title}.")
+    wide = _wide(raw, name)
+    if wide is not None:
+        return Encoding(wide, f"The text is in {_WIDE[wide]}, without a byte order mark.")
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
         if not (partial and error.reason == "unexpected end of data"):
             return _other(raw, name, error, before)
-    zeros = _zeros(raw)
-    if zeros is not None:
-        return Encoding(zeros, "The text is in UTF-16, without a byte order mark.")
     return Encoding("utf-8")
 
 
@@ -104,27 +114,42 @@ def _line(raw: bytes, place: int) -> int:
     return raw.count(b"\n", 0, place) + 1
 
 
-def _zeros(raw: bytes) -> str | None:
-    """UTF-16 without a byte order mark: every second byte of plain letters is zero."""
+def _no_text(name: str) -> InputError:
+    return InputError(f"{name} is no text: save the table as CSV in UTF-8, or pass it as .xlsx or .parquet")
+
+
+def _wide(raw: bytes, name: str) -> str | None:
+    """The encoding of a text without a byte order mark in which a character has two or four bytes, if it is.
+
+    Blanks, commas and line ends have bytes of zero there, whatever the script. With the bytes of a character
+    the other way round, or of a narrow text with a zero or two, these are other characters.
+
+    Raises:
+        InputError: There are such bytes, but in no encoding of these is it a text.
+    """
     sample = raw[:_SAMPLE]
-    half = len(sample) // 2
-    if half < 4:
+    if sample.count(0) <= _NULS * len(sample):
         return None
-    even, odd = sample[0::2].count(0), sample[1::2].count(0)
-    if odd > 0.4 * half and even < 0.1 * half:
-        return "utf-16-le"
-    return "utf-16-be" if even > 0.4 * half and odd < 0.1 * half else None
+    found: dict[str, int] = {}
+    for codec in _WIDE:
+        try:
+            text = codecs.getincrementaldecoder(codec)().decode(sample)
+        except UnicodeDecodeError:
+            continue
+        plain = sum(map(str.isascii, text))
+        ends = sum(map(text.count, "\n\r")) > _ENDS * sum(map(sample.count, (b"\n", b"\r")))
+        broken = any(unicodedata.category(one) in _NO_TEXT and not one.isspace() for one in {*text})
+        if not broken and (ends or plain > _PLAIN * len(text)):
+            found[codec] = plain
+    if not found and sample.count(0) > _MOST * len(sample):
+        raise _no_text(name)
+    return max(found, key=found.__getitem__, default=None)
 
 
 def _other(raw: bytes, name: str, error: UnicodeDecodeError, before: int) -> Encoding:
-    zeros = _zeros(raw)
-    if zeros is not None:
-        return Encoding(zeros, "The text is in UTF-16, without a byte order mark.")
     sample = raw[max(0, error.start - _SAMPLE) : error.start + _SAMPLE]
-    if sample.count(0) > 0.002 * len(sample):
-        raise InputError(
-            f"{name} is no text: save the table as CSV in UTF-8, or pass it as .xlsx or .parquet"
-        )
+    if sample.count(0) > _NULS * len(sample):
+        raise _no_text(name)
     high = sum(byte > 127 for byte in sample)
     if 2 * sum(map(len, _UTF8.findall(sample))) > high:
         raise damaged(before + _line(raw, error.start), name, "utf-8")
