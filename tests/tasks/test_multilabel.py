@@ -117,14 +117,15 @@ def test_what_may_be_several_labels_is_asked(tmp_path, between):
 
 
 @pytest.mark.parametrize(
-    ("last", "given"), [(" and ", {}), (", and ", {}), (" & ", {}), (" und ", {"kind": "multilabel"})]
+    ("last", "given"),
+    [(" and ", {}), (", and ", {}), (" & ", {}), ("; ", {}), ("|", {}), (" und ", {"kind": "multilabel"})],
 )
 def test_the_last_of_a_list_in_a_sentence_is_a_label_of_its_own(tmp_path, last, given):
     cells = ["rude", f"rude, spam{last}threat", "spam, threat", f"rude{last.strip(',')}spam", "threat"]
     path = table(tmp_path / "a.csv", lambda i: {"label": cells[i % 5]})
     data = load(data=path, **given)
     assert data.labels == NAMES
-    assert any("separated by ',' and a word such as 'and'" in note for note in data.notes)
+    assert any("separated by ',' and other signs or 'and'" in note for note in data.notes)
     assert sum(data.marks(split.label).sum() for split in data.splits.values()) == 120 * 9 / 5
 
 

@@ -119,6 +119,21 @@ def test_a_column_is_read_as_the_split_by_its_name_and_its_content(tmp_path, nam
     assert any(f"The splits are those of column '{name}'" in note for note in data.notes) is read
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("header", ["text,label", "TEXT, Label", '"text","label"'])
+def test_files_that_were_joined_are_one_table(tmp_path, mark, header):
+    rows = [f"text {i},{'ab'[i % 2]}" for i in range(60)]
+    text = "\n".join([mark + "text,label", *rows[:30], mark + header, *rows[30:]])
+    (tmp_path / "a.csv").write_text(text, "utf-8")
+    data = load(data=tmp_path / "a.csv")
+    assert (sum(map(len, data.splits.values())), data.labels) == (60, ("a", "b"))
+    lines = "\n".join(
+        f'{mark * (i % 30 == 0)}{{"text": "t {i}", "label": "{"ab"[i % 2]}"}}' for i in range(60)
+    )
+    (tmp_path / "a.jsonl").write_text(lines, "utf-8")
+    assert sum(map(len, load(data=tmp_path / "a.jsonl").splits.values())) == 60
+
+
 @pytest.mark.parametrize(("name", "again"), [("label", 2), ("score", 1)])
 def test_a_header_that_is_repeated_is_no_row(tmp_path, name, again):
     lines = [f"text {i},{i % 2}" for i in range(60)]

@@ -25,6 +25,7 @@ FORMS = {
     "dotted": lambda i: day(i).strftime("%d.%m.%Y"),
     "day first": lambda i: day(i).strftime("%d/%m/%Y"),
     "month first": lambda i: day(i).strftime("%m/%d/%Y"),
+    "digits": lambda i: day(i).strftime("%Y%m%d"),
 }
 
 
@@ -36,7 +37,23 @@ def test_the_newest_rows_are_the_test(tmp_path, form):
     assert [len(own) for own in days.values()] == [42, 9, 9]
     assert max(days["train"]) < min(days["dev"])
     assert max(days["dev"]) < min(days["test"])
-    assert any("the oldest first" in note for note in data.notes)
+    (told,) = (note for note in data.notes if "the oldest first" in note)
+    first, last = (
+        FORMS[form](next(i for i in range(60) if day(i) == when)) for when in (START, max(days["test"]))
+    )
+    assert f"(train {first} to " in told
+    assert f" to {last})" in told
+
+
+@pytest.mark.parametrize("form", ["{:02}.{}", "{}/{}"])
+def test_months_are_in_their_order(tmp_path, form):
+    path = write_table(
+        tmp_path / "a.csv", labelled_rows(AB * 30, when=lambda i: form.format(i % 12 + 1, 2020 + i // 12))
+    )
+    data = load(data=path, time="when")
+    assert [int(text.split()[1]) // 12 for text in data.splits["test"].text] == [4] * len(
+        data.splits["test"].text
+    )
 
 
 def test_rows_of_one_time_stay_together(tmp_path):
@@ -61,6 +78,8 @@ def test_fewer_times_than_parts_are_one_sentence(tmp_path):
         (lambda i: "" if i == 6 else day(i).isoformat(), "line 8 of .* has nothing in column 'when'"),
         (lambda i: f"0{i % 9 + 1}/0{i % 8 + 1}/2024", "may begin with the day or the month"),
         (lambda i: ["2024-01-01", "01.02.2024"][i % 2], "no time like the others"),
+        (lambda i: day(i).strftime("%d.%m"), "does not grow with the time"),
+        (lambda i: day(i).strftime("%d%m%Y"), "does not grow with the time"),
     ],
 )
 def test_what_is_no_time_is_one_sentence(tmp_path, when, said):

@@ -30,7 +30,7 @@ _AN_ID = re.compile(  # a number, a date, a hash, an address
     r"|\S+@\S+\.\S+|https?://\S+"
 )
 _BETWEEN = re.compile(r"[\W_]+")
-_OF_PEOPLE = re.compile("annotator|rater|confidence", re.IGNORECASE)  # of each one, or how sure they are
+_OF_PEOPLE = re.compile("annotator|rater|confidence|answer$", re.IGNORECASE)  # of each, how sure, Prodigy's
 _MOSTLY = 0.9
 _SHOWN = 30  # columns that a message lists
 

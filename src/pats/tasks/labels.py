@@ -175,7 +175,7 @@ def _separated(names: Sequence[str], kind: str | None) -> tuple[Labels | None, l
     also = any(
         len(row) > len(multilabel.parts_of(name, separator)) for name, row in zip(names, rows, strict=True)
     )
-    return _several(rows, f"separated by {separator!r}" + " and a word such as 'and'" * also)
+    return _several(rows, f"separated by {separator!r}" + " and other signs or 'and'" * also)
 
 
 def _votes(names: Sequence[str]) -> list[Finding]:
@@ -233,6 +233,7 @@ def _detect(names: Sequence[str], scores: Sequence[float] | None, named: bool) -
         side = "whole " if whole else ""
         what, detected = counted(count, f"{side}number", f"different {side}numbers"), _kind(scores)
         doubts = audit.names_with_a_point(names, scores)
+        doubts += audit.codes_with_an_e(names) if detected == "regression" else []
         doubts += audit.row_numbers(scores) if detected == "regression" and not named else []
         if doubts:
             return "classification", doubts[0]

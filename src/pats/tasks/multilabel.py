@@ -202,16 +202,20 @@ def parts_of(label: str, separator: str) -> tuple[str, ...]:
 
 
 def parts_of_all(labels: Sequence[str], separator: str) -> list[tuple[str, ...]]:
-    """The labels of every cell; ``b and c`` in ``a, b and c`` is two, where both are labels elsewhere."""
+    """The labels of every cell.
+
+    ``b and c`` in ``a, b and c`` is two, and so is ``b; c``, where both are labels elsewhere.
+    """
     rows = [parts_of(label, separator) for label in labels]
     known = {part for parts in rows for part in parts}
-    return [_without_and(parts, known) for parts in rows]
+    return [tuple(dict.fromkeys(one for part in parts for one in _apart(part, known))) for parts in rows]
 
 
-def _without_and(parts: tuple[str, ...], known: set[str]) -> tuple[str, ...]:
-    match = _AND.fullmatch(parts[-1]) if parts else None
-    last = [part for part in match.groups() if part] if match else []
-    return tuple(dict.fromkeys([*parts[:-1], *last])) if last and known >= {*last} else parts
+def _apart(part: str, known: set[str]) -> Sequence[str]:
+    match = _AND.fullmatch(part)
+    ways = [[one for one in match.groups() if one] if match else []]
+    ways += [list(parts_of(part, separator)) for separator in _SEPARATORS if separator in part]
+    return next((way for way in ways if way and part not in way and known >= {*way}), [part])
 
 
 def joined(labels: Sequence[str], names: Iterable[str]) -> str:

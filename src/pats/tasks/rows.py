@@ -143,6 +143,7 @@ def _of_table(
             None if labels is None else labels[i],
             None if groups is None else groups[i] or table.line(i),  # a row without a group is one by itself
             None if times is None else times[i],
+            "" if asked.time is None else str(table.column(asked.time)[i]).strip(),
         )
         for i, words in enumerate(zip(*texts, strict=True))
     ]
@@ -176,14 +177,22 @@ def _labelled(rows: list[Row], findings: list[Finding], drop: bool, kind: str | 
 
 def without_header(table: Table) -> tuple[Table, list[Finding]]:
     """The table without rows that repeat the names of its columns, as of files that were put together."""
-    rows = zip(*table.cells.values(), strict=True)
-    again = [i for i, row in enumerate(rows) if len(row) > 1 and list(row) == table.columns]
+    names = [name.strip().lower() for name in table.columns]
+    again = [
+        i
+        for i, row in enumerate(zip(*table.cells.values(), strict=True))
+        if len(row) > 1 and all(map(_is_name, row, names))
+    ]
     if not again:
         return table, []
     more = f", and so {count(len(again) - 1, 'other row does', 'other rows do')}" if len(again) > 1 else ""
     message = f"{table.line(again[0])} repeats the names of the columns{more}: such rows are skipped."
     found = Finding("repeated-header", message, {"rows": len(again)}, audit.WARNING)
     return table.without({*again}), [found]
+
+
+def _is_name(cell: Any, name: str) -> bool:
+    return isinstance(cell, str) and cell.strip().lower() == name
 
 
 def reading_note(note: str) -> Finding:

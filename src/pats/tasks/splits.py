@@ -39,7 +39,7 @@ def parts_of(
         if timed:
             divided = by_time([float(rows[i].time or 0) for i in members], shares)
             parts |= {part: [members[i] for i in chosen] for part, chosen in divided.items()}
-            how = "the oldest first, by time"
+            how = f"the oldest first, by time ({_spans(rows, {part: parts[part] for part in shares})})"
         else:
             if grouped:
                 how = f"{how}, no group of which is in two of them"
@@ -63,6 +63,18 @@ def parts_of(
         message = "There is no test split: the verdict is from dev, on which epochs are chosen."
         findings.append(Finding("no-test", message, severity=audit.WARNING))
     return parts, findings
+
+
+def _spans(rows: Sequence[Row], parts: Mapping[str, Sequence[int]]) -> str:
+    """From when to when the parts are, as the table writes it."""
+    ends = {
+        part: [choose(own, key=lambda i: rows[i].time or 0.0) for choose in (min, max)]
+        for part, own in parts.items()
+        if own
+    }
+    return ", ".join(
+        f"{part} {rows[first].when} to {rows[last].when}" for part, (first, last) in ends.items()
+    )
 
 
 def divided_by_seed(

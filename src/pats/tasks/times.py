@@ -15,20 +15,33 @@ RULE = (
     "grow, such as years or seconds"
 )
 _DAYS = re.compile(r"(\d{1,2})([./])(\d{1,2})\2(\d{4})", re.ASCII)
+_MONTHS = re.compile(r"(0?[1-9]|1[0-2])[./]((?:19|20)\d\d)", re.ASCII)
+# Numbers that do not grow with the time: 31.01, and 31012024, which begin with the day or the month.
+_BACKWARD = re.compile(
+    r"(0?[1-9]|[12]\d|3[01])\.(0[1-9]|1[0-2])|(0?[1-9]|[12]\d|3[01])(0[1-9]|[12]\d|3[01])(19|20)\d\d",
+    re.ASCII,
+)
+_FORWARD = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", re.ASCII)  # 20240131
 
 
 def times_of(table: Table, name: str) -> list[float]:
     """When every row was written, as numbers that grow.
 
     The cells of a column are all ISO 8601 dates, with or without a time (UTC, unless they say otherwise), all
-    numbers, all days such as 31.05.2024, or all such as 31/05/2024 where one of them shows which number
-    is the day.
+    numbers, all months such as 05.2024, all days such as 31.05.2024, or all such as 31/05/2024 where one of
+    them shows which number is the day.
 
     Raises:
         InputError: A row has no such time, or the column mixes them.
     """
     cells = table.column(name)
-    for read in (_numbers, _iso, _days):
+    written = [str(cell).strip() for cell in cells]
+    if all(map(_BACKWARD.fullmatch, written)) and not all(map(_FORWARD.fullmatch, written)) and cells:
+        raise InputError(
+            f"column {name!r} of {table.name} has {written[0]!r:.40}, which may begin with the day or the "
+            f"month, and does not grow with the time: {RULE}"
+        )
+    for read in (_months, _numbers, _iso, _days):
         found = read(cells)
         if found is not None and None not in found:
             return [one for one in found if one is not None]
@@ -45,6 +58,12 @@ def times_of(table: Table, name: str) -> list[float]:
     raise InputError(
         f"{table.line(row)} has {what} in column {name!r}, which is no time like the others: {RULE}"
     )
+
+
+def _months(cells: Sequence[Any]) -> list[float | None] | None:
+    """Months of the form 05.2024 or 05/2024; None where a cell is none."""
+    found = [_MONTHS.fullmatch(str(cell).strip()) for cell in cells]
+    return [_day(int(one[2]), int(one[1]), 1) for one in found if one] if all(found) else None
 
 
 def _numbers(cells: Sequence[Any]) -> list[float | None] | None:

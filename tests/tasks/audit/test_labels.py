@@ -13,6 +13,8 @@ from support.tables import labelled_rows, write_table
     [
         (["True", "False", "1"], 3),
         (["yes", "No", "true"], 3),
+        (["TRUE", "FALSE", "WAHR", "FALSCH"], 4),
+        (["oui", "non"], None),
         (["0", "1", "False", "TRUE"], 4),
         (["True", "False"], None),
         (["0", "1"], None),
@@ -37,6 +39,7 @@ def test_true_and_false_in_several_ways(classes, apart):
         (["02-Jan", "05-Mar", "10+"], True),
         (["01-May", "good"], True),
         (["2024-05-01", "good"], False),
+        (["2024-05-01", "2024-01-05", "6-10", "11 - 15", "16+"], True),
         (["10.1.12", "10.2.10"], False),  # versions
         (["1/5", "2/5"], False),
         (["01-May"], False),
@@ -120,6 +123,31 @@ def test_names_with_a_comma_are_asked_about(tmp_path, names, asked):
     errors = [one.message for one in found.findings if one.severity == "error"]
     assert ["parts with ','" in one for one in errors] == [True] * asked
     assert found.labels.kind == ("classification" if asked else "multilabel")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("4/5", "4 / 5", True),
+        ("50%", "50 %", True),
+        ("A 1", "A_1", True),
+        ("A-1", "a 1", True),
+        ("e-mail", "Email", True),
+        ("not_spam", "notspam", True),
+        ("R&amp;D", "R & D", True),
+        ("café", "cafe", True),
+        ("\u0625\u064a\u062c\u0627\u0628\u064a", "\u0627\u064a\u062c\u0627\u0628\u064a", True),
+        ("\U0001f44d", "\U0001f44d\U0001f3fd", True),
+        ("\u0130stanbul", "Istanbul", True),
+        ("1-2", "12", False),
+        ("grade -1", "grade 1", False),
+        ("\u304b", "\u304c", False),  # other letters in Japanese, and the next ones in Russian
+        ("\u043c\u043e\u0439", "\u043c\u043e\u0438", False),
+        ("a", "b", False),
+    ],
+)
+def test_labels_that_a_reader_takes_for_the_same(one, other, same):
+    assert (labels.alike(one) == labels.alike(other)) is same
 
 
 def test_digits_of_another_script_look_alike():

@@ -17,6 +17,9 @@ STRANGE = [*SCORES[:57], "missing", "n.a.", "-"]
 ASKED = {
     "sections": (SECTIONS, "classification", 5),
     "diseases": (["401.9", "428.0", "250.0"] * 20, "classification", 3),
+    "versions": (["3.8", "3.9", "3.10", "3.11"] * 15, "classification", 4),
+    "versions and a whole one": (["4.9", "4.10", "4.11", "5.0"] * 15, "classification", 4),
+    "codes with an e": ([f"{i % 99}E{i % 9}" for i in range(1, 61)], "regression", 0),
     "few, far apart": (["1.1", "1.2", "2.1", "2.2"] * 15, "classification", 4),
     "names with a comma": (["Lee, Ann", "Lee, Bo", "Kay, Ann", "Kay, Bo"] * 15, "classification", 4),
     "row numbers": ([str(i) for i in range(60)], "regression", 0),
@@ -38,6 +41,8 @@ TAKEN = {
     "shares of raters": (["0", "0.17", "0.2", "0.33", "0.5"] * 12, "regression"),
     "sums with noise": (["1.2", "1.2000000000000002", "2.4", "3.6"] * 15, "regression"),
     "acidities": (["6.5", "7.25", "7.4", "8.1"] * 15, "regression"),
+    "sizes of a shoe": (["36.5", "37.0", "37.5", "40.0"] * 15, "regression"),
+    "prices": (["3.50", "4.10", "4.99", "5.00"] * 15, "regression"),
     "scores in two spellings": (["1.5", "1.50", "2.0", "3.7"] * 15, "regression"),
     "sizes and a letter": (["7", "7.5", "8", "8.5", "M"] * 12, "classification"),
     "likes with a burst": (DRAW.sample([*map(str, range(40)), "500", "500", "90000"], 43), "regression"),

@@ -138,3 +138,10 @@ def test_what_may_be_no_title_is_refused(tmp_path, text):
 def test_names_beside_blanks_are_no_title(tmp_path, text, read):
     (tmp_path / "t.csv").write_text(text)
     assert read(tmp_path / "t.csv").column("text") == ["hi"]
+
+
+def test_a_backslash_before_anything_but_a_quote_stays(tmp_path):
+    text = 'text,label\n"say \\"hi\\" in C:\\new\\next",\\N\n"a\\\\b",x\n'
+    (tmp_path / "a.csv").write_text(text)
+    rows = list(open_table(tmp_path / "a.csv").rows())
+    assert rows == [{"text": 'say "hi" in C:\\new\\next', "label": "\\N"}, {"text": "a\\b", "label": "x"}]

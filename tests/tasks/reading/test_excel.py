@@ -66,3 +66,14 @@ def test_titles_above_the_header_are_skipped_and_said(tmp_path):
     table = open_table(write_workbook(tmp_path / "a.xlsx", {"s": rows}))
     assert (table.columns, list(table.places)) == (["text", "label"], [5])
     assert table.notes == ["The names of the columns are in row 4: what is above is a title."]
+
+
+def test_numbers_that_a_workbook_rounds_are_told(tmp_path):
+    ids = [1234567890123456789, 9999999990123456789]
+    path = write_workbook(tmp_path / "a.xlsx", {"s": [["id", "text"], *([one, "t"] for one in ids)]})
+    table = open_table(path)
+    (note,) = table.notes
+    assert "Column 'id' holds numbers of more than 15 digits" in note
+    assert [f"{float(cell):.6g}" for cell in table.column("id")] == ["1.23457e+18", "1e+19"]
+    path = write_workbook(tmp_path / "b.xlsx", {"s": [["id", "text"], [123456789012345, "t"]]})
+    assert (open_table(path).notes, open_table(path).column("id")) == ([], [123456789012345])

@@ -150,3 +150,17 @@ def test_an_object_of_texts_and_labels_is_a_table(tmp_path):
     for record in (dict(list(entries.items())[:19]), wide):
         (tmp_path / "a.json").write_text(json.dumps(record))
         assert len(open_table(tmp_path / "a.json")) == 1
+
+
+DOUBLED = {
+    "a.jsonl": '{"text": "t", "label": "a"}\n{"text": "t", "label": "a", "label": "b"}\n',
+    "b.json": '[{"text": "t", "label": "a", "label": "b"}]',
+    "c.json": '{"text": "t",\n "label": "a"}\n{"text": "t",\n "label": "a", "label": "b"}\n',
+}
+
+
+@pytest.mark.parametrize("name", DOUBLED)
+def test_a_key_that_a_record_has_twice_is_an_error(tmp_path, name):
+    (tmp_path / name).write_text(DOUBLED[name])
+    with pytest.raises(InputError, match="has the key 'label' twice: keep one of the two"):
+        open_table(tmp_path / name)

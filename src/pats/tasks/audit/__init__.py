@@ -16,6 +16,7 @@ from pats.tasks.audit.notation import (
     with_minus,
 )
 from pats.tasks.audit.numbers import (
+    codes_with_an_e,
     constant_scores,
     far_scores,
     marks,
@@ -40,6 +41,7 @@ __all__ = [
     "audit",
     "blank_marks",
     "by_weight",
+    "codes_with_an_e",
     "has_decimal_commas",
     "left_out",
     "marked_numbers",

@@ -69,7 +69,7 @@ def left_out(
         )
     severity = WARNING if alike or labels else NOTE
     return [
-        *(() if named else _refused(table, rest)),
+        *_refused(table, rest),
         Finding("left-out", message, {"columns": len(rest)}, severity),
     ]
 

@@ -25,6 +25,7 @@ class Row:
         labels: Its labels, where the table lists several of them; else None.
         group: What it belongs to; rows of one group are never divided. None without groups.
         time: When it was written, as a number that grows; None without times.
+        when: The same as written in the table.
     """
 
     texts: tuple[str, ...]
@@ -35,6 +36,7 @@ class Row:
     labels: tuple[str, ...] | None = None
     group: str | None = None
     time: float | None = None
+    when: str = ""
 
     @cached_property
     def key(self) -> tuple[str, ...]:

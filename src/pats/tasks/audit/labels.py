@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from html import unescape
 
 from pats.tasks._text import key, shown
 from pats.tasks.audit.finding import SHOWN, WARNING, Finding, Row, count
@@ -11,9 +12,16 @@ from pats.tasks.audit.finding import SHOWN, WARNING, Finding, Row, count
 _ZEROS = re.compile(r"^([+-]?)0+(?=\d+$)", re.ASCII)
 _POINT_ZERO = re.compile(r"^([+-]?\d+)\.0+$", re.ASCII)
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
-_BETWEEN = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=[^\W\d_])")  # letters: 1-2 is another label than 12
+_LETTER = r"[^\W\d_]"
+_BETWEEN = re.compile(rf"(?<={_LETTER})[\s_-]+(?={_LETTER})")  # letters: 1-2 is another label than 12
+_BEFORE_A_NUMBER = re.compile(rf"(?<={_LETTER})(?:[\s_]+|-)(?=\d)")
+_AROUND = re.compile(r"\s*([/%.&+:])\s*")  # blanks beside a sign
+_TONE = re.compile("[\U0001f3fb-\U0001f3ff]")  # of a hand's skin
 _LETTERS = str.maketrans("аеорсухіјѕ", "aeopcyxijs")  # Cyrillic ones that look as Latin ones do
-_TRUTH = ({"true", "1", "yes", "t", "y"}, {"false", "0", "no", "f", "n"})
+_TRUTH = (
+    {"true", "1", "yes", "t", "y", "wahr", "ja", "vrai", "oui", "verdadero", "sí", "si"},
+    {"false", "0", "no", "f", "n", "falsch", "nein", "faux", "non", "falso"},
+)
 _ERRORS = {"#name?", "#ref!", "#value!", "#div/0!", "#num!", "#null!"}  # of a spreadsheet's formulas
 LOST = {"nan", "null", "n/a", "n.a.", "<na>", "#n/a", r"\n", *_ERRORS}  # what programs write for none
 _UNDONE = {"todo", "tbd", "unlabeled", "unlabelled"}  # what people write where a label is still to come
@@ -22,12 +30,13 @@ _DOUBTFUL = LOST | _UNDONE | {"none", "na", "nil", "missing", "?", "-", "."}  # 
 _MONTH = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _MADE = re.compile(rf"\d\d?[- ]({_MONTH})|({_MONTH})[- ]\d\d", re.IGNORECASE | re.ASCII)  # of 1/5 and 5-1
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]00:00:00)?|\d\d?/\d\d?/(\d\d){1,2}|\d\d?\.\d\d?\.\d{4}", re.ASCII)
+_RANGE = re.compile(r"\d+ ?[-–/] ?\d+|\d+\+", re.ASCII)  # beside which a date was one, too
 MANY = 200  # classes up to which PATS is tried
 _MOSTLY = 0.8  # the share of rows from which a class is called large
 
 
 def spellings(rows: Sequence[Row], classes: Sequence[str]) -> list[Finding]:
-    """Labels that differ in case, blanks, dashes, quotes, Unicode form, zeros or like letters alone.
+    """Labels that differ in case, blanks, dashes, quotes, accents, Unicode form, zeros or like letters alone.
 
     Args:
         rows: The rows.
@@ -63,7 +72,9 @@ def dates(classes: Sequence[str]) -> list[Finding]:
         classes: The names of the classes.
     """
     made = [name for name in classes if _MADE.fullmatch(name)]
-    dated = made if made or not all(map(_DATE.fullmatch, classes)) else list(classes)
+    iso = [name for name in classes if _DATE.fullmatch(name)]
+    ranges = [name for name in classes if _RANGE.fullmatch(name)]
+    dated = [*made, *iso] if made or len(iso) + len(ranges) == len(classes) else []
     if not dated or len(classes) < 2:
         return []
     message = (
@@ -75,11 +86,23 @@ def dates(classes: Sequence[str]) -> list[Finding]:
 
 def alike(name: str) -> str:
     """What labels have in common that a reader takes for the same one."""
-    folded = key(name).translate(_LETTERS).strip("'\"“”‘’")
+    folded = _unaccented(_TONE.sub("", key(unescape(name)))).translate(_LETTERS).strip("'\"“”‘’")
     folded = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in folded)
     folded = folded[:-1] if folded[-1:] in (".", ":") and len(folded) > 2 else folded
-    folded = _BETWEEN.sub(" ", _DASHES.sub("-", folded))
+    folded = _BEFORE_A_NUMBER.sub(" ", _BETWEEN.sub("", _AROUND.sub(r"\1", _DASHES.sub("-", folded))))
     return _POINT_ZERO.sub(r"\1", _ZEROS.sub(r"\1", folded)) or key(name)
+
+
+def _unaccented(text: str) -> str:
+    """The text without the marks on Latin and Arabic letters; those of other scripts make other letters."""
+    if text.isascii():
+        return text
+    kept: list[str] = []
+    for one in unicodedata.normalize("NFD", text):
+        marked = unicodedata.combining(one) and kept
+        if not (marked and unicodedata.name(kept[-1], "").startswith(("LATIN", "ARABIC"))):
+            kept.append(one)
+    return unicodedata.normalize("NFC", "".join(kept))
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -88,9 +88,10 @@ def constant_scores(scores: Sequence[float]) -> list[Finding]:
 def names_with_a_point(labels: Sequence[str], scores: Sequence[float]) -> list[Finding]:
     """Fractions that recur and may be names, as of sections, versions or diseases.
 
-    That is where two spellings would be one score, where every whole part counts from its own first fraction
-    (1.1, 1.2, 2.1), and where all are of three digits with a short fraction (401.9). Scores from -1 to 1,
-    halves, and those with three decimals are none.
+    That is where two spellings would be one score, where a fraction ends in a zero that others have not (3.10
+    beside 3.9), where every whole part counts from its own first fraction (1.1, 1.2, 2.1), and where all are
+    of three digits with a short fraction (401.9). Scores from -1 to 1, halves, and those with three decimals
+    are none.
     """
     different = sorted(set(scores))
     fractions = {label: score for label, score in zip(labels, scores, strict=True) if not score.is_integer()}
@@ -104,8 +105,12 @@ def names_with_a_point(labels: Sequence[str], scores: Sequence[float]) -> list[F
     for label, score in sorted(fractions.items()):
         spelled[score].append(label)
     double = next((names for names in spelled.values() if len(names) > 1), None)
+    lengths = {label: len(label.partition(".")[2]) for label in fractions}
+    zero = next((one for one in fractions if one[-1] == "0" and lengths[one] > min(lengths.values())), None)
     what = None
-    if double is not None and not pointed:
+    if zero is not None and (double is None or not pointed):
+        what = f"{shown(zero)} would be the score {fractions[zero]:g}"
+    elif double is not None and not pointed:
         what = f"{shown(double[0])} and {shown(double[1])} would be one score"
     elif 1 < len(different) <= FEW and (_counted(labels) or all(abs(score) >= 100 for score in different)):
         what = f"such as {', '.join(f'{one:g}' for one in different[:SHOWN])}"
@@ -113,6 +118,16 @@ def names_with_a_point(labels: Sequence[str], scores: Sequence[float]) -> list[F
         return []
     message = f"its labels may be names with a point, as of sections or versions ({what}): {_ASK}"
     return [Finding("kind", message, {"labels": len(different)}, ERROR)]
+
+
+def codes_with_an_e(labels: Sequence[str]) -> list[Finding]:
+    """Labels that are all of the form 12E3, which may be codes, or 12000."""
+    if len(labels) < 2 or not all(map(re.compile(r"\d+[eE]\d+", re.ASCII).fullmatch, labels)):
+        return []
+    message = (
+        f"its labels may be codes, such as {shown(labels[0])}, or numbers ({float(labels[0]):g}): {_ASK}"
+    )
+    return [Finding("kind", message, {"labels": len(set(labels))}, ERROR)]
 
 
 def _counted(labels: Sequence[str]) -> bool:

@@ -18,6 +18,7 @@ _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _FIRST = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}  # the separator that a name promises
 _EXCEL = re.compile(r"sep=(.)\r?(?:\n|\r|$)", re.IGNORECASE)
 _SPACED = re.compile(r'[,;\t|] +"')
+_MARK = "\ufeff"  # at the start of a file that was joined to another
 _LOOKED = 100  # lines among which a title is looked for, and what is below it
 _FEW = 0.05  # the share of rows up to which rows of several lines look like a fault
 _LONGEST = 1 << 28  # characters of a cell of a file that is not held whole
@@ -54,6 +55,10 @@ class Dialect:
             csv.Error: A quote is where none may be, or is not closed.
         """
         plain = self.quoting == "none"
+        lines = (line.removeprefix(_MARK) for line in lines)
+        if self.quoting == "backslash":  # else Python would drop that of \\N, and of a path
+            escaped = re.compile(rf'\\(?:(["\\\r\n]|{re.escape(self.separator)})|)')
+            lines = (escaped.sub(lambda one: one[0] if one[1] else r"\\", line) for line in lines)
         reader = csv.reader(
             lines,
             delimiter=self.separator,
@@ -185,12 +190,15 @@ def fitted(record: Record, width: int, name: str) -> Record:
         return record._replace(cells=cells[:width])  # separators at the end
     if len(cells) < width and not any(cell.strip() for cell in cells):
         return record._replace(cells=[*cells, *[""] * (width - len(cells))])  # a row of blanks
-    above = len(cells) > width and record.start <= ABOVE
-    title = "; if a title stands above the names of the columns, remove it" if above else ""
-    raise InputError(
-        f"line {record.start} of {name} has {len(cells)} columns, but its header has {width}: mend the row, "
-        f"or get the file again if it is cut{title}"
+    more = len(cells) > width
+    title = "; if a title stands above the names of the columns, remove it" if record.start <= ABOVE else ""
+    mend = (
+        f" (a cell that holds the separator needs quotes){title}"
+        if more
+        else ", or get the file again if it is cut"
     )
+    columns = f"{len(cells)} columns, but its header has {width}"
+    raise InputError(f"line {record.start} of {name} has {columns}: mend the row{mend}")
 
 
 def broken(start: int, name: str, error: csv.Error) -> str:

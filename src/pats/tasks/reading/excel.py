@@ -8,6 +8,8 @@ from pats._imports import try_import
 from pats.tasks.reading.source import Source, seekable
 from pats.tasks.reading.table import WARNING, Table, blank, framed, title_rows
 
+_LARGEST = 1e15  # the whole number from which on a workbook rounds
+
 
 def read(source: Source, sheet: str | None = None) -> Table:
     """One sheet: the one that was named, else the first that holds anything.
@@ -64,16 +66,27 @@ def _sheet(sheet: Any, name: str) -> Table:
     names = ["" if cell is None else str(cell) for cell in header]
     first = top + titles + 2
     table = framed(name, names, rest, range(first, first + len(rest)), "row")
+    long = [one for one, cells in table.cells.items() if any(map(_is_rounded, cells))]
+    if long:
+        table.notes.append(
+            f"{WARNING}Column {long[0]!r} holds numbers of more than 15 digits, which a workbook rounds, so "
+            "that different ones may have become one: store such numbers as text where the table is made."
+        )
     if titles:
         table.notes.append(f"The names of the columns are in row {first - 1}: what is above is a title.")
     return table
+
+
+def _is_rounded(cell: Any) -> bool:
+    """Whether a number has more digits than a workbook keeps."""
+    return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) >= _LARGEST
 
 
 def _cell(cell: Any) -> Any:
     if blank(cell):
         return None
     if isinstance(cell, float) and cell.is_integer():
-        return int(cell)
+        return cell if _is_rounded(cell) else int(cell)
     if isinstance(cell, datetime) and (cell.hour, cell.minute, cell.second) == (0, 0, 0):
         cell = cell.date()
     return cell.isoformat() if isinstance(cell, date) else cell

@@ -1,6 +1,7 @@
 """JSON: a record a line, a list of records, and the other ways in which tables are written."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -14,6 +15,7 @@ from pats.tasks.reading.table import WARNING, Table, framed
 from pats.tasks.split_names import NAMES
 
 _WRAPPERS = ("data", "rows", "records", "examples", "items")  # keys of the list in an object that holds one
+_MARK = "\ufeff"  # of a file that was joined to another
 _ENTRIES = 20  # of an object of texts and labels; a record has fewer
 _ADVICE = 'write a list of records, such as [{"text": "...", "label": "..."}], or a record a line'
 
@@ -74,10 +76,12 @@ def _table(text: str, source: Source) -> Table:
     name, start = source.name, text.lstrip()[:1]
     if start != "[" and _lines(text, source):
         return _of_records(*_by_line(text, name), name, "line")
-    if start == "{" and (records := _concatenated(text)) is not None:
+    if start == "{" and (records := _concatenated(text, name)) is not None:
         return _of_records(*records, name, "line")
     try:
-        values = json.loads(text)
+        values = json.loads(text, object_pairs_hook=_object)
+    except _Twice as error:
+        raise _doubled(f"an object in {name}", error) from None
     except json.JSONDecodeError as error:
         if start == "[" and source.suffix != ".json" and "\n" in text.strip():
             return _of_records(*_by_line(text, name), name, "line")
@@ -130,9 +134,9 @@ def _texts_and_labels(values: Mapping[Any, Any]) -> bool:
     return sum(" " in str(key).strip() for key in values) > len(values) / 2
 
 
-def _concatenated(text: str) -> tuple[list[dict[str, Any]], list[int]] | None:
+def _concatenated(text: str, name: str) -> tuple[list[dict[str, Any]], list[int]] | None:
     """Indented records that follow each other; None where there are not several."""
-    decoder, place, line = json.JSONDecoder(), 0, 1
+    decoder, place, line = json.JSONDecoder(object_pairs_hook=_object), 0, 1
     records: list[dict[str, Any]] = []
     lines: list[int] = []
     while place < len(text):
@@ -142,6 +146,8 @@ def _concatenated(text: str) -> tuple[list[dict[str, Any]], list[int]] | None:
             continue
         try:
             value, end = decoder.raw_decode(text, place)
+        except _Twice as error:
+            raise _doubled(f"the object in line {line} of {name}", error) from None
         except (ValueError, RecursionError):
             return None
         if not isinstance(value, dict):
@@ -164,7 +170,9 @@ def _by_line(text: str, name: str) -> tuple[list[dict[str, Any]], list[int]]:
 
 def _record(line: str, place: int, name: str) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = json.loads(line.removeprefix(_MARK), object_pairs_hook=_object)
+    except _Twice as error:
+        raise _doubled(f"line {place} of {name}", error) from None
     except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
@@ -173,6 +181,25 @@ def _record(line: str, place: int, name: str) -> dict[str, Any]:
             '{"text": "...", "label": "..."}; get the file again if it is cut'
         )
     return record
+
+
+class _Twice(Exception):
+    """An object has a key twice, of which Python would take the last one."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Twice(Counter(key for key, _ in pairs).most_common(1)[0][0])
+    return found
+
+
+def _doubled(where: str, error: _Twice) -> InputError:
+    return InputError(f"{where} has the key {error.key!r} twice: keep one of the two")
 
 
 def _of_records(records: Sequence[Mapping[Any, Any]], places: Sequence[int], name: str, unit: str) -> Table:
