@@ -84,7 +84,7 @@ def lines(plan: Plan, known: Evidence) -> list[str]:
     """The ten lines."""
     return [
         _first(plan, known),
-        _literal(known),
+        _literal(plan, known),
         _amount(known),
         _default(plan, known),
         _best(known),
@@ -109,12 +109,19 @@ def _first(plan: Plan, known: Evidence) -> str:
         return f"**Beside plain fine-tuning, try what was confirmed on fresh seeds**: {names}."
     so_far = "has not ended: what follows of it is of the runs so far" if found else "has not been run"
     done = "" if ended else f" The confirmation on fresh seeds {so_far}."
+    near = next((one for one in found if ended and one.note != findings.FAVOURED), None)
+    if near is not None and near.p is not None:
+        done = (
+            f" Nearest to it is `{near.arm}`: {difference(near)} over {near.pairs} pairs on fresh seeds, p = "
+            f"{near.p:.2f} after Holm."
+        )
     return f"**Begin with plain fine-tuning.** Nothing here is confirmed to beat it.{done}"
 
 
-def _literal(known: Evidence) -> str:
+def _literal(plan: Plan, known: Evidence) -> str:
     base = next(one for one in known.at_base if one.arm == "literal")
-    small = next(one for one in known.of_small if one.arm == findings.LITERAL)
+    fresh = [one for one in _confirmed(plan, known) if one.arm == "pats-paper"]
+    small = next(iter(fresh), None) or next(one for one in known.of_small if one.arm == findings.LITERAL)
     tasks = [fmean(gaps) for gaps in base.gaps.values()]
     below = f"below it on {sum(gap < 0 for gap in tasks)} of {len(tasks)} tasks"
     return (
@@ -150,8 +157,19 @@ def _default(plan: Plan, known: Evidence) -> str:
     found = f"**The default (`pats`) {held}**: {difference(own)} over {own.pairs} pairs on fresh seeds."
     if low > -1:
         return found
+    return f"{found} By the plan the interval must lie above -1 point. {_half(plan, known)}"
+
+
+def _half(plan: Plan, known: Evidence) -> str:
+    """What half of the default's budget does."""
+    stage, so_far = plan.stages.get("half"), Known(plan, known.plan_rows)
+    own = next(iter(findings.of_stage(plan, so_far, stage)), None) if stage and so_far.ended(stage) else None
+    if own is None or own.all.interval is None:
+        return "Half the budget (`--noise-budget 0.02`) is in the plan, and its runs have not ended."
+    held = "" if own.all.interval[0] > -1 else "not "
     return (
-        f"{found} By the plan the interval must lie above -1 point, so a smaller budget is to be tested next."
+        f"Half the budget (`--noise-budget 0.02`) is {held}shown to lose less: {difference(own)} over "
+        f"{own.pairs} pairs on other seeds."
     )
 
 
@@ -220,7 +238,8 @@ def _open(plan: Plan, known: Evidence) -> str:
     so_far = Known(plan, known.plan_rows)
     open_stages = [name for name, stage in plan.stages.items() if not so_far.ended(stage)]
     stages = " and ".join(f"`{name}`" for name in open_stages)
-    rest = f"the results of the plan's stages {stages}; " if open_stages else ""
+    many = "s" * (len(open_stages) > 1)
+    rest = f"the results of the plan's stage{many} {stages}; " if open_stages else ""
     return (
         f"**Not known**: {rest}models above base size, tasks other than GLUE's four here, and languages "
         "other than "
