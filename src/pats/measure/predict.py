@@ -330,9 +330,9 @@ def _columns(
     taken = {key: column for key, column in facts.columns.items() if given[key] is None}
     if not {name for column in taken.values() for name in names_of(column)} <= set(piece.columns):
         flags = " and ".join(f"--{key.replace('_', '-')}" for key in taken)
+        trained = " and ".join(repr(name) for column in facts.columns.values() for name in names_of(column))
         raise InputError(
-            f"the model {facts.name!r} was trained on {' and '.join(map(repr, facts.columns.values()))}, but "
-            f"{piece.name} has the columns {', '.join(piece.columns)}: name those to read with {flags}"
+            f"the model {facts.name!r} was trained on {trained}, but {piece.name} has the columns {', '.join(piece.columns)}: name those to read with {flags}"
         )
     words = {"text": "text", "text_pair": "second text"}
     notes = [f"The {words[key]} is {spoken(column)}, as in training." for key, column in taken.items()]
