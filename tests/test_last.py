@@ -4,6 +4,7 @@ import copy
 import functools
 import io
 import warnings
+from contextlib import suppress
 
 import pytest
 import torch
@@ -253,6 +254,27 @@ def test_remove_takes_the_last_noise_back_and_clean_for_a_while(way):
     optimizer.handle.remove()
     assert torch.equal(flat_weights(model), clean)
     assert not any(KEY in state for state in optimizer.state.values())
+
+
+@pytest.mark.parametrize("end", ["clean", "remove", "an error"])
+def test_noise_that_is_out_is_not_taken_out_again(end):
+    model, optimizer = begun(
+        WAYS["perturb adamax"], noise=pats.Noise(keep="anticorrelated", scale="lr", seed=3)
+    )
+    before = flat_weights(model)
+    with optimizer.handle.clean():
+        clean = flat_weights(model)
+        assert not torch.equal(clean, before)
+        if end == "clean":
+            with optimizer.handle.clean():
+                assert torch.equal(flat_weights(model), clean)
+        elif end == "an error":
+            with suppress(KeyError), optimizer.handle.clean():
+                raise KeyError
+        else:
+            optimizer.handle.remove()
+        assert torch.equal(flat_weights(model), clean)
+    assert torch.equal(flat_weights(model), clean if end == "remove" else before)
 
 
 def test_a_step_that_fails_takes_nothing_back_twice():

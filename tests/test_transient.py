@@ -187,6 +187,15 @@ def test_clean_is_without_it_and_what_is_done_inside_is_too():
     assert torch.equal(flat_weights(model), noisy)
 
 
+@pytest.mark.parametrize("size", [3, 300])
+def test_a_tensor_of_another_shape_put_in_its_place_stays_as_it_is(size):
+    model, _, handle, _, _ = trained()
+    parameter = dict(model.named_parameters())[handle.names[0]]  # the noise is in it now
+    parameter.data = torch.arange(float(size))
+    handle.remove()
+    assert torch.equal(parameter.data, torch.arange(float(size)))
+
+
 def test_weights_that_are_loaded_stay_as_they_were_loaded():
     model, _, _, _, _ = trained()
     other = make_network(seed=5)

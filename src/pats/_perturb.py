@@ -100,6 +100,7 @@ class Perturbation:
         self._stepper = Stepper(optimizer, self._targets, _replicas(model), self._known)
         self._step: Step | Halves | None = None  # between the hooks
         self._transient = Transient(optimizer, model, self._targets)
+        self._taken_out: list[Shifted] | None = None  # within ``clean``
         targets = [*self._targets()]  # raises where the optimizer lacks a parameter in scope
         self._fill = self._taken_up(targets)
         _fill_in(optimizer.param_groups, self._fill)
@@ -164,8 +165,11 @@ class Perturbation:
             return  # the settings may be those of another perturbation by now
         self._transient.detach()
         for parameter, state in kept_in(self._optimizer):
-            shift(parameter, state, inside=True, done=[])
+            if self._taken_out is None:
+                shift(parameter, state, inside=True, done=[])
             state.pop(KEY, None)
+        if self._taken_out is not None:
+            self._taken_out.clear()  # what is out stays out
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -184,8 +188,12 @@ class Perturbation:
 
         Anticorrelated noise is put back at the end, bit for bit; transient noise goes in again with the next
         training forward pass. Noise that stays (``keep="walk"``) is part of the weights. Do not train inside.
+        One within another changes nothing.
         """
-        shifted: list[Shifted] = []
+        if self._taken_out is not None:
+            yield
+            return
+        shifted = self._taken_out = []
         with self._transient.paused():
             try:
                 for parameter, state in kept_in(self._optimizer):
@@ -194,6 +202,7 @@ class Perturbation:
             finally:
                 for change in reversed(shifted):
                     change.undo()
+                self._taken_out = None
 
     def stats(self) -> dict[str, dict[str, float]]:
         """How much noise the last step added, by matrix.

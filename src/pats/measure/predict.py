@@ -332,7 +332,8 @@ def _columns(
         flags = " and ".join(f"--{key.replace('_', '-')}" for key in taken)
         trained = " and ".join(repr(name) for column in facts.columns.values() for name in names_of(column))
         raise InputError(
-            f"the model {facts.name!r} was trained on {trained}, but {piece.name} has the columns {', '.join(piece.columns)}: name those to read with {flags}"
+            f"the model {facts.name!r} was trained on {trained}, but {piece.name} has the columns "
+            f"{', '.join(piece.columns)}: name those to read with {flags}"
         )
     words = {"text": "text", "text_pair": "second text"}
     notes = [f"The {words[key]} is {spoken(column)}, as in training." for key, column in taken.items()]

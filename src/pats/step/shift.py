@@ -28,17 +28,21 @@ class Shifted:
         last: The noise whose gates are meant.
         pieces: Where the local entries are in the whole matrix.
         before: The old values, chunk by chunk.
+        shape: Its local shape then.
     """
 
     parameter: Tensor
     last: Drawn
     pieces: tuple[Piece, ...]
     before: list[Tensor] = field(default_factory=list)
+    shape: torch.Size = field(default_factory=torch.Size)
 
     @torch.no_grad()
     def undo(self) -> None:
-        """Put the old values back, bit for bit."""
+        """Put the old values back, bit for bit; a tensor of another shape is another one, without noise."""
         theta = _local(self.parameter)
+        if theta.shape != self.shape:
+            return
         dense = theta.contiguous()
         flat = dense.view(-1)
         rest = iter(self.before)
@@ -68,7 +72,7 @@ def shift(parameter: Tensor, state: Mapping[str, Tensor], inside: bool, done: li
     theta, average = _local(parameter), shard.local(state[SENSITIVITY])
     dense = theta.contiguous()
     flat = dense.view(-1)
-    shifted = Shifted(parameter, last[0], shard.pieces(parameter))
+    shifted = Shifted(parameter, last[0], shard.pieces(parameter), shape=theta.shape)
     done.append(shifted)
     for part, index, _, q in draws(last[0], average, shifted.pieces):
         here = flat[part]
