@@ -1,10 +1,15 @@
 """Flags and the files of ``--config``."""
 
+import os
+
 import pytest
 
 from pats import InputError
-from pats.cli import _parser
+from pats.cli._config import as_flags
 from support.run_flags import run_of
+
+MERGED = "a0: &a0 {" + ", ".join(f"k{i}: {i}" for i in range(8)) + "}\n"
+MERGED += "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 8)}]}}\n" for i in range(1, 10))
 
 
 def test_config_file_and_flags_that_win(tmp_path):
@@ -29,6 +34,10 @@ def test_config_file_and_flags_that_win(tmp_path):
         ("lr: !!bool x", "is no YAML"),
         ("lr: !!timestamp x", "is no YAML"),
         ("lr: 2026-13-99", "is no YAML"),
+        ("lr: 1e-4\nseed: 1\nlr: 1e-5\n", "the key 'lr' is there twice"),
+        (f"seed: 0x{'f' * 9000}", "has too many digits"),
+        ("#" * (1 << 20) + "\nlr: 1", "larger than 1 MB"),
+        (MERGED, "more than 1000 keys are merged"),
         ("lr: !!python/name:os.system", "is no YAML"),
     ],
 )
@@ -44,7 +53,7 @@ def test_bad_config_file(tmp_path, text, said):
 def test_a_config_that_is_nested_deeply_is_one_sentence(tmp_path, text, depth):
     (tmp_path / "x.yaml").write_text(text.format(open="[" * depth, close="]" * depth))
     with pytest.raises(InputError, match=r"nested too deeply: settings are"):
-        _parser._as_flags(str(tmp_path / "x.yaml"))
+        as_flags(str(tmp_path / "x.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -59,9 +68,24 @@ def test_a_config_that_is_nested_deeply_is_one_sentence(tmp_path, text, depth):
 def test_a_config_that_holds_itself_is_one_sentence(tmp_path, text):
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(InputError, match=r"nested too deeply: settings are"):
-        _parser._as_flags(str(tmp_path / "x.yaml"))
+        as_flags(str(tmp_path / "x.yaml"))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.yaml")
+    with pytest.raises(InputError, match="is a folder, a pipe or a device"):
+        as_flags(str(tmp_path / "x.yaml"))
+
+
+@pytest.mark.parametrize("flag", ["task", "data", "model"])
+def test_an_empty_value_is_one_sentence(tmp_path, flag):
+    with pytest.raises(InputError, match=f"--{flag} is empty: give it a value, or leave it out"):
+        run_of(f"--{flag}", "")
+    (tmp_path / "x.yaml").write_text(f"{flag}: ''")
+    with pytest.raises(InputError, match=f"--{flag} is empty"):
+        run_of("--config", str(tmp_path / "x.yaml"))
 
 
 def test_a_config_without_a_path_is_one_sentence():
     with pytest.raises(InputError, match="cannot be read: embedded null byte"):
-        _parser._as_flags("a\0b")
+        as_flags("a\0b")

@@ -2,15 +2,13 @@
 
 import argparse
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NoReturn
 
 from pats._errors import InputError, did_you_mean
+from pats.cli._config import as_flags
 
-_DEEPEST = 3  # lists and mappings in each other that a setting may be
-_DEEP = "is nested too deeply: settings are numbers, words, or lists and mappings of them"
 DESCRIBE: tuple[str, ...] = ("",)  # given to a verb in place of its flags, asks for its parser
 
 
@@ -73,8 +71,8 @@ class Parser(argparse.ArgumentParser):
         values = vars(given)
         path = values.pop("config", None)
         if path is None:
-            return values
-        from_file = _as_flags(path)
+            return self._filled(values)
+        from_file = as_flags(path)
         from_flags, unknown = self.parse_known_args([text for flag in from_file for text in flag])
         if unknown:
             key = unknown[0].lstrip("-").partition("=")[0]
@@ -90,57 +88,14 @@ class Parser(argparse.ArgumentParser):
             both = isinstance(value, list) and key in extended
             merged[key] = [*merged.get(key, []), *value] if both else value
         merged.pop("config", None)
-        return merged
+        return self._filled(merged)
+
+    def _filled(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values, if none is empty, as that of a shell's variable that is not set."""
+        empty = next((name for name, value in values.items() if value in ("", [""])), None)
+        if empty is not None:
+            raise InputError(f"--{empty.replace('_', '-')} is empty: give it a value, or leave it out")
+        return values
 
     def _flags(self) -> list[str]:
         return [flag for flag in self._option_string_actions if flag.startswith("--")]
-
-
-def _as_flags(path: str) -> list[list[str]]:
-    import yaml
-
-    try:
-        written = Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # a name with a NUL
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"the file {path} of --config cannot be read: {reason}") from None
-    try:
-        content = yaml.safe_load(written.decode())
-    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
-        # A tag such as !!int before what is none raises what its reader happens to raise.
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"the file {path} of --config is no YAML ({reason}): mend it there") from None
-    except RecursionError:
-        raise InputError(f"the file {path} of --config {_DEEP}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"the file {path} of --config must hold lines such as 'lr: 1e-4'")
-    flags = []
-    for key, value in content.items():
-        flag = "--" + str(key).replace("_", "-")
-        if _depth(value) > _DEEPEST:
-            raise InputError(f"the key {key!r} of {path} {_DEEP}")
-        if isinstance(value, Mapping):
-            flags += [[flag, f"{name}={one}"] for name, one in _flat(value).items()]
-        elif isinstance(value, list):
-            flags.append([flag, *(str(one) for one in value)])
-        elif value is True:
-            flags.append([flag])
-        elif value is not None and value is not False:
-            flags.append([f"{flag}={value}"])
-    return flags
-
-
-def _depth(value: Any, limit: int = _DEEPEST + 1) -> int:
-    """How deep lists and mappings are nested, counted up to a limit: YAML's may hold themselves."""
-    inner = list(value.values()) if isinstance(value, Mapping) else value
-    if not isinstance(inner, list | tuple | set | frozenset):
-        return 0
-    return 1 + max((_depth(one, limit - 1) for one in inner), default=0) if limit else 0
-
-
-def _flat(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return flat

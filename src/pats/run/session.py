@@ -94,8 +94,8 @@ def finetune(
     check_sharing(run, save_steps)
     with ExitStack() as stack:
         ranks.join(environment.device())
-        made = None if out else stack.enter_context(TemporaryDirectory(prefix="pats-"))
-        folder = Path(ranks.first(lambda: str(out or made)))
+        made = None if out is not None else stack.enter_context(TemporaryDirectory(prefix="pats-"))
+        folder = Path(ranks.first(lambda: str(made if out is None else out)))
         simple = baselines.is_simple(run.method)
         if simple:
             baselines.check_options(run.method, run.options)

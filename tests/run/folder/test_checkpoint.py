@@ -192,6 +192,7 @@ def test_a_checkpoint_counts_once_it_is_on_the_disk(run, tmp_path, monkeypatch):
         ("model.safetensors", lambda path: path.unlink(), "model/model.safetensors is gone"),
         ("config.json", cut(1 / 3), "model/config.json is cut"),
         ("config.json", lambda path: path.unlink(), "model/config.json is gone"),
+        ("config.json", lambda path: path.write_text("[]"), "model/config.json is cut"),
     ],
 )
 def test_a_model_that_cannot_be_loaded_is_known(tiny_bert, tmp_path, file, damage, said):
@@ -201,13 +202,22 @@ def test_a_model_that_cannot_be_loaded_is_known(tiny_bert, tmp_path, file, damag
     assert exported.damage(folder) == said
 
 
-def test_the_model_of_a_finished_run_is_made_again_and_that_is_said(run, alone, tmp_path):
+@pytest.mark.parametrize(
+    ("file", "damage", "said"),
+    [
+        ("model.safetensors", cut(1 / 3), "model/model.safetensors is cut"),
+        ("tokenizer.json", cut(1 / 3), "model/tokenizer.json is cut"),
+        ("tokenizer.json", lambda path: path.unlink(), "model/tokenizer.json is gone"),
+    ],
+)
+def test_the_model_of_a_finished_run_is_made_again_and_that_is_said(run, alone, tmp_path, file, damage, said):
     finetune(run, tmp_path)
-    cut(1 / 3)(tmp_path / "model" / "model.safetensors")
+    damage(tmp_path / "model" / file)
     events = []
     finetune(run, tmp_path, on_event=events.append)
-    assert "model/model.safetensors is cut" in events[0]["notes"][0]
+    assert said in events[0]["notes"][0]
     assert weights_digest(tmp_path) == alone[1]
+    assert (tmp_path / "model" / file).exists()
 
 
 def test_a_run_does_not_replace_the_model_that_it_starts_from(run, tmp_path):

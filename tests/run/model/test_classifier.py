@@ -94,7 +94,9 @@ def test_fresh_head_depends_on_the_init_seed(tiny_bert):
 def test_head_of_another_size_is_fresh(tiny_bert, tmp_path):
     first = classifier.load(str(tiny_bert), ("a", "b", "c"), 32, 0)
     exported.export(first.model, first.tokenizer, {"step": 1}, tmp_path / "three")
-    assert exported.read_mark(tmp_path / "three") == {"step": 1}
+    mark = exported.read_mark(tmp_path / "three")
+    assert mark["step"] == 1
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {*mark[exported.FILES]}
     again = classifier.load(str(tmp_path / "three"), ("x", "y", "z"), 32, 0)
     assert again.fresh == frozenset()
     other = classifier.load(str(tmp_path / "three"), ("x", "y"), 32, 0)

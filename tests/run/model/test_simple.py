@@ -71,6 +71,11 @@ def test_damage_within_the_arrays_is_found(folder, harm):
     assert not checkpoint.well_formed(folder / "optimizer.pt")
 
 
+def test_what_is_no_object_is_found(folder):
+    (folder / simple.ABOUT).write_text("[]")
+    assert simple.damage(folder) == f"{folder.name}/{simple.ABOUT} is cut"
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
@@ -79,7 +84,13 @@ def test_damage_within_the_arrays_is_found(folder, harm):
         (lambda f: (f / simple.ABOUT).write_text("{"), "is damaged"),
         (change(format=2), "has format 2, but this version of PATS reads 1"),
         (change(labels=["no", "yes", "perhaps"]), "weights do not fit its labels"),
+        (change(labels=["no", "no"]), "two of its labels have one name"),
+        (change(baseline="majority"), "is damaged"),
         (change(baseline="elsewhere"), "is damaged"),
+        (arrays(weights=np.full((12, 2), np.nan, np.float32)), "its numbers are not finite"),
+        (arrays(weights=np.zeros((12, 1), np.float32)), "weights do not fit its labels"),
+        (arrays(weights=np.zeros((0, 2), np.float32)), "is damaged"),
+        (arrays(bias=np.zeros(1, np.float32)), "weights do not fit its labels"),
         (change(temperature=0.0), "is damaged"),
         (arrays(bias=np.array([object()], object)), "is damaged"),  # nothing is unpickled
     ],

@@ -15,6 +15,9 @@ from pats.run.spec import Run
 from pats.step.shard import is_sharded
 from pats.tasks import TaskData
 
+CONFIG = "config.json"
+FILES = "files"  # in the mark: what else the folder holds
+
 if TYPE_CHECKING:  # a study reads marks, and transformers takes seconds
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -75,7 +78,8 @@ def export(
     with quiet():
         model.save_pretrained(temporary, state_dict=weights)
         tokenizer.save_pretrained(temporary)
-    (temporary / MARK).write_text(json.dumps(mark, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    content = {**mark, FILES: sorted(file.name for file in temporary.iterdir())}
+    (temporary / MARK).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
     remove(folder)
     temporary.rename(folder)
 
@@ -96,7 +100,10 @@ def damage(folder: Path) -> str | None:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         return f"{folder.name}/{vet.WEIGHTS} is gone"
-    parts = [folder / "config.json", *weights]
+    mark = read_mark(folder)
+    own = mark.get(FILES, []) if mark else []
+    named = [name for name in own if isinstance(name, str) and Path(name).name == name]
+    parts = [*dict.fromkeys([folder / CONFIG, *weights, *(folder / name for name in named)])]
     index = folder / vet.INDEX
     if index.exists():
         if not checkpoint.well_formed(index):
@@ -106,7 +113,8 @@ def damage(folder: Path) -> str | None:
             return f"{folder.name}/{index.name} is cut"
         parts += [folder / name for name in names]
     for part in parts:
-        if not checkpoint.well_formed(part):
+        whole = checkpoint.well_formed(part)
+        if not whole or (part.name == CONFIG and not isinstance(json.loads(_schema.read(part)), dict)):
             return f"{folder.name}/{part.name} is {'cut' if part.exists() else 'gone'}"
     return None
 

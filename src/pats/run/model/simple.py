@@ -91,8 +91,10 @@ def encoder(model: str, revision: str | None, max_length: int) -> dict[str, Any]
 def damage(folder: Path) -> str | None:
     """What a simple model's folder lacks to be loaded, in words; None where nothing does."""
     try:
-        json.loads(_schema.read(folder / ABOUT))
+        whole = isinstance(json.loads(_schema.read(folder / ABOUT)), dict)
     except (ValueError, RecursionError):
+        whole = False
+    if not whole:
         return f"{folder.name}/{ABOUT} is cut"
     try:
         with zipfile.ZipFile(io.BytesIO(_schema.read(folder / ARRAYS))) as archive:
@@ -118,9 +120,14 @@ def load_simple(folder: str | Path) -> Simple:
         kind = baselines.registry()[about["baseline"]]
         baseline = kind(_embed(about["encoder"], path) if kind.encoder else None)
         fitted = baselines.restore(baseline, arrays)
-        shape = fitted.weights.shape
-        if fitted.weights.ndim != 2 or fitted.bias.shape != (max(len(about["labels"]), 1),) != shape[1:]:
+        columns = (max(len(about["labels"]), 1),)
+        if fitted.weights.ndim != 2 or not fitted.bias.shape == columns == fitted.weights.shape[1:]:
             raise ValueError("its weights do not fit its labels")
+        if not all(np.isfinite(one).all() for one in arrays.values() if one.dtype.kind == "f"):
+            raise ValueError("its numbers are not finite")
+        fitted.outputs(
+            Split(("",), ("",) if about["pair"] else None)
+        )  # raises where features have another width
     except (*DAMAGED_ARCHIVE, KeyError, TypeError) as why:
         raise InputError(
             f"the model in {path} is damaged ({why}): get {ABOUT} and {ARRAYS} again from where they came"
@@ -138,6 +145,8 @@ def _about(path: Path) -> dict[str, Any]:
     shapes = {"labels": list[str], "pair": bool, "temperature": float, "baseline": str}
     for name, shape in shapes.items():
         _schema.build(shape, about[name])
+    if len(set(about["labels"])) < len(about["labels"]):
+        raise ValueError("two of its labels have one name")
     limits = _schema.build(list[float], about.get("thresholds", []))
     if limits and len(limits) != len(about["labels"]):
         raise ValueError("its thresholds do not fit its labels")
