@@ -42,6 +42,7 @@ WRONG = [
     ({"WORLD_SIZE": "two"}, "WORLD_SIZE is 'two', but must be a number from 1"),
     ({"WORLD_SIZE": "0"}, "WORLD_SIZE is '0', but must be a number from 1"),
     ({"WORLD_SIZE": "-1"}, "WORLD_SIZE is '-1'"),
+    ({"WORLD_SIZE": ""}, "WORLD_SIZE is ''"),
     ({"WORLD_SIZE": "1.5"}, "WORLD_SIZE is '1.5'"),
     ({"RANK": "x"}, "RANK is 'x', but must be a number from 0"),
     ({"RANK": "1"}, "RANK is 1, but WORLD_SIZE is not set"),
@@ -68,7 +69,8 @@ def test_variables_that_contradict_each_other(variables, capsys, verb, values, s
     ("values", "expected"),
     [
         ({}, (1, 0, 0)),
-        ({"WORLD_SIZE": ""}, (1, 0, 0)),
+        ({"PMI_SIZE": "1"}, (1, 0, 0)),
+        ({"WORLD_SIZE": "4", "RANK": "3", "OMPI_COMM_WORLD_SIZE": "4", **HERE}, (4, 3, 0)),
         ({"RANK": "0", "LOCAL_RANK": "0"}, (1, 0, 0)),
         ({"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0", **HERE}, (1, 0, 0)),
         ({"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", **HERE}, (4, 3, 1)),
@@ -100,11 +102,37 @@ def test_a_group_to_which_nobody_comes_is_given_up(variables, capfd, values):
 
 
 @pytest.mark.parametrize("values", [{}, {"WORLD_SIZE": "1", "RANK": "0"}])
-def test_a_local_rank_alone_would_make_a_group_on_a_gpu(variables, values):
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_local_rank_alone_would_make_a_group(variables, device, values):
     variables({"LOCAL_RANK": "0", **values})
-    ranks.join(torch.device("cpu"))
     with pytest.raises(ranks.LauncherError, match="LOCAL_RANK is set, but"):
-        ranks.join(torch.device("cuda"))
+        ranks.join(torch.device(device))
+
+
+@pytest.mark.parametrize("name", ["PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"])
+def test_variables_of_mpi_alone_are_refused(variables, name):
+    variables({name: "2"})
+    with pytest.raises(ranks.LauncherError, match=f"{name} is 2, .* WORLD_SIZE is not set: unset {name}"):
+        ranks.launched()
+
+
+def test_a_group_of_one_meets_where_it_can(variables):
+    one = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0", "MASTER_PORT": "29500", ranks.PATIENCE: "1"}
+    variables({**one, "MASTER_ADDR": "no-such-host.invalid"})
+    with pytest.raises(ranks.LauncherError, match="not all 1 processes came to no-such-host"):
+        ranks.join(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("value", [None, "maybe"])
+def test_what_accelerate_says_of_its_variables_is_one_sentence(variables, value):
+    variables({} if value is None else {"ACCELERATE_USE_CPU": value})
+    error = pytest.raises(ValueError, match="invalid truth value")
+    if value is not None:
+        error = pytest.raises(
+            ranks.LauncherError, match=r"cannot start \(invalid truth value\) .*\(ACCELERATE_USE_CPU\)"
+        )
+    with error, ranks.accelerated():
+        raise ValueError("invalid truth value")
 
 
 @pytest.mark.parametrize("port", ["99999", "x", "0"])

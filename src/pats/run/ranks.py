@@ -7,7 +7,8 @@ files or on a single process's numbers is agreed on here, so that no process wai
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar, cast
@@ -23,6 +24,11 @@ T = TypeVar("T")
 
 PATIENCE = "PATS_JOIN_SECONDS"  # how long processes that were started by hand wait for each other
 _PLACE = ("RANK", "MASTER_ADDR", "MASTER_PORT")
+_OF_MPI = (
+    "PMI_SIZE",
+    "OMPI_COMM_WORLD_SIZE",
+    "MV2_COMM_WORLD_SIZE",
+)  # which Accelerate reads before torchrun's
 _CLEAR = "unset WORLD_SIZE RANK LOCAL_RANK MASTER_ADDR MASTER_PORT, or start with torchrun"
 
 
@@ -52,6 +58,12 @@ def launched() -> Launched:
         LauncherError: It contradicts itself, as what is left over of another launch may.
     """
     count, rank, local = _number("WORLD_SIZE", 1, 1), _number("RANK", 0, 0), _number("LOCAL_RANK", 0, 0)
+    for name in _OF_MPI:
+        if _number(name, count, 1) != count:
+            raise LauncherError(
+                f"the variable {name} is {os.environ[name]}, as MPI sets it, but WORLD_SIZE is "
+                f"{os.environ.get('WORLD_SIZE', 'not set')}: unset {name}, or start with torchrun"
+            )
     for name, number in (("RANK", rank), ("LOCAL_RANK", local)):
         if number >= count:
             size = f"WORLD_SIZE is {count}" if "WORLD_SIZE" in os.environ else "WORLD_SIZE is not set"
@@ -64,7 +76,7 @@ def launched() -> Launched:
 
 def _number(name: str, default: int, least: int, most: int = 1 << 31) -> int:
     text = os.environ.get(name)
-    if not text:
+    if text is None:
         return default
     if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
         raise LauncherError(f"the variable {name} is {text!r}, but must be a number from {least}: {_CLEAR}")
@@ -107,13 +119,38 @@ def join(device: torch.device) -> None:
     if _joined():
         return
     missing = [name for name in ("WORLD_SIZE", *_PLACE) if not os.environ.get(name)]
-    if device.type == "cuda" and os.environ.get("LOCAL_RANK") and missing:  # Accelerate makes a group of one
+    alone = os.environ.get("LOCAL_RANK") and count() == 1  # Accelerate makes a group of one
+    if alone and missing:
         raise LauncherError(f"the variable LOCAL_RANK is set, but {missing[0]} is not: {_CLEAR}")
+    if alone:
+        _meet()
     if count() > 1:
         accelerate = try_import("accelerate", "run")
         store = _meet()
         accelerate.PartialState(cpu=device.type == "cpu")  # the one that Trainer finds and uses
         del store  # whose server the group has used
+
+
+@contextmanager
+def accelerated() -> Iterator[None]:
+    """Say in one sentence what Accelerate raises over its own variables.
+
+    Raises:
+        LauncherError: It raised something, and there are such variables.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        names = sorted(name for name in os.environ if name.startswith("ACCELERATE_"))
+        if not names:
+            raise
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise LauncherError(
+            f"Accelerate cannot start ({said}) with its variables that are set ({', '.join(names)}): unset "
+            "them, or set them with accelerate launch"
+        ) from error
 
 
 def _meet() -> object:

@@ -281,28 +281,29 @@ class _Session:
             stop=self.stop,
         )
         self.method.prepare_(self.loaded.model, training)
-        trainer = RunTrainer(
-            self.loaded.model,
-            arguments(
+        with ranks.accelerated():
+            trainer = RunTrainer(
+                self.loaded.model,
+                arguments(
+                    run,
+                    checkpoints,
+                    self.device,
+                    self.in_bf16,
+                    self.resumable,
+                    self.save_steps,
+                    self.report_to,
+                    training.steps,
+                ),
                 run,
-                checkpoints,
-                self.device,
-                self.in_bf16,
-                self.resumable,
-                self.save_steps,
-                self.report_to,
-                training.steps,
-            ),
-            run,
-            self.features["train"],
-            self.collate,
-            self.method,
-            training,
-            judge=self.judge.evaluate,
-            callback=monitor,
-            progress=self.progress,
-            timings=self.timings,
-        )
+                self.features["train"],
+                self.collate,
+                self.method,
+                training,
+                judge=self.judge.evaluate,
+                callback=monitor,
+                progress=self.progress,
+                timings=self.timings,
+            )
         monitor.trainer = trainer
         trackers.place(trainer, self.folder)
         return trainer
