@@ -1,11 +1,13 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 
 import pats
 from pats._noise import eps_of, intensity, mean_of, moving_average_, sensitivity, sigma
+from support.small_network import make_network
 
 BAD = [
     ({"scale": "constant", "lam": -1e-6}, "lam is -1e-06, but must be a number of at least 0"),
@@ -234,3 +236,13 @@ def test_a_sensitivity_whose_square_overflows_leaves_its_average(dtype, bound):
     left = moving_average_(average, s, 0.5)
     assert int(left) == 4
     assert average.tolist() == [0.5 * below + 0.5, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["budget", "p", "gamma"])
+def test_numpys_floats_are_saved_as_plain_ones(tmp_path, name):
+    model = make_network()
+    optimizer = torch.optim.AdamW(model.parameters())
+    pats.perturb(optimizer, model, pats.Noise(**{name: np.float64(0.25)}))
+    torch.save(optimizer.state_dict(), tmp_path / "o.pt")
+    (group,) = torch.load(tmp_path / "o.pt", weights_only=True)["param_groups"]
+    assert type(group[f"noise_{name}"]) is float

@@ -281,3 +281,32 @@ def test_true_raises_where_it_cannot_be_had(noise, monkeypatch):
     train_copy(
         make_network(), lambda m: pats.optim.Adamax(pats.param_groups(m), noise=noise)
     )  # None falls back
+
+
+REFUSED = {
+    "without a scope": ({"param_names": ["c"]}, "needs names and in_scope"),
+    "a twin": (
+        {"param_names": ["layers.0.linear.weight"], "in_scope": True},
+        "twice|two parameters|same name",
+    ),
+    "complex": ({"param_names": ["c"], "in_scope": True, "complex": True}, "noise is for real numbers"),
+    "transient": ({"param_names": ["c"], "in_scope": True, "noise_keep": "transient"}, "transient"),
+}
+
+
+@pytest.mark.parametrize("base", OURS)
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_group_that_is_refused_is_not_there(base, what):
+    more, said = REFUSED[what]
+    model = make_network()
+    optimizer = OURS[base](pats.param_groups(model), lr=LR, noise=NOISE)
+    dtype = torch.complex64 if more.get("complex") else torch.float32
+    parameter = nn.Parameter(torch.ones(3, dtype=dtype))
+    before = len(optimizer.param_groups)
+    with pytest.raises(pats.InputError, match=said):
+        optimizer.add_param_group(
+            {"params": [parameter], **{k: v for k, v in more.items() if k != "complex"}}
+        )
+    assert len(optimizer.param_groups) == before
+    backward(model, 0)
+    optimizer.step()

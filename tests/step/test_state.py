@@ -249,3 +249,19 @@ def test_noise_beyond_the_float32_counter_is_that_of_its_step(name):
         sure = (z.abs() > 1e-2) & (moved != 0)
         assert sure.sum() > 30
         assert torch.equal(moved[sure].sign(), z[sure].sign())
+
+
+@pytest.mark.parametrize("how", ["perturb", "plain"])
+def test_sparse_gradients_out_of_scope_are_torchs_own_affair(how):
+    torch.manual_seed(0)
+    table, linear = torch.nn.Embedding(9, 4, sparse=True), torch.nn.Linear(4, 2)
+    model = torch.nn.Sequential(table, linear)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    if how == "perturb":
+        pats.perturb(optimizer, model, scope=["1.weight"])
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.tensor([1, 2, 2])).square().sum().backward()
+        optimizer.step()
+    assert optimizer.state[table.weight]["momentum_buffer"].is_sparse
+    assert table.weight.isfinite().all()

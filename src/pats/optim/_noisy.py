@@ -93,9 +93,13 @@ class NoisyMixin(Optimizer):
             self._attach()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Torch's; with noise on, the group must carry ``param_names`` and ``in_scope``."""
+        """Torch's; with noise on, a group without ``param_names`` and ``in_scope`` is not added."""
         super().add_param_group(param_group)
-        self._check_group(self.param_groups[-1])
+        try:
+            self._check_group(self.param_groups[-1])
+        except InputError:
+            self.param_groups.pop()
+            raise
 
     def _check_group(self, group: dict[str, Any]) -> None:
         rounding = group.get("stochastic_rounding", self.defaults.get("stochastic_rounding", False))
@@ -120,6 +124,9 @@ class NoisyMixin(Optimizer):
             )
         if group.get("differentiable"):
             raise InputError("differentiable=True cannot be combined with noise")
+        odd = next((p for p in group["params"] if group["in_scope"] and not p.is_floating_point()), None)
+        if odd is not None:
+            raise InputError(f"in_scope is True of a parameter of {odd.dtype}, but noise is for real numbers")
         refuse_twins(self.param_groups)
         refuse_transient(Noise.from_group(group))
 

@@ -38,7 +38,7 @@ def knows(optimizer: Optimizer) -> bool:
     return any(module.startswith(("torch.optim.", "pats.")) for module in modules)
 
 
-def misfit(key: str, value: object, parameter: Tensor) -> str | None:
+def misfit(key: str, value: object, parameter: Tensor, gradient: Tensor | None = None) -> str | None:
     """What is wrong with an entry that should have its parameter's shape; None where nothing is."""
     if not isinstance(value, Tensor):
         if value is None and key not in NEEDED:
@@ -46,7 +46,8 @@ def misfit(key: str, value: object, parameter: Tensor) -> str | None:
         return f"is a {type(value).__name__}, but must be a tensor"
     if value.shape != parameter.shape:
         return f"has shape {tuple(value.shape)}, but its parameter {tuple(parameter.shape)}"
-    if value.layout is not parameter.layout:
+    # torch's own entries of a parameter with sparse gradients are sparse; no kernel of ours sees them.
+    if value.layout is not parameter.layout and (gradient is None or value.layout is not gradient.layout):
         return f"has the layout {value.layout}, but its parameter {parameter.layout}"
     if parameter.is_floating_point() and not value.is_floating_point():
         return f"is {value.dtype}, but must be a floating-point tensor"
@@ -97,7 +98,7 @@ def check_step(optimizer: Optimizer, names: Names = dict) -> None:
             else:
                 for key, value in optimizer.state.get(parameter, {}).items():
                     if key in shaped:
-                        why = misfit(key, value, parameter) or _misplaced(key, value, parameter)
+                        why = misfit(key, value, parameter, grad) or _misplaced(key, value, parameter)
                     elif key == "step" and shaped is SHAPED:
                         why = miscounted(value, parameter)
                     if why is not None:
