@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from pats import InputError
-from pats.run import Run
+from pats.run import Run, finetune
 from pats.run.model import classifier, exported
 
 
@@ -205,3 +205,26 @@ def test_a_panic_of_the_tokenizer_is_one_sentence(tiny_bert, monkeypatch, raised
     monkeypatch.setattr("pats.run.model.fit.check_words", check_words)
     with pytest.raises(seen, match="no entry found for key"):
         classifier.load(str(tiny_bert), ("a", "b"), 32, 0)
+
+
+def test_layers_that_the_config_leaves_out_are_told(broken):
+    weights = load_file(broken / "model.safetensors")
+    more = {"cls.predictions.bias": torch.zeros(3), "lm.0.weight": torch.zeros(3)}  # heads of other tasks
+    save_file({**weights, **more}, broken / "model.safetensors", {"format": "pt"})
+    assert classifier.load(str(broken), ("a", "b"), 32, 0).unused == ()
+    edit_config(broken, num_hidden_layers=1)
+    loaded = classifier.load(str(broken), ("a", "b"), 32, 0)
+    assert len(loaded.unused) == 16
+    assert all(".layer.1." in name for name in loaded.unused)
+    assert "Warning: config.json has fewer layers than the weights, of which 16 tensors (" in loaded.note
+
+
+@pytest.mark.parametrize("settings", [{"return_dict": False}, {"chunk_size_feed_forward": 7}])
+@pytest.mark.parametrize("names", [None, [], ["evil"]])
+def test_settings_that_concern_no_training_do_not_stop_it(broken, reviews, settings, names):
+    edit_config(broken, **settings)
+    if names is not None:
+        path = broken / "tokenizer_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"model_input_names": names}))
+    result = finetune(Run(model=str(broken), data=str(reviews), method="vanilla", steps=2))
+    assert result.status == "done"

@@ -226,6 +226,11 @@ HOSTILE = {
         "tensors (bert.embeddings",
     ),
     "NaN": (fill(QUERY, float("nan")), "are not finite (1 tensor (bert.encoder.layer.0"),
+    "whole numbers": (
+        edit_weights(lambda w: w.update({QUERY: w[QUERY].to(torch.int32)})),
+        "as I32, and no floating-point numbers: pass the model as it was before it was quantized",
+    ),
+    "truth": (edit_weights(lambda w: w.update({QUERY: w[QUERY] > 0})), "as BOOL"),
     "infinity": (fill(WORDS, float("-inf")), "are not finite"),
     # the index of weights in parts
     "index to the folder above": (

@@ -41,19 +41,25 @@ class Loaded:
         tokenizer: Its tokenizer, with a padding token.
         fresh: Canonical names of the parameters that the checkpoint lacked, so they were drawn at random.
         max_length: Longest input in tokens: the wanted one, or what the model has positions for.
+        unused: Tensors of layers that the checkpoint has, and the model has not.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     fresh: frozenset[str]
     max_length: int
+    unused: tuple[str, ...] = ()
 
     @property
     def note(self) -> str | None:
-        """What was drawn at random, in a sentence; None if nothing was."""
-        if not self.fresh:
-            return None
-        return f"New, drawn at random: {fit.named(sorted(self.fresh))}."
+        """What was drawn at random, and what was left out, in sentences; None if nothing was."""
+        said = [f"New, drawn at random: {fit.named(sorted(self.fresh))}."] if self.fresh else []
+        if self.unused:
+            left = fit.named(self.unused)
+            said.append(
+                f"Warning: config.json has fewer layers than the weights, of which {left} are not used."
+            )
+        return " ".join(said) or None
 
 
 def load(
@@ -97,11 +103,11 @@ def load(
             config.label2id = {label: number for number, label in enumerate(labels)}
         vet.config(name, config, weights)
     set_seed(seed)
-    model, tokenizer, lacking = _read(name, folder, config)
+    model, tokenizer, lacking, unused = _read(name, folder, config)
     fresh = {canonical_name(key) for key in lacking}
     if not allow_missing:
         fit.check_weights(model, fresh, name)
-    return _ready(model, tokenizer, name, frozenset(fresh), max_length)
+    return _ready(model, tokenizer, name, frozenset(fresh), max_length, unused)
 
 
 def load_trained(name: str) -> Loaded:
@@ -116,7 +122,7 @@ def load_trained(name: str) -> Loaded:
         weights = vet.folder(name, folder)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         vet.config(name, config, weights)
-    model, tokenizer, lacking = _read(name, folder, config)
+    model, tokenizer, lacking, _ = _read(name, folder, config)
     if lacking:
         raise InputError(
             f"the model {name!r} is not fine-tuned for classification ({fit.named(lacking)} missing or of "
@@ -134,8 +140,10 @@ def load_trained(name: str) -> Loaded:
 
 def _read(
     name: str, folder: Path, config: PretrainedConfig
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[str]]:
-    """Model and tokenizer of a folder, and the tensors that its weights lack or have in another shape."""
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[str], tuple[str, ...]]:
+    """Model and tokenizer of a folder, the tensors that do not come from its weights, and those left over."""
+    config.return_dict = True
+    config.chunk_size_feed_forward = 0  # else it has to divide the length of every batch
     with quiet(), _explained(name, "its weights"):
         model, loading = AutoModelForSequenceClassification.from_pretrained(
             folder,
@@ -149,7 +157,7 @@ def _read(
     with quiet(), _explained(name, "its tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     lacking = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
-    return model, tokenizer, sorted(lacking)
+    return model, tokenizer, sorted(lacking), fit.left_layers(model, loading["unexpected_keys"])
 
 
 def labels_of(model: PreTrainedModel) -> tuple[str, ...]:
@@ -195,6 +203,7 @@ def _ready(
     name: str,
     fresh: frozenset[str],
     max_length: int,
+    unused: tuple[str, ...] = (),
 ) -> Loaded:
     """Make model and tokenizer agree on padding, inputs and length."""
     fit.check_finite(model, name)
@@ -202,8 +211,9 @@ def _ready(
     with _explained(name, "its tokenizer"):
         fit.check_words(model, tokenizer, name)
     accepted = inspect.signature(model.forward).parameters  # DistilBERT takes no segments, say
-    tokenizer.model_input_names = [key for key in tokenizer.model_input_names if key in accepted]
-    return Loaded(model, tokenizer, fresh, min(max_length, fit.positions(model, tokenizer)))
+    names = [key for key in tokenizer.model_input_names if key in accepted]
+    tokenizer.model_input_names = names if "input_ids" in names else ["input_ids", "attention_mask"]
+    return Loaded(model, tokenizer, fresh, min(max_length, fit.positions(model, tokenizer)), unused)
 
 
 @contextmanager

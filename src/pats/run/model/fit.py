@@ -1,5 +1,6 @@
 """Whether what was loaded fits together: configuration, weights, tokenizer."""
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -10,6 +11,7 @@ from pats._errors import InputError
 from pats._scope import named_parameters
 from pats._scope import scope as names_in
 
+_NUMBER = re.compile(r"\.\d+\.")  # of a layer
 _FEW = 5  # names in a message
 
 
@@ -23,6 +25,16 @@ def check_weights(model: PreTrainedModel, fresh: set[str], name: str) -> None:
             f"the weights of the model {name!r} do not fit its config.json: {named(lacking)} would be drawn "
             "at random, as missing or of another shape; pass whole weights, or --allow-missing-weights"
         )
+
+
+def left_layers(model: PreTrainedModel, unexpected: Sequence[str]) -> tuple[str, ...]:
+    """Tensors that a checkpoint has of layers beyond those of the model; heads of other tasks are none."""
+    known = {_NUMBER.sub(".#.", name) for name, _ in model.named_parameters() if _NUMBER.search(name)}
+    return tuple(
+        key
+        for key in sorted(unexpected)
+        if any(_NUMBER.sub(".#.", prefix + key) in known for prefix in ("", f"{model.base_model_prefix}."))
+    )
 
 
 def check_finite(model: PreTrainedModel, name: str) -> None:
