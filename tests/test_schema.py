@@ -115,3 +115,10 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
         _schema.read(tmp_path)
     with pytest.raises(FileNotFoundError):
         _schema.read(tmp_path / "gone")
+
+
+def test_what_is_too_large_is_not_read(tmp_path):
+    with (tmp_path / "x.json").open("wb") as file:
+        file.truncate((1 << 30) + 1)
+    with pytest.raises(OSError, match="larger than 1 GiB"):
+        _schema.read(tmp_path / "x.json")

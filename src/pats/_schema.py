@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 T = TypeVar("T")
 Check = Callable[[Any], Any]
 
+_BYTES = 1 << 30  # of a file that is read
 LARGEST = 1e100  # of a float; its square is finite, and so are sums of many
 _WORDS: Mapping[Any, str] = {
     bool: "true or false",
@@ -41,10 +42,12 @@ class Misfit(ValueError):
 
 
 def read(path: str | Path) -> bytes:
-    """The bytes of a file; for a pipe, in which nothing may ever come, an ``OSError``."""
+    """The bytes of a file; an ``OSError`` for a pipe, in which nothing may ever come, or more than 1 GiB."""
     with open(path, "rb", opener=_at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is a folder, a pipe or a device, and no file", str(path))
+        if os.fstat(file.fileno()).st_size > _BYTES:
+            raise OSError(errno.EINVAL, f"it is larger than {_BYTES >> 30} GiB", str(path))
         return file.read()
 
 

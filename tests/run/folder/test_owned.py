@@ -114,7 +114,7 @@ def test_what_is_ours_is_marked_and_used_again(tmp_path, files, allowed, what):
     assert tree(tmp_path) | {"pats.json": b""} == before | {"pats.json": b""}
 
 
-@pytest.mark.parametrize("name", ["model", "checkpoint", "result.json", "events.jsonl", "model/cola"])
+@pytest.mark.parametrize("name", ["model", "checkpoint", "result.json", "events.jsonl", "model/cola", "runs"])
 def test_links_in_a_folder_of_ours_are_neither_followed_nor_replaced(tmp_path, name):
     (tmp_path / "users").mkdir()
     out = put(tmp_path / "out", {"pats.json": {"what": "study"}})
@@ -123,6 +123,13 @@ def test_links_in_a_folder_of_ours_are_neither_followed_nor_replaced(tmp_path, n
     with pytest.raises(InputError, match="is a symbolic link"):
         owned.claim(out, owned.STUDY)
     assert (out / name).is_symlink()
+
+
+def test_a_pipe_in_a_folder_of_ours_is_not_waited_for(tmp_path):
+    out = put(tmp_path / "out", {"pats.json": {"what": "run"}})
+    os.mkfifo(out / "events.jsonl")
+    with pytest.raises(InputError, match=r"events\.jsonl is a pipe or a device"):
+        owned.claim(out, owned.RUN)
 
 
 def deny(number):
@@ -134,6 +141,7 @@ def deny(number):
 
 PLACES = {
     "a NUL": (lambda tmp: tmp / "a\0b", "NUL"),
+    "no UTF-8": (lambda tmp: tmp / "a\udcff", "is no UTF-8"),
     "300 characters": (lambda tmp: tmp / ("x" * 300), "File name too long"),
     "the kernel's": (lambda tmp: Path("/proc/x"), "cannot be written to"),
     "under a file": (lambda tmp: put(tmp, {"f": "x"}) / "f" / "out", "Not a directory"),

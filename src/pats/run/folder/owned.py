@@ -38,6 +38,7 @@ _NOTHING, _WEIGHTS = "nothing", "model"
 _TOLD = {RUN: "a run", STUDY: "a study", _WEIGHTS: "a model"}
 _STUDY = ("study.json", "coordinator.json", "table1.md", "table1.csv", "runs.csv", "sweep.json")
 _REPLACED = (MARK, RESULT, PREDICTIONS, EVENTS, CHECKPOINT, MODEL, *_STUDY, "data_size.json")
+_BELOW = ("runs", "rows", "data")  # folders of a study in which files are written
 _INNER = (MODEL, CHECKPOINT, "runs")  # folders that are replaced or deleted in one of ours
 _SYSTEM = (".DS_Store", "Thumbs.db", "lost+found", ".snapshot")  # of file systems, not of users
 _LARGEST = 1 << 28  # bytes of a file that is read to know a folder by
@@ -66,8 +67,10 @@ def claim(folder: Path, what: str) -> None:
             raise InputError(
                 f"{folder} holds {_TOLD[held]}, not {_TOLD[what]}: name another folder with --out"
             )
-        for path in (*(folder / name for name in _REPLACED), *(folder / MODEL).glob("*")):
+        for path in (*(folder / name for name in (*_REPLACED, *_BELOW)), *(folder / MODEL).glob("*")):
             refuse_link(path)
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise InputError(f"{path} is a pipe or a device: remove it, or choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
         _mark(folder, {"what": what})
 
@@ -123,6 +126,10 @@ def writing(path: Path) -> Iterator[None]:
     """Turn what a file system says of a path into one sentence; a full disk stays an ``OSError``."""
     if "\0" in str(path):
         raise InputError(f"the path {str(path)!r} holds a NUL character: name another one")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # a byte that is no UTF-8, which not every library writes
+        raise InputError(f"the path {str(path)!r} is no UTF-8: name another one") from None
     try:
         yield
     except OSError as error:
