@@ -220,6 +220,38 @@ def test_an_exception_in_the_middle_of_a_step_leaves_no_trace():
     assert type(optimizer).step is good
 
 
+class Silent(nn.Module):
+    """Keeps its loss to itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = make_network()
+
+    def forward(self, x):
+        self.loss = self.net(x).square().mean()
+
+
+@pytest.mark.parametrize("handling", [False, True])
+def test_a_pass_that_returns_nothing_within_an_except_clause_has_not_failed(handling):
+    model, optimizer, _ = attached(model=Silent())
+    for _ in range(3):
+        model(inputs())
+        model.loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    clean = flat_weights(model)
+    try:
+        raise KeyError if handling else StopIteration
+    except (KeyError, StopIteration) as error:
+        if isinstance(error, KeyError):
+            model(inputs())
+    if not handling:
+        model(inputs())
+    assert not torch.equal(flat_weights(model), clean)
+    model.loss.backward()
+    optimizer.step()
+
+
 def test_an_exception_in_a_forward_pass_leaves_no_trace():
     model, optimizer, _, clean, noisy = trained()
     look_again(model)

@@ -54,6 +54,7 @@ class Transient:
         self._handles: list[RemovableHandle] = []
         self._reduced: list[tuple[Any, _Reduce, _Reduce | None]] = []
         self._outermost: nn.Module | None = None  # of the hooked modules whose forward pass is under way
+        self._handled = id(None)  # the exception of an except clause around that pass
         self._is_in, self._met, self._paused, self._steps = False, False, 0, 0
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -183,6 +184,7 @@ class Transient:
         if self._outermost not in (None, module):
             return
         self._outermost = module
+        self._handled = id(sys.exc_info()[1])
         if not (module.training and torch.is_grad_enabled()):
             self.take_out()
             return
@@ -202,7 +204,7 @@ class Transient:
         self._outermost = None
         if not self._is_in:
             return
-        if output is None and sys.exc_info()[0] is not None:
+        if output is None and id(sys.exc_info()[1]) != self._handled:
             if torch._C._current_graph_task_id() == -1:  # else a checkpoint has recomputed what it needs
                 self.take_out()  # the forward pass has failed
             return
