@@ -1,4 +1,4 @@
-"""The YAML file of ``--config``, as the flags that it stands for."""
+"""The YAML file of ``--config``, as the flags that it names."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _LARGEST, _MOST = 1 << 20, 1000  # bytes of a file, and keys of a mapping
 
 
 def as_flags(path: str) -> list[list[str]]:
-    """The flags that a YAML file stands for, each with its values.
+    """The flags that a YAML file names, each with its values.
 
     Raises:
         InputError: It cannot be read, is no mapping of settings, or has a key twice.
