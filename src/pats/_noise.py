@@ -281,9 +281,11 @@ class Noise:
 
         The number that ``scale`` takes its size from is written out, so that it can be scheduled.
         """
-        entries = {PREFIX + f.name: _plain(getattr(self, f.name)) for f in fields(self)}
-        entries[PREFIX + SIZES[self.scale][0]] = _plain(self.size)
-        return entries | {RNG_KEY: RNG_VERSION}
+        entries = {PREFIX + f.name: getattr(self, f.name) for f in fields(self)}
+        entries[PREFIX + SIZES[self.scale][0]] = self.size
+        # torch does not load numpy's floats with weights_only.
+        plain = {key: float(value) if isinstance(value, float) else value for key, value in entries.items()}
+        return plain | {RNG_KEY: RNG_VERSION}
 
     @classmethod
     def from_group(cls, group: Mapping[str, Any]) -> "Noise":
@@ -297,11 +299,6 @@ class Noise:
 
 RNG_KEY = PREFIX + "rng_version"
 GROUP_KEYS = (*(PREFIX + f.name for f in fields(Noise)), RNG_KEY)
-
-
-def _plain(value: Any) -> Any:
-    """A number as Python's own: torch loads no others without unpickling anything (``weights_only``)."""
-    return float(value) if isinstance(value, float) else value
 
 
 def _is_real(value: object) -> bool:
