@@ -283,10 +283,8 @@ class Noise:
         """
         entries = {PREFIX + f.name: getattr(self, f.name) for f in fields(self)}
         entries[PREFIX + SIZES[self.scale][0]] = self.size
-        # torch loads no floats of numpy with weights_only.
-        return {k: float(v) if isinstance(v, float) else v for k, v in entries.items()} | {
-            RNG_KEY: RNG_VERSION
-        }
+        plain = {k: float(v) if isinstance(v, float) else v for k, v in entries.items()}  # numpy's, too
+        return plain | {RNG_KEY: RNG_VERSION}
 
     @classmethod
     def from_group(cls, group: Mapping[str, Any]) -> "Noise":
