@@ -265,9 +265,8 @@ class Noise:
     @property
     def most(self) -> float:
         """The largest R_j, or R_j² in the reading ``intensity="std"``; infinite where nothing bounds it."""
-        ratio = self.ratio_max
-        if ratio is None:
-            ratio = BOUND if self.scale == "lr" else math.inf
+        usual = BOUND if self.scale == "lr" else math.inf
+        ratio = usual if self.ratio_max is None else self.ratio_max
         return ratio if self.intensity == "variance" else ratio * ratio
 
     def ceiling(self, lam: float) -> float:
