@@ -54,11 +54,11 @@ def _planned(plan: Plan, known: advice.Evidence) -> str:
         f"**What counts as better.** {_sentence(plan.better)}",
         f"The plan is [`{PATH.name}`](../{PATH.relative_to(record.ROOT)}). It was committed before the first "
         "run, each row of the results names its hash and commit, and the command that runs it refuses "
-        "another "
-        "plan. The seeds that rates are tuned on, those that arms are chosen on, and those of the "
-        "confirmation "
-        "share none. Two earlier versions were given up after two trials each, all of plain fine-tuning; the "
-        "plan says what they showed.",
+        "another plan for a stage that has begun."
+        + _grown(plan, known)
+        + " The seeds that rates are tuned on, "
+        "those that arms are chosen on, and those of the confirmation share none. Two earlier versions were "
+        "given up after two trials each, all of plain fine-tuning; the plan says what they showed.",
         f"<!-- results: {cost.PACE}.json methods.json -->",
         _stages(plan, known),
     ]
@@ -74,6 +74,22 @@ def _planned(plan: Plan, known: advice.Evidence) -> str:
     if known.plan_rows:
         parts += [_simple(plan, known), _again(known)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _grown(plan: Plan, known: advice.Evidence) -> str:
+    """Which stages came later, where rows are of more than one plan."""
+    first: dict[str, str] = {}
+    for row in known.plan_rows:
+        first.setdefault(row["plan"], row["stage"])
+    added = [
+        f"`{name}`"
+        for name, stage in plan.stages.items()
+        if stage.arms and any(plan.arms[arm].late for arm in stage.arms.also)
+    ]
+    if len(first) < 2 or not added:
+        return ""
+    begun = f"`{[*first.values()][1]}`"
+    return f" Before {begun} began, the stage {' and '.join(added)} was added. The others are as they were."
 
 
 def _stages(plan: Plan, known: advice.Evidence) -> str:
@@ -108,7 +124,9 @@ def _stages(plan: Plan, known: advice.Evidence) -> str:
 
 def _simple(plan: Plan, known: advice.Evidence) -> str:
     """The rows without fine-tuning."""
-    found = {(row["arm"], row["task"]): row for row in known.plan_rows if row["arm"] in plan.simple}
+    models = {stage.model for stage in plan.stages.values() if stage.tunes}  # on another, `frozen` differs
+    simple = [row for row in known.plan_rows if row["arm"] in plan.simple and row["model"] in models]
+    found = {(row["arm"], row["task"]): row for row in simple}
     if not found:
         return ""
     tasks = [task for task in plan.tasks if any(where == task for _, where in found)]

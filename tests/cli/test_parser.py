@@ -38,6 +38,7 @@ def test_config_file_and_flags_that_win(tmp_path):
         (f"seed: 0x{'f' * 9000}", "has too many digits"),
         ("#" * (1 << 20) + "\nlr: 1", "larger than 1 MB"),
         (MERGED, "more than 1000 keys are merged"),
+        ("".join(f"k{i}: 1\n" for i in range(1001)), "has the unknown key 'k0'"),
         ("lr: !!python/name:os.system", "is no YAML"),
     ],
 )
@@ -77,10 +78,12 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         as_flags(str(tmp_path / "x.yaml"))
 
 
-@pytest.mark.parametrize("flag", ["task", "data", "model"])
+@pytest.mark.parametrize("flag", ["task", "data", "model", "config"])
 def test_an_empty_value_is_one_sentence(tmp_path, flag):
     with pytest.raises(InputError, match=f"--{flag} is empty: give it a value, or leave it out"):
         run_of(f"--{flag}", "")
+    if flag == "config":
+        return
     (tmp_path / "x.yaml").write_text(f"{flag}: ''")
     with pytest.raises(InputError, match=f"--{flag} is empty"):
         run_of("--config", str(tmp_path / "x.yaml"))

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+from accelerate.utils.environment import str_to_bool
 
 from pats import InputError
 from pats.cli import main
@@ -70,7 +71,7 @@ def test_variables_that_contradict_each_other(variables, capsys, verb, values, s
     [
         ({}, (1, 0, 0)),
         ({"PMI_SIZE": "1"}, (1, 0, 0)),
-        ({"WORLD_SIZE": "4", "RANK": "3", "OMPI_COMM_WORLD_SIZE": "4", **HERE}, (4, 3, 0)),
+        ({"WORLD_SIZE": "4", "RANK": "3", "OMPI_COMM_WORLD_SIZE": "2", "PMI_SIZE": "1", **HERE}, (4, 3, 0)),
         ({"RANK": "0", "LOCAL_RANK": "0"}, (1, 0, 0)),
         ({"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0", **HERE}, (1, 0, 0)),
         ({"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", **HERE}, (4, 3, 1)),
@@ -109,10 +110,13 @@ def test_a_local_rank_alone_would_make_a_group(variables, device, values):
         ranks.join(torch.device(device))
 
 
+@pytest.mark.parametrize("value", ["2", ""])
 @pytest.mark.parametrize("name", ["PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"])
-def test_variables_of_mpi_alone_are_refused(variables, name):
-    variables({name: "2"})
-    with pytest.raises(ranks.LauncherError, match=f"{name} is 2, .* WORLD_SIZE is not set: unset {name}"):
+def test_variables_of_mpi_alone_are_refused(variables, name, value):
+    variables({name: value})
+    with pytest.raises(
+        ranks.LauncherError, match=f"{name} is '{value}', .* WORLD_SIZE is not set: unset {name}"
+    ):
         ranks.launched()
 
 
@@ -128,11 +132,17 @@ def test_what_accelerate_says_of_its_variables_is_one_sentence(variables, value)
     variables({} if value is None else {"ACCELERATE_USE_CPU": value})
     error = pytest.raises(ValueError, match="invalid truth value")
     if value is not None:
-        error = pytest.raises(
-            ranks.LauncherError, match=r"cannot start \(invalid truth value\) .*\(ACCELERATE_USE_CPU\)"
-        )
+        told = r"cannot start \(invalid truth value maybe\) .*\(ACCELERATE_USE_CPU\)"
+        error = pytest.raises(ranks.LauncherError, match=told)
     with error, ranks.accelerated():
-        raise ValueError("invalid truth value")
+        str_to_bool("maybe")
+
+
+@pytest.mark.parametrize("error", [ValueError, torch.OutOfMemoryError])
+def test_what_others_raise_is_not_told_of_accelerate(variables, error):
+    variables({"ACCELERATE_MIXED_PRECISION": "no"})
+    with pytest.raises(error), ranks.accelerated():
+        raise error("ours")
 
 
 @pytest.mark.parametrize("port", ["99999", "x", "0"])

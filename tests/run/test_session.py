@@ -312,3 +312,8 @@ def test_bad_input(run, tmp_path, changes):
     with pytest.raises(InputError, match=r"^[^\n]+$"):
         finetune(replace(run, **changes), tmp_path / "out")
     assert not (tmp_path / "out" / "result.json").exists()
+
+
+def test_an_empty_name_is_no_folder(tiny_bert, reviews):
+    with pytest.raises(InputError, match="out is empty: name a folder, or leave it out"):
+        finetune(small_run(tiny_bert, reviews), "")

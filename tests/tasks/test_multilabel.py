@@ -121,18 +121,36 @@ def test_what_may_be_several_labels_is_asked(tmp_path, between):
     [(" and ", {}), (", and ", {}), (" & ", {}), ("; ", {}), ("|", {}), (" und ", {"kind": "multilabel"})],
 )
 def test_the_last_of_a_list_in_a_sentence_is_a_label_of_its_own(tmp_path, last, given):
-    cells = ["rude", f"rude, spam{last}threat", "spam, threat", f"rude{last.strip(',')}spam", "threat"]
-    path = table(tmp_path / "a.csv", lambda i: {"label": cells[i % 5]})
+    cells = ["rude", f"rude, spam{last}threat", "spam, threat", "rude, spam", "threat", "spam, rude"]
+    path = table(tmp_path / "a.csv", lambda i: {"label": cells[i % 6]})
     data = load(data=path, **given)
     assert data.labels == NAMES
     assert any("separated by ',' and other signs or 'and'" in note for note in data.notes)
-    assert sum(data.marks(split.label).sum() for split in data.splits.values()) == 120 * 9 / 5
+    assert sum(data.marks(split.label).sum() for split in data.splits.values()) == 120 * 11 / 6
 
 
-def test_a_name_with_and_stays_one_label(tmp_path):
-    cells = ["food", "food, arts and crafts", "crafts", "arts and crafts, crafts"]
-    path = table(tmp_path / "a.csv", lambda i: {"label": cells[i % 4]})
-    assert load(data=path).labels == ("arts and crafts", "crafts", "food")
+WITH_WORDS = {
+    "a half that is no label": ["food", "food, arts and crafts", "crafts", "arts and crafts, crafts"],
+    "alone in a cell": ["rock", "roll", "rock & roll", "jazz, rock & roll", "jazz, rock", "roll, jazz"],
+    "at the start": ["en route", "route, delayed", "delayed, en route", "route"],
+    "commas within": [
+        "Law; Arts, Humanities",
+        "Law; Tax",
+        "Tax; Health, Safety",
+        "Sports",
+        "Arts, Humanities; Health, Safety",
+        "Sports; Law",
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", [None, "multilabel"])
+@pytest.mark.parametrize("name", WITH_WORDS)
+def test_a_name_with_such_a_word_stays_one_label(tmp_path, name, kind):
+    cells = WITH_WORDS[name]
+    separator = "; " if name == "commas within" else ", "
+    path = table(tmp_path / "a.tsv", lambda i: {"label": cells[i % len(cells)]})
+    assert {*load(data=path, kind=kind).labels} == {one for cell in cells for one in cell.split(separator)}
 
 
 def test_numbers_that_are_labels_of_their_own_are_asked_about(tmp_path):

@@ -74,15 +74,17 @@ def _loader() -> Any:
     class Loader(yaml.SafeLoader):
         def compose_mapping_node(self, anchor: Any) -> Any:
             node = super().compose_mapping_node(anchor)
-            keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+            plain = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+            keys = Counter(key.value.replace("_", "-") for key in plain)  # as flags are written
             twice = next((key for key, many in keys.items() if many > 1), None)
             if twice is not None:
                 raise yaml.YAMLError(f"the key {twice!r} is there twice")
             return node
 
         def flatten_mapping(self, node: Any) -> None:
+            before = len(node.value)
             super().flatten_mapping(node)
-            if len(node.value) > _MOST:
+            if len(node.value) > max(before, _MOST):
                 raise yaml.YAMLError(f"more than {_MOST} keys are merged into one mapping")
 
     return Loader

@@ -68,10 +68,10 @@ class Parser(argparse.ArgumentParser):
                 f"unrecognized arguments: {' '.join(extra)}{perhaps}; {self.prog} --help-all lists the "
                 "options"
             )
-        values = vars(given)
+        values = self._filled(vars(given))
         path = values.pop("config", None)
         if path is None:
-            return self._filled(values)
+            return values
         from_file = as_flags(path)
         from_flags, unknown = self.parse_known_args([text for flag in from_file for text in flag])
         if unknown:
@@ -92,9 +92,11 @@ class Parser(argparse.ArgumentParser):
 
     def _filled(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values, if none is empty, as that of a shell's variable that is not set."""
-        empty = next((name for name, value in values.items() if value in ("", [""])), None)
-        if empty is not None:
-            raise InputError(f"--{empty.replace('_', '-')} is empty: give it a value, or leave it out")
+        for one in self._actions:
+            if values.get(one.dest) in ("", [""]):
+                if one.option_strings:
+                    raise InputError(f"{one.option_strings[-1]} is empty: give it a value, or leave it out")
+                raise InputError(f"{one.metavar or one.dest.upper()} is empty: name one")
         return values
 
     def _flags(self) -> list[str]:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any, TypeVar, cast
 
 import torch
@@ -59,10 +61,10 @@ def launched() -> Launched:
     """
     count, rank, local = _number("WORLD_SIZE", 1, 1), _number("RANK", 0, 0), _number("LOCAL_RANK", 0, 0)
     for name in _OF_MPI:
-        if _number(name, count, 1) != count:
+        if os.environ.get(name, "1") != "1" and "WORLD_SIZE" not in os.environ:
             raise LauncherError(
-                f"the variable {name} is {os.environ[name]}, as MPI sets it, but WORLD_SIZE is "
-                f"{os.environ.get('WORLD_SIZE', 'not set')}: unset {name}, or start with torchrun"
+                f"the variable {name} is {os.environ[name]!r}, as MPI sets it, but WORLD_SIZE is not set: "
+                f"unset {name}, or start with torchrun"
             )
     for name, number in (("RANK", rank), ("LOCAL_RANK", local)):
         if number >= count:
@@ -140,11 +142,10 @@ def accelerated() -> Iterator[None]:
     """
     try:
         yield
-    except InputError:
-        raise
-    except Exception as error:
+    except (ValueError, ImportError) as error:
         names = sorted(name for name in os.environ if name.startswith("ACCELERATE_"))
-        if not names:
+        inside = any("accelerate" in Path(frame.filename).parts for frame in extract_tb(error.__traceback__))
+        if not (names and inside):
             raise
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise LauncherError(

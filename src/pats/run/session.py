@@ -92,6 +92,8 @@ def finetune(
         Stopped: ``stop`` said so.
     """
     check_sharing(run, save_steps)
+    if out == "":
+        raise InputError("out is empty: name a folder, or leave it out")
     with ExitStack() as stack:
         ranks.join(environment.device())
         made = None if out is not None else stack.enter_context(TemporaryDirectory(prefix="pats-"))

@@ -30,7 +30,8 @@ _AN_ID = re.compile(  # a number, a date, a hash, an address
     r"|\S+@\S+\.\S+|https?://\S+"
 )
 _BETWEEN = re.compile(r"[\W_]+")
-_OF_PEOPLE = re.compile("annotator|rater|confidence|answer$", re.IGNORECASE)  # of each, how sure, Prodigy's
+_OF_PEOPLE = re.compile("annotator|rater|confidence", re.IGNORECASE)  # of each one, or how sure they are
+_PRODIGY = {"accept", "reject", "ignore"}  # what somebody said of a label
 _MOSTLY = 0.9
 _SHOWN = 30  # columns that a message lists
 
@@ -210,7 +211,8 @@ def _proposal(table: Table, names: Sequence[str], flag: str) -> str:
     labels = recurring(cells)
     if flag == "--label":
         called = [name for name in labels if {*_BETWEEN.split(usual(name))} & {*LABELS}]
-        best = next((name for name in (*called, *labels) if not _OF_PEOPLE.search(name)), None)
+        fine = (name for name in (*called, *labels) if not {*cells[name]} <= _PRODIGY)
+        best = next((name for name in fine if not _OF_PEOPLE.search(name)), None)
     else:
         others = [name for name in cells if name not in labels]
         best = max(others, key=lambda name: sum(map(len, cells[name])), default=None)

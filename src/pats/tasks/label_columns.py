@@ -1,5 +1,6 @@
 """Which columns of a table are its label: one by its usual name, or several of 0 and 1."""
 
+import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +25,20 @@ _WHO = re.compile(
     r".*(id|name|e?mail|count|time|date|notes?|comments?)"
 )  # of a person, and not what they said
 _NUMBERED = re.compile(r"(.*?)[ _-]*(\d+|(?<![a-z])[a-z])")  # what is before a number or a single letter
-_JUDGEMENTS = {"gold", "truth", "pred", "predicted", "prediction", "manual", "auto", "human", "machine"}
+_JUDGEMENTS = {
+    "gold",
+    "truth",
+    "true",
+    "pred",
+    "predicted",
+    "prediction",
+    "manual",
+    "auto",
+    "human",
+    "machine",
+}
 _AGREE = 0.5  # the correlation from which on columns are one judgement of several people
+_SAME = 0.8  # the same, where their names say less: labels such as toxic and obscene agree, too
 _VOTERS, _ROWS = 9, 1000  # of columns that are compared: at most, and their first rows
 _MANY = 0.8  # different cells a row that names have at most which recur
 _VALUES, _SHARED = 20, 0.5  # different things that people say: at most, and the share that all of them say
@@ -116,9 +129,10 @@ def _check_votes(table: Table, names: Sequence[str], found: Sequence[str]) -> No
     people = called if len(called) > 1 and _same_words(table, called) else []
     stems = [match and match[1] for match in map(_NUMBERED.fullmatch, map(key, found))]
     numbered = len(set(stems)) == 1 and None not in stems
-    judged = numbered or _shared_word(found) or any({*_words(name)} & _JUDGEMENTS for name in found)
-    judged = judged and len(found) <= _VOTERS
-    several = people or (found if judged and _agreement(table, found) >= _AGREE else [])
+    judged = numbered or sum(bool({*_words(name)} & _JUDGEMENTS) for name in found) > 1
+    least = _AGREE if judged else _SAME if _shared_word(found) else math.inf
+    agree = len(found) <= _VOTERS and least < math.inf and _agreement(table, found) >= least
+    several = people or (found if agree else [])
     if several:
         every = several if {*several} <= {*found} else several[:1]
         as_labels = "they are labels" if len(every) > 1 else "one of them is enough"
@@ -136,7 +150,7 @@ def _words(name: str) -> list[str]:
 def _shared_word(names: Sequence[str]) -> bool:
     """Whether all names share their first or last word and have others, as label_ann and label_bob."""
     words = [_words(name) for name in names]
-    several = bool(words) and min(map(len, words)) > 1
+    several = bool(words) and min(map(len, words)) > 1 and words[0][0] not in {*map(str.strip, _FLAGS)}
     return several and any(len({own[place] for own in words}) == 1 for place in (0, -1))
 
 

@@ -172,9 +172,7 @@ def _separated(names: Sequence[str], kind: str | None) -> tuple[Labels | None, l
             )
         separator = known
     rows = multilabel.parts_of_all(names, separator)
-    also = any(
-        len(row) > len(multilabel.parts_of(name, separator)) for name, row in zip(names, rows, strict=True)
-    )
+    also = rows != [multilabel.parts_of(name, separator) for name in names]
     return _several(rows, f"separated by {separator!r}" + " and other signs or 'and'" * also)
 
 

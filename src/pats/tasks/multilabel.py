@@ -28,9 +28,7 @@ _SEPARATORS = (
 )  # the last ones of Chinese and Japanese
 _ASKED = ("#", "/", "&", "+", " and ", " AND ", " und ", " et ", "::", "~", "\\", " ")  # also within a name
 _ALSO_IN_NAMES = (*_ASKED, "_", "-")
-_AND = re.compile(
-    r"(?:(.+?)\s+)?(?:and|und|et|y|e|och|en|&)\s+(.+)", re.IGNORECASE
-)  # the end of "a, b and c"
+_AND = {"and", "und", "et", "y", "e", "och", "en", "&"}  # before the last of a list
 _AROUND = " \t\r\n'\""  # what is around a label and no part of it
 YES, NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
 _NO_OR_BLANK = {"", *NO}
@@ -127,10 +125,9 @@ def lists(table: Table, name: str) -> list[tuple[str, ...] | None] | None:
 def separated(labels: Sequence[str]) -> Separated | None:
     """The cells that hold several labels each, such as ``a,b`` beside ``a`` and ``b``; None if none do."""
     for separator in _SEPARATORS:
-        unique = sorted(set(labels))
-        parts = dict(zip(unique, parts_of_all(unique, separator), strict=True))
+        parts = {label: parts_of(label, separator) for label in set(labels)}
         seen = Counter(part for pieces in parts.values() for part in pieces)
-        joint = [label for label in labels if separator in label and len(parts[label]) > 1]
+        joint = [label for label in labels if len(parts[label]) > 1]
         used = {part for label in joint for part in parts[label]}
         # The parts of "Paris, France" and "Lyon, France" hardly recur, those of lists of labels do.
         if joint and sum(seen[part] > 1 for part in used) >= len(used) * 2 / 3:
@@ -204,18 +201,34 @@ def parts_of(label: str, separator: str) -> tuple[str, ...]:
 def parts_of_all(labels: Sequence[str], separator: str) -> list[tuple[str, ...]]:
     """The labels of every cell.
 
-    ``b and c`` in ``a, b and c`` is two, and so is ``b; c``, where both are labels elsewhere.
+    The last one of ``a, b and c`` is two, if both are labels elsewhere and no cell is ``b and c``; so is
+    ``b; c`` in any cell.
     """
     rows = [parts_of(label, separator) for label in labels]
     known = {part for parts in rows for part in parts}
-    return [tuple(dict.fromkeys(one for part in parts for one in _apart(part, known))) for parts in rows]
+    alone = {parts[0] for parts in rows if len(parts) == 1}
+    found = []
+    for parts in rows:
+        *first, last = [one for part in parts for one in _apart(part, known)] or [""]
+        found.append(tuple(dict.fromkeys(filter(None, (*first, *_ended(first, last, known, alone))))))
+    return found
 
 
 def _apart(part: str, known: set[str]) -> Sequence[str]:
-    match = _AND.fullmatch(part)
-    ways = [[one for one in match.groups() if one] if match else []]
-    ways += [list(parts_of(part, separator)) for separator in _SEPARATORS if separator in part]
-    return next((way for way in ways if way and part not in way and known >= {*way}), [part])
+    """A label, or those that another separator has between them."""
+    ways = (parts_of(part, separator) for separator in _SEPARATORS if separator in part)
+    return next((way for way in ways if part not in way and known >= {*way}), (part,))
+
+
+def _ended(first: Sequence[str], last: str, known: set[str], alone: set[str]) -> Sequence[str]:
+    """The last label of a list of several, or those that a word such as "and" has between them."""
+    words = last.split()
+    places = [i for i, word in enumerate(words[:-1]) if word.lower() in _AND]
+    if not first or not places or last in alone:
+        return (last,)
+    sides = [" ".join(words[: places[0]]), " ".join(words[places[0] + 1 :])]
+    own = [side for side in sides if side]
+    return own if known >= {*own} else (last,)
 
 
 def joined(labels: Sequence[str], names: Iterable[str]) -> str:

@@ -10,9 +10,8 @@ from pats._errors import InputError
 from pats.tasks.reading import Table
 
 RULE = (
-    "write dates as 2024-05-31, with a time as 2024-05-31T12:00 if you like, as 31.05.2024, or as numbers "
-    "that "
-    "grow, such as years or seconds"
+    "write dates as 2024-05-31, with a time as 2024-05-31T12:00 if you like, as 31.05.2024, months as "
+    "05.2024, or numbers that grow, such as years or seconds"
 )
 _DAYS = re.compile(r"(\d{1,2})([./])(\d{1,2})\2(\d{4})", re.ASCII)
 _MONTHS = re.compile(r"(0?[1-9]|1[0-2])[./]((?:19|20)\d\d)", re.ASCII)
@@ -38,14 +37,15 @@ def times_of(table: Table, name: str) -> list[float]:
     written = [str(cell).strip() for cell in cells]
     if all(map(_BACKWARD.fullmatch, written)) and not all(map(_FORWARD.fullmatch, written)) and cells:
         raise InputError(
-            f"column {name!r} of {table.name} has {written[0]!r:.40}, which may begin with the day or the "
+            f"{table.line(0)} has {written[0]!r:.40} in column {name!r}, which may begin with the day or the "
             f"month, and does not grow with the time: {RULE}"
         )
     for read in (_months, _numbers, _iso, _days):
         found = read(cells)
         if found is not None and None not in found:
             return [one for one in found if one is not None]
-    readers = [found for found in (_numbers(cells), _iso(cells), _days(cells)) if found is not None]
+    months = [_day(int(one[2]), int(one[1]), 1) if one else None for one in map(_MONTHS.fullmatch, written)]
+    readers = [found for found in (months, _numbers(cells), _iso(cells), _days(cells)) if found is not None]
     best = max(readers, key=lambda found: sum(one is not None for one in found), default=[None] * len(cells))
     row = best.index(None)
     if all(isinstance(cell, str) and _DAYS.fullmatch(cell.strip()) for cell in cells):

@@ -210,6 +210,7 @@ def test_a_panic_of_the_tokenizer_is_one_sentence(tiny_bert, monkeypatch, raised
 def test_layers_that_the_config_leaves_out_are_told(broken):
     weights = load_file(broken / "model.safetensors")
     more = {"cls.predictions.bias": torch.zeros(3), "lm.0.weight": torch.zeros(3)}  # heads of other tasks
+    more["h.0.attn.bias"] = torch.ones(1, 1, 4, 4, dtype=torch.bool)  # a mask, as in GPT-2
     save_file({**weights, **more}, broken / "model.safetensors", {"format": "pt"})
     assert classifier.load(str(broken), ("a", "b"), 32, 0).unused == ()
     edit_config(broken, num_hidden_layers=1)

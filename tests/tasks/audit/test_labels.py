@@ -15,6 +15,7 @@ from support.tables import labelled_rows, write_table
         (["yes", "No", "true"], 3),
         (["TRUE", "FALSE", "WAHR", "FALSCH"], 4),
         (["oui", "non"], None),
+        (["ar", "de", "ja", "no", "si"], None),  # languages
         (["0", "1", "False", "TRUE"], 4),
         (["True", "False"], None),
         (["0", "1"], None),

@@ -42,6 +42,7 @@ TAKEN = {
     "sums with noise": (["1.2", "1.2000000000000002", "2.4", "3.6"] * 15, "regression"),
     "acidities": (["6.5", "7.25", "7.4", "8.1"] * 15, "regression"),
     "sizes of a shoe": (["36.5", "37.0", "37.5", "40.0"] * 15, "regression"),
+    "scores of two lengths": (["3.7", "3.50", "4.25", "2.20"] * 15, "regression"),
     "prices": (["3.50", "4.10", "4.99", "5.00"] * 15, "regression"),
     "scores in two spellings": (["1.5", "1.50", "2.0", "3.7"] * 15, "regression"),
     "sizes and a letter": (["7", "7.5", "8", "8.5", "M"] * 12, "classification"),

@@ -27,6 +27,7 @@ CHINESE = "text,label\n" + "今天天气很好上上上,好\n" * 20
         (PLAIN, "utf-16-le", "without a byte order mark"),
         (PLAIN, "utf-32-le", "UTF-32, without a byte order mark"),
         (RUSSIAN, "utf-16-le", "UTF-16, without a byte order mark"),
+        (PLAIN + "a \uf0b7 b \x02,x\n", "utf-16-le", "UTF-16, without a byte order mark"),
         (RUSSIAN, "utf-16-be", "UTF-16, without a byte order mark"),
         (RUSSIAN.strip(), "utf-16-le", "UTF-16, without a byte order mark"),
         (ARABIC, "utf-16-be", "UTF-16, without a byte order mark"),

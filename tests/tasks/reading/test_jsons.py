@@ -152,6 +152,11 @@ def test_an_object_of_texts_and_labels_is_a_table(tmp_path):
         assert len(open_table(tmp_path / "a.json")) == 1
 
 
+def test_a_key_that_says_the_same_twice_is_fine(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "t", "label": "a", "label": "a"}\n')
+    assert list(open_table(tmp_path / "a.jsonl").rows()) == [{"text": "t", "label": "a"}]
+
+
 DOUBLED = {
     "a.jsonl": '{"text": "t", "label": "a"}\n{"text": "t", "label": "a", "label": "b"}\n',
     "b.json": '[{"text": "t", "label": "a", "label": "b"}]',

@@ -36,7 +36,8 @@ _MOST_MODULES = 32  # where the weights have fewer tensors: ALBERT's layers shar
 _NEEDED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 _SPARE = 1 << 26  # numbers that a model may have beside four times those of its weights
 
-_LEARNT, _FLOATING = (".weight", ".bias"), ("F", "BF")  # ends of names, and beginnings of safetensors' dtypes
+# Ends of names, and beginnings of safetensors' dtypes. A `bias` of four dimensions is a mask, as in GPT-2.
+_LEARNT, _FLOATING = (".weight", ".bias"), ("F", "BF")
 
 # Files and settings that make transformers load something else than the folder's own safetensors.
 _SHARDED = re.compile(r"shard-\d+-model-")
@@ -127,7 +128,7 @@ def _shapes(name: str, file: Path) -> Iterator[list[int]]:
         shape, offsets = _wholes(parts.get("shape"), 16), _wholes(parts.get("data_offsets"), 2)
         if shape is None or offsets is None or len(offsets) != 2:
             raise _damaged(name, f"{file.name} does not say where {key[:80]!r} is")
-        if key.endswith(_LEARNT) and not str(parts.get("dtype")).startswith(_FLOATING):
+        if len(shape) < 3 and key.endswith(_LEARNT) and not str(parts.get("dtype")).startswith(_FLOATING):
             raise InputError(
                 f"the weights of the model {name!r} hold {key[:80]!r} as {str(parts.get('dtype'))[:10]}, and "
                 "no floating-point numbers: pass the model as it was before it was quantized"

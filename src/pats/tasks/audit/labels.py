@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from html import unescape
 
 from pats.tasks._text import key, shown
@@ -18,10 +19,8 @@ _BEFORE_A_NUMBER = re.compile(rf"(?<={_LETTER})(?:[\s_]+|-)(?=\d)")
 _AROUND = re.compile(r"\s*([/%.&+:])\s*")  # blanks beside a sign
 _TONE = re.compile("[\U0001f3fb-\U0001f3ff]")  # of a hand's skin
 _LETTERS = str.maketrans("аеорсухіјѕ", "aeopcyxijs")  # Cyrillic ones that look as Latin ones do
-_TRUTH = (
-    {"true", "1", "yes", "t", "y", "wahr", "ja", "vrai", "oui", "verdadero", "sí", "si"},
-    {"false", "0", "no", "f", "n", "falsch", "nein", "faux", "non", "falso"},
-)
+_TRUTH = ({"true", "1", "yes", "t", "y"}, {"false", "0", "no", "f", "n"})
+_ELSEWHERE = (("wahr", "falsch"), ("ja", "nein"), ("vrai", "faux"), ("oui", "non"), ("verdadero", "falso"))
 _ERRORS = {"#name?", "#ref!", "#value!", "#div/0!", "#num!", "#null!"}  # of a spreadsheet's formulas
 LOST = {"nan", "null", "n/a", "n.a.", "<na>", "#n/a", r"\n", *_ERRORS}  # what programs write for none
 _UNDONE = {"todo", "tbd", "unlabeled", "unlabelled"}  # what people write where a label is still to come
@@ -84,6 +83,7 @@ def dates(classes: Sequence[str]) -> list[Finding]:
     return [Finding("date-labels", message, {"classes": len(dated)}, WARNING)]
 
 
+@lru_cache(4096)
 def alike(name: str) -> str:
     """What labels have in common that a reader takes for the same one."""
     folded = _unaccented(_TONE.sub("", key(unescape(name)))).translate(_LETTERS).strip("'\"“”‘’")
@@ -115,7 +115,12 @@ def mixed_truth(classes: Sequence[str]) -> list[Finding]:
     Args:
         classes: The names of the classes.
     """
-    sides = [[name for name in classes if key(name) in words] for words in _TRUTH]
+    held = {*map(key, classes)}
+    more = [pair for pair in _ELSEWHERE if held >= {*pair}]  # words of one language go together
+    sides = [
+        [name for name in classes if key(name) in words | {pair[i] for pair in more}]
+        for i, words in enumerate(_TRUTH)
+    ]
     apart = [{key(name) for name in side} for side in sides]
     if not all(sides) or max(map(len, apart)) < 2:
         return []

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from itertools import pairwise
 from statistics import quantiles
 
@@ -88,8 +88,8 @@ def constant_scores(scores: Sequence[float]) -> list[Finding]:
 def names_with_a_point(labels: Sequence[str], scores: Sequence[float]) -> list[Finding]:
     """Fractions that recur and may be names, as of sections, versions or diseases.
 
-    That is where two spellings would be one score, where a fraction ends in a zero that others have not (3.10
-    beside 3.9), where every whole part counts from its own first fraction (1.1, 1.2, 2.1), and where all are
+    That is where two spellings would be one score, where one follows another as names do (3.10 after 3.9),
+    where every whole part counts from its own first fraction (1.1, 1.2, 2.1), and where all are
     of three digits with a short fraction (401.9). Scores from -1 to 1, halves, and those with three decimals
     are none.
     """
@@ -105,8 +105,7 @@ def names_with_a_point(labels: Sequence[str], scores: Sequence[float]) -> list[F
     for label, score in sorted(fractions.items()):
         spelled[score].append(label)
     double = next((names for names in spelled.values() if len(names) > 1), None)
-    lengths = {label: len(label.partition(".")[2]) for label in fractions}
-    zero = next((one for one in fractions if one[-1] == "0" and lengths[one] > min(lengths.values())), None)
+    zero = next((label for label in fractions if _follows(label, fractions)), None)
     what = None
     if zero is not None and (double is None or not pointed):
         what = f"{shown(zero)} would be the score {fractions[zero]:g}"
@@ -118,6 +117,13 @@ def names_with_a_point(labels: Sequence[str], scores: Sequence[float]) -> list[F
         return []
     message = f"its labels may be names with a point, as of sections or versions ({what}): {_ASK}"
     return [Finding("kind", message, {"labels": len(different)}, ERROR)]
+
+
+def _follows(label: str, others: Container[str]) -> bool:
+    """Whether a label such as 3.10 is beside one that comes before or after it, as 3.9 and 3.11 do."""
+    whole, _, part = label.partition(".")
+    counts = part.isdigit() and len(part) == 2 and part[1] == "0" and part != "00"
+    return counts and any(f"{whole}.{int(part) + one}" in others for one in (-1, 1))
 
 
 def codes_with_an_e(labels: Sequence[str]) -> list[Finding]:

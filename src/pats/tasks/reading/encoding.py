@@ -3,6 +3,7 @@
 import codecs
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,8 @@ _ENDS, _PLAIN = (
     0.3,
 )  # shares of a wide text: of bytes as of line ends that are some, and of ASCII without any
 
-_NO_TEXT = ("Cc", "Cn", "Co", "Cs")  # Unicode's categories: control, unassigned, private, half of a pair
+_NO_TEXT = ("Cc", "Cn", "Cs")  # Unicode's categories: control, unassigned, half of a pair
+_ODDS = 0.01  # the share of such characters that a text may have
 
 # A character of several bytes in UTF-8; in Windows-1252 these would be pairs such as "Ã©".
 _UTF8 = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
@@ -114,6 +116,10 @@ def _line(raw: bytes, place: int) -> int:
     return raw.count(b"\n", 0, place) + 1
 
 
+def _is_odd(character: str) -> bool:
+    return unicodedata.category(character) in _NO_TEXT and not character.isspace()
+
+
 def _no_text(name: str) -> InputError:
     return InputError(f"{name} is no text: save the table as CSV in UTF-8, or pass it as .xlsx or .parquet")
 
@@ -138,8 +144,8 @@ def _wide(raw: bytes, name: str) -> str | None:
             continue
         plain = sum(map(str.isascii, text))
         ends = sum(map(text.count, "\n\r")) > _ENDS * sum(map(sample.count, (b"\n", b"\r")))
-        broken = any(unicodedata.category(one) in _NO_TEXT and not one.isspace() for one in {*text})
-        if not broken and (ends or plain > _PLAIN * len(text)):
+        odd = sum(many for one, many in Counter(text).items() if _is_odd(one))
+        if odd <= _ODDS * len(text) and (ends or plain > _PLAIN * len(text)):
             found[codec] = plain
     if not found and sample.count(0) > _MOST * len(sample):
         raise _no_text(name)

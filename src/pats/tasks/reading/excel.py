@@ -1,5 +1,6 @@
 """Workbooks: .xlsx, .xls, .xlsb and .ods, through calamine."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ from pats._imports import try_import
 from pats.tasks.reading.source import Source, seekable
 from pats.tasks.reading.table import WARNING, Table, blank, framed, title_rows
 
-_LARGEST = 1e15  # the whole number from which on a workbook rounds
+_DIGITS, _LARGEST = 10**15, 2**53  # from which on Excel rounds numbers that are typed, and any double
 
 
 def read(source: Source, sheet: str | None = None) -> Table:
@@ -66,7 +67,7 @@ def _sheet(sheet: Any, name: str) -> Table:
     names = ["" if cell is None else str(cell) for cell in header]
     first = top + titles + 2
     table = framed(name, names, rest, range(first, first + len(rest)), "row")
-    long = [one for one, cells in table.cells.items() if any(map(_is_rounded, cells))]
+    long = [one for one, cells in table.cells.items() if _are_rounded(cells)]
     if long:
         table.notes.append(
             f"{WARNING}Column {long[0]!r} holds numbers of more than 15 digits, which a workbook rounds, so "
@@ -77,16 +78,18 @@ def _sheet(sheet: Any, name: str) -> Table:
     return table
 
 
-def _is_rounded(cell: Any) -> bool:
-    """Whether a number has more digits than a workbook keeps."""
-    return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) >= _LARGEST
+def _are_rounded(cells: Sequence[Any]) -> bool:
+    """Whether a column has numbers of more digits than a double, or than Excel, which then writes zeros."""
+    numbers = {one for one in cells if isinstance(one, int | float) and not isinstance(one, bool)}
+    long = [one for one in numbers if abs(one) >= _DIGITS]
+    return any(abs(one) >= _LARGEST for one in long) or (len(long) > 1 and all(one % 10 == 0 for one in long))
 
 
 def _cell(cell: Any) -> Any:
     if blank(cell):
         return None
     if isinstance(cell, float) and cell.is_integer():
-        return cell if _is_rounded(cell) else int(cell)
+        return int(cell) if abs(cell) < _LARGEST else cell
     if isinstance(cell, datetime) and (cell.hour, cell.minute, cell.second) == (0, 0, 0):
         cell = cell.date()
     return cell.isoformat() if isinstance(cell, date) else cell

@@ -193,7 +193,7 @@ class _Twice(Exception):
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) < len(pairs):
+    if len(found) < len(pairs) and any(found[key] != value for key, value in pairs):
         raise _Twice(Counter(key for key, _ in pairs).most_common(1)[0][0])
     return found
 
