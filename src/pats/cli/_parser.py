@@ -91,12 +91,10 @@ class Parser(argparse.ArgumentParser):
         return self._filled(merged)
 
     def _filled(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The values, if none is empty, as that of a shell's variable that is not set."""
+        """The values, if that of no flag is empty, as a shell's variable is that nobody set."""
         for one in self._actions:
-            if values.get(one.dest) in ("", [""]):
-                if one.option_strings:
-                    raise InputError(f"{one.option_strings[-1]} is empty: give it a value, or leave it out")
-                raise InputError(f"{one.metavar or one.dest.upper()} is empty: name one")
+            if one.option_strings and values.get(one.dest) in ("", [""]):
+                raise InputError(f"{one.option_strings[-1]} is empty: give it a value, or leave it out")
         return values
 
     def _flags(self) -> list[str]:
