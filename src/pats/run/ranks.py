@@ -26,11 +26,8 @@ T = TypeVar("T")
 
 PATIENCE = "PATS_JOIN_SECONDS"  # how long processes that were started by hand wait for each other
 _PLACE = ("RANK", "MASTER_ADDR", "MASTER_PORT")
-_OF_MPI = (
-    "PMI_SIZE",
-    "OMPI_COMM_WORLD_SIZE",
-    "MV2_COMM_WORLD_SIZE",
-)  # which Accelerate reads before torchrun's
+# Accelerate reads them before torchrun's.
+_OF_MPI = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 _CLEAR = "unset WORLD_SIZE RANK LOCAL_RANK MASTER_ADDR MASTER_PORT, or start with torchrun"
 
 

@@ -44,8 +44,7 @@ def times_of(table: Table, name: str) -> list[float]:
         found = read(cells)
         if found is not None and None not in found:
             return [one for one in found if one is not None]
-    months = [_day(int(one[2]), int(one[1]), 1) if one else None for one in map(_MONTHS.fullmatch, written)]
-    readers = [found for found in (months, _numbers(cells), _iso(cells), _days(cells)) if found is not None]
+    readers = [found for read in (_months, _numbers, _iso, _days) if (found := read(cells)) is not None]
     best = max(readers, key=lambda found: sum(one is not None for one in found), default=[None] * len(cells))
     row = best.index(None)
     if all(isinstance(cell, str) and _DAYS.fullmatch(cell.strip()) for cell in cells):
@@ -61,9 +60,9 @@ def times_of(table: Table, name: str) -> list[float]:
 
 
 def _months(cells: Sequence[Any]) -> list[float | None] | None:
-    """Months of the form 05.2024 or 05/2024; None where a cell is none."""
-    found = [_MONTHS.fullmatch(str(cell).strip()) for cell in cells]
-    return [_day(int(one[2]), int(one[1]), 1) for one in found if one] if all(found) else None
+    """Months of the form 05.2024 or 05/2024."""
+    found = (_MONTHS.fullmatch(str(cell).strip()) for cell in cells)
+    return [None if one is None else _day(int(one[2]), int(one[1]), 1) for one in found]
 
 
 def _numbers(cells: Sequence[Any]) -> list[float | None] | None:

@@ -125,9 +125,8 @@ def load_simple(folder: str | Path) -> Simple:
             raise ValueError("its weights do not fit its labels")
         if not all(np.isfinite(one).all() for one in arrays.values() if one.dtype.kind == "f"):
             raise ValueError("its numbers are not finite")
-        fitted.outputs(
-            Split(("",), ("",) if about["pair"] else None)
-        )  # raises where features have another width
+        # Features of another width raise here.
+        fitted.outputs(Split(("",), ("",) if about["pair"] else None))
     except (*DAMAGED_ARCHIVE, KeyError, TypeError) as why:
         raise InputError(
             f"the model in {path} is damaged ({why}): get {ABOUT} and {ARRAYS} again from where they came"

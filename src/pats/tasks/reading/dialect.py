@@ -10,6 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from pats._errors import InputError
+from pats.tasks.reading.encoding import MARK
 from pats.tasks.reading.table import ABOVE, WARNING, are_names, title_rows
 
 QUOTINGS = ("double", "backslash", "none")  # how a quote within a quoted cell is written, or that none is one
@@ -18,7 +19,6 @@ _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _FIRST = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}  # the separator that a name promises
 _EXCEL = re.compile(r"sep=(.)\r?(?:\n|\r|$)", re.IGNORECASE)
 _SPACED = re.compile(r'[,;\t|] +"')
-_MARK = "\ufeff"  # at the start of a file that was joined to another
 _LOOKED = 100  # lines among which a title is looked for, and what is below it
 _FEW = 0.05  # the share of rows up to which rows of several lines look like a fault
 _LONGEST = 1 << 28  # characters of a cell of a file that is not held whole
@@ -55,7 +55,7 @@ class Dialect:
             csv.Error: A quote is where none may be, or is not closed.
         """
         plain = self.quoting == "none"
-        lines = (line.removeprefix(_MARK) for line in lines)
+        lines = (line.removeprefix(MARK) for line in lines)
         if self.quoting == "backslash":  # else Python would drop that of \\N, and of a path
             escaped = re.compile(rf'\\(?:(["\\\r\n]|{re.escape(self.separator)})|)')
             lines = (escaped.sub(lambda one: one[0] if one[1] else r"\\", line) for line in lines)

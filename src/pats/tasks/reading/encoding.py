@@ -19,13 +19,12 @@ _MARKS = (
     (b"\xff\xfe", "utf-16", "UTF-16"),
     (b"\xfe\xff", "utf-16", "UTF-16"),
 )
+MARK = "\ufeff"  # of the byte order, also at the start of a file that was joined to another
 _WIDE = {"utf-32-le": "UTF-32", "utf-32-be": "UTF-32", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
 _SAMPLE = 1 << 16
 _NULS, _MOST = 0.002, 0.1  # shares of zero bytes: of a narrow text at most, and in any case
-_ENDS, _PLAIN = (
-    0.1,
-    0.3,
-)  # shares of a wide text: of bytes as of line ends that are some, and of ASCII without any
+_ENDS = 0.1  # of the bytes of a wide text that look as line ends, the share that are some
+_PLAIN = 0.3  # the share of ASCII in a wide text without line ends
 
 _NO_TEXT = ("Cc", "Cn", "Cs")  # Unicode's categories: control, unassigned, half of a pair
 _ODDS = 0.01  # the share of such characters that a text may have

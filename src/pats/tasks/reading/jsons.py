@@ -1,7 +1,6 @@
 """JSON: a record a line, a list of records, and the other ways in which tables are written."""
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -9,13 +8,12 @@ from typing import Any
 
 from pats._errors import InputError
 from pats.tasks.reading import arrow
-from pats.tasks.reading.encoding import decode, detect, numbered_lines
+from pats.tasks.reading.encoding import MARK, decode, detect, numbered_lines
 from pats.tasks.reading.source import Source
 from pats.tasks.reading.table import WARNING, Table, framed
 from pats.tasks.split_names import NAMES
 
 _WRAPPERS = ("data", "rows", "records", "examples", "items")  # keys of the list in an object that holds one
-_MARK = "\ufeff"  # of a file that was joined to another
 _ENTRIES = 20  # of an object of texts and labels; a record has fewer
 _ADVICE = 'write a list of records, such as [{"text": "...", "label": "..."}], or a record a line'
 
@@ -170,7 +168,7 @@ def _by_line(text: str, name: str) -> tuple[list[dict[str, Any]], list[int]]:
 
 def _record(line: str, place: int, name: str) -> dict[str, Any]:
     try:
-        record = json.loads(line.removeprefix(_MARK), object_pairs_hook=_object)
+        record = json.loads(line.removeprefix(MARK), object_pairs_hook=_object)
     except _Twice as error:
         raise _doubled(f"line {place} of {name}", error) from None
     except (ValueError, RecursionError):
@@ -184,7 +182,7 @@ def _record(line: str, place: int, name: str) -> dict[str, Any]:
 
 
 class _Twice(Exception):
-    """An object has a key twice, of which Python would take the last one."""
+    """An object has a key twice, with other values, of which Python would take the last one."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
@@ -193,8 +191,10 @@ class _Twice(Exception):
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) < len(pairs) and any(found[key] != value for key, value in pairs):
-        raise _Twice(Counter(key for key, _ in pairs).most_common(1)[0][0])
+    doubled = pairs if len(found) < len(pairs) else []
+    other = next((key for key, value in doubled if found[key] != value), None)
+    if other is not None:
+        raise _Twice(other)
     return found
 
 
